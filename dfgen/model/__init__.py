@@ -1,0 +1,1 @@
+"""What a catalog says, as frozen records: read from YAML, checked against the published schema."""

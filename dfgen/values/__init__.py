@@ -1,0 +1,1 @@
+"""What dfgen talks about, as values that know nothing of catalogs, files or networks."""

@@ -1,0 +1,202 @@
+"""OCI and Docker manifests and indexes: read without losing a byte, written in one canonical form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, InputError
+from dfgen.values.platform import Platform
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX_TYPES = (OCI_INDEX, DOCKER_INDEX)
+MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
+
+REF_NAME = "org.opencontainers.image.ref.name"
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+# The annotations by which BuildKit binds an attestation manifest to its image.
+ATTESTATION_TYPE = "vnd.docker.reference.type"
+ATTESTATION_OF = "vnd.docker.reference.digest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """What points at a blob or manifest: its media type, digest and size in bytes.
+
+    `extra` keeps every key that dfgen does not interpret, so that nothing is lost on the way through.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: bytes, media_type: str, platform: Platform | None = None) -> Descriptor:
+        """Describe bytes."""
+        return cls(media_type=media_type, digest=Digest.of(data), size=len(data), platform=platform)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Descriptor:
+        """Read one; what is not a descriptor raises InputError."""
+        try:
+            media_type, digest, size = data["mediaType"], data["digest"], data["size"]
+        except (KeyError, TypeError) as error:
+            raise InputError("a descriptor lacks its mediaType, digest or size") from error
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise InputError(f"a descriptor's size is {size!r}; expected a number of bytes")
+        platform = data.get("platform")
+        known = {"mediaType", "digest", "size", "platform", "annotations"}
+        return cls(
+            media_type=str(media_type),
+            digest=Digest(str(digest)),
+            size=size,
+            platform=Platform.from_json(platform) if isinstance(platform, dict) else None,
+            annotations=data.get("annotations") or {},
+            extra={key: value for key, value in data.items() if key not in known},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Write one in canonical key order."""
+        data: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+            **{key: self.extra[key] for key in sorted(self.extra)},
+        }
+        if self.annotations:
+            data["annotations"] = dict(sorted(self.annotations.items()))
+        if self.platform:
+            data["platform"] = self.platform.to_json()
+        return data
+
+    @property
+    def is_attestation(self) -> bool:
+        """Whether it names BuildKit's provenance or SBOM of another entry instead of an image."""
+        unknown = self.platform is not None and self.platform.is_unknown
+        return unknown or ATTESTATION_TYPE in self.annotations
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it names an index."""
+        return self.media_type in INDEX_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """An image manifest: its configuration and its layers, lowest first."""
+
+    raw: bytes
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points at it."""
+        return Descriptor.of(self.raw, self.media_type)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What has to be there before the manifest may be: configuration and layers."""
+        return (self.config, *self.layers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An image index: one entry per platform, besides attestations."""
+
+    raw: bytes
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points at it."""
+        return Descriptor.of(self.raw, self.media_type)
+
+    @property
+    def images(self) -> tuple[Descriptor, ...]:
+        """The entries that are images: neither attestations nor of an unknown platform."""
+        return tuple(entry for entry in self.manifests if not entry.is_attestation)
+
+    def find(self, platform: Platform) -> Descriptor | None:
+        """The image for a platform, if there is one."""
+        return next((entry for entry in self.images if entry.platform == platform), None)
+
+
+def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
+    """Read a manifest or an index; `media_type` (a Content-Type) decides only where the body is silent.
+
+    Errors: CheckError for what is neither, schema 1 included.
+    """
+    try:
+        data = json.loads(raw)
+        if not isinstance(data, dict):
+            raise ValueError("not an object")
+        # Only the body's own word counts before the header's: headers are not covered by the digest.
+        kind = str(data.get("mediaType") or media_type.partition(";")[0].strip())
+        if data.get("schemaVersion") != 2:
+            raise ValueError(f"schemaVersion {data.get('schemaVersion')!r} is not supported, only 2")
+        if isinstance(data.get("manifests"), list) and "layers" not in data:
+            return _index(raw, kind, data)
+        if isinstance(data.get("layers"), list) and isinstance(data.get("config"), dict):
+            return _manifest(raw, kind, data)
+    except (ValueError, InputError) as error:
+        raise CheckError(f"not an image manifest or index: {error}") from error
+    raise CheckError(f"not an image manifest or index: media type {kind or 'unknown'!r}")
+
+
+def _index(raw: bytes, kind: str, data: dict[str, Any]) -> Index:
+    entries = tuple(Descriptor.from_json(entry) for entry in data["manifests"])
+    kind = kind if kind in INDEX_TYPES else OCI_INDEX
+    return Index(raw=raw, media_type=kind, manifests=entries, annotations=data.get("annotations") or {})
+
+
+def _manifest(raw: bytes, kind: str, data: dict[str, Any]) -> Manifest:
+    return Manifest(
+        raw=raw,
+        media_type=kind if kind in MANIFEST_TYPES else OCI_MANIFEST,
+        config=Descriptor.from_json(data["config"]),
+        layers=tuple(Descriptor.from_json(layer) for layer in data["layers"]),
+        annotations=data.get("annotations") or {},
+    )
+
+
+def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> Index:
+    """Write an index so that the same entries always give the same bytes, whatever order they come in.
+
+    Images come first, by platform; each attestation follows in the order of the image it belongs to.
+    """
+    entries = list(entries)
+    images = sorted((entry for entry in entries if not entry.is_attestation), key=_by_platform)
+    rank = {str(entry.digest): position for position, entry in enumerate(images)}
+    attestations = sorted(
+        (entry for entry in entries if entry.is_attestation),
+        key=lambda entry: (rank.get(entry.annotations.get(ATTESTATION_OF, ""), len(rank)), entry.digest),
+    )
+    ordered = (*images, *attestations)
+    data: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [entry.to_json() for entry in ordered],
+    }
+    if annotations:
+        data["annotations"] = dict(sorted(annotations.items()))
+    raw = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+    return Index(raw=raw, media_type=OCI_INDEX, manifests=ordered, annotations=annotations or {})
+
+
+def _by_platform(entry: Descriptor) -> tuple[str, Digest]:
+    return (str(entry.platform), entry.digest)

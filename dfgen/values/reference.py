@@ -1,0 +1,120 @@
+"""Image references, after the grammar of distribution/reference and with Docker's short names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError
+
+DOCKER_HUB = "docker.io"
+_LONGEST_NAME = 255  # characters of domain and path together, in distribution/reference
+
+_DOMAIN_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = rf"{_PATH_PART}(?:/{_PATH_PART})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+
+_IS_DOMAIN = re.compile(_DOMAIN)
+_IS_PATH = re.compile(_PATH)
+_IS_TAG = re.compile(_TAG)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a word can be a tag."""
+    return _IS_TAG.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Repository:
+    """Where a registry keeps an image's manifests: `docker.io` and `library/nginx`."""
+
+    registry: str
+    path: str
+
+    def __str__(self) -> str:
+        """Write it in full: `docker.io/library/nginx`."""
+        return f"{self.registry}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A repository with a tag, a digest or both."""
+
+    repository: Repository
+    tag: str = ""
+    digest: Digest | None = None
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> Reference:
+        """Read `nginx`, `nginx:1.28`, `host:5000/a/b:tag@sha256:…`, expanded as Docker does.
+
+        Without tag and digest the tag is `latest`. What the grammar refuses is an InputError.
+        """
+        name, _, digest = text.partition("@")
+        name, tag = _split_tag(name)
+        repository = _repository(name, text)
+        if (tag and not is_tag(tag)) or name != name.strip() or text.endswith(("@", ":")):
+            raise _invalid(text, f"{tag!r} is not a tag" if tag else "a tag or digest is missing")
+        return cls(repository, tag or ("" if digest else "latest"), Digest(digest) if digest else None)
+
+    def at(self, digest: Digest) -> Reference:
+        """The same name, pinned."""
+        return replace(self, digest=digest)
+
+    def with_tag(self, tag: str) -> Reference:
+        """The same repository under another tag, without a digest."""
+        return Reference(self.repository, tag)
+
+    def without_digest(self) -> Reference:
+        """The same name, not pinned."""
+        return replace(self, digest=None)
+
+    @property
+    def target(self) -> str:
+        """What a registry is asked for: the digest when there is one, else the tag."""
+        return str(self.digest) if self.digest else self.tag
+
+    def __str__(self) -> str:
+        """Write it in full: `docker.io/library/nginx:1.28@sha256:…`."""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.repository}{tag}{digest}"
+
+
+def _split_tag(name: str) -> tuple[str, str]:
+    """Split at the colon of a tag; one before a slash is that of a port."""
+    head, colon, tail = name.rpartition(":")
+    return (head, tail) if colon and "/" not in tail else (name, "")
+
+
+def _is_registry(word: str) -> bool:
+    """Docker's rule: a first component is a registry when it could not be a Docker Hub user."""
+    return "." in word or ":" in word or word == "localhost" or word != word.lower()
+
+
+def _repository(name: str, text: str) -> Repository:
+    first, slash, rest = name.partition("/")
+    registry, path = (first, rest) if slash and _is_registry(first) else (DOCKER_HUB, name)
+    if registry in ("index.docker.io", "registry-1.docker.io"):
+        registry = DOCKER_HUB
+    if registry == DOCKER_HUB and "/" not in path:
+        path = f"library/{path}"
+    if not _IS_DOMAIN.fullmatch(registry):
+        raise _invalid(text, f"{registry!r} is not a registry")
+    if not _IS_PATH.fullmatch(path):
+        upper = "; repository names are lower case" if path != path.lower() else ""
+        raise _invalid(text, f"{path.removeprefix('library/')!r} is not a repository{upper}")
+    if len(registry) + 1 + len(path) > _LONGEST_NAME:
+        raise _invalid(text, f"its name is longer than {_LONGEST_NAME} characters")
+    if re.fullmatch(r"[0-9a-f]{64}", name):
+        raise _invalid(text, "64 hexadecimal digits are a digest; write sha256: before them")
+    return Repository(registry, path)
+
+
+def _invalid(text: str, why: str) -> InputError:
+    return InputError(f"{text!r} is not an image reference: {why}; expected [registry/]name[:tag][@digest]")
