@@ -1,0 +1,199 @@
+"""The catalog as records: families, and the images that their versions and platforms span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from dfgen.values.errors import Place
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference
+
+if TYPE_CHECKING:
+    from dfgen.model.layers import Layers
+
+BASES = "bases"
+TEMPLATES = "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package of the distribution, with the version it is pinned to, if any."""
+
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        """Write it as apt and apk take it: `name=version`."""
+        return f"{self.name}={self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeTest:
+    """What a built image must do: run a command, or become healthy.
+
+    `command` is a program with its arguments, or one line for the shell; `healthy` and `timeout` are seconds.
+    """
+
+    name: str
+    command: tuple[str, ...] | str = ()
+    expect: str = ""
+    exit: int = 0
+    healthy: int = 0
+    network: bool = False
+    timeout: int = 60
+    place: Place = field(default_factory=lambda: Place(""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """What one stage of an image is built on, before it is pinned.
+
+    `family` and `version` are set when the parent is an image of this catalog.
+    """
+
+    reference: Reference
+    platform: Platform
+    place: Place
+    family: str = ""
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in the lock: `docker.io/library/nginx:1.28`, or `java-base:1.0` for a family's."""
+        return f"{self.family}:{self.version}" if self.family else str(self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JinjaOptions:
+    """How a family's templates treat white space."""
+
+    trim_blocks: bool = True
+    lstrip_blocks: bool = True
+    keep_trailing_newline: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """The node that builds a platform: a docker context or a buildx builder, whichever is set."""
+
+    context: str = ""
+    builder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Family:
+    """What all images of a family share; `base_file` and `context` are relative to the root."""
+
+    name: str
+    description: str
+    context: PurePosixPath
+    snippets: frozenset[str]
+    jinja: JinjaOptions
+    architecture_independent: bool
+    lint: Mapping[str, str]
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """`bases/java-base`."""
+        return PurePosixPath(BASES, self.name)
+
+    @property
+    def base_file(self) -> str:
+        """`bases/java-base/base.yaml`."""
+        return str(self.folder / "base.yaml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Image:
+    """One family, version and platform: one Dockerfile, one manifest, one per-architecture tag."""
+
+    family: Family
+    version: str
+    platform: Platform
+    template: str
+    parent: Parent
+    parents: Mapping[str, Parent]  # of further stages, by name
+    variables: Mapping[str, Any]
+    packages: tuple[Package, ...]
+    labels: Mapping[str, str]
+    tests: tuple[SmokeTest, ...]
+    immutable: bool
+    end_of_life: str
+    place: Place
+    layers: Layers  # what its settings were merged from, for whoever asks where one was set
+
+    @property
+    def name(self) -> str:
+        """How a person selects it: `java-base:1.0@arm64`."""
+        return f"{self.merged_name}@{self.platform.row.dockerfile}"
+
+    @property
+    def merged_name(self) -> str:
+        """The version it belongs to: `java-base:1.0`."""
+        return f"{self.family.name}:{self.version}"
+
+    @property
+    def tag(self) -> str:
+        """Its per-architecture tag: `1.0-aarch64`."""
+        return f"{self.version}{self.platform.tag_suffix}"
+
+    @property
+    def dockerfile(self) -> PurePosixPath:
+        """`bases/java-base/1.0/Dockerfile_arm64`, relative to the root."""
+        return self.family.folder / self.version / self.platform.dockerfile
+
+    @property
+    def all_parents(self) -> tuple[Parent, ...]:
+        """The parents of every stage, that of the image itself first."""
+        return (self.parent, *self.parents.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Catalog:
+    """A whole catalog. `images` stand in the order of families, versions and platforms."""
+
+    root: Path
+    registry: str
+    mirrors: Mapping[str, str]
+    builders: Mapping[Platform, Builder]
+    source_date_epoch: int
+    provenance: bool
+    insecure_registries: frozenset[str]
+    ca_file: Path | None
+    families: Mapping[str, Family]
+    images: tuple[Image, ...]
+    templates_root: str = field(default=TEMPLATES)
+
+    def with_images(self, images: tuple[Image, ...]) -> Catalog:
+        """The same catalog with its images."""
+        return replace(self, images=images)
+
+    @cached_property
+    def versions(self) -> Mapping[str, tuple[Image, ...]]:
+        """The images of each version, by `java-base:1.0`."""
+        found: dict[str, list[Image]] = {}
+        for image in self.images:
+            found.setdefault(image.merged_name, []).append(image)
+        return {name: tuple(images) for name, images in found.items()}
+
+    def reference(self, family: str, tag: str, registry: str = "") -> Reference:
+        """Where a tag of a family is published."""
+        return Reference.parse(f"{registry or self.registry}/{family}:{tag}")
+
+    def mirrored(self, reference: Reference) -> Reference:
+        """Where a parent is read, and what FROM says: the longest mirror that covers it, or itself."""
+        name = str(reference.repository)
+        for prefix in sorted(self.mirrors, key=len, reverse=True):
+            if name == prefix or name.startswith(f"{prefix}/"):
+                moved = Reference.parse(f"{self.mirrors[prefix]}{name.removeprefix(prefix)}")
+                return Reference(moved.repository, reference.tag, reference.digest)
+        return reference
+
+    def upstream_parents(self) -> Iterator[Parent]:
+        """Every use of a parent that comes from outside of the catalog."""
+        for image in self.images:
+            yield from (parent for parent in image.all_parents if not parent.family)

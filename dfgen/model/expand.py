@@ -1,0 +1,206 @@
+"""From a family's settings to its images: layers are merged, conditions judged, texts filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dfgen.model import layers as settings
+from dfgen.model.catalog import Family, Image, Parent, SmokeTest
+from dfgen.model.layers import Layer, Layers
+from dfgen.model.matrix import versions
+from dfgen.model.yaml import Document
+from dfgen.values.errors import InputError, Place, Problem
+from dfgen.values.platform import Platform
+
+DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+# Names that every template and condition has besides the catalog's own variables.
+RESERVED = ("image", "parent", "parents")
+
+
+class Expressions(Protocol):
+    """What evaluates the catalog's conditions and texts: the templates' sandboxed environment."""
+
+    def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
+        """Evaluate `java >= 17 and kind == "jre"`."""
+
+    def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
+        """Fill in `eclipse-temurin:{{ java }}-jre`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expander:
+    """Expands one family; `defaults` is the catalog's own layer.
+
+    `resolve` turns the text of a parent into a reference, and knows the families of the catalog.
+    """
+
+    document: Document
+    family: Family
+    defaults: Layer
+    expressions: Expressions
+    resolve: Callable[[str, Platform, Place], Parent]
+
+    def images(self) -> Iterator[Image]:
+        """Yield every image in the order of versions and platforms; all problems are one InputError."""
+        problems: list[Problem] = [*self._reserved_names()]
+        for version, own in versions(self.document, self._version_name).items():
+            base = (self.defaults, Layer(self.document, (), self.document.data))
+            try:
+                for platform, layers in self._platforms(version, base, own):
+                    yield from self._image(version, platform, layers)
+            except InputError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise InputError(sorted(set(problems)))
+
+    def _reserved_names(self) -> Iterator[Problem]:
+        for path in self.document.keys:
+            if path[-1] in RESERVED and len(path) >= 2 and path[-2] in ("variables", "axes"):
+                place = self.document.place(path, key=True)
+                yield Problem(place, f"{path[-1]!r} is dfgen's own name in a template; choose another")
+
+    def _version_name(self, text: str, variables: Mapping[str, Any], place: Place) -> str:
+        everything = {
+            **(self.defaults.settings.get("variables") or {}),
+            **_variables(self.document),
+            **variables,
+        }
+        return self.expressions.text(text, {**everything, "family": self.family.name}, place)
+
+    def _platforms(self, version: str, base: Layers, own: Layers) -> Iterator[tuple[Platform, Layers]]:
+        """Yield the platforms of a version, each with its layers in the order in which they win."""
+        found = settings.last((*base, *own), "platforms")
+        wanted, layer = found or (DEFAULT_PLATFORMS, base[0])
+        for position, alias in enumerate(wanted):
+            path = (alias,) if isinstance(wanted, dict) else (position,)
+            platform = _platform(alias, layer.place("platforms", *path))
+            layers = (*base, *_of_platform(base[-1], platform), *own)
+            for version_layer in own:
+                layers = (*layers, *_of_platform(version_layer, platform))
+            names = self._names(version, platform, layers)
+            special = _of_platform(layer, platform)
+            if not all(self._holds(one, names) for one in special if "when" in one.settings):
+                continue
+            yield from self._overridden(platform, layers, names)
+
+    def _overridden(
+        self, platform: Platform, layers: Layers, names: Mapping[str, Any]
+    ) -> Iterator[tuple[Platform, Layers]]:
+        """Add the overrides whose condition holds, unless one leaves the platform out."""
+        for position, override in enumerate(self.document.data.get("overrides") or ()):
+            layer = Layer(self.document, ("overrides", position), override)
+            if not self._holds(layer, names):
+                continue
+            only = override.get("platforms")
+            if only is not None and platform not in _all_platforms(only, layer):
+                return
+            layers = (*layers, layer)
+            names = {**names, **(override.get("variables") or {})}
+        yield platform, layers
+
+    def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
+        """List the names a condition or text can use; the catalog's own variables win."""
+        own = {"family": self.family.name, "version": version, "platform": str(platform)}
+        return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
+
+    def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
+        condition, place = layer.settings["when"], layer.place("when")
+        if isinstance(condition, str):
+            return bool(self.expressions.expression(condition, names, place))
+        return all(
+            _equals(key, names.get(key), value, layer.place("when", key)) for key, value in condition.items()
+        )
+
+    def _image(self, version: str, platform: Platform, layers: Layers) -> Iterator[Image]:
+        names = self._names(version, platform, layers)
+        template, template_layer = _required(settings.last(layers, "template"))
+        parent, parent_layer = _required(settings.last(layers, "parent"))
+        place = template_layer.place("template")
+        yield Image(
+            family=self.family,
+            version=version,
+            platform=platform,
+            template=self.expressions.text(template, names, place),
+            parent=self._parent(parent, platform, names, parent_layer.place("parent")),
+            parents={
+                name: self._stage(entry, platform, names, layer.place("parents", name))
+                for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
+            },
+            variables=settings.merged(layers, "variables"),
+            packages=settings.packages(layers),
+            labels=settings.merged(layers, "labels"),
+            tests=tuple(self._test(entry, names, at) for entry, at in settings.tests(layers)),
+            immutable=bool((settings.last(layers, "immutable") or (False,))[0]),
+            end_of_life=str((settings.last(layers, "end_of_life") or ("",))[0]),
+            place=place,
+            layers=layers,
+        )
+
+    def _parent(self, text: str, platform: Platform, names: Mapping[str, Any], place: Place) -> Parent:
+        return self.resolve(self.expressions.text(text, names, place), platform, place)
+
+    def _stage(self, entry: Any, platform: Platform, names: Mapping[str, Any], place: Place) -> Parent:
+        if isinstance(entry, str):
+            return self._parent(entry, platform, names, place)
+        fixed = entry.get("platform")
+        return self._parent(entry["image"], _platform(fixed, place) if fixed else platform, names, place)
+
+    def _test(self, entry: Mapping[str, Any], names: Mapping[str, Any], place: Place) -> SmokeTest:
+        run = entry.get("run", ())
+        command = run if isinstance(run, str) else tuple(run)
+        shown = command if isinstance(command, str) else " ".join(command)
+        expect = entry.get("expect", "")
+        return SmokeTest(
+            name=entry.get("name") or shown or "becomes healthy",
+            command=command,
+            expect=self.expressions.text(expect, names, place) if expect else "",
+            exit=entry.get("exit", 0),
+            healthy=entry.get("healthy", 0),
+            network=entry.get("network", False),
+            timeout=entry.get("timeout", 60),
+            place=place,
+        )
+
+
+def _variables(document: Document) -> dict[str, Any]:
+    return dict(document.data.get("variables") or {})
+
+
+def _required(found: tuple[Any, Layer] | None) -> tuple[Any, Layer]:
+    if found is None:  # the schema requires both in a family
+        raise AssertionError("a family without template or parent")
+    return found
+
+
+def _platform(alias: str, place: Place) -> Platform:
+    try:
+        return Platform.parse(alias)
+    except InputError as error:
+        raise InputError(Problem(place, str(error))) from None
+
+
+def _all_platforms(aliases: list[str], layer: Layer) -> list[Platform]:
+    return [_platform(alias, layer.place("platforms", at)) for at, alias in enumerate(aliases)]
+
+
+def _of_platform(layer: Layer, platform: Platform) -> Layers:
+    """Find what a layer's mapping of platforms says of one platform, under whichever alias."""
+    special = layer.settings.get("platforms")
+    if not isinstance(special, dict):
+        return ()
+    return tuple(
+        Layer(layer.document, (*layer.path, "platforms", alias), entry)
+        for alias, entry in special.items()
+        if entry and _platform(alias, layer.place("platforms", alias)) == platform
+    )
+
+
+def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
+    """Whether a variable has the wanted value, or one of a list; a platform under any of its aliases."""
+    choices = wanted if isinstance(wanted, list) else [wanted]
+    if key == "platform":
+        return Platform.parse(str(value)) in [_platform(str(choice), place) for choice in choices]
+    return str(value) in [str(choice) for choice in choices]

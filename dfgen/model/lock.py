@@ -1,0 +1,143 @@
+"""The lock: for every parent its index digest and, per platform, the pin that FROM carries.
+
+The file is JSON, sorted, with one digest a line, so that a pin that moves is a diff of as many lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfgen.model.catalog import BASES, Parent
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError, Place, Problem
+from dfgen.values.manifest import INDEX_TYPES, MANIFEST_TYPES
+from dfgen.values.platform import Platform
+
+LOCK_FILE = f"{BASES}/lock.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A parent's image manifest for one platform; `size` is the manifest's, in bytes, 0 where not on record."""
+
+    digest: Digest
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedParent:
+    """A parent as it was resolved: what its tag pointed at, and each platform's pin.
+
+    `digest` is the index's, or the manifest's own where the tag is of a single image.
+    `first_seen` is the date, YYYY-MM-DD, on which dfgen first saw this digest.
+    """
+
+    digest: Digest
+    media_type: str
+    first_seen: str
+    platforms: Mapping[Platform, Pin]
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """All parents, by the name that `Parent.key` gives."""
+
+    parents: Mapping[str, LockedParent] = field(default_factory=dict)
+
+    def pin(self, parent: Parent) -> Pin | None:
+        """Find the pin of a parent for its platform."""
+        locked = self.parents.get(parent.key)
+        return locked.platforms.get(parent.platform) if locked else None
+
+    def with_parents(self, parents: Mapping[str, LockedParent]) -> Lock:
+        """The lock with some parents set."""
+        return Lock({**self.parents, **parents})
+
+    def only(self, keys: frozenset[str]) -> Lock:
+        """The lock without the parents that nobody uses."""
+        return Lock({key: value for key, value in self.parents.items() if key in keys})
+
+    def to_text(self) -> str:
+        """Write the file."""
+        lines = ["{", f'  "version": {_FORMAT},', '  "parents": {']
+        for position, (key, locked) in enumerate(sorted(self.parents.items())):
+            comma = "," if position + 1 < len(self.parents) else ""
+            lines.extend(_write(key, locked, comma))
+        return "\n".join([*lines, "  }", "}", ""])
+
+
+def _write(key: str, locked: LockedParent, comma: str) -> list[str]:
+    pins = []
+    for platform, pin in sorted(locked.platforms.items()):
+        size = f', "size": {pin.size}' if pin.size else ""
+        pins.append(f'        "{platform}": {{"digest": "{pin.digest}"{size}}}')
+    return [
+        f"    {json.dumps(key)}: {{",
+        f'      "digest": "{locked.digest}",',
+        f'      "media_type": "{locked.media_type}",',
+        f'      "first_seen": "{locked.first_seen}",',
+        '      "platforms": {',
+        *",\n".join(pins).splitlines(),
+        "      }",
+        f"    }}{comma}",
+    ]
+
+
+def read(root: Path) -> Lock:
+    """Read the catalog's lock; none yet is an empty one.
+
+    Errors: InputError for a file that is not a lock, with the parent concerned.
+    """
+    try:
+        text = (root / LOCK_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Lock()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Problem(Place(LOCK_FILE), f"cannot be read: {error}")) from error
+    return parse(text)
+
+
+def parse(text: str) -> Lock:
+    """Read a lock's text; see `read`."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = Place(LOCK_FILE, error.lineno, error.colno)
+        conflict = " (a merge conflict?)" if "<<<<<<<" in text else ""
+        mend = "take one side and run `dfgen lock`"
+        raise InputError(Problem(place, f"is not JSON{conflict}: {error.msg}; {mend}")) from None
+    if not isinstance(data, dict) or not isinstance(data.get("parents"), dict):
+        raise _wrong("is not a lock: expected an object with 'version' and 'parents'")
+    if data.get("version") != _FORMAT:
+        raise _wrong(f"has version {data.get('version')!r}; this dfgen reads version {_FORMAT}")
+    return Lock({key: _parent(key, entry) for key, entry in data["parents"].items()})
+
+
+def _wrong(message: str) -> InputError:
+    return InputError(Problem(Place(LOCK_FILE), f"{message}; run `dfgen lock`"))
+
+
+def _parent(key: str, entry: Any) -> LockedParent:
+    try:
+        media_type = entry["media_type"]
+        if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
+            raise InputError(f"media type {media_type!r} is not that of an index or manifest")
+        return LockedParent(
+            digest=Digest(entry["digest"]),
+            media_type=media_type,
+            first_seen=str(entry["first_seen"]),
+            platforms={Platform.parse(alias): _pin(pin) for alias, pin in entry["platforms"].items()},
+        )
+    except InputError as error:
+        raise _wrong(f"parent {key!r}: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _wrong(f"parent {key!r} is incomplete: {error}") from None
+
+
+def _pin(entry: Any) -> Pin:
+    return Pin(Digest(entry["digest"]), int(entry.get("size", 0)))

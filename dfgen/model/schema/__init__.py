@@ -1,0 +1,117 @@
+"""The published JSON Schemas: what editors complete from is what validates, and says what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from dfgen.model.yaml import Document, KeyPath
+from dfgen.values.errors import InputError, Problem, listing, nearest
+
+_NAMES = {list: "a list", dict: "a mapping"}
+_TYPES = {
+    "string": "text",
+    "object": "a mapping",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "nothing",
+}
+
+
+def text(name: str) -> str:
+    """The schema file itself: `catalog` or `base`."""
+    return resources.files(__name__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+@cache
+def _compiled(name: str) -> tuple[dict[str, Any], Any]:
+    import jsonschema_rs
+
+    schema = json.loads(text(name))
+    return schema, jsonschema_rs.validator_for(schema)
+
+
+def check(document: Document, name: str) -> None:
+    """Hold a document against a schema; all that is wrong with it is one InputError, each at its place."""
+    schema, validator = _compiled(name)
+    # What YAML itself objected to comes first: the schema's word on the same place would only repeat it.
+    places = {problem.place for problem in document.problems}
+    found = set(document.problems)
+    for error in validator.iter_errors(document.data):
+        found.update(problem for problem in _explain(document, schema, error) if problem.place not in places)
+    if found:
+        raise InputError(sorted(found))
+
+
+def _explain(document: Document, schema: dict[str, Any], error: Any) -> Iterator[Problem]:
+    path = _path(document.data, error.instance_path)
+    keyword = error.kind.name
+    at = _subschema(schema, error)
+    if keyword == "additionalProperties":
+        known = sorted(at.get("properties", {}))
+        for key in error.kind.unexpected:
+            hint = nearest(key, known) or f"; known here are {listing(known)}"
+            yield Problem(document.place((*path, key), key=True), f"unknown key {key!r}{hint}")
+    elif keyword == "required":
+        yield Problem(document.place(path), f"key {error.kind.property!r} is missing")
+    elif keyword == "propertyNames":
+        wrong = error.kind.error
+        place = document.place((*path, wrong.instance), key=True)
+        yield Problem(place, f"{wrong.instance!r} is not {_subschema(schema, wrong)['x-expected']}")
+    else:
+        yield Problem(document.place(path), _value_message(document, path, at, error))
+
+
+def _path(data: Any, steps: list[str | int]) -> KeyPath:
+    """Undo the validator's reading of a key such as "17" as an index."""
+    path: list[str | int] = []
+    for step in steps:
+        if isinstance(data, dict) and isinstance(step, int):
+            step = next(key for key in data if key.isdigit() and int(key) == step)  # noqa: PLW2901
+        path.append(step)
+        data = data[step]
+    return tuple(path)
+
+
+def _value_message(document: Document, path: KeyPath, at: dict[str, Any], error: Any) -> str:
+    expected = at.get("x-expected") or _expected(at)
+    if path in document.numbers and error.kind.name == "type" and "string" in error.kind.types:
+        written = document.numbers[path]
+        kind = "float" if isinstance(error.instance, float) else "integer"
+        return f'{written} is a YAML {kind}; expected {expected}: write "{written}" with quotes'
+    if error.kind.name == "anyOf":
+        return f"expected {at['x-any']}"
+    return f"expected {expected}, found {_found(error.instance)}"
+
+
+def _expected(at: dict[str, Any]) -> str:
+    kinds = at.get("type", [])
+    words = " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    if "minimum" in at and "maximum" in at:
+        return f"{words} from {at['minimum']} to {at['maximum']}"
+    if "minimum" in at:
+        return f"{words}, at least {at['minimum']}"
+    return words or "something else"
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else f"{value[:57]}...")
+    if value is None:
+        return "nothing"
+    if isinstance(value, (list, dict)):
+        return _NAMES[type(value)] if value else f"an empty {_NAMES[type(value)].split()[-1]}"
+    return json.dumps(value)
+
+
+def _subschema(schema: dict[str, Any], error: Any) -> dict[str, Any]:
+    """Find the part of the schema that an error comes from; its path leads through `$defs`, not `$ref`."""
+    at: Any = schema
+    for step in list(error.schema_path)[:-1]:
+        at = at[step]
+    return dict(at)

@@ -1,0 +1,242 @@
+"""YAML as the catalog needs it: plain values, the place of each, and every problem of a file at once.
+
+libyaml's events are turned into values here, because a loader neither keeps positions nor reports more
+than one problem; and because a catalog is full of versions, which a loader silently shortens (1.10 → 1.1).
+The schema is YAML 1.2's core schema, less the spellings that lose what was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfgen.values.errors import InputError, Place, Problem
+
+KeyPath = tuple[str | int, ...]
+
+_DEEPEST = 64
+_LARGEST_EXPANSION = 100_000  # values that aliases may add up to: a catalog is not a bomb
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file's values, with the place of every key and value.
+
+    `data` is what the file says: None, bool, int, float, str, list and dict. A place is found by the path
+    of keys and indexes that leads to a value. `problems` are those that do not keep the rest from being
+    read, so that they can be told together with what a schema finds.
+    """
+
+    file: str
+    data: Any
+    values: dict[KeyPath, tuple[int, int]] = field(repr=False)
+    keys: dict[KeyPath, tuple[int, int]] = field(repr=False)
+    numbers: dict[KeyPath, str] = field(repr=False)
+    problems: tuple[Problem, ...] = ()
+
+    def place(self, path: KeyPath = (), *, key: bool = False) -> Place:
+        """Where a value (or its key) stands; below an alias, where the alias stands."""
+        found = (self.keys.get(path) if key else None) or self.values.get(path)
+        while found is None and path:
+            path = path[:-1]
+            found = self.values.get(path)
+        return Place(self.file, *(found or (1, 1)))
+
+
+def read(path: Path, shown: str) -> Document:
+    """Read a YAML file; `shown` is how messages call it. What is not YAML at all is an InputError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(Place(shown), "is not UTF-8 text; save it as UTF-8")) from error
+    except OSError as error:
+        raise InputError(Problem(Place(shown), f"cannot be read: {error.strerror}")) from error
+    return parse(text, shown)
+
+
+def parse(text: str, file: str) -> Document:
+    """Read YAML text; see `read`."""
+    return _Reader(file).document(text)
+
+
+def _is_lossy(text: str, value: float) -> bool:
+    """Whether a number, written again, is not what the author wrote: 1.10, 010, 1e3."""
+    return repr(value) != text
+
+
+class _Reader:
+    """One pass over libyaml's events."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.values: dict[KeyPath, tuple[int, int]] = {}
+        self.keys: dict[KeyPath, tuple[int, int]] = {}
+        self.numbers: dict[KeyPath, str] = {}
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.count = 0
+
+    def document(self, text: str) -> Document:
+        from ruamel.yaml.cyaml import CParser
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            data = self._root(iter_events(CParser(text)))
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._problem((mark.line, mark.column), f"is not YAML: {error.problem}")
+            raise InputError(self.problems) from error
+        except (YAMLError, ValueError) as error:
+            self.problems.append(Problem(Place(self.file), f"is not YAML: {str(error).splitlines()[0]}"))
+            raise InputError(self.problems) from error
+        return Document(self.file, data, self.values, self.keys, self.numbers, tuple(self.problems))
+
+    def _problem(self, mark: tuple[int, int], message: str) -> None:
+        self.problems.append(Problem(Place(self.file, mark[0] + 1, mark[1] + 1), message))
+
+    def _root(self, events: Iterator[Any]) -> Any:
+        data: Any = None
+        documents = 0
+        for event in events:
+            kind = type(event).__name__
+            if kind == "DocumentStartEvent":
+                documents += 1
+                if documents > 1:
+                    self._problem(_mark(event), "a second document begins here; expected one per file")
+                    return data
+            elif kind not in ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent"):
+                data = self._value(event, events, ())
+        return data
+
+    def _value(self, event: Any, events: Iterator[Any], path: KeyPath) -> Any:
+        mark = _mark(event)
+        self.values[path] = (mark[0] + 1, mark[1] + 1)
+        self.count += 1
+        before = self.count
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            return self._alias(event, mark)
+        if len(path) > _DEEPEST:
+            raise ValueError(f"nested deeper than {_DEEPEST} levels")
+        if kind == "ScalarEvent":
+            value: Any = self._scalar(event, path, mark)
+        elif kind == "SequenceStartEvent":
+            value = self._sequence(events, path)
+        else:
+            value = self._mapping(events, path)
+        if event.anchor:
+            self.anchors[event.anchor] = (value, self.count - before + 1)
+        return value
+
+    def _alias(self, event: Any, mark: tuple[int, int]) -> Any:
+        if event.anchor not in self.anchors:
+            self._problem(mark, f"alias *{event.anchor} has no anchor &{event.anchor} above it")
+            return None
+        value, size = self.anchors[event.anchor]
+        self.count += size
+        if self.count > _LARGEST_EXPANSION + len(self.values):
+            raise ValueError(f"its aliases add up to more than {_LARGEST_EXPANSION} values")
+        return value
+
+    def _scalar(self, event: Any, path: KeyPath, mark: tuple[int, int]) -> Any:
+        text: str = event.value
+        if event.tag and event.tag != "tag:yaml.org,2002:str":
+            self._problem(mark, f"tag {event.tag} is not supported; write the value without a tag")
+        if event.tag or not event.implicit[0]:
+            return text
+        if text in _NULLS:
+            return None
+        if text in _BOOLEANS:
+            return _BOOLEANS[text]
+        if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
+            return self._number(text, path, mark)
+        return text
+
+    def _number(self, text: str, path: KeyPath, mark: tuple[int, int]) -> float:
+        self.numbers[path] = text
+        value = _integer(text) if _INTEGER.fullmatch(text) else _float(text)
+        if _is_lossy(text, value):
+            kind = "integer" if isinstance(value, int) else "float"
+            became = f"is a YAML {kind} and would become {value!r}"
+            self._problem(mark, f'{text} {became}; write "{text}" with quotes')
+        return value
+
+    def _sequence(self, events: Iterator[Any], path: KeyPath) -> list[Any]:
+        items: list[Any] = []
+        for event in events:
+            if type(event).__name__ == "SequenceEndEvent":
+                break
+            items.append(self._value(event, events, (*path, len(items))))
+        return items
+
+    def _mapping(self, events: Iterator[Any], path: KeyPath) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        merged: list[dict[str, Any]] = []
+        for event in events:
+            if type(event).__name__ == "MappingEndEvent":
+                break
+            mark = _mark(event)
+            key = self._key(event, events, mark)
+            place = (*path, key)
+            value = self._value(next(events), events, place)
+            if key == "<<" and not event.tag and event.implicit[0]:
+                merged.extend(self._merge(value, mark))
+                continue
+            if key in items:
+                self._problem(mark, f"key {key!r} stands twice; first in line {self.keys[place][0]}")
+            self.keys.setdefault(place, (mark[0] + 1, mark[1] + 1))
+            items[key] = value
+        for more in merged:
+            items = {**more, **items}
+        return items
+
+    def _key(self, event: Any, events: Iterator[Any], mark: tuple[int, int]) -> str:
+        if type(event).__name__ != "ScalarEvent":
+            self._problem(mark, "a key is a list, a mapping or an alias; expected text")
+            if type(event).__name__ != "AliasEvent":
+                self._value(event, events, ("?",))
+            return "?"
+        text = str(event.value)
+        plain = not event.tag and event.implicit[0]
+        if plain and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
+            kind = "integer" if _INTEGER.fullmatch(text) else "float"
+            self._problem(mark, f'key {text} is a YAML {kind}; expected text: write "{text}" with quotes')
+        elif plain and (text in _NULLS or text in _BOOLEANS):
+            self._problem(mark, f'key {text or "(nothing)"} is not text; write "{text}" with quotes')
+        return text
+
+    def _merge(self, value: Any, mark: tuple[int, int]) -> list[dict[str, Any]]:
+        values = value if isinstance(value, list) else [value]
+        if all(isinstance(one, dict) for one in values):
+            return values
+        self._problem(mark, "<< merges mappings only")
+        return []
+
+
+def _integer(text: str) -> int:
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def _float(text: str) -> float:
+    return float(text.replace(".inf", "inf").replace(".nan", "nan")) if "." in text[:2] else float(text)
+
+
+def _mark(event: Any) -> tuple[int, int]:
+    mark = event.start_mark
+    return mark.line, mark.column
+
+
+def iter_events(parser: Any) -> Iterator[Any]:
+    """Yield a parser's events until it has none."""
+    while parser.check_event():
+        yield parser.get_event()
