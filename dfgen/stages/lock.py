@@ -1,0 +1,306 @@
+"""Lock: parents become pins. First what differs is computed, then the caller writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from dfgen.model.catalog import Catalog, Parent
+from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem, listing
+from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference, Repository
+
+Result = TypeVar("Result")
+
+_AT_ONCE = 16  # requests under way; registries answer more slowly than this machine asks
+
+
+class Registry(Protocol):
+    """What is asked of a registry to pin a parent."""
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """What a tag points at, by HEAD."""
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """A manifest or index, checked against its digest."""
+
+    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
+        """A small blob, such as an image's configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A parent that the catalog uses: where it is read, for which platforms, and where it is named."""
+
+    key: str
+    reference: Reference
+    platforms: tuple[Platform, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A parent whose pins differ from the lock's; `old` is None for a parent that had none."""
+
+    key: str
+    old: LockedParent | None
+    new: LockedParent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockChanges:
+    """What locking does: the new lock, what moved, and what could not or should not be moved.
+
+    `held` gives the reason for each parent that was left as it is; `waiting` are families that have not been
+    built yet; `unused` are entries that no image uses any more; `failed` tells of the parents that could not
+    be pinned, while the others were.
+    """
+
+    lock: Lock
+    moved: tuple[Moved, ...]
+    held: Mapping[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    failed: DfgenError | None = None
+
+
+def wanted(catalog: Catalog) -> tuple[Want, ...]:
+    """List the upstream parents of a catalog, each once, with all the platforms it is used for."""
+    uses: dict[str, list[Parent]] = {}
+    for parent in catalog.upstream_parents():
+        uses.setdefault(parent.key, []).append(parent)
+    return tuple(
+        Want(
+            key=key,
+            reference=catalog.mirrored(parents[0].reference),
+            platforms=tuple(sorted({parent.platform for parent in parents})),
+            place=parents[0].place,
+        )
+        for key, parents in sorted(uses.items())
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking:
+    """How to lock. `today` is a date, YYYY-MM-DD; `done` is told of every parent that was looked at."""
+
+    registry: Registry
+    today: str
+    built: Callable[[str], LockedParent | None] = lambda _: None
+    done: Callable[[str], None] = lambda _: None
+
+
+def lock(catalog: Catalog, old: Lock, how: Locking) -> LockChanges:
+    """Pin the parents, and the platforms of parents, that have no pin; every pin that is there stays."""
+    missing = [want for want in wanted(catalog) if not _is_complete(want, old)]
+    return _changes(catalog, old, _each(missing, lambda want: _pin(want, old, how), how), how)
+
+
+def upgrade(catalog: Catalog, old: Lock, how: Locking, only: Sequence[str] = ()) -> LockChanges:
+    """Move the pins of all parents, or of those named; one HEAD for a parent that did not change."""
+    wants = _named(wanted(catalog), only)
+    return _changes(catalog, old, _each(wants, lambda want: _move(want, old, how), how), how)
+
+
+def check(catalog: Catalog, old: Lock, how: Locking) -> None:
+    """Hold the lock against the registries, with HEAD requests alone.
+
+    Errors: CheckError with every parent that has no pin, or whose tag points elsewhere now.
+    """
+    problems: list[Problem] = []
+
+    def compare(want: Want) -> None:
+        now = how.registry.resolve(want.reference).digest
+        locked = old.parents[want.key].digest
+        if now != locked:
+            mend = f"`dfgen lock --upgrade {want.key}` moves the pin"
+            problems.append(Problem(want.place, f"{want.key} moved: locked {locked}, now {now}; {mend}"))
+
+    for want in wanted(catalog):
+        problems.extend(unpinned(want, old))
+    _, failed = _each([want for want in wanted(catalog) if _is_complete(want, old)], compare, how)
+    if failed:
+        raise failed
+    if problems:
+        raise CheckError(sorted(problems))
+
+
+def unpinned(want: Want, old: Lock) -> Iterable[Problem]:
+    """Say which platforms of a parent have no pin."""
+    if not _is_complete(want, old):
+        lacking = listing(str(platform) for platform in want.platforms if not _has(want, platform, old))
+        yield Problem(want.place, f"parent {want.key} has no pin for {lacking}; run `dfgen lock`")
+
+
+def _has(want: Want, platform: Platform, old: Lock) -> bool:
+    return want.key in old.parents and platform in old.parents[want.key].platforms
+
+
+def _is_complete(want: Want, old: Lock) -> bool:
+    return all(_has(want, platform, old) for platform in want.platforms)
+
+
+def _named(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
+    if not names:
+        return list(wants)
+    chosen = {want.key: want for want in wants}
+    found: list[Want] = []
+    for name in names:
+        key = str(Reference.parse(name))
+        matches = [want for want in wants if want.key == key or str(want.reference.repository) == name]
+        if not matches:
+            raise InputError(f"no image is built on {name!r}; the parents are {listing(chosen)}")
+        found.extend(matches)
+    return list(dict.fromkeys(found))
+
+
+def _pin(want: Want, old: Lock, how: Locking) -> LockedParent:
+    locked = old.parents.get(want.key)
+    if locked is None:
+        return _resolve(want, want.reference, how)
+    # Another platform of a parent that is pinned already comes from the same index: no pin moves unasked.
+    more = _resolve(want, want.reference.at(locked.digest), how)
+    return LockedParent(
+        digest=locked.digest,
+        media_type=locked.media_type,
+        first_seen=locked.first_seen,
+        platforms={**more.platforms, **locked.platforms},
+    )
+
+
+def _move(want: Want, old: Lock, how: Locking) -> LockedParent | str:
+    """Find the new pins of a parent, or say why it is held back; unchanged, it is the lock's own entry."""
+    locked = old.parents.get(want.key)
+    if locked is None or not _is_complete(want, old):
+        return _resolve(want, want.reference, how)
+    if how.registry.resolve(want.reference).digest == locked.digest:
+        return locked
+    new = _resolve(want, want.reference, how)
+    moved = [one for one in want.platforms if new.platforms[one].digest != locked.platforms[one].digest]
+    if not moved:
+        return locked  # only platforms that nobody here uses
+    if len(moved) < len(want.platforms):
+        still = listing(str(one) for one in want.platforms if one not in moved)
+        return f"only {listing(map(str, moved))} moved, {still} did not yet; architectures move together"
+    return new
+
+
+def _resolve(want: Want, reference: Reference, how: Locking) -> LockedParent:
+    """Read a parent with one GET and pick the manifest of every wanted platform."""
+    found = how.registry.manifest(reference)
+    if isinstance(found, Manifest):
+        pins = {
+            _only_platform(want, found, how.registry): Pin(found.descriptor.digest, found.descriptor.size)
+        }
+    else:
+        pins = {entry.platform: Pin(entry.digest, entry.size) for entry in found.images if entry.platform}
+    lacking = [platform for platform in want.platforms if platform not in pins]
+    if lacking:
+        has = listing(str(platform) for platform in sorted(pins))
+        message = f"parent {want.key} has no {listing(map(str, lacking))}; it has {has}"
+        raise InputError(Problem(want.place, message))
+    return LockedParent(
+        digest=found.descriptor.digest,
+        media_type=found.media_type,
+        first_seen=how.today,
+        platforms={platform: pins[platform] for platform in want.platforms},
+    )
+
+
+def _only_platform(want: Want, manifest: Manifest, registry: Registry) -> Platform:
+    """Tell the platform of a tag that is a single image, from its configuration."""
+    raw = registry.blob(want.reference.repository, manifest.config)
+    try:
+        return Platform.from_json(json.loads(raw))
+    except (ValueError, AttributeError) as error:
+        raise CheckError(
+            Problem(want.place, f"parent {want.key} has no image configuration: {error}")
+        ) from error
+
+
+def _each(
+    wants: Sequence[Want], work: Callable[[Want], Result], how: Locking
+) -> tuple[list[tuple[Want, Result]], DfgenError | None]:
+    """Work on all parents at once; one failure does not stop the others, and all are told together."""
+    failures: list[tuple[Want, DfgenError]] = []
+
+    def one(want: Want) -> tuple[Want, Result] | None:
+        try:
+            return want, work(want)
+        except DfgenError as error:
+            failures.append((want, error))
+            return None
+        finally:
+            how.done(want.key)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = [result for result in pool.map(one, wants) if result]
+    return results, _together(failures) if failures else None
+
+
+def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
+    """Join errors into one of the worst kind; a failure that many parents share is told once."""
+    worst = max((error for _, error in failures), key=lambda error: error.exit_code)
+    same: dict[Problem, list[str]] = {}
+    for want, error in failures:
+        for problem in error.problems:
+            same.setdefault(problem, []).append(want.key)
+    problems = [
+        Problem(problem.place, f"{problem.message} (parents concerned: {', '.join(sorted(keys))})")
+        if isinstance(worst, OutsideError)
+        else problem
+        for problem, keys in same.items()
+    ]
+    kind = OutsideError if isinstance(worst, OutsideError) else type(worst)
+    return kind(sorted(problems, key=str))
+
+
+def _changes(
+    catalog: Catalog,
+    old: Lock,
+    answers: tuple[Sequence[tuple[Want, LockedParent | str]], DfgenError | None],
+    how: Locking,
+) -> LockChanges:
+    results, failed = answers
+    found: dict[str, LockedParent] = {}
+    held: dict[str, str] = {}
+    for want, result in results:
+        if isinstance(result, str):
+            held[want.key] = result
+        else:
+            found[want.key] = result
+    families, waiting = _families(catalog, old, how)
+    used = frozenset(parent.key for image in catalog.images for parent in image.all_parents)
+    new = old.with_parents({**found, **families})
+    changed = {key: entry for key, entry in {**found, **families}.items() if entry != old.parents.get(key)}
+    return LockChanges(
+        lock=new.only(used),
+        moved=tuple(
+            Moved(key=key, old=old.parents.get(key), new=entry) for key, entry in sorted(changed.items())
+        ),
+        held=held,
+        waiting=waiting,
+        unused=tuple(sorted(set(old.parents) - used)),
+        failed=failed,
+    )
+
+
+def _families(catalog: Catalog, old: Lock, how: Locking) -> tuple[dict[str, LockedParent], tuple[str, ...]]:
+    """Pin the parents that are families of this catalog, as far as they are built."""
+    keys = {parent.key for image in catalog.images for parent in image.all_parents if parent.family}
+    found: dict[str, LockedParent] = {}
+    waiting: list[str] = []
+    for key in sorted(keys):
+        if key in old.parents:
+            continue
+        built = how.built(key)
+        if built:
+            found[key] = built
+        else:
+            waiting.append(key)
+    return found, tuple(waiting)
