@@ -1,0 +1,110 @@
+"""The registry client: what the stages ask of registries, and nothing about how it gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dfgen.outside.registry import manifests
+from dfgen.outside.registry.credentials import Credentials, DockerCredentials
+from dfgen.outside.registry.download import download, read_blob
+from dfgen.outside.registry.errors import Missing, Refused
+from dfgen.outside.registry.exchange import Exchange
+from dfgen.outside.registry.options import Clock, RegistryOptions
+from dfgen.outside.registry.quota import Quota
+from dfgen.outside.registry.transport import HttpTransport, Transport
+from dfgen.outside.registry.upload import Uploaded, Uploader, has_blob
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.values.reference import Reference, Repository
+
+_LARGEST_CONFIG = 16 * 2**20
+
+
+class Registry:
+    """All registries of one run: thread-safe, connections and tokens are shared.
+
+    Every method raises the classes of `errors` (all of them OutsideError, exit 3).
+    """
+
+    def __init__(
+        self,
+        options: RegistryOptions | None = None,
+        transport: Transport | None = None,
+        credentials: Credentials | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Open nothing yet: urllib3 is loaded by the first request."""
+        options = options or RegistryOptions()
+        transport = transport or HttpTransport(options)
+        self._exchange = Exchange(options, transport, credentials or DockerCredentials(), clock or Clock())
+        self._uploader = Uploader(self._exchange, options.chunk)
+        self._headless: set[str] = set()  # registries whose HEAD does not tell a digest
+
+    @property
+    def quota(self) -> Mapping[str, Quota]:
+        """What each registry last said about how many pulls are left; nothing for those that say nothing."""
+        return dict(self._exchange.quota)
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """Digest, media type and size behind a reference: one HEAD, which no registry counts as a pull.
+
+        One GET where the registry has no HEAD or does not name the digest.
+        """
+        found = None
+        if reference.repository.registry not in self._headless:
+            try:
+                found = self._exchange.run(*manifests.head(reference))
+            except Refused:
+                found = None
+            if found is None:
+                self._headless.add(reference.repository.registry)
+        if found is None:
+            descriptor = self.manifest(reference).descriptor
+            found = replace(descriptor, digest=reference.digest or descriptor.digest)
+        return found
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        """Resolve, but a reference that is not there is None."""
+        try:
+            return self.resolve(reference)
+        except Missing:
+            return None
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """The manifest or index, byte for byte: one GET, checked against the digests asked for and named.
+
+        Errors also: CheckError for what is neither manifest nor index.
+        """
+        return self._exchange.run(*manifests.get(reference))
+
+    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
+        """Write a manifest or index under the reference's tag, or its digest if it has none."""
+        return self._exchange.run(*manifests.put(reference, raw, media_type))
+
+    def blob(self, repository: Repository, descriptor: Descriptor, limit: int = _LARGEST_CONFIG) -> bytes:
+        """A small blob, such as an image's configuration, checked for size and digest."""
+        return read_blob(self._exchange, repository, descriptor, limit)
+
+    def download(self, repository: Repository, descriptor: Descriptor, target: Path) -> None:
+        """Write a blob to a file, which appears only when it is whole and checked."""
+        download(self._exchange, repository, descriptor, target)
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Whether a repository has a blob: one HEAD."""
+        return has_blob(self._exchange, repository, digest)
+
+    def upload(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        source: Path | bytes,
+        mount_from: Sequence[Repository] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> Uploaded:
+        """Bring a blob to a repository in the cheapest way that the registry offers.
+
+        `progress` is told how many bytes each piece had, and a negative number when a try starts over.
+        """
+        return self._uploader.upload(repository, descriptor, source, mount_from, progress)

@@ -1,0 +1,160 @@
+"""The one seam to the network: a request goes in, an answer or a fault comes out. urllib3 does the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+from dfgen.outside.registry.causes import fault_of
+from dfgen.outside.registry.options import RegistryOptions
+from dfgen.outside.registry.places import Origin, is_loopback
+from dfgen.values.errors import InputError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import urllib3
+
+_PIECE = 64 * 1024  # bytes read at a time
+_AGENT = "dfgen"
+
+Body = bytes | Callable[[], Iterator[bytes]]  # a callable, so that each try starts at the beginning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request; `timeout` is how many seconds the connection may be silent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    timeout: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One answer: header names in lower case; `stream` gives the body once; `close` has to be called."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    stream: Callable[[], Iterator[bytes]]
+    close: Callable[[], None]
+
+    @property
+    def origin(self) -> Origin:
+        """The server that answered."""
+        return Origin.of(self.url)
+
+
+class Transport(Protocol):
+    """What sends requests; tests put their own in its place."""
+
+    def send(self, request: Request) -> Response:
+        """Send without following redirects; a broken connection raises Fault."""
+        ...
+
+
+class HttpTransport:
+    """Pooled connections, by way of the environment's proxies except to this machine itself."""
+
+    def __init__(self, options: RegistryOptions) -> None:
+        """Open nothing yet."""
+        self._options = options
+        self._lock = threading.Lock()
+        self._managers: dict[str, urllib3.PoolManager] = {}
+
+    def send(self, request: Request) -> Response:
+        """Send it, and return when the headers of the answer are there."""
+        import urllib3
+
+        body = request.body() if callable(request.body) else request.body
+        try:
+            raw = self._manager(request.url).urlopen(
+                request.method,
+                request.url,
+                body=body,
+                headers={"User-Agent": _AGENT, **request.headers},
+                timeout=urllib3.Timeout(connect=request.timeout, read=request.timeout),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise fault_of(error, request.url, request.timeout) from error
+        headers = {name.lower(): value for name, value in raw.headers.itermerged()}
+        return Response(
+            status=raw.status,
+            headers=headers,
+            url=request.url,
+            stream=lambda: _pieces(raw, request),
+            close=lambda: _close(raw),
+        )
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy(url)
+        with self._lock:
+            if proxy not in self._managers:
+                self._managers[proxy] = self._new_manager(proxy)
+            return self._managers[proxy]
+
+    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
+        import urllib3
+
+        context = _trust(self._options)
+        if not proxy:
+            return urllib3.PoolManager(maxsize=self._options.connections, ssl_context=context)
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        return urllib3.ProxyManager(
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=login),
+            maxsize=self._options.connections,
+            ssl_context=context,
+        )
+
+
+def _proxy(url: str) -> str:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a URL, or nothing."""
+    from urllib.request import getproxies, proxy_bypass
+
+    origin = Origin.of(url)
+    if is_loopback(origin.host) or proxy_bypass(f"{origin.host}:{origin.port}"):
+        return ""
+    proxy = getproxies().get(origin.scheme, "")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _trust(options: RegistryOptions) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.create_default_context()
+    if options.ca_file:
+        try:
+            context.load_verify_locations(options.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            why = "no certificates in it" if isinstance(error, ssl.SSLError) else error.strerror
+            raise InputError(f"{options.ca_file}: {why}; expected a file of PEM certificates") from error
+    return context
+
+
+def _pieces(raw: urllib3.BaseHTTPResponse, request: Request) -> Iterator[bytes]:
+    import urllib3
+
+    try:
+        while piece := raw.read1(_PIECE):
+            yield piece
+    except urllib3.exceptions.HTTPError as error:
+        raise fault_of(error, request.url, request.timeout) from error
+
+
+def _close(raw: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection back when little or nothing is left to read, else drop it."""
+    if raw.length_remaining is not None and raw.length_remaining <= _PIECE:
+        raw.drain_conn()
+    raw.close()

@@ -1,0 +1,240 @@
+"""A threaded HTTP server on loopback: it answers with a function, counts requests and fails on purpose."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request as it came in; header names are in lower case."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter of the query."""
+        return [value for key, value in self.query if key == name]
+
+    def value(self, name: str) -> str:
+        """The first value of a parameter, or nothing."""
+        return next(iter(self.values(name)), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What goes back."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """How an answer goes wrong; with `carried_out` the request takes effect and only its answer is spoilt."""
+
+    status: int = 0  # answered instead
+    headers: Mapping[str, str | None] = field(default_factory=dict)  # set, or with None left out
+    body: bytes | None = None  # sent instead
+    reset: bool = False  # the connection is reset instead of an answer
+    cut: int | None = None  # so many bytes of the body, then the connection ends
+    stall: bool = False  # half of the body, then silence until the server closes
+    drip: bool = False  # the body comes a byte at a time, for ever
+    corrupt: bool = False  # one byte of the body is another
+    carried_out: bool = True
+
+    def spoil(self, answer: Answer) -> Answer:
+        """The answer that goes out in its place."""
+        status = self.status or answer.status
+        headers = {name: value for name, value in answer.headers.items() if name not in self.headers}
+        headers |= {name: value for name, value in self.headers.items() if value is not None}
+        body = answer.body if self.body is None and not self.status else self.body or b""
+        if self.corrupt and body:
+            body = bytes([body[0] ^ 1]) + body[1:]
+        return replace(answer, status=status, headers=headers, body=body)
+
+
+@dataclass(slots=True)
+class _Rule:
+    method: str
+    pattern: re.Pattern[str]
+    fault: Fault
+    left: int | None  # times; None is always
+
+    def fits(self, call: Call) -> bool:
+        return self.left != 0 and self.method in ("", call.method) and bool(self.pattern.search(call.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that was answered; status 0 is a connection that was reset."""
+
+    call: Call
+    status: int
+
+    def __str__(self) -> str:
+        """Write `HEAD /v2/a/manifests/1 200`."""
+        return f"{self.call.method} {self.call.path} {self.status}"
+
+
+class FakeServer:
+    """Serves `answer` on a free port; use as a context manager.
+
+    Of the scripted faults the first that fits and is not used up is applied.
+    """
+
+    def __init__(self, answer: Callable[[Call], Answer], tls: ssl.SSLContext | None = None) -> None:
+        self._answer = answer
+        self._lock = threading.Lock()
+        self._rules: list[_Rule] = []
+        self.seen: list[Seen] = []
+        self.closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.port = self._server.server_address[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{self.address}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self) -> FakeServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def script(self, method: str, pattern: str, fault: Fault, times: int | None = 1) -> None:
+        """Let requests of a method ("" is any) whose path matches fail so many times; None is always."""
+        with self._lock:
+            self._rules.append(_Rule(method, re.compile(pattern), fault, times))
+
+    def count(self, method: str = "", pattern: str = "") -> int:
+        """How many requests came in."""
+        return sum(
+            method in ("", seen.call.method) and bool(re.search(pattern, seen.call.path))
+            for seen in self.seen
+        )
+
+    def log(self) -> list[str]:
+        """Every request as `HEAD /v2/a/manifests/1 200`."""
+        return [str(seen) for seen in self.seen]
+
+    def forget(self) -> None:
+        """Count from here."""
+        with self._lock:
+            self.seen.clear()
+
+    def handle(self, call: Call) -> tuple[Answer, Fault]:
+        """Answer one call, and say how its answer goes wrong."""
+        with self._lock:
+            rule = next((rule for rule in self._rules if rule.fits(call)), None)
+            if rule and rule.left is not None:
+                rule.left -= 1
+        fault = rule.fault if rule else Fault()
+        answer = self._answer(call) if fault.carried_out else Answer(status=fault.status or 500)
+        answer = fault.spoil(answer)
+        with self._lock:
+            self.seen.append(Seen(call, 0 if fault.reset else answer.status))
+        return answer, fault
+
+
+def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's
+            """Say nothing."""
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except (ConnectionError, ssl.SSLError):
+                self.close_connection = True
+
+        def _serve(self) -> None:
+            answer, fault = server.handle(_read(self))
+            if fault.reset:
+                _reset(self)
+                return
+            with _quiet(self):
+                _write(self, answer, fault, server.closing)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's
+
+    return Handler
+
+
+def _read(handler: BaseHTTPRequestHandler) -> Call:
+    parts = urlsplit(handler.path)  # a proxy gets whole URLs
+    length = int(handler.headers.get("Content-Length") or 0)
+    return Call(
+        method=handler.command,
+        path=parts.path,
+        query=parse_qsl(parts.query),
+        headers={name.lower(): value for name, value in handler.headers.items()},
+        body=handler.rfile.read(length),
+    )
+
+
+@contextmanager
+def _quiet(handler: BaseHTTPRequestHandler) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, ssl.SSLError):
+        handler.close_connection = True
+
+
+def _reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def _write(handler: BaseHTTPRequestHandler, answer: Answer, fault: Fault, closing: threading.Event) -> None:
+    handler.send_response(answer.status)
+    headers = {"Content-Length": str(len(answer.body)), **answer.headers}
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    if handler.command == "HEAD":
+        return
+    if fault.cut is not None:
+        handler.close_connection = True
+        handler.wfile.write(answer.body[: fault.cut])
+    elif fault.stall:
+        handler.close_connection = True
+        handler.wfile.write(answer.body[: len(answer.body) // 2])
+        handler.wfile.flush()
+        closing.wait(30)
+    elif fault.drip:
+        handler.close_connection = True
+        _drip(handler, closing)
+    else:
+        handler.wfile.write(answer.body)
+    handler.wfile.flush()
+
+
+def _drip(handler: BaseHTTPRequestHandler, closing: threading.Event) -> None:
+    while not closing.wait(0.001):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()

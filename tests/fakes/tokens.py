@@ -1,0 +1,96 @@
+"""The fake registry's token server and its door: Bearer tokens with scopes and an end, or Basic."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from tests.fakes.http import Answer, Call
+
+Scope = tuple[str, str]  # repository path and action
+
+
+@dataclass(slots=True, kw_only=True)
+class Door:
+    """Who may do what. `kind` is "" (anybody anything), "token" or "basic"."""
+
+    kind: str = ""
+    users: Mapping[str, str] = field(default_factory=lambda: {"alice": "open-sesame"})
+    identity_tokens: frozenset[str] = frozenset({"refresh-me"})
+    anonymous: frozenset[str] = frozenset({"pull"})  # what a token for nobody may allow
+    private: set[str] = field(default_factory=set)  # repositories that nobody may not even pull
+    realm: str = ""  # where tokens are had; the registry's own /token when empty
+    lifetime: int | None = 300  # expires_in; None leaves it out
+    uses: int | None = None  # after so many requests a token has expired
+    issued: list[frozenset[Scope]] = field(default_factory=list)  # the scopes of each token, in order
+    _uses: dict[str, int] = field(default_factory=dict)
+
+    def revoke(self) -> None:
+        """Let every token that is out expire now."""
+        self._uses.clear()
+
+    def challenge(self, call: Call, needed: set[Scope], realm: str) -> Answer | None:
+        """What a request without sufficient authorization gets; None lets it in."""
+        header = call.headers.get("authorization", "")
+        if self.kind == "basic" and not self._is_user(header):
+            return _denied('Basic realm="fake"')
+        if self.kind == "token" and not self._allows(header.removeprefix("Bearer "), needed):
+            scopes = " ".join(f"repository:{path}:{action}" for path, action in sorted(needed))
+            return _denied(f'Bearer realm="{self.realm or realm}",service="fake",scope="{scopes}"')
+        return None
+
+    def token(self, call: Call) -> Answer:
+        """Answer at the token server: a GET, Basic or none, or an OAuth2 POST with an identity token."""
+        form = dict(parse_qsl(call.body.decode()))
+        header = call.headers.get("authorization", "")
+        if call.method == "POST":
+            known = form.get("refresh_token") in self.identity_tokens
+            if not known or form.get("grant_type") != "refresh_token":
+                return Answer(status=401)
+        else:
+            known = self._is_user(header)
+            if header and not known:
+                return Answer(status=401)
+        asked = form.get("scope", "").split() or call.values("scope")
+        return self._issue({scope for text in asked for scope in _scopes(text)}, known, call.method == "POST")
+
+    def _issue(self, asked: set[Scope], known: bool, oauth: bool) -> Answer:
+        open_to_all = {
+            (path, action) for path, action in asked if path not in self.private and action in self.anonymous
+        }
+        allowed = frozenset(asked if known else open_to_all)
+        self.issued.append(allowed)
+        text = f"token-{len(self.issued)}"
+        self._uses[text] = self.uses if self.uses is not None else 1_000_000
+        data: dict[str, object] = {"access_token" if oauth else "token": text}
+        if self.lifetime is not None:
+            data["expires_in"] = self.lifetime
+        return Answer(status=200, body=json.dumps(data).encode())
+
+    def _allows(self, token: str, needed: set[Scope]) -> bool:
+        if self._uses.get(token, 0) <= 0:
+            return False
+        self._uses[token] -= 1
+        return needed <= self.issued[int(token.removeprefix("token-")) - 1]
+
+    def _is_user(self, header: str) -> bool:
+        try:
+            name, _, password = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        return bool(name) and self.users.get(name) == password
+
+
+def _scopes(text: str) -> list[Scope]:
+    _, path, actions = text.split(":")
+    return [(path, action) for action in actions.split(",")]
+
+
+def _denied(challenge: str) -> Answer:
+    body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
+    headers = {"WWW-Authenticate": challenge, "Content-Type": "application/json"}
+    return Answer(status=401, headers=headers, body=body)
