@@ -1,0 +1,46 @@
+"""What stages ask of the outside, as protocols: a stage gets the real thing, or a test's, as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import Descriptor, Index, Manifest
+
+
+class Store(Protocol):
+    """The layout on disk, as `dfgen.outside.layout.Layout` provides it."""
+
+    def entries(self) -> Mapping[str, Descriptor]:
+        """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
+        ...
+
+    def attestations(self, image: Digest) -> tuple[Descriptor, ...]:
+        """The provenance and SBOM manifests that are kept beside an image."""
+        ...
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A blob's bytes, checked."""
+        ...
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index that a descriptor names."""
+        ...
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where a blob lies, or would."""
+        ...
+
+    def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
+        """Whether a manifest and all that it names is there."""
+        ...
+
+    def add(self, data: bytes) -> Digest:
+        """Store bytes."""
+        ...
+
+    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
+        """Set names, or with None remove them, in one step; the attestations go beside their images."""
+        ...

@@ -1,0 +1,224 @@
+"""An OCI image layout on disk that several processes may use, and that a kill at any point leaves valid."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dfgen.outside.layout import archive, files
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, InputError, OutsideError, Place, Problem
+from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest, parse
+
+_MEND = "run `dfgen build` to have it again"
+
+
+class Layout:
+    """The images of a folder, by name; the folder is made by the first write.
+
+    Blobs are written before what refers to them, and index.json last and in one step.
+    Errors: InputError for a folder that is not a layout, OutsideError for what the file system refuses.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._scratch = root / ".partial"
+        self._writers = files.Writers(root / ".writers")
+
+    def entries(self) -> Mapping[str, Descriptor]:
+        """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
+        named = ((entry.annotations.get(REF_NAME), entry) for entry in self._manifests())
+        return {name: entry for name, entry in named if name}
+
+    def attestations(self, image: Digest) -> tuple[Descriptor, ...]:
+        """The provenance and SBOM manifests that are kept beside an image."""
+        return tuple(
+            entry
+            for entry in self._manifests()
+            if entry.is_attestation and entry.annotations.get(ATTESTATION_OF) == str(image)
+        )
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A blob's bytes. Errors: CheckError when it is missing or not what its descriptor says."""
+        path = self.blob_path(descriptor.digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise CheckError(f"{path}: is missing; {_MEND}") from None
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+        if len(data) != descriptor.size:
+            raise CheckError(f"{path}: has {len(data)} bytes, expected {descriptor.size}; {_MEND}")
+        if not descriptor.digest.matches(data):
+            raise CheckError(f"{path}: does not hold what its digest says; {_MEND}")
+        return data
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index that a descriptor names. Errors: as `read`, or CheckError for neither."""
+        try:
+            return parse(self.read(descriptor), descriptor.media_type)
+        except CheckError as error:
+            path = str(self.blob_path(descriptor.digest))
+            raise error if str(error).startswith(path) else CheckError(f"{path}: {error}") from error
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where a blob lies, or would."""
+        return self.root / archive.blob_name(digest)
+
+    def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
+        """Whether a manifest and all that it names is there with its size; `deep` hashes the blobs too."""
+        try:
+            manifest = self.manifest(descriptor)
+        except CheckError:
+            return False
+        if isinstance(manifest, Index):
+            return all(self.is_intact(child, deep) for child in manifest.manifests)
+        return all(self._has(blob, deep) for blob in manifest.blobs)
+
+    def add(self, data: bytes) -> Digest:
+        """Store bytes."""
+        self._writers.join()
+        digest = Digest.of(data)
+        files.write(self.blob_path(digest), data, self._scratch)
+        return digest
+
+    def scratch(self) -> Path:
+        """A new folder on the layout's file system, for an export that `adopt` can take without copying."""
+        self._writers.join()
+        with files.writing(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(dir=self._scratch))
+
+    def adopt(self, exported: Path) -> tuple[Descriptor, ...]:
+        """Move the blobs of a layout that buildx exported in here.
+
+        Returns the entries of its index.json; one that is an index is replaced by what it binds, so that an
+        image's own manifest comes out beside its attestations (`is_attestation` tells them apart).
+        """
+        self._writers.join()
+        other = Layout(exported)
+        flat: list[Descriptor] = []
+        for entry in other._manifests():
+            manifest = other.manifest(entry)
+            flat.extend(manifest.manifests if isinstance(manifest, Index) else [entry])
+        for blob in {blob.digest: blob for entry in flat for blob in other.reachable(entry)}.values():
+            if not other._has(blob):
+                path, size = other.blob_path(blob.digest), blob.size
+                raise OutsideError(f"{path}: the export is incomplete, expected {size} bytes; build again")
+            files.move(other.blob_path(blob.digest), self.blob_path(blob.digest), self._scratch)
+        return tuple(flat)
+
+    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
+        """Set names, or with None remove them, in one step; the attestations go beside their images.
+
+        An image's earlier attestations give way to new ones, and go with the image's last name.
+        """
+        self._writers.join()
+        with files.locked(self.root / ".lock"):
+            before = self._manifests()
+            after = _changed(before, changes, attestations)
+            if after == before and (self.root / archive.INDEX_FILE).exists():
+                return
+            files.write(self.root / archive.VERSION_FILE, archive.VERSION, self._scratch)
+            files.write(self.root / archive.INDEX_FILE, archive.index_bytes(after), self._scratch)
+
+    def reachable(self, descriptor: Descriptor) -> Iterator[Descriptor]:
+        """A manifest or index and all that it names, down to the layers. Errors: as `manifest`."""
+        yield descriptor
+        manifest = self.manifest(descriptor)
+        if isinstance(manifest, Manifest):
+            yield from manifest.blobs
+            return
+        for child in manifest.manifests:
+            yield from self.reachable(child)
+
+    def unreferenced(self) -> tuple[Path, ...]:
+        """Blobs that no entry leads to, and what interrupted writes left."""
+        kept = {archive.blob_name(digest) for entry in self._manifests() for digest in self._kept(entry)}
+        blobs = (path for path in self.root.glob("blobs/*/*") if str(path.relative_to(self.root)) not in kept)
+        return (*sorted(blobs), *sorted(self._scratch.glob("*")))
+
+    def collect(self) -> int:
+        """Delete what is unreferenced; returns how many bytes that freed, 0 while another process writes."""
+        if not self.root.exists():
+            return 0
+        with self._writers.alone() as alone, files.writing(self.root):
+            return sum(_delete(path) for path in self.unreferenced()) if alone else 0
+
+    def archive(self, descriptor: Descriptor, name: str) -> Iterator[bytes]:
+        """An OCI archive of one image or index, for `docker load`; `name` is the full reference it gets."""
+        manifest = self.manifest(descriptor)
+        yield from archive.stream(descriptor, name, self.reachable(descriptor), self.root)
+        if isinstance(manifest, Manifest):
+            yield from archive.docker_manifest(manifest, name)
+        yield archive.end()
+
+    def _manifests(self) -> tuple[Descriptor, ...]:
+        path = self.root / archive.INDEX_FILE
+        try:
+            found = parse(path.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+        except CheckError as error:
+            raise _damaged(path, str(error)) from None
+        if not isinstance(found, Index):
+            raise _damaged(path, "it is an image manifest")
+        return found.manifests
+
+    def _has(self, blob: Descriptor, deep: bool = False) -> bool:
+        path = self.blob_path(blob.digest)
+        try:
+            if path.stat().st_size != blob.size:
+                return False
+            if not deep:
+                return True
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, blob.digest.algorithm).hexdigest() == blob.digest.hex
+        except OSError:
+            return False
+
+    def _kept(self, entry: Descriptor) -> Iterator[Digest]:
+        try:
+            yield from (blob.digest for blob in self.reachable(entry))
+        except CheckError:
+            yield entry.digest  # damaged: what it referred to can only come from a new build
+
+
+def _changed(
+    before: Sequence[Descriptor], changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor]
+) -> tuple[Descriptor, ...]:
+    images = [entry for entry in before if not entry.is_attestation]
+    kept = [entry for entry in images if entry.annotations.get(REF_NAME) not in changes]
+    for name, entry in changes.items():
+        if entry:
+            kept.append(replace(entry, annotations={**entry.annotations, REF_NAME: name}))
+    renewed = {_subject(entry) for entry in attestations}
+    earlier = (entry for entry in before if entry.is_attestation and _subject(entry) not in renewed)
+    present = {str(entry.digest) for entry in kept}
+    beside = [entry for entry in (*earlier, *attestations) if _subject(entry) in present]
+    return tuple(sorted([*kept, *beside], key=archive.entry_order))
+
+
+def _subject(attestation: Descriptor) -> str:
+    return attestation.annotations.get(ATTESTATION_OF, "")
+
+
+def _delete(path: Path) -> int:
+    if path.is_dir():
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        shutil.rmtree(path)
+    else:
+        size = path.stat().st_size
+        path.unlink()
+    return size
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    advice = f"move {path.parent} away and run `dfgen build`"
+    return InputError(Problem(Place(str(path)), f"is damaged: {why}; {advice}"))

@@ -1,0 +1,218 @@
+"""The layout: what is written can be read, by dfgen and by the specification, and damage is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.outside.layout import INPUTS, Layout
+from dfgen.outside.layout.archive import index_bytes
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, ExitCode, InputError
+from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor, Manifest
+from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
+
+NAME = "java-base:1.0-x86_64"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "dist")
+
+
+def test_a_folder_that_is_not_there_is_empty_and_stays_away(layout: Layout) -> None:
+    assert layout.entries() == {}
+    assert layout.unreferenced() == ()
+    assert layout.collect() == 0
+    assert not layout.root.exists()
+
+
+def test_what_is_written_is_a_layout_of_the_specification(layout: Layout) -> None:
+    entry = image().put_into(layout)
+    layout.tag({NAME: entry})
+    assert json.loads((layout.root / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    index = json.loads((layout.root / "index.json").read_text())
+    assert index["schemaVersion"] == 2
+    assert index["mediaType"] == OCI_INDEX
+    assert index["manifests"] == [
+        {
+            "mediaType": entry.media_type,
+            "digest": str(entry.digest),
+            "size": entry.size,
+            "annotations": {REF_NAME: NAME},
+            "platform": {"architecture": "amd64", "os": "linux"},
+        }
+    ]
+    blobs = sorted(path.name for path in (layout.root / "blobs" / "sha256").iterdir())
+    assert blobs == sorted(Digest.of(data).hex for data in (image().raw, *image().blobs.values()))
+
+
+def test_entries_keep_their_annotations(layout: Layout) -> None:
+    made = image(annotations={INPUTS: "abc"})
+    entry = made.put_into(layout)
+    layout.tag({NAME: Descriptor.of(made.raw, made.media_type, AMD64)})
+    layout.tag({"b:1": Descriptor(**{**_fields(entry), "annotations": {INPUTS: "abc"}})})
+    assert layout.entries()["b:1"].annotations == {INPUTS: "abc", REF_NAME: "b:1"}
+    assert list(layout.entries()) == ["b:1", NAME]
+
+
+def _fields(entry: Descriptor) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in ("media_type", "digest", "size", "platform")}
+
+
+def test_a_name_moves_and_goes(layout: Layout) -> None:
+    first, second = image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)
+    layout.tag({NAME: first, "other:1": first})
+    layout.tag({NAME: second})
+    assert {name: entry.digest for name, entry in layout.entries().items()} == {
+        NAME: second.digest,
+        "other:1": first.digest,
+    }
+    layout.tag({NAME: None})
+    assert list(layout.entries()) == ["other:1"]
+
+
+def test_the_same_names_again_rewrite_nothing(layout: Layout) -> None:
+    entry = image().put_into(layout)
+    layout.tag({NAME: entry})
+    before = (layout.root / "index.json").stat().st_ino
+    layout.tag({NAME: entry})
+    assert (layout.root / "index.json").stat().st_ino == before
+
+
+def test_manifests_and_blobs_read_back(layout: Layout) -> None:
+    made = image(ARM64)
+    entry = made.put_into(layout)
+    manifest = layout.manifest(entry)
+    assert isinstance(manifest, Manifest)
+    assert manifest.raw == made.raw
+    assert [layout.read(blob) for blob in manifest.blobs] == list(made.blobs.values())
+
+
+def test_missing_cut_and_altered_blobs_are_told_apart(layout: Layout) -> None:
+    entry = image().put_into(layout)
+    path = layout.blob_path(entry.digest)
+    path.write_bytes(b"x" * entry.size)
+    with pytest.raises(CheckError) as caught:
+        layout.read(entry)
+    assert str(caught.value) == (
+        f"{path}: does not hold what its digest says; run `dfgen build` to have it again"
+    )
+    path.write_bytes(b"x")
+    with pytest.raises(CheckError) as caught:
+        layout.manifest(entry)
+    assert str(caught.value) == (
+        f"{path}: has 1 bytes, expected {entry.size}; run `dfgen build` to have it again"
+    )
+    path.unlink()
+    with pytest.raises(CheckError) as caught:
+        layout.read(entry)
+    assert str(caught.value) == f"{path}: is missing; run `dfgen build` to have it again"
+
+
+def test_a_blob_that_is_no_manifest_is_told_with_its_path(layout: Layout) -> None:
+    digest = layout.add(b"text")
+    entry = Descriptor(media_type=OCI_INDEX, digest=digest, size=4)
+    with pytest.raises(CheckError) as caught:
+        layout.manifest(entry)
+    assert str(caught.value).startswith(f"{layout.blob_path(digest)}: not an image manifest or index: ")
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_image_is_intact_only_with_every_blob(layout: Layout, position: int) -> None:
+    made = image(layers=[b"layer one", b"layer two"])
+    entry = made.put_into(layout)
+    assert layout.is_intact(entry)
+    assert layout.is_intact(entry, deep=True)
+    path = layout.blob_path(list(made.blobs)[position])
+    path.write_bytes(b"?" * path.stat().st_size)
+    assert layout.is_intact(entry)
+    assert not layout.is_intact(entry, deep=True)
+    path.write_bytes(b"?")
+    assert not layout.is_intact(entry)
+    path.unlink()
+    assert not layout.is_intact(entry)
+    assert not layout.is_intact(entry, deep=True)
+
+
+def test_an_index_is_intact_only_with_its_children(layout: Layout) -> None:
+    arm = image(ARM64, [b"arm"])
+    raw = index_of([image().put_into(layout), arm.put_into(layout)])
+    layout.add(raw)
+    entry = Descriptor.of(raw, OCI_INDEX)
+    assert layout.is_intact(entry, deep=True)
+    layout.blob_path(arm.manifest.layers[0].digest).unlink()
+    assert not layout.is_intact(entry)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "not an image manifest or index: Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "not an image manifest or index: not an object"),
+        ('{"schemaVersion":2}', "not an image manifest or index: media type 'unknown'"),
+        (
+            '{"schemaVersion":2,"manifests":[{}]}',
+            "not an image manifest or index: a descriptor lacks its mediaType, digest or size",
+        ),
+        (image().raw.decode(), "it is an image manifest"),
+    ],
+)
+def test_a_damaged_index_is_an_error_that_says_what_to_do(layout: Layout, text: str, why: str) -> None:
+    layout.root.mkdir()
+    path = layout.root / "index.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        layout.entries()
+    advice = f"move {layout.root} away and run `dfgen build`"
+    assert str(caught.value) == f"{path}: is damaged: {why}; {advice}"
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+def test_attestations_lie_beside_their_image_and_go_with_it(layout: Layout) -> None:
+    made = image()
+    bound, proof = attestation(made)
+    proof.put_into(layout)
+    entry = made.put_into(layout)
+    layout.tag({NAME: entry}, [bound])
+    assert layout.attestations(entry.digest) == (bound,)
+    assert list(layout.entries()) == [NAME]
+    assert layout.unreferenced() == ()
+    layout.tag({"second:1": entry})
+    assert layout.attestations(entry.digest) == (bound,)
+    layout.tag({NAME: None})
+    assert layout.attestations(entry.digest) == (bound,)
+    layout.tag({"second:1": None})
+    assert layout.attestations(entry.digest) == ()
+
+
+def test_new_attestations_replace_those_of_the_same_image(layout: Layout) -> None:
+    made = image()
+    entry = made.put_into(layout)
+    bindings = []
+    for statement in (b"1", b"2"):
+        bound, proof = attestation(made, statement)
+        proof.put_into(layout)
+        layout.tag({NAME: entry}, [bound])
+        bindings.append(bound)
+    assert layout.attestations(entry.digest) == (bindings[1],)
+
+
+names = st.from_regex(r"[a-z]{1,6}:[0-9]\.[0-9]", fullmatch=True)
+
+
+@given(st.dictionaries(names, st.binary(max_size=4), max_size=6), st.randoms())
+def test_index_bytes_do_not_depend_on_the_order(contents: dict[str, bytes], random: object) -> None:
+    entries = [
+        Descriptor(**{**_fields(image(layers=[layer]).descriptor), "annotations": {REF_NAME: name}})
+        for name, layer in contents.items()
+    ]
+    shuffled = list(entries)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert index_bytes(shuffled) == index_bytes(entries)
+    read = json.loads(index_bytes(entries))["manifests"]
+    assert [entry["annotations"][REF_NAME] for entry in read] == sorted(contents)
