@@ -1,0 +1,120 @@
+"""Whatever goes wrong in a template, as one line with the template's file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from jinja2 import (
+    Environment,
+    Template,
+    TemplateError,
+    TemplateNotFound,
+    TemplatesNotFound,
+    TemplateSyntaxError,
+)
+from jinja2.exceptions import SecurityError
+
+from dfgen.templating.missing import MissingNameError
+from dfgen.values.errors import InputError, Place, Problem, nearest
+
+# All that template code can raise: Jinja's own, and Python's from operators, filters and methods.
+FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+_Running = tuple[Template, int, dict[str, Any]]
+_LOCAL = re.compile(r"l_\d+_(\w+)")
+_UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'\.?")
+
+
+def _frames(traceback: TracebackType | None) -> list[_Running]:
+    """The templates that were running, outermost first: template, line and local variables."""
+    found = []
+    while traceback is not None:
+        template = traceback.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(template, Template):
+            line = template.get_corresponding_lineno(traceback.tb_lineno)
+            found.append((template, line, traceback.tb_frame.f_locals))
+        traceback = traceback.tb_next
+    return found
+
+
+def _visible(variables: Mapping[str, object], frames: Sequence[_Running]) -> dict[str, object]:
+    """The names that the innermost template could have meant."""
+    seen = dict(variables)
+    if frames:
+        template, _, local = frames[-1]
+        seen.update(template.globals)
+        if (context := local.get("context")) is not None:
+            seen.update(context.get_all())
+        seen.update((found[1], value) for name, value in local.items() if (found := _LOCAL.fullmatch(name)))
+    return {name: value for name, value in seen.items() if repr(value) != "missing"}
+
+
+def _unknown_name(message: str, known: Mapping[str, Sequence[str]]) -> str:
+    """Add the nearest filter or test to Jinja's message about one that does not exist."""
+    found = _UNKNOWN.fullmatch(message)
+    if found is None:
+        return message
+    return f"there is no {found[1]} {found[2]!r}{nearest(found[2], known[found[1]])}"
+
+
+def _missing_template(error: TemplateNotFound, names: Sequence[str]) -> str:
+    wanted = error.templates if isinstance(error, TemplatesNotFound) else [error.name]
+    first = str(wanted[0]) if wanted else ""
+    return f"there is no template {first!r}{nearest(first, names)}"
+
+
+def say(error: BaseException, variables: Mapping[str, object], names: Sequence[str]) -> str:
+    """What went wrong, in one line; `names` are the templates that exist."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    match error:
+        case MissingNameError():
+            text = error.tell(variables)
+        case TemplateNotFound():
+            text = _missing_template(error, names)
+        case RecursionError():
+            text = "it calls itself without an end; a macro or an include needs a condition that stops it"
+        case ZeroDivisionError():
+            text = "it divides by zero"
+        case KeyError():
+            text = f"there is no {error}"
+        case SecurityError():
+            text = f"not allowed in a template: {error}"
+    return text
+
+
+class Faults:
+    """Turns the errors of one folder of templates into InputErrors; `shown` is the folder in messages."""
+
+    def __init__(self, shown: str, environment: Environment) -> None:
+        self.shown = shown
+        self.known = {"filter": sorted(environment.filters), "test": sorted(environment.tests)}
+
+    def translate(
+        self, error: BaseException, variables: Mapping[str, object], names: Sequence[str], place: Place
+    ) -> InputError:
+        """Name the innermost template that was running, else `place`."""
+        frames = _frames(error.__traceback__)
+        if isinstance(error, TemplateSyntaxError):
+            at = self.place(error.name, error.lineno) if error.name else place
+            return InputError(Problem(at, _unknown_name(say(error, {}, ()), self.known)))
+        if frames and frames[-1][0].name:
+            place = self.place(frames[-1][0].name, frames[-1][1])
+        return InputError(Problem(place, say(error, _visible(variables, frames), names)))
+
+    def place(self, template: str, line: int = 0) -> Place:
+        """Where a template is shown to lie."""
+        return Place(f"{self.shown}/{template}", line)

@@ -1,0 +1,134 @@
+"""A folder of templates: rendering, and the expressions and texts of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2.runtime import Undefined
+
+from dfgen.templating.faults import FAULTS, Faults
+from dfgen.templating.loader import FolderLoader
+from dfgen.templating.marking import Marking
+from dfgen.templating.marks import SENTINEL, Trusted
+from dfgen.templating.quoting import Quoting
+from dfgen.templating.sandbox import PlainSandbox
+from dfgen.values.errors import InputError, Place, Problem
+
+_TAGS = ("{{", "{%", "{#")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateOptions:
+    """Jinja2's white space options, as the templates of a project expect them."""
+
+    trim_blocks: bool = True
+    lstrip_blocks: bool = True
+    keep_trailing_newline: bool = True
+
+
+def _copied(value: Any) -> Any:
+    """Copy lists and mappings, so that a template that changes one does not change the next render."""
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value
+
+
+def _trusted(value: Any) -> Any:
+    """Declare a text, or the texts in a list or mapping, to be Dockerfile text."""
+    if isinstance(value, str) and not SENTINEL.search(value):
+        return Trusted(value)
+    if isinstance(value, Mapping):
+        return {key: _trusted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_trusted(item) for item in value]
+    return value
+
+
+class Templates:
+    """The templates under `root`, compiled once each; `shown` is how messages write that folder.
+
+    `snippets` are the variables whose texts are Dockerfile text, written as such in the catalog.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        shown: str,
+        options: TemplateOptions = TemplateOptions(),
+        snippets: frozenset[str] = frozenset(),
+    ) -> None:
+        self._loader = FolderLoader(root)
+        self._marking = Marking(
+            loader=self._loader,
+            trim_blocks=options.trim_blocks,
+            lstrip_blocks=options.lstrip_blocks,
+            keep_trailing_newline=options.keep_trailing_newline,
+        )
+        self._plain = PlainSandbox()
+        self._shown = shown
+        self._faults = Faults(shown, self._marking)
+        self._quoting = Quoting(shown, self._marking.sites)
+        self._snippets = snippets
+        self._expressions: dict[str, Callable[..., object]] = {}
+        self._texts: dict[str, Callable[..., str]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """The templates that exist, sorted, with `/` between folders."""
+        return tuple(self._loader.list_templates())
+
+    def render(self, name: str, variables: Mapping[str, object]) -> str:
+        """Render a template to a Dockerfile that ends in one newline; every value is quoted for its place.
+
+        InputError when the template is wrong or when a value cannot stand where it is printed.
+        """
+        given = {
+            key: _trusted(value) if key in self._snippets else _copied(value)
+            for key, value in variables.items()
+        }
+        try:
+            template = self._marking.get_template(name)
+            self._forget_modules()
+            text = self._marking.concat(template.root_render_func(template.new_context(given)))
+        except FAULTS as error:
+            place = Place(self._shown)
+            raise self._faults.translate(error, given, self.names(), place) from None
+        return self._quoting.write(text, name).rstrip("\n") + "\n"
+
+    def _forget_modules(self) -> None:
+        """Drop what imported templates have computed: a render must not see another one's state."""
+        for template in (self._marking.cache or {}).values():
+            template._module = None
+
+    def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
+        """Evaluate a condition or an expression of the catalog, such as `java >= 17 and kind == "jre"`."""
+        try:
+            if text not in self._expressions:
+                self._expressions[text] = self._plain.compile_expression(text, undefined_to_none=False)
+            result = self._expressions[text](**variables)
+            if isinstance(result, Undefined):
+                str(result)
+        except FAULTS as error:
+            raise self._in_catalog(error, text, variables, place) from None
+        return result
+
+    def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
+        """Fill in a text of the catalog (a tag, a parent) that may hold `{{ }}`; nothing is quoted."""
+        if not any(tag in text for tag in _TAGS):
+            return text
+        try:
+            if text not in self._texts:
+                self._texts[text] = self._plain.from_string(text).render
+            return self._texts[text](variables)
+        except FAULTS as error:
+            raise self._in_catalog(error, text, variables, place) from None
+
+    def _in_catalog(
+        self, error: BaseException, text: str, variables: Mapping[str, object], place: Place
+    ) -> InputError:
+        found = self._faults.translate(error, variables, (), place).problems[0].message
+        return InputError(Problem(place, f"in {text!r}: {found}"))
