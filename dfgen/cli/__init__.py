@@ -1,7 +1,34 @@
-"""The command line: each command parses, calls a stage and prints."""
+"""The command line: each command parses, calls a stage and prints; what it does is in the stage."""
 
 from __future__ import annotations
 
+import os
+import sys
+
 
 def main() -> None:
-    """Run the command that the process was called with."""
+    """Run the command that the process was called with, and exit as DESIGN of exit codes says.
+
+    Every error that a user can cause is one line an entry on standard error, never a traceback.
+    """
+    import click
+
+    from dfgen.cli.group import dfgen
+    from dfgen.values.errors import DfgenError, ExitCode
+
+    try:
+        status = dfgen.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = ExitCode.BAD_INPUT
+    except DfgenError as error:
+        print(error, file=sys.stderr)
+        status = error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`dfgen list | head`): leave quietly, without a second error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ExitCode.HOLDS
+    sys.exit(int(status or 0))

@@ -23,7 +23,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A parent's image manifest for one platform; `size` is the manifest's, in bytes, 0 where not on record."""
+    """A parent's image manifest for one platform; `size` is its bytes, 0 where not on record."""
 
     digest: Digest
     size: int = 0

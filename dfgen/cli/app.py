@@ -1,0 +1,105 @@
+"""What commands share: the catalog, its lock and the outside, each made when it is first asked for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfgen.model import load as loading
+from dfgen.model import lock as locks
+from dfgen.model.catalog import TEMPLATES, Catalog, Image, JinjaOptions
+from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.model.select import select
+from dfgen.values.errors import InputError, Place, Problem
+
+if TYPE_CHECKING:
+    from dfgen.outside.layout import Layout
+    from dfgen.outside.registry.client import Registry
+    from dfgen.templating import Templates
+
+DIST = "dist"
+
+
+@dataclass(eq=False)
+class App:
+    """One run of a command: where it works and how it prints."""
+
+    root: Path
+    output: str
+    deadline: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Keep environments of templates by their options: one is compiled for the whole run."""
+        self._templates: dict[tuple[JinjaOptions, frozenset[str]], Templates] = {}
+
+    def templates(self, options: JinjaOptions, snippets: frozenset[str] = frozenset()) -> Templates:
+        """Give the templates under a family's options."""
+        from dfgen.templating import TemplateOptions, Templates
+
+        key = (options, snippets)
+        if key not in self._templates:
+            given = TemplateOptions(
+                trim_blocks=options.trim_blocks,
+                lstrip_blocks=options.lstrip_blocks,
+                keep_trailing_newline=options.keep_trailing_newline,
+            )
+            self._templates[key] = Templates(self.root / TEMPLATES, TEMPLATES, given, snippets)
+        return self._templates[key]
+
+    def templates_for(self, image: Image) -> Templates:
+        """Give the templates as an image's family reads them."""
+        return self.templates(image.family.jinja, image.family.snippets)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The whole catalog."""
+        if not self.root.is_dir():
+            raise InputError(Problem(Place(str(self.root)), "is not a folder; name the catalog's with -C"))
+        return loading.load(self.root, self.templates(JinjaOptions()))
+
+    @cached_property
+    def lock(self) -> Lock:
+        """The lock as it is on disk."""
+        return locks.read(self.root)
+
+    def images(self, words: Sequence[str]) -> tuple[Image, ...]:
+        """Give the images that SELECT selects."""
+        return select(self.catalog.images, words)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry client, as the catalog configures it."""
+        from dfgen.outside.registry.client import Registry
+        from dfgen.outside.registry.options import RegistryOptions
+
+        options = RegistryOptions(
+            insecure=self.catalog.insecure_registries, ca_file=self.catalog.ca_file, deadline=self.deadline
+        )
+        return Registry(options)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout on disk."""
+        from dfgen.outside.layout import Layout
+
+        return Layout(self.root / DIST)
+
+    def built(self, key: str) -> LockedParent | None:
+        """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
+        from dfgen.values.manifest import Index
+
+        entry = self.layout.entries().get(key)
+        if entry is None:
+            return None
+        index = self.layout.manifest(entry)
+        if not isinstance(index, Index):
+            return None
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        pins = {child.platform: Pin(child.digest, child.size) for child in index.images if child.platform}
+        return LockedParent(
+            digest=entry.digest, media_type=entry.media_type, first_seen=today, platforms=pins
+        )

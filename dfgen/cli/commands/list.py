@@ -1,0 +1,43 @@
+"""`dfgen list`: what the catalog holds."""
+
+from __future__ import annotations
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.model import header
+from dfgen.model.catalog import Image
+from dfgen.outside import files
+
+COLUMNS = ("family", "version", "platform", "tag", "parent", "dockerfile", "state")
+
+
+@click.command("list")
+@click.argument("select", nargs=-1)
+@click.pass_obj
+def command(app: App, select: tuple[str, ...]) -> None:
+    """Show families, versions, platforms, tags, parents and the state of each Dockerfile."""
+    images = app.images(select)
+    existing = files.dockerfiles(app.root)
+    show.rows(
+        COLUMNS, (_row(app, image, existing.get(str(image.dockerfile))) for image in images), app.output
+    )
+
+
+def _row(app: App, image: Image, text: str | None) -> tuple[object, ...]:
+    family, version = image.family.name, image.version
+    parent = image.parent.key
+    return (family, version, image.platform, image.tag, parent, image.dockerfile, _state(app, image, text))
+
+
+def _state(app: App, image: Image, text: str | None) -> str:
+    lacking = [parent for parent in image.all_parents if app.lock.pin(parent) is None]
+    if lacking:
+        return "waits for its parent" if all(parent.family for parent in lacking) else "not locked"
+    if text is None:
+        return "not rendered"
+    if not header.is_intact(text):
+        return "edited by hand"
+    ended = f", end of life {image.end_of_life}" if image.end_of_life else ""
+    return f"rendered{ended}"

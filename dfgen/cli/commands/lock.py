@@ -1,0 +1,71 @@
+"""`dfgen lock`: pin parents, move pins, or check them."""
+
+from __future__ import annotations
+
+import datetime
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.model.lock import LOCK_FILE
+from dfgen.outside import files
+from dfgen.stages import lock as stage
+from dfgen.stages.lock import LockChanges, Moved
+
+
+@click.command("lock")
+@click.option("--upgrade", is_flag=True, help="Move the pins of all parents, or of those named.")
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 when a parent has moved or has no pin.")
+@click.option("--dry-run", is_flag=True, help="Say what would be locked; write nothing.")
+@click.option("--deadline", type=float, default=60.0, help="Seconds for each parent, retries included.")
+@click.argument("parents", nargs=-1)
+@click.pass_obj
+def command(
+    app: App, upgrade: bool, check: bool, dry_run: bool, deadline: float, parents: tuple[str, ...]
+) -> None:
+    """Pin every parent that has no pin yet, for every platform that is built on it.
+
+    A pin that is there stays until --upgrade moves it; name PARENTs to move only those.
+    """
+    if parents and not upgrade:
+        raise click.UsageError("PARENT goes with --upgrade")
+    app.deadline = deadline
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    how = stage.Locking(registry=app.registry, today=today, built=app.built)
+    if check:
+        stage.check(app.catalog, app.lock, how)
+        show.note(f"{LOCK_FILE}: every pin is what its tag points at")
+        return
+    changes = (
+        stage.upgrade(app.catalog, app.lock, how, parents)
+        if upgrade
+        else stage.lock(app.catalog, app.lock, how)
+    )
+    _act(app, changes, dry_run=dry_run)
+
+
+def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
+    if changes.lock != app.lock and not dry_run:
+        files.write(app.root / LOCK_FILE, changes.lock.to_text())
+    columns = ("parent", "platform", "old", "new")
+    show.rows(columns, (row for moved in changes.moved for row in _rows(moved)), app.output)
+    for key, reason in changes.held.items():
+        show.note(f"{key}: held back: {reason}")
+    for key in changes.waiting:
+        show.note(f"{key}: a family that is not built yet; `dfgen build` pins it")
+    for key in changes.unused:
+        show.note(f"{key}: no image is built on it any more; removed")
+    would = "would be " if dry_run else ""
+    show.note(f"{LOCK_FILE}: {len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed")
+    if changes.failed:
+        raise changes.failed
+
+
+def _rows(moved: Moved) -> list[tuple[object, ...]]:
+    old = moved.old.platforms if moved.old else {}
+    return [
+        (moved.key, platform, old[platform].digest.text if platform in old else "", pin.digest.text)
+        for platform, pin in moved.new.platforms.items()
+        if old.get(platform) != pin
+    ]

@@ -1,0 +1,83 @@
+"""`dfgen render`: write the Dockerfiles, or say what would change."""
+
+from __future__ import annotations
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.outside import files
+from dfgen.stages.render import Change, File, Rendering, render
+from dfgen.values.errors import CheckError, Place, Problem
+
+
+@click.command("render")
+@click.argument("select", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file differs.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change; exit 1 if anything.")
+@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@click.pass_obj
+def command(app: App, select: tuple[str, ...], check: bool, diff: bool, force: bool) -> None:
+    """Write the Dockerfiles of the catalog, one per architecture, with every parent pinned."""
+    images = app.images(select)
+    rendering = render(app.catalog, images, app.lock, app.templates_for, _existing(app, select))
+    if check or diff:
+        _look(rendering, diff=diff)
+    else:
+        _write(app, rendering, force=force)
+
+
+def _existing(app: App, select: tuple[str, ...]) -> dict[str, str]:
+    """Read the files in question: all, or with SELECT those of the selected images alone."""
+    found = files.dockerfiles(app.root)
+    if not select:
+        return found
+    chosen = {str(image.dockerfile) for image in app.images(select)}
+    return {path: text for path, text in found.items() if path in chosen}
+
+
+def _look(rendering: Rendering, *, diff: bool) -> None:
+    for file in rendering.differing if diff else ():
+        for line in file.diff():
+            click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
+    _waiting(rendering)
+    if rendering.differing:
+        raise CheckError(_problem(file) for file in rendering.differing)
+
+
+def _problem(file: File) -> Problem:
+    mend = "`dfgen render` writes it" if file.new is not None else "`dfgen render` removes it"
+    if file.change in (Change.EDITED, Change.FOREIGN):
+        mend = "move the change to the template, then `dfgen render --force`"
+    return Problem(Place(file.path), f"{_WORDS[file.change]}; {mend}")
+
+
+_WORDS = {
+    Change.NEW: "is missing",
+    Change.CHANGED: "is not what the catalog renders",
+    Change.REMOVED: "belongs to no version any more",
+    Change.EDITED: "was edited by hand",
+    Change.FOREIGN: "stands where a generated file belongs, and dfgen did not write it",
+}
+
+
+def _write(app: App, rendering: Rendering, *, force: bool) -> None:
+    writable = rendering.writable(force=force)
+    for file in writable:
+        if file.new is None:
+            files.remove(app.root / file.path)
+        else:
+            files.write(app.root / file.path, file.new)
+        show.note(f"{file.path}: {file.change.value if file.new is not None else 'removed'}")
+    unchanged = len(rendering.files) - len(rendering.differing)
+    show.note(f"{len(writable)} of {len(rendering.files)} Dockerfiles written, {unchanged} unchanged")
+    _waiting(rendering)
+    kept = [file for file in rendering.differing if file not in writable]
+    if kept:
+        raise CheckError(_problem(file) for file in kept)
+
+
+def _waiting(rendering: Rendering) -> None:
+    for image in rendering.waiting:
+        parents = " and ".join(parent.key for parent in image.all_parents if parent.family)
+        show.note(f"{image.dockerfile}: waits for {parents} to be built; `dfgen build` pins and renders it")

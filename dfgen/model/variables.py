@@ -1,0 +1,136 @@
+"""What a template can use: the catalog's own variables, and what dfgen knows of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dfgen.model.catalog import Catalog, Image
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference
+
+_TITLE = "org.opencontainers.image.title"
+_VERSION = "org.opencontainers.image.version"
+_DESCRIPTION = "org.opencontainers.image.description"
+
+# How Debian names architectures; what is not here has the same name as in OCI.
+_DEBIAN = {"linux/arm/v7": "armhf", "linux/ppc64le": "ppc64el"}
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedParent:
+    """A parent in a template: `FROM {{ parent }}` writes platform, name and digest."""
+
+    pinned: Reference
+    platform: Platform
+
+    @property
+    def reference(self) -> str:
+        """Name, tag and digest, for `COPY --from={{ parents.tool.reference }}`."""
+        return str(self.pinned)
+
+    @property
+    def name(self) -> str:
+        """Name and tag without the digest."""
+        return str(self.pinned.without_digest())
+
+    @property
+    def tag(self) -> str:
+        """The tag alone."""
+        return self.pinned.tag
+
+    @property
+    def digest(self) -> str:
+        """The digest alone."""
+        return str(self.pinned.digest)
+
+    def __dockerfile__(self) -> str:
+        """Write it as FROM takes it; it is dfgen's own text and needs no quoting."""
+        return f"--platform={self.platform} {self.pinned}"
+
+    def __str__(self) -> str:
+        """Write it as FROM takes it."""
+        return self.__dockerfile__()
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePlatform:
+    """A platform in a template: `{{ platform }}` is linux/arm64, the attributes are its parts and names."""
+
+    value: Platform
+
+    @property
+    def os(self) -> str:
+        """`linux`."""
+        return self.value.os
+
+    @property
+    def architecture(self) -> str:
+        """`arm64`, as OCI and Go say."""
+        return self.value.architecture
+
+    @property
+    def variant(self) -> str:
+        """`v7`, or nothing."""
+        return self.value.variant
+
+    @property
+    def uname(self) -> str:
+        """`aarch64`, as `uname -m` and RPM say."""
+        return self.value.row.tag
+
+    @property
+    def debian(self) -> str:
+        """`arm64`, `armhf`, `ppc64el`, as dpkg says."""
+        return _DEBIAN.get(str(self.value), self.value.architecture)
+
+    def __str__(self) -> str:
+        """Write `linux/arm64`."""
+        return str(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with the text that a template writes, under any alias that OCI gives it."""
+        return str(other) == str(self.value) or (
+            str(self.value) == "linux/arm64" and other == "linux/arm64/v8"
+        )
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(str(self.value))
+
+
+def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent]) -> dict[str, Any]:
+    """Name all that a template can use; the catalog's variables win, but for RESERVED names."""
+    parent = pins["parent"]
+    labels = automatic_labels(image, parent.digest)
+    own = {
+        "family": image.family.name,
+        "version": image.version,
+        "description": image.family.description,
+        "platform": TemplatePlatform(image.platform),
+        "arch": image.platform.architecture,
+        "packages": image.packages,
+        "labels": {**labels, **image.labels},
+        "registry": catalog.registry,
+    }
+    known = {
+        **own,
+        "name": f"{catalog.registry}/{image.family.name}",
+        "tag": image.tag,
+        "end_of_life": image.end_of_life,
+    }
+    stages = {name: pin for name, pin in pins.items() if name != "parent"}
+    return {**own, **image.variables, "image": known, "parent": parent, "parents": stages}
+
+
+def automatic_labels(image: Image, parent_digest: str) -> dict[str, str]:
+    """List the labels that every image has unless the catalog says otherwise."""
+    labels = {
+        _TITLE: image.family.name,
+        _VERSION: image.version,
+        BASE_NAME: str(image.parent.reference.without_digest()),
+        BASE_DIGEST: parent_digest,
+    }
+    return {**labels, **({_DESCRIPTION: image.family.description} if image.family.description else {})}
