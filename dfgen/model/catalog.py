@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -167,10 +167,6 @@ class Catalog:
     families: Mapping[str, Family]
     images: tuple[Image, ...]
     templates_root: str = field(default=TEMPLATES)
-
-    def with_images(self, images: tuple[Image, ...]) -> Catalog:
-        """The same catalog with its images."""
-        return replace(self, images=images)
 
     @cached_property
     def versions(self) -> Mapping[str, tuple[Image, ...]]:

@@ -11,7 +11,7 @@ from dfgen.model.catalog import Family, Image, Parent, SmokeTest
 from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
 from dfgen.model.yaml import Document
-from dfgen.values.errors import InputError, Place, Problem
+from dfgen.values.errors import Gathering, Place, Problem, placed
 from dfgen.values.platform import Platform
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -45,16 +45,14 @@ class Expander:
 
     def images(self) -> Iterator[Image]:
         """Yield every image in the order of versions and platforms; all problems are one InputError."""
-        problems: list[Problem] = [*self._reserved_names()]
+        gathering = Gathering()
+        gathering.problems.extend(self._reserved_names())
+        base = (self.defaults, Layer(self.document, (), self.document.data))
         for version, own in versions(self.document, self._version_name).items():
-            base = (self.defaults, Layer(self.document, (), self.document.data))
-            try:
+            with gathering.step():
                 for platform, layers in self._platforms(version, base, own):
-                    yield from self._image(version, platform, layers)
-            except InputError as error:
-                problems.extend(error.problems)
-        if problems:
-            raise InputError(sorted(set(problems)))
+                    yield self._image(version, platform, layers)
+        gathering.check()
 
     def _reserved_names(self) -> Iterator[Problem]:
         for path in self.document.keys:
@@ -114,12 +112,12 @@ class Expander:
             _equals(key, names.get(key), value, layer.place("when", key)) for key, value in condition.items()
         )
 
-    def _image(self, version: str, platform: Platform, layers: Layers) -> Iterator[Image]:
+    def _image(self, version: str, platform: Platform, layers: Layers) -> Image:
         names = self._names(version, platform, layers)
         template, template_layer = _required(settings.last(layers, "template"))
         parent, parent_layer = _required(settings.last(layers, "parent"))
         place = template_layer.place("template")
-        yield Image(
+        return Image(
             family=self.family,
             version=version,
             platform=platform,
@@ -176,10 +174,8 @@ def _required(found: tuple[Any, Layer] | None) -> tuple[Any, Layer]:
 
 
 def _platform(alias: str, place: Place) -> Platform:
-    try:
+    with placed(place):
         return Platform.parse(alias)
-    except InputError as error:
-        raise InputError(Problem(place, str(error))) from None
 
 
 def _all_platforms(aliases: list[str], layer: Layer) -> list[Platform]:

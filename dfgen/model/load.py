@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -12,13 +13,12 @@ from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
 from dfgen.model.graph import check_graph
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
-from dfgen.values.errors import InputError, Place, Problem, nearest
+from dfgen.values.errors import Gathering, InputError, Place, Problem, nearest, placed
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
 CATALOG_FILE = f"{BASES}/catalog.yaml"
 _DEFAULT_REGISTRY = "localhost"
-_FAMILY_NAME = "letters, digits, '.', '_' and '-', all lower case"
 
 
 class TemplateFolder(Expressions, Protocol):
@@ -33,99 +33,91 @@ def load(root: Path, templates: TemplateFolder) -> Catalog:
 
     Errors: InputError with all problems of all files, or with what to do where there is no catalog.
     """
-    documents = _documents(root)
-    settings = documents.pop(CATALOG_FILE, None) or Document(CATALOG_FILE, {}, {}, {}, {})
-    defaults = _defaults(settings)
-    families = {document.file.split("/")[1]: document for document in documents.values()}
+    defaults, families = _read(root)
     catalog = _catalog(root, defaults, families)
-    images = _gather(_expand(catalog, families, defaults, templates))
+    resolver = _Resolver(catalog)
+    images: list[Image] = []
+    gathering = Gathering()
+    for name, document in families.items():
+        expander = Expander(document, catalog.families[name], defaults, templates, resolver.parent)
+        with gathering.step():
+            images.extend(expander.images())
+    gathering.check()
     check_graph(images, frozenset(templates.names()))
-    return catalog.with_images(tuple(images))
+    return replace(catalog, images=tuple(images))
 
 
-def _documents(root: Path) -> dict[str, Document]:
-    """Read every YAML file of the catalog and hold it against its schema."""
-    if not (root / BASES).is_dir():
-        raise InputError(
-            Problem(Place(f"{BASES}/"), f"no catalog in {root}; run `dfgen init`, or name its folder with -C")
-        )
-    files = sorted((root / BASES).glob("*/base.yaml"))
-    catalog_file = root / CATALOG_FILE
-    if not files:
+def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
+    """Read every YAML file and hold it against its schema: the defaults, and the families by name."""
+    bases = root / BASES
+    if not bases.is_dir():
+        message = f"no catalog in {root}; run `dfgen init`, or name its folder with -C"
+        raise InputError(Problem(Place(f"{BASES}/"), message))
+    gathering = Gathering()
+    defaults = Document(CATALOG_FILE, None, {}, {}, {})
+    if (root / CATALOG_FILE).exists():
+        with gathering.step():
+            defaults = yaml.read(root / CATALOG_FILE, CATALOG_FILE)
+            schema.check(defaults, "catalog")
+    families: dict[str, Document] = {}
+    for path in sorted(bases.glob("*/base.yaml")):
+        with gathering.step():
+            name, shown = path.parent.name, str(PurePosixPath(path.relative_to(root)))
+            families[name] = yaml.read(path, shown)
+            schema.check(families[name], "base")
+            _check_name(name, shown)
+    gathering.check()
+    if not families:
         raise InputError(Problem(Place(f"{BASES}/"), "no family in it; run `dfgen new FAMILY`"))
-    found: dict[str, Document] = {}
-    problems: list[Problem] = []
-    for path in (*([catalog_file] if catalog_file.exists() else []), *files):
-        shown = str(PurePosixPath(path.relative_to(root)))
-        try:
-            found[shown] = yaml.read(path, shown)
-            schema.check(found[shown], "catalog" if path == catalog_file else "base")
-            _check_name(shown)
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
-    return found
+    settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
+    return Layer(defaults, (), settings), families
 
 
-def _check_name(shown: str) -> None:
-    if shown == CATALOG_FILE:
-        return
-    family = shown.split("/")[1]
+def _check_name(name: str, shown: str) -> None:
     try:
-        Reference.parse(f"{_DEFAULT_REGISTRY}/{family}:1")
+        Reference.parse(f"{_DEFAULT_REGISTRY}/{name}:1")
     except InputError:
-        raise InputError(Problem(Place(shown), f"{family!r} is not a family name: {_FAMILY_NAME}")) from None
-
-
-def _defaults(document: Document) -> Layer:
-    settings = document.data or {}
-    return Layer(document, (), {"platforms": list(DEFAULT_PLATFORMS), **settings})
+        expected = "lower-case letters, digits, '.', '_' and '-'"
+        raise InputError(Problem(Place(shown), f"{name!r} is not a family name: {expected}")) from None
 
 
 def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> Catalog:
     settings = defaults.settings
-    _gather(
-        [_reader(defaults, "registry"), *(_reader(defaults, "mirrors", key) for key in _mirrors(settings))]
-    )
+    gathering = Gathering()
+    _check_prefix(gathering, settings.get("registry"), defaults.place("registry"))
+    for name, mirror in (settings.get("mirrors") or {}).items():
+        _check_prefix(gathering, mirror, defaults.place("mirrors", name))
     builders: dict[Platform, Builder] = {}
     for alias, entry in (settings.get("builders") or {}).items():
-        builders[_at(defaults.place("builders", alias), Platform.parse, alias)] = Builder(**entry)
+        with gathering.at(defaults.place("builders", alias)):
+            builders[Platform.parse(alias)] = Builder(**entry)
+    gathering.check()
     ca_file = settings.get("ca_file")
     return Catalog(
         root=root,
         registry=settings.get("registry", _DEFAULT_REGISTRY),
-        mirrors=_mirrors(settings),
+        mirrors=settings.get("mirrors") or {},
         builders=builders,
         source_date_epoch=settings.get("source_date_epoch", 0),
         provenance=settings.get("provenance", False),
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),
         ca_file=root / ca_file if ca_file else None,
-        families={name: _family(name, document, settings) for name, document in families.items()},
+        families={name: _family(name, document.data, settings) for name, document in families.items()},
         images=(),
     )
 
 
-def _mirrors(settings: Mapping[str, Any]) -> Mapping[str, str]:
-    return settings.get("mirrors") or {}
-
-
-def _reader(layer: Layer, *keys: str) -> Iterator[Any]:
+def _check_prefix(gathering: Gathering, prefix: str | None, place: Place) -> None:
     """Check that a registry or mirror can be the beginning of a reference."""
-    value: Any = layer.settings
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    if value:
-        expected = "expected a registry and path such as registry.example.com/platform"
+    with gathering.step():
         try:
-            Reference.parse(f"{value}/x:1")
+            Reference.parse(f"{prefix or _DEFAULT_REGISTRY}/x:1")
         except InputError:
-            raise InputError(Problem(layer.place(*keys), f"{value!r} cannot be used; {expected}")) from None
-    yield from ()
+            expected = "expected a registry and path such as registry.example.com/platform"
+            raise InputError(Problem(place, f"{prefix!r} cannot be used; {expected}")) from None
 
 
-def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Family:
-    data = document.data
+def _family(name: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> Family:
     return Family(
         name=name,
         description=data.get("description", ""),
@@ -137,37 +129,6 @@ def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Famil
     )
 
 
-def _expand(
-    catalog: Catalog, families: Mapping[str, Document], defaults: Layer, expressions: Expressions
-) -> Iterator[Iterator[Image]]:
-    resolver = _Resolver(catalog)
-    for name, document in families.items():
-        expander = Expander(document, catalog.families[name], defaults, expressions, resolver.parent)
-        yield expander.images()
-
-
-def _gather(parts: Any) -> list[Any]:
-    """Exhaust every part, so that the problems of all of them are told together."""
-    found: list[Any] = []
-    problems: list[Problem] = []
-    for part in parts:
-        try:
-            found.extend(part)
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-def _at(place: Place, function: Callable[[str], Any], argument: str) -> Any:
-    """Call a parser of values and give its errors a place."""
-    try:
-        return function(argument)
-    except InputError as error:
-        raise InputError(Problem(place, str(error))) from None
-
-
 class _Resolver:
     """Tells the catalog's own families from upstream parents."""
 
@@ -176,14 +137,19 @@ class _Resolver:
 
     def parent(self, text: str, platform: Platform, place: Place) -> Parent:
         name = text.removeprefix(f"{self.catalog.registry}/")
-        family, colon, version = name.partition(":")
-        if family in self.catalog.families:
-            if not colon or "@" in version:
-                raise InputError(Problem(place, f"parent {text!r} is a family; expected {family}:VERSION"))
-            reference = _at(place, Reference.parse, f"{self.catalog.registry}/{name}")
-            return Parent(reference=reference, platform=platform, place=place, family=family, version=version)
-        reference = _at(place, Reference.parse, text)
-        if not colon and not reference.digest:
-            hint = nearest(text, list(self.catalog.families))
-            raise InputError(Problem(place, f"parent {text!r} has no tag{hint}; write {text}:TAG"))
-        return Parent(reference=reference, platform=platform, place=place)
+        with placed(place):
+            if name.partition(":")[0] in self.catalog.families:
+                return self._own(text, platform, place)
+            reference = Reference.parse(text)
+            if not reference.digest and ":" not in text.rpartition("/")[2]:
+                hint = nearest(text, list(self.catalog.families))
+                raise InputError(f"parent {text!r} has no tag{hint}; write {text}:TAG")
+            return Parent(reference=reference, platform=platform, place=place)
+
+    def _own(self, text: str, platform: Platform, place: Place) -> Parent:
+        name = text.removeprefix(f"{self.catalog.registry}/")
+        family, _, version = name.partition(":")
+        if not version or "@" in version:
+            raise InputError(f"parent {text!r} is a family of this catalog; expected {family}:VERSION")
+        reference = Reference.parse(f"{self.catalog.registry}/{name}")
+        return Parent(reference=reference, platform=platform, place=place, family=family, version=version)

@@ -14,7 +14,7 @@ from dfgen.model import header
 from dfgen.model.catalog import TEMPLATES, Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.model.variables import PinnedParent, template_variables
-from dfgen.values.errors import InputError, Place, Problem, listing
+from dfgen.values.errors import Gathering, InputError, Place, Problem, listing
 
 
 class Templates(Protocol):
@@ -112,22 +112,18 @@ def render(
     An existing file that belongs to none of the images is to be removed, so pass only those in question.
     Errors: one InputError with the problems of all images.
     """
-    problems: list[Problem] = []
+    gathering = Gathering()
     files: list[File] = []
     waiting: list[Image] = []
     for image in images:
         if any(parent.family and lock.pin(parent) is None for parent in image.all_parents):
             waiting.append(image)
             continue
-        try:
+        with gathering.step():
+            path = str(image.dockerfile)
             new = render_image(catalog, image, lock, templates(image))
-        except InputError as error:
-            problems.extend(error.problems)
-            continue
-        path = str(image.dockerfile)
-        files.append(File(path=path, old=existing.get(path), new=new))
-    if problems:
-        raise InputError(list(dict.fromkeys(problems)))
+            files.append(File(path=path, old=existing.get(path), new=new))
+    gathering.check()
     expected = {str(image.dockerfile) for image in images}
     gone = (path for path in existing if path not in expected and header.is_generated(existing[path]))
     files.extend(File(path=path, old=existing[path], new=None) for path in sorted(gone))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -70,6 +71,44 @@ class OutsideError(DfgenError):
     """Something outside of dfgen failed: no engine, an unreachable registry, a full disk (exit 3)."""
 
     exit_code = ExitCode.OUTSIDE
+
+
+class Gathering:
+    """Collects the problems of several steps, so that all of them are told at once.
+
+    Use it as `with gathering.step(): …` around each step, then `gathering.check()`.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Run a step; its InputError is kept, and the steps after it go on."""
+        try:
+            yield
+        except InputError as error:
+            self.problems.extend(error.problems)
+
+    @contextmanager
+    def at(self, place: Place) -> Iterator[None]:
+        """Run a step that parses a value standing at a place; its problems get that place."""
+        with self.step(), placed(place):
+            yield
+
+    def check(self) -> None:
+        """Raise what was kept as one InputError, each problem once."""
+        if self.problems:
+            raise InputError(dict.fromkeys(self.problems))
+
+
+@contextmanager
+def placed(place: Place) -> Iterator[None]:
+    """Give the problems of a value that was parsed the place where it stands."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(Problem(one.place or place, one.message) for one in error.problems) from None
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -60,9 +60,12 @@ class Fault:
     def spoil(self, answer: Answer) -> Answer:
         """The answer that goes out in its place."""
         status = self.status or answer.status
-        headers = {name: value for name, value in answer.headers.items() if name not in self.headers}
-        headers |= {name: value for name, value in self.headers.items() if value is not None}
         body = answer.body if self.body is None and not self.status else self.body or b""
+        length = {"Content-Length": str(len(body))}
+        kept = {} if self.status else dict(answer.headers)
+        headers = {**kept, **length} if self.body is not None else {**length, **kept}
+        headers |= {name: value for name, value in self.headers.items() if value is not None}
+        headers = {name: value for name, value in headers.items() if self.headers.get(name, "") is not None}
         if self.corrupt and body:
             body = bytes([body[0] ^ 1]) + body[1:]
         return replace(answer, status=status, headers=headers, body=body)
@@ -212,9 +215,10 @@ def _reset(handler: BaseHTTPRequestHandler) -> None:
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer, fault: Fault, closing: threading.Event) -> None:
     handler.send_response(answer.status)
-    headers = {"Content-Length": str(len(answer.body)), **answer.headers}
-    for name, value in headers.items():
+    for name, value in answer.headers.items():
         handler.send_header(name, value)
+    if "Content-Length" not in answer.headers and answer.status != 204:
+        handler.close_connection = True
     handler.end_headers()
     if handler.command == "HEAD":
         return

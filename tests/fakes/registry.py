@@ -13,11 +13,12 @@ import json
 import re
 import ssl
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor, Index, parse
 from tests.fakes.http import Answer, Call, FakeServer, Fault, Seen
+from tests.fakes.images import FakeImage
 from tests.fakes.tokens import Door, Scope
 from tests.fakes.uploads import Uploads, created, error
 
@@ -73,6 +74,12 @@ class FakeRegistry(FakeServer):
         if tag:
             self.tags.setdefault(name, {})[tag] = str(descriptor.digest)
         return descriptor
+
+    def add_image(self, name: str, image: FakeImage, tag: str = "") -> Descriptor:
+        """Put an image in a repository with all its blobs."""
+        for data in image.blobs.values():
+            self.add_blob(name, data)
+        return replace(self.add_manifest(name, image.raw, image.media_type, tag), platform=image.platform)
 
     def _serve(self, call: Call) -> Answer:
         with self._state:

@@ -37,7 +37,7 @@ def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, 
         (exceptions.NewConnectionError, lambda: (_reason(error), FEW, "")),
         (exceptions.ProxyError, lambda: (f"the proxy fails: {_reason(error)}", FEW, _PROXY)),
         (exceptions.SSLError, lambda: _tls(error)),
-        (exceptions.TimeoutError, lambda: (f"no answer for {timeout:g} s", ANY, "")),
+        (exceptions.TimeoutError, lambda: (f"no answer for {round(timeout, 1):g} s", ANY, "")),
         (exceptions.LocationValueError, lambda: ("its address cannot be used", _ONCE, "")),
     ]
     for kind, verdict in known:
@@ -68,8 +68,8 @@ def _reason(error: BaseException) -> str:
     for link in reversed(_chain(error)):
         if isinstance(link, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
             return "the connection was reset"
-        if isinstance(link, OSError) and link.strerror:
-            return link.strerror.lower()
+        if isinstance(link, OSError) and (words := link.strerror or str(link)):
+            return words[0].lower() + words[1:]
     if any(isinstance(link, HTTPException) for link in _chain(error)):
         return "it does not answer in HTTP"
     return "the connection failed"

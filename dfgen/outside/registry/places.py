@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dfgen.outside.registry.options import RegistryOptions
+from dfgen.values.errors import InputError
 from dfgen.values.reference import DOCKER_HUB
 
 _HUB_API = "registry-1.docker.io"
@@ -60,7 +61,10 @@ class Site:
         host = _HUB_API if registry == DOCKER_HUB else registry
         plain = registry in options.insecure or is_loopback(urlsplit(f"//{host}").hostname)
         scheme = "http" if plain and registry not in options.tls else "https"
-        return cls(registry, Origin.of(f"{scheme}://{host}"), f"{scheme}://{host}")
+        try:
+            return cls(registry, Origin.of(f"{scheme}://{host}"), f"{scheme}://{host}")
+        except ValueError as error:
+            raise InputError(f"{registry}: not a registry's address, expected host or host:port") from error
 
     def follow(self, base: str, location: str) -> str:
         """Where a redirect or an upload's Location leads; from HTTPS to plain HTTP is a ValueError.

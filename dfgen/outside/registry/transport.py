@@ -66,7 +66,7 @@ class HttpTransport:
         """Open nothing yet."""
         self._options = options
         self._lock = threading.Lock()
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
 
     def send(self, request: Request) -> Response:
         """Send it, and return when the headers of the answer are there."""
@@ -97,19 +97,21 @@ class HttpTransport:
         )
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        proxy = _proxy(url)
+        key = (_proxy(url), Origin.of(url).scheme)
         with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = self._new_manager(proxy)
-            return self._managers[proxy]
+            if key not in self._managers:
+                self._managers[key] = self._new_manager(*key)
+            return self._managers[key]
 
-    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
+    def _new_manager(self, proxy: str, scheme: str) -> urllib3.PoolManager:
         import urllib3
 
-        context = _trust(self._options)
+        context = _trust(self._options) if scheme == "https" else None
         if not proxy:
             return urllib3.PoolManager(maxsize=self._options.connections, ssl_context=context)
         parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"{scheme.upper()}_PROXY: not a proxy's address, expected http://host:port")
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         return urllib3.ProxyManager(
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
@@ -137,7 +139,7 @@ def _trust(options: RegistryOptions) -> ssl.SSLContext:
     if options.ca_file:
         try:
             context.load_verify_locations(options.ca_file)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             why = "no certificates in it" if isinstance(error, ssl.SSLError) else error.strerror
             raise InputError(f"{options.ca_file}: {why}; expected a file of PEM certificates") from error
     return context
