@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dfgen.values.errors import Place
+from dfgen.values.errors import InputError, Place
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 BASES = "bases"
 TEMPLATES = "templates"
+
+
+def check_family_name(name: str) -> None:
+    """Refuse a name that could not be the last part of an image's name."""
+    try:
+        Reference.parse(f"localhost/{name}:1")
+    except InputError:
+        expected = "lower-case letters and digits, with single '.', '_' or '-' between them"
+        raise InputError(f"{name!r} is not a family name; expected {expected}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from dfgen.model import schema, yaml
-from dfgen.model.catalog import BASES, Builder, Catalog, Family, Image, JinjaOptions, Parent
+from dfgen.model.catalog import (
+    BASES,
+    Builder,
+    Catalog,
+    Family,
+    Image,
+    JinjaOptions,
+    Parent,
+    check_family_name,
+)
 from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
 from dfgen.model.graph import check_graph
 from dfgen.model.layers import Layer
@@ -65,20 +74,13 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
             name, shown = path.parent.name, str(PurePosixPath(path.relative_to(root)))
             families[name] = yaml.read(path, shown)
             schema.check(families[name], "base")
-            _check_name(name, shown)
+            with placed(Place(shown)):
+                check_family_name(name)
     gathering.check()
     if not families:
         raise InputError(Problem(Place(f"{BASES}/"), "no family in it; run `dfgen new FAMILY`"))
     settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
     return Layer(defaults, (), settings), families
-
-
-def _check_name(name: str, shown: str) -> None:
-    try:
-        Reference.parse(f"{_DEFAULT_REGISTRY}/{name}:1")
-    except InputError:
-        expected = "lower-case letters, digits, '.', '_' and '-'"
-        raise InputError(Problem(Place(shown), f"{name!r} is not a family name: {expected}")) from None
 
 
 def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> Catalog:

@@ -10,7 +10,7 @@ from dfgen.model import header
 from dfgen.model.catalog import Image
 from dfgen.outside import files
 
-COLUMNS = ("family", "version", "platform", "tag", "parent", "dockerfile", "state")
+COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")
 
 
 @click.command("list")
@@ -27,8 +27,9 @@ def command(app: App, select: tuple[str, ...]) -> None:
 
 def _row(app: App, image: Image, text: str | None) -> tuple[object, ...]:
     family, version = image.family.name, image.version
-    parent = image.parent.key
-    return (family, version, image.platform, image.tag, parent, image.dockerfile, _state(app, image, text))
+    state = _state(app, image, text)
+    parents = [parent.key for parent in dict.fromkeys(image.all_parents)]
+    return (family, version, image.platform, image.tag, parents, image.dockerfile, state, image.end_of_life)
 
 
 def _state(app: App, image: Image, text: str | None) -> str:
@@ -39,5 +40,4 @@ def _state(app: App, image: Image, text: str | None) -> str:
         return "not rendered"
     if not header.is_intact(text):
         return "edited by hand"
-    ended = f", end of life {image.end_of_life}" if image.end_of_life else ""
-    return f"rendered{ended}"
+    return "rendered"

@@ -1,0 +1,42 @@
+# What people run is what CI runs. `make demo` needs Debian and root, and nothing else.
+VENV := .venv
+DFGEN := $(VENV)/bin/dfgen
+# `make push REGISTRY=registry.example.com/platform`; without it, the catalog's own.
+TO := $(if $(REGISTRY),--registry $(REGISTRY))
+
+.PHONY: render check images push demo demo-down test unit bench clean
+
+$(VENV)/ready: pyproject.toml
+	python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --editable '.[dev]' && touch $@
+
+render: $(VENV)/ready
+	$(DFGEN) render
+
+check: $(VENV)/ready
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+	$(DFGEN) render --check
+
+images: $(VENV)/ready
+	$(DFGEN) build
+
+push: $(VENV)/ready
+	$(DFGEN) publish $(TO) && $(DFGEN) verify $(TO)
+
+demo: $(VENV)/ready
+	$(VENV)/bin/python examples/demo/demo.py
+
+demo-down:
+	python3 examples/demo/engine.py down
+
+test: $(VENV)/ready
+	-python3 examples/demo/engine.py up
+	eval "$$(python3 examples/demo/engine.py env)"; $(VENV)/bin/pytest
+
+unit: $(VENV)/ready
+	$(VENV)/bin/pytest tests/unit
+
+bench: $(VENV)/ready
+	$(VENV)/bin/python -m tests.bench
+
+clean:
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
