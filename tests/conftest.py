@@ -1,0 +1,48 @@
+"""Integration tests need a real engine and registry; a run without them says so in its last lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+_MISSING = pytest.StashKey[tuple[str, int]]()
+_BRING = "on Debian as root, `make test` brings both"
+
+
+def _what_is_missing() -> str:
+    if "DFGEN_DEMO_REGISTRY" not in os.environ:
+        return "DFGEN_DEMO_REGISTRY names no registry"
+    try:
+        done = subprocess.run(
+            ["docker", "buildx", "inspect"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except OSError as error:
+        return f"docker cannot be run: {error.strerror}"
+    return f"no engine answers: {done.stderr.strip()}" if done.returncode else ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    needing = [item for item in items if item.get_closest_marker("integration")]
+    missing = _what_is_missing() if needing else ""
+    if missing:
+        config.stash[_MISSING] = (missing, len(needing))
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason=missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _MISSING in config.stash:
+        missing, count = config.stash[_MISSING]
+        terminalreporter.section("NOT RUN", red=True, bold=True)
+        terminalreporter.write_line(f"{count} integration tests did not run: {missing}; {_BRING}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    # In CI a test that did not run is a failure: a green run must mean that all of it was tried.
+    if os.environ.get("CI") and _MISSING in session.config.stash:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
