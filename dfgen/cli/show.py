@@ -17,7 +17,7 @@ def rows(columns: Sequence[str], found: Iterable[Row], output: str, title: str =
         data([dict(zip(columns, (_plain(cell) for cell in row), strict=True)) for row in listed])
     elif output == "markdown":
         _markdown(columns, listed)
-    else:
+    elif listed:
         _table(columns, listed, title)
 
 

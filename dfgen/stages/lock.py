@@ -246,18 +246,28 @@ def _each(
 def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
     """Join errors into one of the worst kind; a failure that many parents share is told once."""
     worst = max((error for _, error in failures), key=lambda error: error.exit_code)
-    same: dict[Problem, list[str]] = {}
+    same: dict[object, tuple[Problem, list[Want]]] = {}
     for want, error in failures:
+        # A host that does not answer fails every parent in its own words (tries, seconds): tell it once.
+        host = error.unreachable if isinstance(error, OutsideError) else ""
         for problem in error.problems:
-            same.setdefault(problem, []).append(want.key)
-    problems = [
-        Problem(problem.place, f"{problem.message} (parents concerned: {', '.join(sorted(keys))})")
-        if isinstance(worst, OutsideError)
-        else problem
-        for problem, keys in same.items()
-    ]
+            told = (
+                Problem(problem.place, f"{problem.message}; `make demo` needs no registry")
+                if host
+                else problem
+            )
+            same.setdefault(host or problem, (told, []))[1].append(want)
+    problems = [_concerning(problem, wants) for problem, wants in same.values()]
     kind = OutsideError if isinstance(worst, OutsideError) else type(worst)
     return kind(sorted(problems, key=str))
+
+
+def _concerning(problem: Problem, wants: Sequence[Want]) -> Problem:
+    """Say which parents a failure concerns: one by its place, several by their names."""
+    if len(wants) == 1:
+        return Problem(problem.place or wants[0].place, problem.message)
+    names = ", ".join(sorted(want.key for want in wants))
+    return Problem(problem.place, f"{problem.message} (parents concerned: {names})")
 
 
 def _changes(

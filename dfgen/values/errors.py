@@ -71,6 +71,7 @@ class OutsideError(DfgenError):
     """Something outside of dfgen failed: no engine, an unreachable registry, a full disk (exit 3)."""
 
     exit_code = ExitCode.OUTSIDE
+    unreachable = ""  # the host that did not answer at all, when that is what failed
 
 
 class Gathering:

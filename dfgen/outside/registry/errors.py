@@ -95,7 +95,9 @@ class Unreachable(RegistryError):
     def by(cls, host: str, cause: str, tries: int, seconds: float, advice: str = "") -> Unreachable:
         """Say what happened at the last of the tries."""
         advice = advice or "check the network and try again"
-        return cls(f"{host}: unreachable: {clean(cause)} ({_tries(tries, seconds)}); {advice}")
+        error = cls(f"{host}: unreachable: {clean(cause)} ({_tries(tries, seconds)}); {advice}")
+        error.unreachable = host
+        return error
 
 
 class Refused(RegistryError):
