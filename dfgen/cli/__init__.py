@@ -13,16 +13,17 @@ def main() -> None:
     """
     import click
 
-    from dfgen.cli.group import dfgen
+    from dfgen.cli.group import dfgen, usage
     from dfgen.values.errors import DfgenError, ExitCode
 
     try:
         status = dfgen.main(standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that went away is still noticed
     except click.exceptions.Abort:
         print("interrupted", file=sys.stderr)
         status = 130
     except click.ClickException as error:
-        error.show()
+        print(usage(error), file=sys.stderr)
         status = ExitCode.BAD_INPUT
     except DfgenError as error:
         print(error, file=sys.stderr)

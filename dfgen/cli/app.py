@@ -14,10 +14,11 @@ from dfgen.model import lock as locks
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, JinjaOptions
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.model.select import select
-from dfgen.values.errors import InputError, Place, Problem
+from dfgen.values.errors import DfgenError, InputError, Place, Problem
 
 if TYPE_CHECKING:
     from dfgen.outside.layout import Layout
+    from dfgen.outside.nodes import Nodes
     from dfgen.outside.registry.client import Registry
     from dfgen.templating import Templates
 
@@ -80,6 +81,22 @@ class App:
             insecure=self.catalog.insecure_registries, ca_file=self.catalog.ca_file, deadline=self.deadline
         )
         return Registry(options)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The engines and builders that the catalog names, else the local engine."""
+        from dfgen.outside.nodes import Nodes
+        from dfgen.outside.process import Processes
+
+        return Nodes(self.catalog.builders if self.has_catalog else {}, Processes())
+
+    @cached_property
+    def has_catalog(self) -> bool:
+        """Whether there is a catalog that can be read; why not is what `catalog` raises."""
+        try:
+            return bool(self.catalog.images)
+        except DfgenError:
+            return False
 
     @cached_property
     def layout(self) -> Layout:

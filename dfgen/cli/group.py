@@ -29,7 +29,14 @@ COMMANDS = {
 }
 
 
-_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+def usage(error: click.ClickException) -> str:
+    """Say what is wrong with a command line in one line, and where its help is; without a command, the help."""
+    message = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return message
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "dfgen"
+    return f"{command}: {message.rstrip('.')}; see `{command} --help`"
 
 
 class LazyGroup(click.Group):

@@ -72,4 +72,7 @@ def _table(columns: Sequence[str], found: list[list[object]], title: str) -> Non
         table.add_column(column, overflow="fold")
     for row in found:
         table.add_row(*(Text(_text(cell)) for cell in row))
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    # Rich fills every line up to the table's width; in a pipe or a log that is only noise.
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))

@@ -1,0 +1,55 @@
+"""`dfgen doctor`: what this machine lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.model.expand import DEFAULT_PLATFORMS
+from dfgen.stages import doctor as stage
+from dfgen.values.errors import ExitCode
+from dfgen.values.platform import Platform
+
+
+@click.command("doctor")
+@click.option("--offline", is_flag=True, help="Ask no registry.")
+@click.pass_context
+def command(ctx: click.Context, offline: bool) -> None:
+    """Look at the catalog, the engine, every platform, the lock and the registries.
+
+    What is lacking stands with the command that mends it; exit code 1 when anything is.
+    """
+    app: App = ctx.obj
+    app.deadline = 10.0
+    findings = stage.doctor(_looks(app, offline))
+    words = {True: "ok", False: "LACKING"}
+    show.rows(
+        ("what", "state", "said"), ((one.what, words[one.holds], one.said) for one in findings), app.output
+    )
+    if not all(one.holds for one in findings):
+        ctx.exit(ExitCode.DIFFERS)
+
+
+def _looks(app: App, offline: bool) -> Iterator[tuple[str, stage.Look]]:
+    yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
+    yield from stage.platforms(_platforms(app), lambda platform: _node(app, platform))
+    if app.has_catalog:
+        yield "lock", lambda: stage.pins(app.catalog, app.lock)
+        if not offline:
+            yield from stage.registries(app.catalog, app.registry)
+
+
+def _node(app: App, platform: Platform) -> str:
+    node = app.nodes.check([platform])[platform]
+    how = "natively" if platform == node.native else "emulated"
+    return f"built {how} by {node.name} at {node.host}"
+
+
+def _platforms(app: App) -> list[Platform]:
+    """Name the platforms that the catalog is built for, or those that most are."""
+    if app.has_catalog:
+        return list(dict.fromkeys(image.platform for image in app.catalog.images))
+    return [Platform.parse(alias) for alias in DEFAULT_PLATFORMS]
