@@ -106,9 +106,7 @@ class FakeServer:
         self._rules: list[_Rule] = []
         self.seen: list[Seen] = []
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.port = self._server.server_address[1]
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
@@ -157,6 +155,12 @@ class FakeServer:
         with self._lock:
             self.seen.append(Seen(call, 0 if fault.reset else answer.status))
         return answer, fault
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128  # threads connect at once; the default of 5 makes some wait for a second
 
 
 def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:

@@ -16,6 +16,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor, Index, parse
 from tests.fakes.http import Answer, Call, FakeServer, Fault, Seen
 from tests.fakes.images import FakeImage
@@ -146,7 +147,10 @@ class FakeRegistry(FakeServer):
         return created(f"/v2/{name}/manifests/{digest}", digest if self.behaviour.digest_header else "")
 
     def _lacking(self, name: str, raw: bytes, kind: str) -> str:
-        document = parse(raw, kind)
+        try:
+            document = parse(raw, kind)
+        except CheckError:
+            return "not a manifest"
         entries = document.manifests if isinstance(document, Index) else document.blobs
         there = self.manifests.get(name, {}) if isinstance(document, Index) else self.blobs.get(name, {})
         return next((str(entry.digest) for entry in entries if str(entry.digest) not in there), "")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import urllib3
 
 _ONCE = 1
+_RESET = "the connection was reset"
+_NOT_HTTP = "it does not answer in HTTP"
 _NAME = "check the host's name and the network"
 _PROXY = "check HTTPS_PROXY and HTTP_PROXY"
 _AUTHORITY = "name the file of the authority that signed it"
@@ -43,7 +45,8 @@ def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, 
     for kind, verdict in known:
         if isinstance(error, kind):
             return verdict()
-    return ("the answer was cut short" if _is_cut(error) else _reason(error)), ANY, ""
+    cause = "the answer was cut short" if _is_cut(error) else _reason(error)
+    return cause, FEW if cause == _NOT_HTTP else ANY, ""
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -67,22 +70,23 @@ def _reason(error: BaseException) -> str:
 
     for link in reversed(_chain(error)):
         if isinstance(link, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-            return "the connection was reset"
+            return _RESET
         if isinstance(link, OSError) and (words := link.strerror or str(link)):
             return words[0].lower() + words[1:]
     if any(isinstance(link, HTTPException) for link in _chain(error)):
-        return "it does not answer in HTTP"
+        return _NOT_HTTP
     return "the connection failed"
 
 
 def _tls(error: BaseException) -> tuple[str, int, str]:
     import ssl
 
-    reasons = [link for link in _chain(error) if isinstance(link, ssl.SSLError)]
-    for link in reasons:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {link.verify_message}", _ONCE, _AUTHORITY
-    reason = (reasons[-1].reason if reasons else "") or "the handshake failed"
+    last = next((link for link in reversed(_chain(error)) if isinstance(link, ssl.SSLError)), ssl.SSLError())
+    if isinstance(last, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {last.verify_message}", _ONCE, _AUTHORITY
+    if isinstance(last, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _RESET, ANY, ""
+    reason = getattr(last, "reason", None) or "the handshake failed"
     if reason in _NOT_TLS:
         return "it speaks plain HTTP, not HTTPS", _ONCE, _PLAIN
-    return f"TLS: {reason.lower().replace('_', ' ')}", ANY, ""
+    return f"TLS: {reason.lower().replace('_', ' ')}", FEW, ""

@@ -71,10 +71,11 @@ class DockerCredentials:
 
         try:
             known = auth.AuthConfig.load_config(None, settings)
-        except (errors.DockerException, ValueError) as error:
+            helper = known.get_credential_store(registry)
+        except (errors.DockerException, ValueError, TypeError, AttributeError) as error:
             wrong = "its auths cannot be read, expected base64 of user:password"
             raise InputError(f"{self._file}: {wrong}; use `docker login` again") from error
-        helper = _installed(known.get_credential_store(registry), registry)
+        helper = _installed(helper, registry)
         try:
             return _login(known.resolve_authconfig(registry))
         except (errors.DockerException, ValueError, KeyError, TypeError):

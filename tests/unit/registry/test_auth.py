@@ -1,0 +1,365 @@
+"""Authorization: as few requests as the protocol allows, and no secret to anybody else."""
+
+from __future__ import annotations
+
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+
+import pytest
+
+from dfgen.outside.registry import Forbidden, Login, Missing, RateLimited, Refused, Registry, Unauthorized
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import Descriptor
+from dfgen.values.reference import Reference, Repository
+from tests.fakes.clock import FakeClock
+from tests.fakes.detour import Detour
+from tests.fakes.images import FakeImage
+from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault
+from tests.unit.registry.conftest import Logins, MakeClient
+
+ALICE = Login(username="alice", password="open-sesame")
+MALLORY = Login(username="mallory", password="guess-guess")
+HEADER = "Basic " + b64encode(b"alice:open-sesame").decode()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry(Behaviour(door=Door(kind="token"))) as registry:
+        yield registry
+
+
+def test_the_first_resolve_costs_three_requests_and_the_next_one(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    client.resolve(there)
+    assert fake.log() == [
+        "HEAD /v2/team/app/manifests/1.0 401",
+        "GET /token 200",
+        "HEAD /v2/team/app/manifests/1.0 200",
+    ]
+    fake.forget()
+    client.resolve(there)
+    assert fake.log() == ["HEAD /v2/team/app/manifests/1.0 200"]
+
+
+def test_another_repository_costs_a_token_and_no_second_401(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    client.resolve(there)
+    fake.add_image("team/other", app, "1.0")
+    fake.forget()
+    client.resolve(Reference(Repository(fake.address, "team/other"), "1.0"))
+    assert fake.log() == ["GET /token 200", "HEAD /v2/team/other/manifests/1.0 200"]
+
+
+def test_reads_ask_for_pull_and_writes_for_push(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    client = make(Logins(ALICE))
+    client.resolve(there)
+    client.upload(there.repository, Descriptor.of(b"blob", "x"), b"blob")
+    assert fake.behaviour.door.issued == [
+        {("team/app", "pull")},
+        {("team/app", "pull"), ("team/app", "push")},
+    ]
+
+
+def test_a_token_that_allows_more_serves_for_less(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    client = make(Logins(ALICE))
+    client.upload(there.repository, Descriptor.of(b"blob", "x"), b"blob")
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 1
+
+
+def test_twenty_threads_share_one_challenge_and_one_token(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    barrier, found = threading.Barrier(20), []
+
+    def resolve() -> None:
+        barrier.wait()
+        found.append(client.resolve(there).digest)
+
+    threads = [threading.Thread(target=resolve) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [Digest.of(app.raw)] * 20
+    assert fake.count("GET", "/token") == 1
+    assert [seen.status for seen in fake.seen].count(401) == 1
+    assert fake.count() == 22
+
+
+def test_a_token_is_renewed_before_its_end(
+    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    client.resolve(there)
+    time.sleep(289)
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 1
+    time.sleep(1)
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 2
+    assert [seen.status for seen in fake.seen].count(401) == 1
+
+
+def test_a_token_without_an_end_lives_a_minute(
+    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    fake.behaviour.door.lifetime = None
+    client.resolve(there)
+    time.sleep(53)
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 1
+    time.sleep(1)
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 2
+
+
+def test_a_token_that_expired_unnoticed_is_renewed_on_401(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    client.resolve(there)
+    fake.behaviour.door.revoke()
+    fake.forget()
+    client.resolve(there)
+    assert [str(seen.status) for seen in fake.seen] == ["401", "200", "200"]
+
+
+def test_a_token_may_expire_in_the_middle_of_an_upload(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.behaviour.door.uses = 2
+    blob, client = b"0123456789" * 100_000, make(Logins(ALICE))
+    client.upload(there.repository, Descriptor.of(blob, "x"), blob)
+    assert fake.blobs["team/app"][str(Digest.of(blob))] == blob
+    assert fake.log() == [
+        f"HEAD /v2/team/app/blobs/{Digest.of(blob)} 401",
+        "GET /token 200",
+        f"HEAD /v2/team/app/blobs/{Digest.of(blob)} 404",
+        "POST /v2/team/app/blobs/uploads/ 202",
+        "PUT /v2/team/app/blobs/uploads/session-1 401",
+        "GET /token 200",
+        "PUT /v2/team/app/blobs/uploads/session-1 201",
+    ]
+
+
+def test_a_login_is_used_for_the_token_alone(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.private.add("team/app")
+    make(Logins(ALICE)).resolve(there)
+    sent = [seen.call.headers.get("authorization") for seen in fake.seen]
+    assert sent == [None, HEADER, "Bearer token-1"]
+
+
+def test_an_identity_token_is_posted(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.private.add("team/app")
+    make(Logins(Login(identity_token="refresh-me"))).resolve(there)
+    post = fake.seen[1].call
+    assert (post.method, post.path, post.headers["content-type"]) == (
+        "POST",
+        "/token",
+        "application/x-www-form-urlencoded",
+    )
+    assert post.body.decode() == (
+        "grant_type=refresh_token&client_id=dfgen&service=fake"
+        "&scope=repository%3Ateam%2Fapp%3Apull&refresh_token=refresh-me"
+    )
+
+
+@pytest.mark.parametrize("login", [MALLORY, Login(identity_token="stolen-token")])
+def test_a_refused_login_is_said_without_its_secret(
+    login: Login, make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        make(Logins(login)).resolve(there)
+    assert str(caught.value) == (
+        f"{fake.address}: unauthorized to pull {there}: the login of the docker configuration was refused; "
+        f"log in again with `docker login {fake.address}`"
+    )
+    assert "guess" not in repr(login)
+    assert "stolen" not in repr(login)
+    assert fake.count() == 2
+
+
+def test_nobody_is_told_to_log_in(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.private.add("team/app")
+    with pytest.raises(Unauthorized) as caught:
+        client.resolve(there)
+    assert str(caught.value) == (
+        f"{fake.address}: unauthorized to pull {there}; log in with `docker login {fake.address}`"
+    )
+    assert fake.count() == 3
+
+
+def test_forbidden_is_not_unauthorized(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    body = b'{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}'
+    fake.script("GET", "/manifests/", Fault(status=403, body=body))
+    with pytest.raises(Forbidden) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: forbidden to pull {there}: DENIED requested access is denied; "
+        f"ask for access, or log in as another user with `docker login {fake.address}`"
+    )
+
+
+def test_basic_is_answered_once_and_remembered(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.behaviour.door.kind = "basic"
+    client = make(Logins(ALICE))
+    client.resolve(there)
+    client.resolve(there)
+    assert [seen.status for seen in fake.seen] == [401, 200, 200]
+
+
+def test_basic_without_a_login(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.kind = "basic"
+    with pytest.raises(Unauthorized, match=r"unauthorized to pull .*; log in with `docker login 127"):
+        client.resolve(there)
+    assert fake.count() == 1
+
+
+def test_basic_with_a_login_that_is_refused(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.kind = "basic"
+    client = make(Logins(MALLORY))
+    for _ in range(2):
+        with pytest.raises(Unauthorized, match="the login of the docker configuration was refused"):
+            client.resolve(there)
+
+
+def test_another_scheme_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.script("GET", "/manifests/", Fault(status=401, headers={"WWW-Authenticate": "Negotiate"}))
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: it asks for Negotiate authentication, expected Bearer or Basic"
+    )
+
+
+def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.script("GET", "/manifests/", Fault(status=401))
+    with pytest.raises(Refused, match="it asks for an unnamed authentication, expected Bearer or Basic"):
+        client.manifest(there)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"token": 3}', b'{"token": "a\\nb"}', b"{}", b" " * (2**20 + 1)]
+)
+def test_a_token_server_without_a_token(
+    body: bytes, client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "/token", Fault(body=body))
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: its token server {fake.address} sends no token"
+    )
+
+
+def test_a_token_server_that_fails_is_tried_again(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "/token", Fault(status=503), times=2)
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 3
+
+
+def test_a_token_server_that_limits_is_a_rate_limit(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "/token", Fault(status=429), times=None)
+    with pytest.raises(RateLimited):
+        make(deadline=1).find(there)
+
+
+def test_a_token_server_that_refuses_says_why(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.script("GET", "/token", Fault(status=405, body=b"no"))
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: "
+        f"its token server {fake.address} answers 405 Method Not Allowed: no"
+    )
+
+
+@pytest.fixture
+def hub(fake: FakeRegistry, app: FakeImage) -> Iterator[Detour]:
+    """Docker Hub as it is: the registry and the token server on two hosts, blobs on a third."""
+    with FakeRegistry() as storage:
+        fake.behaviour.door.realm = "https://auth.docker.io/token"
+        fake.behaviour.redirect = "https://storage.example"
+        for registry in (fake, storage):
+            registry.add_image("library/app", app, "1.0")
+        yield Detour(
+            {
+                "https://registry-1.docker.io": fake.url,
+                "https://auth.docker.io": fake.url,
+                "https://storage.example": storage.url,
+            }
+        )
+
+
+def test_credentials_go_to_the_token_server_and_nothing_to_the_storage(
+    make: MakeClient, hub: Detour, app: FakeImage
+) -> None:
+    logins = Logins(ALICE)
+    client = make(logins, hub)
+    reference = Reference.parse("app:1.0")
+    client.blob(reference.repository, app.manifest.config)
+    assert hub.told("https://registry-1.docker.io") == [None, "Bearer token-1"]
+    assert hub.told("https://auth.docker.io") == [HEADER]
+    assert hub.told("https://storage.example") == [None]
+    assert logins.asked == {"docker.io"}
+
+
+def test_errors_name_docker_hub_as_references_do(make: MakeClient, hub: Detour, fake: FakeRegistry) -> None:
+    fake.behaviour.door.private.add("library/app")
+    with pytest.raises(Unauthorized) as caught:
+        make(transport=hub).resolve(Reference.parse("app:1.0"))
+    assert str(caught.value) == (
+        "docker.io: unauthorized to pull docker.io/library/app:1.0; log in with `docker login docker.io`"
+    )
+
+
+@pytest.mark.parametrize("login", [None, ALICE])
+def test_a_plain_http_realm_of_an_https_registry_is_refused(
+    login: Login | None, make: MakeClient, hub: Detour, fake: FakeRegistry
+) -> None:
+    fake.behaviour.door.realm = "http://auth.docker.io/token"
+    with pytest.raises(Refused) as caught:
+        make(Logins(login) if login else None, hub).manifest(Reference.parse("app:1.0"))
+    assert str(caught.value) == (
+        "docker.io: cannot pull docker.io/library/app:1.0: "
+        "its token server is refused: it leads from HTTPS to plain HTTP at auth.docker.io"
+    )
+    assert hub.told("http://auth.docker.io") == []
+
+
+@pytest.mark.parametrize("realm", ["http://elsewhere.example/token", "https://elsewhere.example/token"])
+def test_a_realm_that_a_plain_registry_names_elsewhere_sees_no_login(
+    realm: str, make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.behaviour.door.realm = realm
+    with pytest.raises(Refused) as caught:
+        make(Logins(ALICE)).manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: it names a token server on another host without HTTPS, "
+        "elsewhere.example, which must not see its login"
+    )
+
+
+def test_a_realm_with_a_query_keeps_it(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.behaviour.door.realm = f"http://user:secret@{fake.address}/token?account=x"
+    client.resolve(there)
+    call = fake.seen[1].call
+    assert call.query == [("account", "x"), ("service", "fake"), ("scope", "repository:team/app:pull")]
+    assert "authorization" not in call.headers
+
+
+def test_a_missing_repository_with_a_token_is_missing(client: Registry, fake: FakeRegistry) -> None:
+    with pytest.raises(Missing):
+        client.resolve(Reference.parse(f"{fake.address}/no/such:1"))

@@ -1,0 +1,263 @@
+"""Blobs: read to memory or to a file, checked, resumed, and never half there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.registry import Corrupt, Missing, Refused, Registry, Unreachable
+from dfgen.values.digest import Digest
+from dfgen.values.errors import OutsideError
+from dfgen.values.manifest import Descriptor
+from dfgen.values.reference import Repository
+from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.registry.conftest import MakeClient
+
+DATA = bytes(range(256)) * 2000
+
+
+@pytest.fixture
+def repository(fake: FakeRegistry) -> Repository:
+    return Repository(fake.address, "team/app")
+
+
+@pytest.fixture
+def layer(fake: FakeRegistry) -> Descriptor:
+    return fake.add_blob("team/app", DATA)
+
+
+def said(repository: Repository, layer: Descriptor, found: str, expected: str) -> str:
+    return (
+        f"{repository.registry}: cannot pull the blob {repository}@{layer.digest}: "
+        f"got {found}, expected {expected}; nothing of it was used; "
+        "try again, and tell who runs the registry if it stays so"
+    )
+
+
+def test_a_small_blob_is_one_request(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    assert client.blob(repository, layer) == DATA
+    assert fake.log() == [f"GET /v2/team/app/blobs/{layer.digest} 200"]
+
+
+def test_a_blob_over_the_limit_is_not_even_asked_for(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    with pytest.raises(Refused) as caught:
+        client.blob(repository, layer, limit=100)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull the blob {repository}@{layer.digest}: "
+        "it has 512000 bytes, expected at most 100"
+    )
+    assert fake.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (Fault(body=DATA[:-1]), "511999 bytes"),
+        (Fault(body=DATA + b"!"), "more bytes"),
+        (Fault(body=DATA + b"!", headers={"Content-Length": None}), "more bytes"),
+    ],
+)
+def test_another_size_is_corrupt(
+    fault: Fault,
+    found: str,
+    client: Registry,
+    fake: FakeRegistry,
+    repository: Repository,
+    layer: Descriptor,
+    tmp_path: Path,
+) -> None:
+    fake.script("GET", "/blobs/", fault, times=None)
+    with pytest.raises(Corrupt) as caught:
+        client.blob(repository, layer)
+    assert str(caught.value) == said(repository, layer, found, "512000 bytes")
+    with pytest.raises(Corrupt) as caught:
+        client.download(repository, layer, tmp_path / "layer")
+    assert str(caught.value) == said(repository, layer, found, "512000 bytes")
+    assert fake.count() == 4
+
+
+def test_other_bytes_are_corrupt(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    fake.script("GET", "/blobs/", Fault(corrupt=True), times=None)
+    found = str(Digest.of(bytes([DATA[0] ^ 1]) + DATA[1:]))
+    with pytest.raises(Corrupt) as caught:
+        client.blob(repository, layer)
+    assert str(caught.value) == said(repository, layer, found, str(layer.digest))
+    with pytest.raises(Corrupt) as caught:
+        client.download(repository, layer, tmp_path / "layer")
+    assert str(caught.value) == said(repository, layer, found, str(layer.digest))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_makes_its_folder_and_leaves_only_the_file(
+    client: Registry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    target = tmp_path / "blobs" / "layer"
+    client.download(repository, layer, target)
+    assert target.read_bytes() == DATA
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_download_goes_on_where_it_broke_off(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    fake.script("GET", "/blobs/", Fault(cut=300_000))
+    fake.script("GET", "/blobs/", Fault(cut=100_000))
+    client.download(repository, layer, tmp_path / "layer")
+    assert (tmp_path / "layer").read_bytes() == DATA
+    assert [seen.call.headers.get("range") for seen in fake.seen] == [None, "bytes=300000-", "bytes=400000-"]
+
+
+def test_a_download_begins_again_where_there_are_no_ranges(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    fake.behaviour.ranges = False
+    fake.script("GET", "/blobs/", Fault(cut=300_000))
+    client.download(repository, layer, tmp_path / "layer")
+    assert (tmp_path / "layer").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("header", ["bytes 5-511999/512000", None, "nonsense"])
+def test_a_download_does_not_believe_another_range(
+    header: str | None,
+    client: Registry,
+    fake: FakeRegistry,
+    repository: Repository,
+    layer: Descriptor,
+    tmp_path: Path,
+) -> None:
+    fake.script("GET", "/blobs/", Fault(cut=300_000))
+    fake.script("GET", "/blobs/", Fault(headers={"Content-Range": header}, body=DATA))
+    client.download(repository, layer, tmp_path / "layer")
+    assert (tmp_path / "layer").read_bytes() == DATA
+    assert fake.count() == 2
+
+
+def test_a_download_that_was_corrupt_once_is_fetched_whole_again(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    fake.script("GET", "/blobs/", Fault(corrupt=True))
+    client.download(repository, layer, tmp_path / "layer")
+    assert (tmp_path / "layer").read_bytes() == DATA
+    assert [seen.call.headers.get("range") for seen in fake.seen] == [None, None]
+
+
+def test_a_missing_blob_is_missing_and_leaves_nothing(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    other = replace(layer, digest=Digest.of(b"other"))
+    with pytest.raises(Missing) as caught:
+        client.download(repository, other, tmp_path / "layer")
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull the blob {repository}@{other.digest}: it is not there: "
+        "BLOB_UNKNOWN blob unknown to registry; check the name and the tag"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written(
+    client: Registry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "blobs" / "layer"
+    with pytest.raises(OutsideError) as caught:
+        client.download(repository, layer, target)
+    assert str(caught.value) == (
+        f"{target}: cannot be written: Not a directory; make room or choose another folder"
+    )
+
+
+def test_a_large_blob_has_more_time(
+    make: MakeClient, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
+) -> None:
+    fake.script("GET", "/blobs/", Fault(status=503), times=None)
+    with pytest.raises(Unreachable, match=r"5 tries in 3\.8 s"):
+        make(deadline=4).blob(repository, layer)
+    with pytest.raises(Unreachable, match=r"6 tries in 7\.8 s"):
+        make(deadline=4).download(repository, layer, tmp_path / "layer")
+
+
+def test_blobs_are_followed_to_another_server(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    with FakeRegistry() as storage:
+        storage.add_blob("team/app", DATA)
+        fake.behaviour.redirect = storage.url
+        assert client.blob(repository, layer) == DATA
+        assert client.has_blob(repository, layer.digest)
+        assert (fake.count(), storage.count()) == (2, 2)
+
+
+def test_a_storage_address_that_ran_out_is_asked_for_anew(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    with FakeRegistry() as storage:
+        storage.add_blob("team/app", DATA)
+        storage.script("GET", "/blobs/", Fault(status=403))
+        fake.behaviour.redirect = storage.url
+        assert client.blob(repository, layer) == DATA
+        storage.script("GET", "/blobs/", Fault(status=401), times=None)
+        with pytest.raises(Unreachable) as caught:
+            client.blob(repository, layer)
+        assert str(caught.value) == (
+            f"{storage.address}: unreachable: it answers 401 Unauthorized (3 tries in 0.8 s); "
+            "check the network and try again"
+        )
+
+
+def test_redirects_in_a_circle_end(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    fake.behaviour.redirect = fake.url
+    with pytest.raises(Refused) as caught:
+        client.blob(repository, layer)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull the blob {repository}@{layer.digest}: more than 5 redirects"
+    )
+    assert fake.count() == 6
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "it does not say where (no Location header)"),
+        ({"Location": "gopher://a.example"}, "its address is refused: not an http or https address"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere(
+    headers: dict[str, str | None],
+    why: str,
+    client: Registry,
+    fake: FakeRegistry,
+    repository: Repository,
+    layer: Descriptor,
+) -> None:
+    fake.script("GET", "/blobs/", Fault(status=307, headers=headers))
+    with pytest.raises(Refused) as caught:
+        client.blob(repository, layer)
+    assert str(caught.value) == f"{fake.address}: cannot pull the blob {repository}@{layer.digest}: {why}"
+
+
+def test_has_blob(client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor) -> None:
+    assert client.has_blob(repository, layer.digest)
+    assert not client.has_blob(repository, Digest.of(b"other"))
+    fake.script("HEAD", "/blobs/", Fault(status=405))
+    assert not client.has_blob(repository, layer.digest)
+    assert fake.count("HEAD") == fake.count() == 3
+
+
+def test_a_connection_is_used_again_after_every_kind_of_answer(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        client.blob(repository, layer)
+        client.has_blob(repository, Digest.of(b"other"))
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

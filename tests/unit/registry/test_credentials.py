@@ -1,0 +1,161 @@
+"""Credentials: every form that `docker login` and its helpers leave behind."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.registry import DockerCredentials, Login
+from dfgen.values.errors import InputError, OutsideError
+
+HUB = "https://index.docker.io/v1/"
+ALICE = Login(username="alice", password="open:sesame")
+
+
+def encoded(login: Login) -> dict[str, str]:
+    return {"auth": b64encode(f"{login.username}:{login.password}".encode()).decode()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path
+
+
+def write(folder: Path, **config: object) -> None:
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def helper(folder: Path, name: str, script: str) -> None:
+    """A credential helper that counts its calls and runs a script with the registry in $registry."""
+    program = folder / f"docker-credential-{name}"
+    program.write_text(f'#!/bin/sh\nread -r registry\necho "$registry" >> {folder}/asked\n{script}\n')
+    program.chmod(0o755)
+
+
+def test_nothing_is_configured(folder: Path) -> None:
+    assert DockerCredentials().login("docker.io") is None
+
+
+def test_the_home_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".docker").mkdir()
+    write(tmp_path / ".docker", auths={"registry.example": encoded(ALICE)})
+    assert DockerCredentials().login("registry.example") == ALICE
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [
+        ("registry.example:5000", "registry.example:5000"),
+        ("https://registry.example/v2/", "registry.example"),
+        (HUB, "docker.io"),
+        ("docker.io", "docker.io"),
+    ],
+)
+def test_auths(key: str, registry: str, folder: Path) -> None:
+    write(folder, auths={key: encoded(ALICE), "other.example": encoded(Login(username="b", password="c"))})
+    assert DockerCredentials().login(registry) == ALICE
+    assert DockerCredentials().login("unknown.example") is None
+
+
+def test_an_identity_token_counts_more_than_a_password(folder: Path) -> None:
+    write(folder, auths={"registry.example": {**encoded(ALICE), "identitytoken": "abc"}})
+    assert DockerCredentials().login("registry.example") == Login(identity_token="abc")
+
+
+def test_a_store_is_asked_once_per_registry(folder: Path) -> None:
+    helper(folder, "safe", """echo '{"Username":"alice","Secret":"open:sesame"}'""")
+    write(folder, credsStore="safe", auths={"registry.example": {}})
+    credentials = DockerCredentials()
+    assert credentials.login("registry.example") == credentials.login("registry.example") == ALICE
+    assert credentials.login("docker.io") == ALICE
+    assert (folder / "asked").read_text().split() == ["registry.example", HUB]
+
+
+def test_a_helper_for_one_registry_is_asked_for_that_one_only(folder: Path) -> None:
+    helper(folder, "cloud", """echo '{"Username":"<token>","Secret":"abc"}'""")
+    write(folder, credHelpers={"cloud.example": "cloud"}, auths={"registry.example": encoded(ALICE)})
+    credentials = DockerCredentials()
+    assert credentials.login("cloud.example") == Login(identity_token="abc")
+    assert credentials.login("registry.example") == ALICE
+    assert (folder / "asked").read_text().split() == ["cloud.example"]
+
+
+def test_a_store_without_the_registry_leaves_the_auths(folder: Path) -> None:
+    helper(folder, "safe", "echo credentials not found in native keychain; exit 1")
+    write(folder, credsStore="safe", auths={"registry.example": encoded(ALICE)})
+    assert DockerCredentials().login("registry.example") == ALICE
+    assert DockerCredentials().login("other.example") is None
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo my-secret >&2; echo my-secret; exit 3",
+        "echo my-secret",
+        'echo \'{"Username":"x"}\'',
+        "echo '[1]'",
+    ],
+)
+def test_a_helper_that_fails_says_so_without_what_it_printed(script: str, folder: Path) -> None:
+    helper(folder, "safe", script)
+    write(folder, credsStore="safe")
+    with pytest.raises(OutsideError) as caught:
+        DockerCredentials().login("registry.example")
+    assert str(caught.value) == (
+        "registry.example: the credential helper docker-credential-safe failed; "
+        "try it with `echo registry.example | docker-credential-safe get`"
+    )
+    assert caught.value.__suppress_context__
+
+
+def test_a_helper_that_is_not_installed(folder: Path) -> None:
+    write(folder, credsStore="desktop")
+    with pytest.raises(OutsideError) as caught:
+        DockerCredentials().login("registry.example")
+    assert str(caught.value) == (
+        "registry.example: the credential helper docker-credential-desktop is named by the docker "
+        "configuration but is not on PATH; install it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON; mend it, or set DOCKER_CONFIG to another folder"),
+        ("[]", "expected a JSON object; mend it, or set DOCKER_CONFIG to another folder"),
+        (
+            '{"auths": {"a.example": {"auth": "###"}}}',
+            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+        ),
+        (
+            '{"auths": {"a.example": "text"}}',
+            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+        ),
+        (
+            '{"auths": {"a.example": {"auth": 5}}, "credHelpers": []}',
+            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+        ),
+        (
+            '{"auths": ["a.example"]}',
+            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+        ),
+    ],
+)
+def test_a_configuration_that_cannot_be_read(text: str, message: str, folder: Path) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        DockerCredentials().login("a.example")
+    assert str(caught.value) == f"{folder}/config.json: {message}"
+
+
+def test_a_configuration_that_is_a_folder(folder: Path) -> None:
+    (folder / "config.json").mkdir()
+    with pytest.raises(InputError, match=r"config\.json: cannot be read: Is a directory$"):
+        DockerCredentials().login("a.example")

@@ -1,0 +1,271 @@
+"""Every row of the fault table: it ends in success, or in its own error within the deadline."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from email.utils import formatdate
+
+import pytest
+
+from dfgen.outside.registry import RateLimited, Refused, Registry, Unreachable
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from dfgen.values.reference import Reference
+from tests.fakes.clock import WALL, FakeClock
+from tests.fakes.images import FakeImage
+from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.registry.conftest import MakeClient
+
+BLOB = b"a layer of some length " * 1000
+
+Operation = Callable[[Registry, Reference, FakeImage], object]
+
+
+def _blob(app: FakeImage) -> Descriptor:
+    return app.manifest.config
+
+
+OPERATIONS: dict[str, tuple[str, str, Operation]] = {
+    "resolve": ("HEAD", "/manifests/", lambda client, ref, app: client.resolve(ref)),
+    "manifest": ("GET", "/manifests/", lambda client, ref, app: client.manifest(ref)),
+    "blob": ("GET", "/blobs/", lambda client, ref, app: client.blob(ref.repository, _blob(app))),
+    "has": ("HEAD", "/blobs/", lambda client, ref, app: client.has_blob(ref.repository, _blob(app).digest)),
+    "put": ("PUT", "/manifests/", lambda client, ref, app: client.put_manifest(ref, app.raw, OCI_MANIFEST)),
+    "start": (
+        "POST",
+        "/uploads/",
+        lambda client, ref, app: client.upload(ref.repository, Descriptor.of(BLOB, "x"), BLOB),
+    ),
+    "upload": (
+        "PUT",
+        "/uploads/",
+        lambda client, ref, app: client.upload(ref.repository, Descriptor.of(BLOB, "x"), BLOB),
+    ),
+}
+
+PASSING = {
+    "429 without Retry-After": Fault(status=429, carried_out=False),
+    "429 with seconds": Fault(status=429, headers={"Retry-After": "7"}, carried_out=False),
+    "429 with a date": Fault(
+        status=429, headers={"Retry-After": formatdate(WALL + 20, usegmt=True)}, carried_out=False
+    ),
+    "500": Fault(status=500, carried_out=False),
+    "502": Fault(status=502, carried_out=False),
+    "503": Fault(status=503, headers={"Retry-After": "2"}, carried_out=False),
+    "504": Fault(status=504, carried_out=False),
+    "reset": Fault(reset=True, carried_out=False),
+    "reset after it was done": Fault(reset=True),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_passes_is_tried_again(
+    operation: str, fault: str, client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    method, path, act = OPERATIONS[operation]
+    expected = act(client, there, app)
+    fake.blobs["team/app"].pop(str(Digest.of(BLOB)), None)
+    fake.forget()
+    fake.script(method, path, PASSING[fault], times=2)
+    assert act(client, there, app) == expected
+    lost_answer_found = fault == "reset after it was done" and operation == "upload"
+    assert fake.count(method, path) == (1 if lost_answer_found else 3)
+
+
+@pytest.mark.parametrize("operation", ["manifest", "blob"])
+@pytest.mark.parametrize(
+    "fault", [Fault(cut=10), Fault(cut=0), Fault(stall=True), Fault(corrupt=True)], ids=str
+)
+def test_bodies_that_broke_are_read_again(
+    operation: str, fault: Fault, make: MakeClient, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    method, path, act = OPERATIONS[operation]
+    fake.script(method, path, fault)
+    client = make(silence=0.1)
+    assert act(client, there, app) == act(client, there, app)
+    assert fake.count(method, path) == 3
+
+
+def test_pauses_grow_and_end_before_the_deadline(
+    make: MakeClient, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    fake.script("HEAD", "/manifests/", Fault(status=503), times=None)
+    with pytest.raises(Unreachable) as caught:
+        make(deadline=30).resolve(there)
+    assert time.pauses == [0.25, 0.5, 1, 2, 4, 8, 10]
+    assert str(caught.value) == (
+        f"{fake.address}: unreachable: it answers 503 Service Unavailable (8 tries in 25.8 s); "
+        "try again later"
+    )
+
+
+def test_retry_after_is_waited_for(
+    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    fake.script("", "/manifests/", PASSING["429 with seconds"])
+    fake.script("", "/manifests/", PASSING["429 with a date"])
+    client.resolve(there)
+    assert time.pauses == [7, 13]
+
+
+@pytest.mark.parametrize(
+    ("after", "advice"),
+    [
+        ("3600", "try again in 3600 s, or log in for a higher limit"),
+        (formatdate(WALL + 100, usegmt=True), "try again in 100 s, or log in for a higher limit"),
+    ],
+)
+def test_a_wait_beyond_the_deadline_fails_at_once(
+    after: str, advice: str, client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    fake.script("", "/manifests/", Fault(status=429, headers={"Retry-After": after}), times=None)
+    with pytest.raises(RateLimited) as caught:
+        client.resolve(there)
+    assert str(caught.value) == (
+        f"{fake.address}: rate-limited: too many requests (1 try in 0.0 s); {advice}"
+    )
+    assert time.pauses == []
+
+
+def test_a_rate_limit_that_stays_is_a_rate_limit(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("", "/manifests/", Fault(status=429), times=None)
+    with pytest.raises(RateLimited) as caught:
+        make(deadline=2).find(there)
+    assert str(caught.value) == (
+        f"{fake.address}: rate-limited: too many requests (4 tries in 1.8 s); "
+        "try again later, or log in for a higher limit"
+    )
+
+
+def test_a_used_up_quota_is_not_waited_for(
+    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    spent = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600"}
+    fake.script("", "/manifests/", Fault(status=429, headers=spent), times=None)
+    with pytest.raises(RateLimited) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: rate-limited: its 100 pulls per 6 h are used up (1 try in 0.0 s); "
+        "try again later, or log in for a higher limit"
+    )
+    assert fake.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (Fault(cut=10), "the answer was cut short"),
+        (Fault(reset=True), "the connection was reset"),
+        (Fault(stall=True), "no answer for 0.1 s"),
+    ],
+)
+def test_a_connection_that_never_works_says_how(
+    fault: Fault, cause: str, make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "/manifests/", fault, times=None)
+    with pytest.raises(Unreachable) as caught:
+        make(deadline=0.5, silence=0.1).manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: unreachable: {cause} (2 tries in 0.2 s); check the network and try again"
+    )
+
+
+def test_a_body_in_drops_ends_at_the_deadline(fake: FakeRegistry, there: Reference) -> None:
+    fake.script("GET", "/manifests/", Fault(drip=True, headers={"Content-Length": "100000"}), times=None)
+    time = FakeClock()
+    tick = iter(range(10**6))
+    ticking = time.clock
+    client = _client_with(ticking.sleep, lambda: time.passed + next(tick))
+    with pytest.raises(Unreachable) as caught:
+        client.manifest(there)
+    assert "unreachable: the answer takes longer than 60 s (1 try in " in str(caught.value)
+
+
+def _client_with(sleep: Callable[[float], None], now: Callable[[], float]) -> Registry:
+    from dfgen.outside.registry import Clock, NoCredentials
+
+    return Registry(credentials=NoCredentials(), clock=Clock(now=now, sleep=sleep))
+
+
+def test_a_port_that_nobody_listens_on(client: Registry) -> None:
+    with FakeRegistry() as closed:
+        address = closed.address
+    with pytest.raises(Unreachable) as caught:
+        client.resolve(Reference.parse(f"{address}/a:1"))
+    assert str(caught.value) == (
+        f"{address}: unreachable: connection refused (3 tries in 0.8 s); check the network and try again"
+    )
+    assert caught.value.unreachable == address
+
+
+def test_a_host_without_an_address(client: Registry) -> None:
+    with pytest.raises(Unreachable) as caught:
+        client.resolve(Reference.parse("registry.invalid/a:1"))
+    assert str(caught.value) == (
+        "registry.invalid: unreachable: no address is known for this host name (3 tries in 0.8 s); "
+        "check the host's name and the network"
+    )
+
+
+def test_a_refusal_has_the_words_of_the_registry(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    body = b'{"errors": [{"code": "TAG_INVALID", "message": "no\\nsuch tag, eyJhbGciOi.abc.def"}]}'
+    fake.script("PUT", "/manifests/", Fault(status=400, body=body), times=None)
+    with pytest.raises(Refused) as caught:
+        client.put_manifest(there, b"{}", OCI_MANIFEST)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot push {there}: it answers 400 Bad Request: TAG_INVALID no such tag, …"
+    )
+    assert fake.count() == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=400, body=b"!" * 20_000), Fault(status=400, body=b"!", cut=0)]
+)
+def test_a_refusal_whose_words_cannot_be_read(
+    fault: Fault, client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "/manifests/", fault)
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it answers 400 Bad Request"
+
+
+def test_a_page_for_browsers_is_not_shown(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    page = Fault(status=418, body=b"<html>", headers={"Content-Type": "text/html"})
+    fake.script("GET", "/manifests/", page)
+    with pytest.raises(Refused, match=r"it answers 418 I'm a Teapot$"):
+        client.manifest(there)
+
+
+def test_a_port_that_does_not_speak_http(client: Registry) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        with pytest.raises(Unreachable) as caught:
+            client.resolve(Reference.parse(f"{address}/a:1"))
+    assert str(caught.value) == (
+        f"{address}: unreachable: it does not answer in HTTP (3 tries in 0.8 s); "
+        "check the network and try again"
+    )
+
+
+def _greet(server: socket.socket) -> None:
+    for _ in range(3):
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n")
+            connection.recv(65536)
+
+
+def test_an_unknown_status_is_said(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    fake.script("GET", "", Fault(status=499, body=b"gone fishing\nmore"), times=None)
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it answers 499: gone fishing"

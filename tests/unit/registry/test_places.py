@@ -1,0 +1,111 @@
+"""Where registries are, and what leads where."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.outside.registry import RegistryOptions
+from dfgen.outside.registry.places import Origin, Site, is_loopback
+from dfgen.values.errors import InputError
+
+OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozenset({"localhost:5443"}))
+
+
+@pytest.mark.parametrize(
+    ("registry", "base"),
+    [
+        ("docker.io", "https://registry-1.docker.io"),
+        ("registry.example", "https://registry.example"),
+        ("lab.example:5000", "http://lab.example:5000"),
+        ("lab.example", "https://lab.example"),
+        ("localhost:5000", "http://localhost:5000"),
+        ("localhost:5443", "https://localhost:5443"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("127.8.9.10:5000", "http://127.8.9.10:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+        ("[::2]:5000", "https://[::2]:5000"),
+        ("128.0.0.1:5000", "https://128.0.0.1:5000"),
+        ("localhost.example:5000", "https://localhost.example:5000"),
+    ],
+)
+def test_plain_http_is_for_loopback_and_what_is_listed(registry: str, base: str) -> None:
+    assert Site.of(registry, OPTIONS).base == base
+
+
+def test_a_port_that_is_none() -> None:
+    with pytest.raises(InputError) as caught:
+        Site.of("localhost:99999", OPTIONS)
+    assert str(caught.value) == "localhost:99999: not a registry's address, expected host or host:port"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("10.0.0.1", False),
+        (None, False),
+    ],
+)
+def test_loopback(host: str | None, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    assert Origin.of("https://A.example/x") == Origin.of("https://a.example:443/y")
+    assert Origin.of("https://a.example/") != Origin.of("http://a.example/")
+    assert Origin.of("https://a.example/") != Origin.of("https://a.example:444/")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("https://user:secret@a.example/x?token=y", "a.example"),
+        ("http://[::1]:5000/", "[::1]:5000"),
+        ("http://a.example:443", "a.example:443"),
+    ],
+)
+def test_an_origin_in_a_message_hides_the_rest(url: str, text: str) -> None:
+    assert str(Origin.of(url)) == text
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example", "a.example", "https://", "https://a.example:0x/"])
+def test_what_is_no_origin(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Origin.of(url)
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/v2/a/blobs/uploads/1?state=x", "https://a.example/v2/a/blobs/uploads/1?state=x"),
+        ("https://b.example/1", "https://b.example/1"),
+        ("//b.example/1#part", "https://b.example/1"),
+        ("https://user:secret@b.example:8443/1", "https://b.example:8443/1"),
+    ],
+)
+def test_a_location_is_followed(location: str, target: str) -> None:
+    assert Site.of("a.example", OPTIONS).follow("https://a.example/v2/", location) == target
+
+
+def test_a_location_from_https_to_http_is_not_followed() -> None:
+    with pytest.raises(ValueError, match=r"^it leads from HTTPS to plain HTTP at b\.example$"):
+        Site.of("a.example", OPTIONS).follow("https://a.example/v2/", "http://x:y@b.example/1")
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "expected"),
+    [
+        ("docker.io", "https://auth.docker.io/token", True),
+        ("registry.example", "https://registry.example/token", True),
+        ("lab.example:5000", "http://lab.example:5001/token", True),
+        ("lab.example:5000", "https://elsewhere.example/token", False),
+        ("lab.example:5000", "http://elsewhere.example/token", False),
+        ("127.0.0.1:5000", "http://localhost:5001/token", True),
+        ("127.0.0.1:5000", "http://elsewhere.example/token", False),
+    ],
+)
+def test_who_may_see_a_login(registry: str, realm: str, expected: bool) -> None:
+    assert Site.of(registry, OPTIONS).may_tell(Origin.of(realm)) is expected

@@ -1,0 +1,189 @@
+"""Resolve: one HEAD, or one GET where that does not do."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.outside.registry import Corrupt, Missing, Refused, Registry
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import OCI_INDEX, Index, Manifest
+from dfgen.values.reference import Reference
+from tests.fakes.images import FakeImage, image, index_of
+from tests.fakes.registry import FakeRegistry, Fault
+
+NOTHING = Digest.of(b"")
+
+
+def test_a_tag_costs_one_head(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+    found = client.resolve(there)
+    assert (found.digest, found.media_type, found.size) == (Digest.of(app.raw), app.media_type, len(app.raw))
+    assert fake.log() == ["HEAD /v2/team/app/manifests/1.0 200"]
+
+
+def test_a_digest_is_asked_for_before_the_tag(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    digest = Digest.of(app.raw)
+    assert client.resolve(there.at(digest)).digest == digest
+    assert fake.log() == [f"HEAD /v2/team/app/manifests/{digest} 200"]
+
+
+def test_docker_and_oci_types_are_asked_for(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    client.resolve(there)
+    assert fake.seen[0].call.headers["accept"].split(", ") == [
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    ]
+
+
+def test_a_registry_without_head_is_asked_with_get_from_then_on(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.behaviour.head = False
+    assert client.resolve(there).digest == client.resolve(there).digest == Digest.of(app.raw)
+    assert [line.split()[0] for line in fake.log()] == ["HEAD", "GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"Docker-Content-Digest": None},
+        {"Docker-Content-Digest": "sha256:short"},
+        {"Content-Type": "text/html"},
+        {"Content-Length": "unknown"},
+    ],
+)
+def test_a_head_that_does_not_say_enough_is_followed_by_a_get(
+    spoilt: dict[str, str | None], client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.script("HEAD", "/manifests/", Fault(headers=spoilt))
+    found = client.resolve(there)
+    assert (found.digest, found.media_type, found.size) == (Digest.of(app.raw), app.media_type, len(app.raw))
+    assert [line.split()[0] for line in fake.log()] == ["HEAD", "GET"]
+
+
+def test_another_digest_than_asked_for_is_corrupt(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    pinned = there.at(Digest.of(app.raw))
+    fake.script("HEAD", "/manifests/", Fault(headers={"Docker-Content-Digest": str(NOTHING)}), times=None)
+    with pytest.raises(Corrupt) as caught:
+        client.resolve(pinned)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {pinned}: got {NOTHING}, expected {pinned.digest}; "
+        "nothing of it was used; try again, and tell who runs the registry if it stays so"
+    )
+    assert fake.count() == 2
+
+
+def test_a_missing_tag_is_missing(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    with pytest.raises(Missing) as caught:
+        client.resolve(there.with_tag("2.0"))
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {fake.address}/team/app:2.0: it is not there; "
+        "check the name and the tag"
+    )
+    assert fake.count() == 1
+
+
+def test_find_is_none_for_a_missing_tag_only(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    assert client.find(there.with_tag("2.0")) is None
+    found = client.find(there)
+    assert found is not None
+    assert found.digest == Digest.of(app.raw)
+
+
+def test_a_manifest_keeps_its_bytes(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    found = client.manifest(there)
+    assert isinstance(found, Manifest)
+    assert found.raw == app.raw
+    assert fake.log() == ["GET /v2/team/app/manifests/1.0 200"]
+
+
+def test_a_docker_manifest_is_read_too(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+    docker = image(docker=True)
+    fake.add_image("team/app", docker, "docker")
+    found = client.manifest(there.with_tag("docker"))
+    assert (found.raw, found.media_type) == (docker.raw, docker.media_type)
+
+
+def test_an_index_is_an_index(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+    raw = index_of([app.descriptor])
+    fake.add_manifest("team/app", raw, OCI_INDEX, "all")
+    found = client.manifest(there.with_tag("all"))
+    assert isinstance(found, Index)
+    assert [entry.digest for entry in found.manifests] == [app.descriptor.digest]
+
+
+def test_corrupt_bytes_by_tag_are_found_by_the_header(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.script("GET", "/manifests/", Fault(corrupt=True), times=None)
+    with pytest.raises(
+        Corrupt, match=f"got sha256:[0-9a-f]+, expected {Digest.of(app.raw)}; nothing of it was used"
+    ):
+        client.manifest(there)
+
+
+def test_corrupt_bytes_by_digest_are_found_without_a_header(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.behaviour.digest_header = False
+    fake.script("GET", "/manifests/", Fault(corrupt=True), times=None)
+    with pytest.raises(Corrupt, match=f"expected {Digest.of(app.raw)}"):
+        client.manifest(there.at(Digest.of(app.raw)))
+
+
+def test_bytes_that_were_corrupt_once_are_fetched_again(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.script("GET", "/manifests/", Fault(corrupt=True))
+    assert client.manifest(there).raw == app.raw
+    assert fake.count("GET") == 2
+
+
+def test_a_sha512_pin_is_checked(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    pin = Digest.of(app.raw, "sha512")
+    fake.manifests["team/app"][str(pin)] = (app.raw, app.media_type)
+    assert client.manifest(there.at(pin)).raw == app.raw
+    fake.behaviour.head = False
+    assert client.resolve(there.at(pin)).digest == pin
+
+
+def test_what_is_not_a_manifest_is_said_to_be_none(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.add_manifest("team/app", b"<html>welcome</html>", "text/html", "page")
+    page = there.with_tag("page")
+    with pytest.raises(CheckError) as caught:
+        client.resolve(page)
+    assert str(caught.value) == (
+        f"{page}: not an image manifest or index: Expecting value: line 1 column 1 (char 0)"
+    )
+
+
+def test_a_content_type_that_lies_does_not_matter(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.script("", "/manifests/", Fault(headers={"Content-Type": "application/octet-stream"}), times=None)
+    assert client.resolve(there).media_type == app.media_type
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_manifest_of_hostile_size_is_refused_early(
+    declared: bool, client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    headers = {"Content-Length": str(10**12)} if declared else {"Content-Length": None, "Connection": "close"}
+    fake.script("GET", "/manifests/", Fault(headers=headers, body=b" " * (4 * 2**20 + 1)))
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == f"{fake.address}: cannot pull {there}: the manifest is larger than 4 MiB"

@@ -1,0 +1,196 @@
+"""The seam to the network: TLS and its authorities, proxies, and what is loaded when."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from urllib3.exceptions import HTTPError, ProtocolError, SSLError
+
+from dfgen.outside.registry import HttpTransport, RegistryOptions, Request, Unreachable
+from dfgen.outside.registry.causes import fault_of
+from dfgen.outside.registry.retry import Fault as Broken
+from dfgen.values.errors import InputError
+from dfgen.values.reference import Reference
+from tests.fakes.certificates import Certificates
+from tests.fakes.images import FakeImage
+from tests.fakes.registry import FakeRegistry
+from tests.unit.registry.conftest import MakeClient
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("authority"))
+
+
+def test_nothing_heavy_is_loaded_before_the_first_request() -> None:
+    script = (
+        "import sys; from dfgen.outside.registry import Registry; Registry()\n"
+        "print(*sorted({'urllib3', 'docker', 'requests', 'ssl'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_who_asks_is_said(fake: FakeRegistry) -> None:
+    response = HttpTransport(RegistryOptions()).send(Request(method="GET", url=f"{fake.url}/v2/"))
+    response.close()
+    assert (response.status, response.headers["content-length"]) == (200, "0")
+    assert fake.seen[0].call.headers["user-agent"] == "dfgen"
+
+
+def test_an_authority_of_ones_own(make: MakeClient, certificates: Certificates, app: FakeImage) -> None:
+    with FakeRegistry(tls=certificates.context()) as fake:
+        fake.add_image("team/app", app, "1.0")
+        client = make(tls=frozenset({fake.address}), ca_file=certificates.authority)
+        assert client.resolve(Reference.parse(f"{fake.address}/team/app:1.0")).size == len(app.raw)
+
+
+def test_an_authority_that_nobody_knows(make: MakeClient, certificates: Certificates) -> None:
+    with FakeRegistry(tls=certificates.context()) as fake:
+        with pytest.raises(Unreachable) as caught:
+            make(tls=frozenset({fake.address})).resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
+        assert str(caught.value) == (
+            f"{fake.address}: unreachable: its certificate is not trusted: "
+            "unable to get local issuer certificate (1 try in 0.0 s); "
+            "name the file of the authority that signed it"
+        )
+
+
+def test_a_server_that_agrees_on_no_cipher(make: MakeClient, certificates: Certificates) -> None:
+    context = certificates.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ADH:@SECLEVEL=0")
+    with FakeRegistry(tls=context) as fake:
+        client = make(tls=frozenset({fake.address}), ca_file=certificates.authority)
+        with pytest.raises(Unreachable) as caught:
+            client.resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
+    assert str(caught.value) == (
+        f"{fake.address}: unreachable: TLS: sslv3 alert handshake failure (3 tries in 0.8 s); "
+        "check the network and try again"
+    )
+
+
+def test_https_to_a_port_that_speaks_http(make: MakeClient, fake: FakeRegistry) -> None:
+    with pytest.raises(Unreachable) as caught:
+        make(tls=frozenset({fake.address})).resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
+    assert str(caught.value) == (
+        f"{fake.address}: unreachable: it speaks plain HTTP, not HTTPS (1 try in 0.0 s); "
+        "if that is meant, list the registry as insecure"
+    )
+
+
+def test_http_to_a_port_that_speaks_https(make: MakeClient, certificates: Certificates) -> None:
+    with FakeRegistry(tls=certificates.context()) as fake, pytest.raises(Unreachable) as caught:
+        make(deadline=0.5).resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
+    assert str(caught.value).startswith(f"{fake.address}: unreachable: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file or directory"), ("not a certificate", "no certificates in it")]
+)
+def test_an_authority_file_that_is_none(
+    content: str | None, why: str, make: MakeClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    with pytest.raises(InputError) as caught:
+        make(ca_file=file).resolve(Reference.parse("registry.invalid/a:1"))
+    assert str(caught.value) == f"{file}: {why}; expected a file of PEM certificates"
+
+
+def test_a_proxy_is_used_with_its_login_and_hidden_from_the_registry(
+    make: MakeClient, fake: FakeRegistry, app: FakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add_image("team/app", app, "1.0")
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@{fake.address}")
+    client = make(insecure=frozenset({"registry.invalid:5000"}))
+    client.resolve(Reference.parse("registry.invalid:5000/team/app:1.0"))
+    call = fake.seen[0].call
+    assert call.headers["host"] == "registry.invalid:5000"
+    assert call.headers["proxy-authorization"] == "Basic " + b64encode(b"me:p@ss").decode()
+
+
+def test_a_proxy_without_a_scheme_speaks_http(
+    make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", fake.address)
+    assert (
+        make(insecure=frozenset({"registry.invalid"})).find(Reference.parse("registry.invalid/a:1")) is None
+    )
+    assert fake.count() == 1
+
+
+def test_no_proxy_is_honoured(make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", fake.url)
+    monkeypatch.setenv("NO_PROXY", ".example,registry.invalid")
+    with pytest.raises(Unreachable, match="no address is known for this host name"):
+        make(insecure=frozenset({"registry.invalid"})).find(Reference.parse("registry.invalid/a:1"))
+    assert fake.count() == 0
+
+
+def test_loopback_is_never_proxied(
+    make: MakeClient, fake: FakeRegistry, there: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeRegistry() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        make().resolve(there)
+        assert (fake.count(), proxy.count()) == (1, 0)
+
+
+def test_a_proxy_that_does_not_tunnel(
+    make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@{fake.address}")
+    with pytest.raises(Unreachable) as caught:
+        make().resolve(Reference.parse("registry.invalid/a:1"))
+    assert str(caught.value) == (
+        "registry.invalid: unreachable: the proxy fails: tunnel connection failed: "
+        "501 Unsupported method ('CONNECT') (3 tries in 0.8 s); check HTTPS_PROXY and HTTP_PROXY"
+    )
+
+
+@pytest.mark.parametrize("proxy", ["socks5://a.example", "http://:80", "http://me:secret@/"])
+def test_a_proxy_that_is_none(proxy: str, make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(InputError) as caught:
+        make().resolve(Reference.parse("registry.invalid/a:1"))
+    assert str(caught.value) == "HTTPS_PROXY: not a proxy's address, expected http://host:port"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (SSLError(ssl.SSLEOFError(8, "EOF occurred")), "the connection was reset"),
+        (SSLError("unknown"), "TLS: the handshake failed"),
+        (ProtocolError("unknown"), "the connection failed"),
+        (ProtocolError("aborted", OSError(113, "No route to host")), "no route to host"),
+        (ProtocolError("aborted", BrokenPipeError()), "the connection was reset"),
+    ],
+)
+def test_rare_causes(error: HTTPError, cause: str) -> None:
+    found = fault_of(error, "https://registry.example/v2/", 20).error(1, 0)
+    assert str(found) == (
+        f"registry.example: unreachable: {cause} (1 try in 0.0 s); check the network and try again"
+    )
+
+
+def test_an_address_that_urllib3_refuses() -> None:
+    label = "a" * 64
+    with pytest.raises(Broken) as caught:
+        HttpTransport(RegistryOptions()).send(Request(method="GET", url=f"http://{label}.example/"))
+    assert str(caught.value.error(1, 0)).startswith(f"{label}.example: unreachable: ")
