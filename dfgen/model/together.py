@@ -1,0 +1,54 @@
+"""Many at once: one failure does not stop the others, and all failures are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from dfgen.values.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Problem
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AT_ONCE = 8  # requests under way; registries answer more slowly than this machine asks
+_KINDS = {ExitCode.DIFFERS: CheckError, ExitCode.BAD_INPUT: InputError, ExitCode.OUTSIDE: OutsideError}
+
+
+def attempt(
+    work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE
+) -> list[Result | DfgenError]:
+    """Work on all items; results, or errors in their place, come in the order of the items."""
+
+    def one(item: Item) -> Result | DfgenError:
+        try:
+            return work(item)
+        except DfgenError as error:
+            return error
+
+    listed = list(items)
+    if len(listed) < 2:  # a thread would only cost time
+        return [one(item) for item in listed]
+    with ThreadPoolExecutor(min(at_once, len(listed))) as pool:
+        return list(pool.map(one, listed))
+
+
+def each(work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE) -> list[Result]:
+    """Work on all items. Errors: those of all items, joined, once every item was tried."""
+    results: list[Result] = []
+    errors: list[DfgenError] = []
+    for result in attempt(work, items, at_once):
+        if isinstance(result, DfgenError):
+            errors.append(result)
+        else:
+            results.append(result)
+    if errors:
+        raise joined(errors)
+    return results
+
+
+def joined(errors: Iterable[DfgenError]) -> DfgenError:
+    """Join errors into one of the kind with the highest exit code; what several say is told once."""
+    listed = list(errors)
+    problems: list[Problem] = list(dict.fromkeys(problem for error in listed for problem in error.problems))
+    return _KINDS[max(error.exit_code for error in listed)](problems)

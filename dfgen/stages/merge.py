@@ -1,0 +1,243 @@
+"""Merge: one index binds the images of a version, in the layout or in a registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dfgen.model.binding import Rules, merge
+from dfgen.model.catalog import Image
+from dfgen.model.children import Child, child_of, children_of
+from dfgen.model.lock import Lock
+from dfgen.model.ports import Store
+from dfgen.model.readback import read_back
+from dfgen.model.remote import Remote
+from dfgen.model.together import attempt, each, joined
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, DfgenError, InputError
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference, Repository
+
+
+class Registry(Protocol):
+    """What is asked of registries to merge in them."""
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        """What a reference points at, None where it is not there."""
+
+    def current(self, reference: Reference) -> Manifest | Index | None:
+        """What a tag has, None where it is not there."""
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """A manifest or index, checked against its digest."""
+
+    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
+        """A small blob, such as an image's configuration."""
+
+    def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
+        """Bring a blob to another repository, without carrying it through this machine if that can be."""
+
+    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
+        """Write a manifest or index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merging:
+    """How to merge in a registry; `expect` is what the tag has to have, `pause` waits for some seconds."""
+
+    registry: Registry
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    expect: Digest | None = None
+    dry_run: bool = False
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """An index and the name it has, or with a dry run will have; `before` is what the name had."""
+
+    name: str
+    index: Index
+    before: Digest | None
+
+    @property
+    def digest(self) -> Digest:
+        """The index's digest."""
+        return self.index.descriptor.digest
+
+    @property
+    def changed(self) -> bool:
+        """Whether the name had something else, or nothing."""
+        return self.before != self.digest
+
+
+def merge_published(target: Reference, sources: Sequence[Reference], how: Merging) -> Merged:
+    """Bind images and indexes that are in registries under a tag; from other repositories they are brought.
+
+    In one repository: two requests for each image, one for what the tag has, one PUT when that differs.
+    Errors: CheckError for a wrong merge or a tag that is not as expected, InputError for no tag.
+    """
+    _check_tag(target)
+    found = [pair for pairs in each(lambda source: _read(source, how), sources) for pair in pairs]
+    children = [child for _, child in found]
+    index = merge(str(target), children, how.annotations, rules=how.rules)
+    if not how.dry_run:
+        away = [(home, child) for home, child in found if home != target.repository]
+        each(lambda pair: _bring(pair[1], pair[0], target.repository, how.registry), away)
+    return _bind(target, children, index, how)
+
+
+def merge_recorded(target: Reference, children: Sequence[Child], how: Merging) -> Merged:
+    """Bind images that the build has on record, once the registry says that it has them.
+
+    One HEAD for each image and attestation, one GET for what the tag has, one PUT when that differs.
+    """
+    _check_tag(target)
+    index = merge(str(target), children, how.annotations, rules=how.rules)
+
+    def check(entry: Descriptor) -> None:
+        if how.registry.find(Reference(target.repository, digest=entry.digest)) is None:
+            advice = "push it first, with `dfgen publish`"
+            raise CheckError(f"{target}: not merged: {target.repository} has no {entry.digest}; {advice}")
+
+    each(check, index.manifests)
+    return _bind(target, children, index, how)
+
+
+def _check_tag(target: Reference) -> None:
+    if target.digest or not target.tag:
+        raise InputError(f"{target}: cannot be merged into; expected a tag, such as {target.repository}:1.0")
+
+
+def _read(source: Reference, how: Merging) -> list[tuple[Repository, Child]]:
+    document = how.registry.manifest(source)
+    found = children_of(str(source), document, Remote(how.registry, source.repository))
+    return [(source.repository, child) for child in found]
+
+
+def _bring(child: Child, home: Repository, target: Repository, registry: Registry) -> None:
+    """Bring an image and its attestations to another repository: blobs first, then the manifest."""
+    for entry in (child.descriptor, *child.attestations):
+        if registry.find(Reference(target, digest=entry.digest)):
+            continue
+        manifest = registry.manifest(Reference(home, digest=entry.digest))
+        if isinstance(manifest, Index):
+            raise CheckError(f"{child.name}: its attestation {entry.digest} is an index, expected a manifest")
+        blobs = {blob.digest: blob for blob in manifest.blobs if "urls" not in blob.extra}
+        each(lambda blob: registry.copy(blob, home, target), blobs.values())
+        registry.put_manifest(Reference(target, digest=entry.digest), manifest.raw, manifest.media_type)
+
+
+def _bind(target: Reference, children: Sequence[Child], index: Index, how: Merging) -> Merged:
+    """Write the index unless the tag has it; that is looked up last, so that little can come between."""
+    before = how.registry.current(target)
+    digest = before.descriptor.digest if before else None
+    merged = Merged(name=str(target), index=index, before=digest)
+    if not merged.changed:
+        return merged
+    if how.expect and how.expect != digest:
+        now = digest or "not there"
+        advice = "see what moved it with `dfgen inspect`, and merge again"
+        raise CheckError(f"{target}: not merged: expected {how.expect}, it is {now}; {advice}")
+    if isinstance(before, Index):
+        merge(str(target), children, how.annotations, before, how.rules)
+    if not how.dry_run:
+        how.registry.put_manifest(target, index.raw, index.media_type)
+        if before:  # a tag that was not there cannot be shown as it was
+            read_back(how.registry, target, merged.digest, how.pause)
+    return merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """What merging in the layout did; `waiting` are versions with the platforms that they still lack."""
+
+    merged: tuple[Merged, ...]
+    waiting: Mapping[str, tuple[Platform, ...]]
+    failed: DfgenError | None = None
+
+
+def merge_layout(
+    store: Store,
+    lock: Lock,
+    versions: Mapping[str, Sequence[Image]],
+    built: Mapping[str, Digest] | None = None,
+) -> Versions:
+    """Bind the images of each version under its name, such as `java-base:1.0`, if all platforms are there.
+
+    `built` says what each image, by its name in the layout (`java-base:1.0-aarch64`), has to be; without it
+    whatever the layout has is bound. All names change in one step.
+    """
+    entries = store.entries()
+    waiting = {
+        name: lacking for name, images in versions.items() if (lacking := _lacking(images, entries, built))
+    }
+    names = [name for name in versions if name not in waiting]
+    results = attempt(lambda name: _merge_version(name, versions[name], store, lock, entries), names)
+    merged = tuple(result for result in results if isinstance(result, Merged))
+    failures = [result for result in results if isinstance(result, DfgenError)]
+    changed = {one.name: one.index.descriptor for one in merged if one.changed}
+    if changed:
+        store.tag(changed)
+    return Versions(merged=merged, waiting=waiting, failed=joined(failures) if failures else None)
+
+
+def recorded(images: Sequence[Image], store: Store) -> tuple[Child, ...]:
+    """Read from the layout what was built. Errors: CheckError for what is not there, or is damaged."""
+    return tuple(_recorded(image, store, store.entries()) for image in images)
+
+
+def _name(image: Image) -> str:
+    return f"{image.family.name}:{image.tag}"
+
+
+def _lacking(
+    images: Sequence[Image], entries: Mapping[str, Descriptor], built: Mapping[str, Digest] | None
+) -> tuple[Platform, ...]:
+    def there(image: Image) -> bool:
+        entry = entries.get(_name(image))
+        return entry is not None and (built is None or built.get(_name(image)) == entry.digest)
+
+    return tuple(image.platform for image in images if not there(image))
+
+
+def _recorded(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Child:
+    name = _name(image)
+    entry = entries.get(name)
+    if entry is None:
+        raise CheckError(f"{name}: is not in the layout; run `dfgen build {image.name}`")
+    manifest = store.manifest(entry)
+    if isinstance(manifest, Index):
+        raise CheckError(f"{name}: is an index, expected an image manifest; run `dfgen build {image.name}`")
+    # Of the layout's entry only what describes the manifest: its annotations are the layout's own.
+    bare = Descriptor.of(manifest.raw, manifest.media_type, image.platform)
+    return child_of(name, bare, manifest, store, store.attestations(entry.digest))
+
+
+def _merge_version(
+    name: str, images: Sequence[Image], store: Store, lock: Lock, entries: Mapping[str, Descriptor]
+) -> Merged:
+    children = [_recorded(image, store, entries) for image in images]
+    rules = Rules(architecture_independent=images[0].family.architecture_independent)
+    index = merge(name, children, _base(images, lock), rules=rules)
+    before = entries.get(name)
+    merged = Merged(name=name, index=index, before=before.digest if before else None)
+    if merged.changed or not store.is_intact(index.descriptor):
+        store.add(index.raw)
+    return merged
+
+
+def _base(images: Sequence[Image], lock: Lock) -> Mapping[str, str]:
+    """Name the parent's index as what a version is built on, where all its platforms have the same parent."""
+    parents = {image.parent.key: image.parent for image in images}
+    if len(parents) != 1:
+        return {}
+    key, parent = next(iter(parents.items()))
+    locked = lock.parents.get(key)
+    if locked is None:
+        return {}
+    return {BASE_NAME: str(parent.reference.without_digest()), BASE_DIGEST: str(locked.digest)}

@@ -1,0 +1,216 @@
+"""The merge as a function: canonical bytes, and every reason to refuse."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.model.binding import Rules, merge
+from dfgen.model.children import Child, children_of
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, ExitCode
+from dfgen.values.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse
+from dfgen.values.platform import Platform, known_platforms
+from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, attestation, image, index_of
+
+TARGET = "java-base:1.0"
+WINDOWS = [
+    Platform.of("windows", "amd64", os_version=version) for version in ("10.0.17763.1", "10.0.20348.1")
+]
+
+
+class Held:
+    """Manifests and blobs in memory."""
+
+    def __init__(self, *images: FakeImage) -> None:
+        self._data = {one.descriptor.digest: one.raw for one in images}
+        self._data |= {digest: data for one in images for digest, data in one.blobs.items()}
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        return parse(self._data[descriptor.digest], descriptor.media_type)
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        return self._data[descriptor.digest]
+
+
+def child(made: FakeImage, name: str = "", listed: Platform | None = None) -> Child:
+    (found,) = children_of(name or f"image-{made.platform}", made.manifest, Held(made))
+    return replace(found, descriptor=replace(found.descriptor, platform=listed or made.platform))
+
+
+def refusal(*children: Child, before: Index | None = None, rules: Rules | None = None) -> str:
+    with pytest.raises(CheckError) as caught:
+        merge(TARGET, children, before=before, rules=rules)
+    assert caught.value.exit_code == ExitCode.DIFFERS
+    return str(caught.value)
+
+
+def test_an_index_names_each_platform_and_nothing_else() -> None:
+    amd64, arm64 = image(AMD64, [b"1"]), image(ARM64, [b"2"])
+    index = merge(TARGET, [child(arm64), child(amd64)])
+    assert json.loads(index.raw) == {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [
+            {
+                "mediaType": made.media_type,
+                "digest": str(made.descriptor.digest),
+                "size": len(made.raw),
+                "platform": platform,
+            }
+            for made, platform in (
+                (amd64, {"architecture": "amd64", "os": "linux"}),
+                (arm64, {"architecture": "arm64", "os": "linux", "variant": "v8"}),
+            )
+        ],
+    }
+
+
+@given(
+    st.lists(st.sampled_from([*known_platforms(), *WINDOWS]), unique=True, min_size=1),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    st.randoms(use_true_random=False),
+)
+def test_the_same_children_give_the_same_bytes_in_any_order(
+    platforms: list[Platform], annotations: dict[str, str], chance: random.Random
+) -> None:
+    children = []
+    for platform in platforms:
+        made = image(platform, [str(platform).encode()])
+        bound, _ = attestation(made)
+        children.append(replace(child(made), attestations=(bound,)))
+    first = merge(TARGET, children, annotations)
+    chance.shuffle(children)
+    shuffled = dict(sorted(annotations.items(), reverse=True))
+    assert merge(TARGET, children, shuffled).raw == first.raw
+    read = parse(first.raw)
+    assert isinstance(read, Index)
+    assert read.annotations == annotations
+    assert {entry.platform for entry in read.images} == set(platforms)
+    assert len(read.manifests) == 2 * len(platforms)
+
+
+def test_docker_children_are_bound_beside_oci_ones() -> None:
+    docker = image(ARM64, [b"2"], docker=True)
+    index = merge(TARGET, [child(image(AMD64, [b"1"])), child(docker)])
+    entry = index.find(ARM64)
+    assert entry
+    assert entry.media_type == DOCKER_MANIFEST
+
+
+def test_windows_versions_are_platforms_of_their_own() -> None:
+    children = [child(image(platform, [b"%d" % number])) for number, platform in enumerate(WINDOWS)]
+    index = merge(TARGET, children)
+    assert [str(entry.platform) for entry in index.images] == [str(platform) for platform in WINDOWS]
+    assert json.loads(index.raw)["manifests"][1]["platform"]["os.version"] == "10.0.20348.1"
+
+
+def test_an_index_with_attestations_is_flattened_and_keeps_them() -> None:
+    made = image(ARM64)
+    bound, proof = attestation(made)
+    nested = parse(index_of([made.descriptor, bound]))
+    (found,) = children_of("reg/a:1-aarch64", nested, Held(made, proof))
+    assert found.name == "reg/a:1-aarch64 (linux/arm64)"
+    index = merge(TARGET, [found])
+    assert [entry.digest for entry in index.manifests] == [made.descriptor.digest, bound.digest]
+    assert index.manifests[1] == bound
+
+
+def test_a_plain_image_is_bound_for_what_its_configuration_says() -> None:
+    made = image(ARM64)
+    (found,) = children_of("a", made.manifest, Held(made))
+    assert found.descriptor.platform is None
+    assert merge(TARGET, [found]).find(ARM64)
+
+
+def test_a_variant_that_the_configuration_leaves_open_is_as_listed() -> None:
+    v6 = Platform.of("linux", "arm", "v6")
+    made = image(v6, says=Platform.of("linux", "arm"), config={"variant": ""})
+    nested = parse(index_of([made.descriptor]))
+    (found,) = children_of("a", nested, Held(made))
+    assert found.platform == found.configured == v6
+
+
+def test_nothing_to_bind_is_refused() -> None:
+    expected = "java-base:1.0: not merged: there is no image to bind; expected one for each platform"
+    assert refusal() == expected
+
+
+def test_two_children_for_one_platform_are_refused() -> None:
+    said = refusal(child(image(layers=[b"1"]), "a"), child(image(layers=[b"2"]), "b"))
+    assert said == (
+        "java-base:1.0: not merged: a and b are both for linux/amd64; expected one child for each platform"
+    )
+    twice = child(image(), "a")
+    assert refusal(twice, twice) == (
+        "java-base:1.0: not merged: a is named twice; expected one child for each platform"
+    )
+
+
+def test_a_configuration_that_says_another_platform_is_refused() -> None:
+    wrong = child(image(ARM64, [b"2"], says=AMD64), "a:1-aarch64")
+    assert refusal(child(image()), wrong) == (
+        "java-base:1.0: not merged: a:1-aarch64 is listed for linux/arm64,"
+        " but its configuration says linux/amd64; build it again for its platform"
+    )
+
+
+def test_two_architectures_with_the_same_layers_are_refused_unless_told() -> None:
+    children = [child(image(AMD64), "a"), child(image(ARM64), "b")]
+    assert refusal(*children) == (
+        "java-base:1.0: not merged: a (linux/amd64) and b (linux/arm64) have the same layers,"
+        " so one is not for its architecture; if that is meant, declare the family architecture_independent"
+    )
+    assert len(merge(TARGET, children, rules=Rules(architecture_independent=True)).images) == 2
+
+
+def test_shared_layers_besides_others_are_no_reason() -> None:
+    children = [child(image(AMD64, [b"common", b"1"])), child(image(ARM64, [b"common", b"2"]))]
+    assert len(merge(TARGET, children).images) == 2
+    empty = [child(image(AMD64, [])), child(image(ARM64, []))]
+    assert len(merge(TARGET, empty).images) == 2
+
+
+def test_a_platform_that_the_tag_has_is_not_dropped_unless_told() -> None:
+    platforms = [AMD64, ARM64, Platform.parse("s390x")]
+    before = merge(TARGET, [child(image(one, [str(one).encode()])) for one in platforms])
+    new = child(image(AMD64, [b"new"]))
+    assert refusal(new, before=before) == (
+        "java-base:1.0: not merged: it has linux/arm64 and linux/s390x now and would lose that;"
+        " add a child for it, or allow it with --drop"
+    )
+    assert len(merge(TARGET, [new], before=before, rules=Rules(drop=True)).images) == 1
+
+
+def test_all_reasons_are_told_at_once() -> None:
+    wrong = child(image(ARM64, [b"2"], says=AMD64), "b")
+    assert len(refusal(child(image(), "a"), child(image(layers=[b"1"]), "c"), wrong).splitlines()) == 2
+
+
+def test_what_is_not_an_image_is_not_a_child() -> None:
+    blob = as_json({"helm": "chart"})
+    manifest = json.loads(image().raw)
+    manifest["config"] = Descriptor.of(blob, "application/vnd.cncf.helm.config.v1+json").to_json()
+    made = FakeImage(
+        raw=as_json(manifest), media_type=manifest["mediaType"], platform=None, blobs={Digest.of(blob): blob}
+    )
+    with pytest.raises(CheckError) as caught:
+        children_of("reg/chart:1", made.manifest, Held(made))
+    assert str(caught.value) == (
+        "reg/chart:1: it is not an image: its configuration"
+        " (application/vnd.cncf.helm.config.v1+json) names no platform"
+    )
+
+
+def test_an_index_in_an_index_is_refused() -> None:
+    inner = index_of([image().descriptor])
+    outer = parse(index_of([Descriptor.of(inner, OCI_INDEX)]))
+    holder = FakeImage(raw=inner, media_type=OCI_INDEX, platform=None, blobs={})
+    with pytest.raises(CheckError) as caught:
+        children_of("a", outer, Held(holder))
+    assert str(caught.value) == "a: it is an index within an index; name its images one by one"

@@ -1,0 +1,140 @@
+"""Merging in the layout: what was built is bound under its version, if all of it is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.annotations import INPUTS
+from dfgen.model.lock import Lock
+from dfgen.outside.layout import Layout
+from dfgen.stages.merge import merge_layout, recorded
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor, Index
+from tests.fakes.catalogs import PARENT, catalog_image, family, pair, pinned
+from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image
+
+AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
+BOTH = {"java-base:1.0-x86_64": AMD, "java-base:1.0-aarch64": ARM}
+VERSIONS = {"java-base:1.0": pair()}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "dist")
+
+
+def put(layout: Layout, images: dict[str, FakeImage]) -> None:
+    changes: dict[str, Descriptor | None] = {
+        name: replace(made.put_into(layout), annotations={INPUTS: "hash"}) for name, made in images.items()
+    }
+    layout.tag(changes)
+
+
+def test_a_version_is_bound_under_its_name_with_what_it_is_built_on(layout: Layout) -> None:
+    put(layout, BOTH)
+    lock = pinned()
+    result = merge_layout(layout, lock, VERSIONS)
+    (merged,) = result.merged
+    assert (merged.name, merged.changed, result.failed, result.waiting) == ("java-base:1.0", True, None, {})
+    entry = layout.entries()["java-base:1.0"]
+    assert (entry.digest, entry.media_type) == (merged.digest, OCI_INDEX)
+    index = layout.manifest(entry)
+    assert isinstance(index, Index)
+    assert index.annotations == {BASE_NAME: PARENT, BASE_DIGEST: str(lock.parents[PARENT].digest)}
+    assert [entry.annotations for entry in index.manifests] == [{}, {}]
+    assert layout.is_intact(entry, deep=True)
+
+
+def test_again_nothing_changes(layout: Layout) -> None:
+    put(layout, BOTH)
+    first = merge_layout(layout, pinned(), VERSIONS).merged[0]
+    before = (layout.root / "index.json").stat().st_ino
+    again = merge_layout(layout, pinned(), VERSIONS).merged[0]
+    assert again.digest == first.digest
+    assert not again.changed
+    assert (layout.root / "index.json").stat().st_ino == before
+
+
+def test_an_index_that_was_lost_is_written_again(layout: Layout) -> None:
+    put(layout, BOTH)
+    digest = merge_layout(layout, pinned(), VERSIONS).merged[0].digest
+    layout.blob_path(digest).unlink()
+    merge_layout(layout, pinned(), VERSIONS)
+    assert layout.is_intact(layout.entries()["java-base:1.0"])
+
+
+def test_a_version_waits_for_all_its_platforms(layout: Layout) -> None:
+    put(layout, {"java-base:1.0-x86_64": AMD})
+    result = merge_layout(layout, pinned(), VERSIONS)
+    assert result.waiting == {"java-base:1.0": (ARM64,)}
+    assert result.merged == ()
+    assert list(layout.entries()) == ["java-base:1.0-x86_64"]
+
+
+def test_an_image_of_an_earlier_build_is_not_bound_with_a_new_one(layout: Layout) -> None:
+    put(layout, BOTH)
+    built = {name: made.descriptor.digest for name, made in BOTH.items()}
+    assert merge_layout(layout, pinned(), VERSIONS, built).merged[0].changed
+    newer = image(AMD64, [b"newer"])
+    put(layout, {"java-base:1.0-x86_64": newer})
+    built = {"java-base:1.0-x86_64": newer.descriptor.digest}  # that of arm64 failed this time
+    result = merge_layout(layout, pinned(), VERSIONS, built)
+    assert result.waiting == {"java-base:1.0": (ARM64,)}
+
+
+def test_one_wrong_version_does_not_stop_the_others(layout: Layout) -> None:
+    wrong = image(ARM64, [b"2"], says=AMD64)
+    put(layout, {**BOTH, "java-base:2.0-x86_64": AMD, "java-base:2.0-aarch64": wrong})
+    result = merge_layout(layout, pinned(), {**VERSIONS, "java-base:2.0": pair(version="2.0")})
+    assert [one.name for one in result.merged] == ["java-base:1.0"]
+    assert isinstance(result.failed, CheckError)
+    assert str(result.failed) == (
+        "java-base:2.0: not merged: java-base:2.0-aarch64 is listed for linux/arm64,"
+        " but its configuration says linux/amd64; build it again for its platform"
+    )
+
+
+def test_same_layers_need_the_family_to_say_so(layout: Layout) -> None:
+    same = {"x": image(AMD64), "y": image(ARM64)}
+    put(layout, {"static:1.0-x86_64": same["x"], "static:1.0-aarch64": same["y"]})
+    assert merge_layout(layout, pinned(), {"static:1.0": pair(family("static"))}).failed
+    independent = pair(family("static", architecture_independent=True))
+    assert merge_layout(layout, pinned(), {"static:1.0": independent}).merged[0].changed
+
+
+def test_attestations_are_bound_and_the_images_stay_plain(layout: Layout) -> None:
+    bound, proof = attestation(ARM)
+    proof.put_into(layout)
+    put(layout, BOTH)
+    layout.tag({}, [bound])
+    (merged,) = merge_layout(layout, pinned(), VERSIONS).merged
+    assert merged.index.manifests[2:] == (bound,)
+    assert layout.entries()["java-base:1.0-aarch64"].digest == ARM.descriptor.digest
+    assert layout.is_intact(layout.entries()["java-base:1.0"], deep=True)
+
+
+def test_different_parents_or_none_pinned_leave_the_base_out(layout: Layout) -> None:
+    put(layout, BOTH)
+    assert merge_layout(layout, Lock(), VERSIONS).merged[0].index.annotations == {}
+    mixed = (catalog_image(AMD64), catalog_image(ARM64, parent="docker.io/library/alpine:3"))
+    result = merge_layout(layout, pinned(), {"java-base:1.0": mixed})
+    assert result.merged[0].index.annotations == {}
+
+
+def test_what_is_not_built_or_not_an_image_is_told(layout: Layout) -> None:
+    with pytest.raises(CheckError) as caught:
+        recorded(pair(), layout)
+    assert str(caught.value) == (
+        "java-base:1.0-x86_64: is not in the layout; run `dfgen build java-base:1.0@amd64`"
+    )
+    put(layout, BOTH)
+    merged = merge_layout(layout, pinned(), VERSIONS).merged[0]
+    layout.tag({"java-base:1.0-x86_64": merged.index.descriptor})
+    with pytest.raises(CheckError) as caught:
+        recorded(pair(), layout)
+    assert str(caught.value) == (
+        "java-base:1.0-x86_64: is an index, expected an image manifest; run `dfgen build java-base:1.0@amd64`"
+    )

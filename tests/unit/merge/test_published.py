@@ -1,0 +1,306 @@
+"""Merging in registries: how many requests, what is brought from where, and when nothing is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.binding import Rules
+from dfgen.outside.layout import Layout
+from dfgen.outside.tags import TagRegistry
+from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, ExitCode, InputError, OutsideError
+from dfgen.values.manifest import OCI_INDEX, Descriptor
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference
+from tests.fakes.catalogs import pair
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
+from tests.fakes.registry import Door, FakeRegistry
+from tests.unit.merge.conftest import at
+
+NAME = "team/java-base"
+AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
+
+
+def put(fake: FakeRegistry, name: str = NAME) -> tuple[Reference, Reference]:
+    """Put two images in a repository, as two builders would."""
+    fake.add_image(name, AMD, "1.0-x86_64")
+    fake.add_image(name, ARM, "1.0-aarch64")
+    return at(fake, name, "1.0-x86_64"), at(fake, name, "1.0-aarch64")
+
+
+def how(client: TagRegistry, clock: FakeClock, **options: object) -> Merging:
+    return replace(Merging(registry=client, pause=clock.sleep), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def merging(client: TagRegistry, clock: FakeClock) -> Merging:
+    return how(client, clock)
+
+
+def test_two_foreign_tags_cost_six_requests(fake: FakeRegistry, merging: Merging) -> None:
+    merged = merge_published(at(fake, NAME, "1.0"), put(fake), merging)
+    assert merged.changed
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    raw, media_type = fake.manifests[NAME][str(merged.digest)]
+    assert (raw, media_type) == (merged.index.raw, OCI_INDEX)
+    assert fake.count() == 6
+    assert fake.count("PUT") == 1
+
+
+def test_a_token_is_one_more(fake: FakeRegistry, merging: Merging) -> None:
+    fake.behaviour.door = Door(kind="token", anonymous=frozenset({"pull", "push"}))
+    merge_published(at(fake, NAME, "1.0"), put(fake), merging)
+    answered = [line for line in fake.log() if not line.endswith(" 401") and "/token" not in line]
+    assert len(answered) == 6
+    assert fake.count("", "^/token") <= 2  # one to pull, one to push
+
+
+def test_unchanged_there_is_no_put(fake: FakeRegistry, merging: Merging) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    first = merge_published(target, sources, merging)
+    fake.forget()
+    again = merge_published(target, sources[::-1], merging)
+    assert not again.changed
+    assert again.digest == first.digest
+    assert fake.count("PUT") == 0
+    assert fake.count() == 5
+
+
+def test_a_dry_run_says_the_digest_and_writes_nothing(
+    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+) -> None:
+    target, sources = at(fake, "other/repository", "1.0"), put(fake)
+    dry = merge_published(target, sources, how(client, clock, dry_run=True))
+    assert fake.count("PUT") + fake.count("POST") == 0
+    assert dry.digest == merge_published(target, sources, how(client, clock)).digest
+
+
+def test_a_moved_tag_is_read_back_until_the_registry_shows_it(
+    fake: FakeRegistry, merging: Merging, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    merge_published(target, sources, merging)
+    newer = image(ARM64, [b"newer"])
+    fake.add_image(NAME, newer, "1.0-aarch64")
+    fake.behaviour.lag = 2
+    fake.forget()
+    merged = merge_published(target, sources, merging)
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    assert clock.pauses == [0.25, 0.5]
+    assert fake.count("HEAD", "manifests/1.0$") == 3
+
+
+def test_a_registry_that_never_shows_it_is_told(
+    fake: FakeRegistry, merging: Merging, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    merge_published(target, sources, merging)
+    fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
+    fake.behaviour.lag = 1000
+    with pytest.raises(OutsideError) as caught:
+        merge_published(target, sources, merging)
+    digest = fake.tags[NAME]["1.0"]
+    assert str(caught.value) == (
+        f"{target}: pushed {digest}, but the registry shows nothing; another writer moved the tag,"
+        " or the registry lags; look with `dfgen inspect` and run it again"
+    )
+    assert sum(clock.pauses) == 7.75
+
+
+def test_expect_guards_against_a_tag_that_moved(
+    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    expected = Digest.of(b"what was there")
+    with pytest.raises(CheckError) as caught:
+        merge_published(target, sources, how(client, clock, expect=expected))
+    assert str(caught.value) == (
+        f"{target}: not merged: expected {expected}, it is not there;"
+        " see what moved it with `dfgen inspect`, and merge again"
+    )
+    now = merge_published(target, sources, how(client, clock)).digest
+    fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
+    fake.forget()
+    with pytest.raises(CheckError, match=f"expected {expected}, it is {now};"):
+        merge_published(target, sources, how(client, clock, expect=expected))
+    assert fake.count("PUT") == 0
+    assert merge_published(target, sources, how(client, clock, expect=now)).changed
+
+
+def test_a_platform_of_the_tag_is_not_dropped_unless_told(
+    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    before = merge_published(target, sources, how(client, clock)).digest
+    with pytest.raises(CheckError) as caught:
+        merge_published(target, sources[:1], how(client, clock))
+    assert str(caught.value) == (
+        f"{target}: not merged: it has linux/arm64 now and would lose that;"
+        " add a child for it, or allow it with --drop"
+    )
+    assert fake.tags[NAME]["1.0"] == str(before)
+    assert merge_published(target, sources[:1], how(client, clock, rules=Rules(drop=True))).before == before
+
+
+def test_a_tag_that_was_a_single_image_may_become_an_index(fake: FakeRegistry, merging: Merging) -> None:
+    sources = put(fake)
+    fake.add_image(NAME, AMD, "1.0")
+    merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
+    assert merged.before == AMD.descriptor.digest
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+
+
+def test_what_buildx_pushes_with_provenance_is_flattened(fake: FakeRegistry, merging: Merging) -> None:
+    expected = []
+    for made, tag in ((AMD, "1.0-x86_64"), (ARM, "1.0-aarch64")):
+        bound, proof = attestation(made)
+        fake.add_image(NAME, made)
+        fake.add_image(NAME, proof)
+        nested = index_of([made.descriptor, bound])
+        fake.add_manifest(NAME, nested, OCI_INDEX, tag)
+        expected.append(bound)
+    sources = [at(fake, NAME, "1.0-x86_64"), at(fake, NAME, "1.0-aarch64")]
+    merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
+    assert [entry.digest for entry in merged.index.images] == [AMD.descriptor.digest, ARM.descriptor.digest]
+    assert list(merged.index.manifests[2:]) == expected
+
+
+def _names(pattern: str, fake: FakeRegistry) -> list[str]:
+    return [line for line in fake.log() if re.search(pattern, line)]
+
+
+def test_from_another_repository_blobs_are_mounted(fake: FakeRegistry, merging: Merging) -> None:
+    sources = put(fake, "builder/java-base")
+    merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
+    for made in (AMD, ARM):
+        assert set(map(str, made.blobs)) <= set(fake.blobs[NAME])
+        assert str(made.descriptor.digest) in fake.manifests[NAME]
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    layers = "|".join(str(made.manifest.layers[0].digest) for made in (AMD, ARM))
+    assert _names(f"GET .*({layers})", fake) == []
+    assert len(_names("POST .* 201", fake)) == 4
+    assert _names("PUT .*/uploads/", fake) == []
+
+
+def test_where_nothing_can_be_mounted_blobs_are_copied(fake: FakeRegistry, merging: Merging) -> None:
+    fake.behaviour.mounts = False
+    merged = merge_published(at(fake, NAME, "1.0"), put(fake, "builder/java-base"), merging)
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    assert set(map(str, AMD.blobs)) <= set(fake.blobs[NAME])
+
+
+def test_attestations_come_along_from_another_registry(fake: FakeRegistry, merging: Merging) -> None:
+    bound, proof = attestation(ARM)
+    nested = index_of([ARM.descriptor, bound])
+    with FakeRegistry() as other:
+        other.add_image("b/java", ARM)
+        other.add_image("b/java", proof)
+        other.add_manifest("b/java", nested, OCI_INDEX, "arm")
+        fake.add_image(NAME, AMD, "1.0-x86_64")
+        sources = [at(fake, NAME, "1.0-x86_64"), at(other, "b/java", "arm")]
+        merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
+    assert fake.manifests[NAME][str(bound.digest)][0] == proof.raw
+    assert set(map(str, proof.blobs)) <= set(fake.blobs[NAME])
+    assert len(merged.index.manifests) == 3
+    fake.forget()
+
+
+def test_layers_that_lie_elsewhere_by_design_are_not_copied(fake: FakeRegistry, merging: Merging) -> None:
+    windows = Platform.of("windows", "amd64", os_version="10.0.20348.1")
+    made = image(windows, [b"base of windows", b"ours"])
+    base = str(made.manifest.layers[0].digest)
+    foreign = made.raw.replace(
+        f'"digest":"{base}"'.encode(), f'"digest":"{base}","urls":["https://w"]'.encode()
+    )
+    kept = {digest: data for digest, data in made.blobs.items() if str(digest) != base}
+    made = FakeImage(raw=foreign, media_type=made.media_type, platform=windows, blobs=kept)
+    fake.behaviour.strict = False
+    fake.add_image("b/windows", made, "1")
+    merge_published(at(fake, NAME, "1.0"), [at(fake, "b/windows", "1")], merging)
+    assert set(fake.blobs[NAME]) == set(map(str, kept))
+
+
+def test_a_wrong_child_stops_before_anything_is_written(fake: FakeRegistry, merging: Merging) -> None:
+    fake.add_image("b/java", AMD, "a")
+    fake.add_image("b/java", image(layers=[b"2"]), "b")
+    with pytest.raises(CheckError, match="are both for linux/amd64"):
+        merge_published(at(fake, NAME, "1.0"), [at(fake, "b/java", "a"), at(fake, "b/java", "b")], merging)
+    assert fake.count("PUT") + fake.count("POST") == 0
+
+
+def test_every_child_that_is_missing_is_told(fake: FakeRegistry, merging: Merging) -> None:
+    with pytest.raises(OutsideError) as caught:
+        merge_published(at(fake, NAME, "1.0"), [at(fake, NAME, "a"), at(fake, NAME, "b")], merging)
+    assert caught.value.exit_code == ExitCode.OUTSIDE
+    assert [problem.message for problem in caught.value.problems] == [
+        f"{fake.address}: cannot pull {at(fake, NAME, tag)}: it is not there:"
+        " MANIFEST_UNKNOWN manifest unknown; check the name and the tag"
+        for tag in ("a", "b")
+    ]
+
+
+def test_a_target_without_a_tag_is_refused(fake: FakeRegistry, merging: Merging) -> None:
+    target = at(fake, NAME, "1.0").at(Digest.of(b"x"))
+    with pytest.raises(InputError) as caught:
+        merge_published(target, put(fake), merging)
+    assert str(caught.value) == (
+        f"{target}: cannot be merged into; expected a tag, such as {target.repository}:1.0"
+    )
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path / "dist")
+    entries: dict[str, Descriptor | None] = {
+        "java-base:1.0-x86_64": AMD.put_into(layout),
+        "java-base:1.0-aarch64": ARM.put_into(layout),
+    }
+    layout.tag(entries)
+    return layout
+
+
+def test_from_build_records_a_new_tag_costs_four_requests(
+    fake: FakeRegistry, merging: Merging, layout: Layout
+) -> None:
+    put(fake)
+    children = recorded(pair(), layout)
+    merged = merge_recorded(at(fake, NAME, "1.0"), children, merging)
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    assert (fake.count(), fake.count("PUT")) == (4, 1)
+
+
+def test_from_build_records_a_moved_tag_costs_five_with_the_read_back(
+    fake: FakeRegistry, merging: Merging, layout: Layout
+) -> None:
+    put(fake)
+    old = [image(platform, [b"old %d" % number]) for number, platform in enumerate((AMD64, ARM64))]
+    for made in old:
+        fake.add_image(NAME, made)
+    fake.add_manifest(NAME, index_of([made.descriptor for made in old]), OCI_INDEX, "1.0")
+    children = recorded(pair(), layout)
+    merged = merge_recorded(at(fake, NAME, "1.0"), children, merging)
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    assert (fake.count(), fake.count("PUT")) == (5, 1)
+    fake.forget()
+    assert not merge_recorded(at(fake, NAME, "1.0"), children, merging).changed
+    assert (fake.count(), fake.count("PUT")) == (3, 0)
+
+
+def test_a_recorded_image_that_was_not_pushed_is_refused(
+    fake: FakeRegistry, merging: Merging, layout: Layout
+) -> None:
+    fake.add_image(NAME, AMD, "1.0-x86_64")
+    target = at(fake, NAME, "1.0")
+    with pytest.raises(CheckError) as caught:
+        merge_recorded(target, recorded(pair(), layout), merging)
+    assert str(caught.value) == (
+        f"{target}: not merged: {target.repository} has no {ARM.descriptor.digest};"
+        " push it first, with `dfgen publish`"
+    )
+    assert fake.count("PUT") == 0
