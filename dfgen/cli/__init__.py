@@ -17,7 +17,7 @@ def main() -> None:
     from dfgen.values.errors import DfgenError, ExitCode
 
     try:
-        status = dfgen.main(standalone_mode=False)
+        status = dfgen.main(prog_name="dfgen", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that went away is still noticed
     except click.exceptions.Abort:
         print("interrupted", file=sys.stderr)

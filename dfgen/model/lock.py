@@ -6,6 +6,7 @@ The file is JSON, sorted, with one digest a line, so that a pin that moves is a 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from dfgen.values.platform import Platform
 
 LOCK_FILE = f"{BASES}/lock.json"
 _FORMAT = 1
+_IS_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,10 @@ def read(root: Path) -> Lock:
         text = (root / LOCK_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return Lock()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(Place(LOCK_FILE), f"cannot be read: {error}")) from error
+    except UnicodeDecodeError as error:
+        raise _wrong("is not UTF-8 text") from error
+    except OSError as error:
+        raise InputError(Problem(Place(LOCK_FILE), f"cannot be read: {error.strerror}")) from error
     return parse(text)
 
 
@@ -111,6 +115,8 @@ def parse(text: str) -> Lock:
         conflict = " (a merge conflict?)" if "<<<<<<<" in text else ""
         mend = "take one side and run `dfgen lock`"
         raise InputError(Problem(place, f"is not JSON{conflict}: {error.msg}; {mend}")) from None
+    except RecursionError:
+        raise _wrong("is not a lock: nested too deeply") from None
     if not isinstance(data, dict) or not isinstance(data.get("parents"), dict):
         raise _wrong("is not a lock: expected an object with 'version' and 'parents'")
     if data.get("version") != _FORMAT:
@@ -130,7 +136,7 @@ def _parent(key: str, entry: Any) -> LockedParent:
         return LockedParent(
             digest=Digest(entry["digest"]),
             media_type=media_type,
-            first_seen=str(entry["first_seen"]),
+            first_seen=_date(entry["first_seen"]),
             platforms={Platform.parse(alias): _pin(pin) for alias, pin in entry["platforms"].items()},
         )
     except InputError as error:
@@ -140,4 +146,13 @@ def _parent(key: str, entry: Any) -> LockedParent:
 
 
 def _pin(entry: Any) -> Pin:
-    return Pin(Digest(entry["digest"]), int(entry.get("size", 0)))
+    size = entry.get("size", 0)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise InputError(f"size {size!r} is not a number of bytes")
+    return Pin(Digest(entry["digest"]), size)
+
+
+def _date(text: str) -> str:
+    if not _IS_DATE.fullmatch(text):
+        raise InputError(f"first_seen {text!r} is not a date such as 2026-01-31")
+    return text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from dfgen.model import schema
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
 from dfgen.values.errors import InputError, Place, Problem, listing, nearest
@@ -53,10 +55,14 @@ def _spanned(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
         raise InputError(problems)
     found: dict[str, tuple[Layer, ...]] = {}
     cells: dict[str, Cell] = {}
+    rule = schema.rule("base", "version_name")
     for cell, layer in _layers(document, matrix):
         place = layer.document.place(("matrix", "version"))
         version = name(matrix["version"], cell, place)
-        if version in found:
+        if not re.fullmatch(rule["pattern"], version):
+            wrong = f"{_write(cell)} gives {version!r}, which is not {rule['x-expected']}"
+            problems.append(Problem(place, wrong))
+        elif version in found:
             both = f"{_write(cells[version])} and {_write(cell)}"
             problems.append(Problem(place, f"two combinations give the version {version!r}: {both}"))
         cells.setdefault(version, cell)

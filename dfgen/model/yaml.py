@@ -18,6 +18,7 @@ from dfgen.values.errors import InputError, Place, Problem
 KeyPath = tuple[str | int, ...]
 
 _DEEPEST = 64
+_LONGEST_NUMBER = 64  # characters; what is longer is text that lacks its quotes
 _LARGEST_EXPANSION = 100_000  # values that aliases may add up to: a catalog is not a bomb
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -128,6 +129,8 @@ class _Reader:
             return self._alias(event, mark)
         if len(path) > _DEEPEST:
             raise ValueError(f"nested deeper than {_DEEPEST} levels")
+        if event.tag and kind != "ScalarEvent":
+            self._problem(mark, f"tag {event.tag} is not supported; write the value without a tag")
         if kind == "ScalarEvent":
             value: Any = self._scalar(event, path, mark)
         elif kind == "SequenceStartEvent":
@@ -164,6 +167,9 @@ class _Reader:
 
     def _number(self, text: str, path: KeyPath, mark: tuple[int, int]) -> float:
         self.numbers[path] = text
+        if len(text) > _LONGEST_NUMBER:
+            self._problem(mark, f"a number of {len(text)} characters; write it with quotes")
+            return 0
         value = _integer(text) if _INTEGER.fullmatch(text) else _float(text)
         if _is_lossy(text, value):
             kind = "integer" if isinstance(value, int) else "float"
@@ -186,7 +192,7 @@ class _Reader:
             if type(event).__name__ == "MappingEndEvent":
                 break
             mark = _mark(event)
-            key = self._key(event, events, mark)
+            key = self._key(event, events, path)
             place = (*path, key)
             value = self._value(next(events), events, place)
             if key == "<<" and not event.tag and event.implicit[0]:
@@ -200,11 +206,12 @@ class _Reader:
             items = {**more, **items}
         return items
 
-    def _key(self, event: Any, events: Iterator[Any], mark: tuple[int, int]) -> str:
+    def _key(self, event: Any, events: Iterator[Any], path: KeyPath) -> str:
+        mark = _mark(event)
         if type(event).__name__ != "ScalarEvent":
             self._problem(mark, "a key is a list, a mapping or an alias; expected text")
             if type(event).__name__ != "AliasEvent":
-                self._value(event, events, ("?",))
+                self._value(event, events, (*path, "?"))
             return "?"
         text = str(event.value)
         plain = not event.tag and event.implicit[0]
@@ -228,7 +235,7 @@ def _integer(text: str) -> int:
 
 
 def _float(text: str) -> float:
-    return float(text.replace(".inf", "inf").replace(".nan", "nan")) if "." in text[:2] else float(text)
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 def _mark(event: Any) -> tuple[int, int]:

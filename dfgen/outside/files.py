@@ -45,8 +45,14 @@ def remove(path: Path) -> None:
 
 
 def dockerfiles(root: Path) -> dict[str, str]:
-    """Read every per-architecture Dockerfile below the catalog, by its path relative to the root."""
-    return {str(path.relative_to(root)): _read(path) for path in _find(root / BASES)}
+    """Read every per-architecture Dockerfile below the catalog, by its path relative to the root.
+
+    Bytes that are not UTF-8 become U+FFFD: such a file was not written by dfgen, and can still be shown.
+    """
+    try:
+        return {str(path.relative_to(root)): _read(path) for path in _find(root / BASES)}
+    except OSError as error:
+        raise OutsideError(Problem(Place(str(error.filename)), f"cannot be read: {error.strerror}")) from error
 
 
 def _find(bases: Path) -> Iterator[Path]:
@@ -64,10 +70,7 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise OutsideError(Problem(Place(str(path)), f"cannot be read: {error.strerror}")) from error
+    return path.read_bytes().decode("utf-8", errors="replace")
 
 
 def _umask() -> int:

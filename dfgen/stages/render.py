@@ -149,17 +149,19 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
 
 def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[Problem]:
     """Find images that the Dockerfile takes from outside and that are not one of the pins."""
-    allowed = {pin.reference: pin for pin in pins.values()}
-    for use in external_images(parse(text)):
+    stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
+    allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
+    for use in external_images(parse(text, str(image.dockerfile))):
         place = Place(f"{TEMPLATES}/{image.template}")
-        pin = allowed.get(use.text)
+        stage, pin = allowed.get(use.text, ("", None))
         if pin is None:
-            names = ["{{ parent }}", *(f"{{{{ parents.{name} }}}}" for name in pins if name != "parent")]
+            part = "" if use.keyword == "FROM" else ".reference"
+            names = (f"{{{{ {stage}{part} }}}}" for stage in stages)
             message = (
                 f"{use.keyword} takes {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
                 f" not pinned; declare it in {image.family.base_file} and write {listing(names)}"
             )
             yield Problem(place, message)
         elif use.keyword == "FROM" and use.platform != str(pin.platform):
-            message = f"FROM {use.text} lacks --platform={pin.platform}; write FROM {{{{ parent }}}}"
+            message = f"FROM {use.text} lacks --platform={pin.platform}; write FROM {{{{ {stage} }}}}"
             yield Problem(place, message)

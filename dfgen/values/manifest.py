@@ -61,7 +61,7 @@ class Descriptor:
             digest=Digest(str(digest)),
             size=size,
             platform=Platform.from_json(platform) if isinstance(platform, dict) else None,
-            annotations=data.get("annotations") or {},
+            annotations=_annotations(data),
             extra={key: value for key, value in data.items() if key not in known},
         )
 
@@ -149,10 +149,14 @@ def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
         kind = str(data.get("mediaType") or media_type.partition(";")[0].strip())
         if data.get("schemaVersion") != 2:
             raise ValueError(f"schemaVersion {data.get('schemaVersion')!r} is not supported, only 2")
-        if isinstance(data.get("manifests"), list) and "layers" not in data:
+        if "manifests" in data and "layers" in data:
+            raise ValueError("it has both manifests and layers")
+        if isinstance(data.get("manifests"), list):
             return _index(raw, kind, data)
         if isinstance(data.get("layers"), list) and isinstance(data.get("config"), dict):
             return _manifest(raw, kind, data)
+    except RecursionError:
+        raise CheckError("not an image manifest or index: nested too deeply") from None
     except (ValueError, InputError) as error:
         raise CheckError(f"not an image manifest or index: {error}") from error
     raise CheckError(f"not an image manifest or index: media type {kind or 'unknown'!r}")
@@ -161,7 +165,7 @@ def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
 def _index(raw: bytes, kind: str, data: dict[str, Any]) -> Index:
     entries = tuple(Descriptor.from_json(entry) for entry in data["manifests"])
     kind = kind if kind in INDEX_TYPES else OCI_INDEX
-    return Index(raw=raw, media_type=kind, manifests=entries, annotations=data.get("annotations") or {})
+    return Index(raw=raw, media_type=kind, manifests=entries, annotations=_annotations(data))
 
 
 def _manifest(raw: bytes, kind: str, data: dict[str, Any]) -> Manifest:
@@ -170,8 +174,15 @@ def _manifest(raw: bytes, kind: str, data: dict[str, Any]) -> Manifest:
         media_type=kind if kind in MANIFEST_TYPES else OCI_MANIFEST,
         config=Descriptor.from_json(data["config"]),
         layers=tuple(Descriptor.from_json(layer) for layer in data["layers"]),
-        annotations=data.get("annotations") or {},
+        annotations=_annotations(data),
     )
+
+
+def _annotations(data: Mapping[str, Any]) -> dict[str, str]:
+    found = data.get("annotations") or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InputError("the annotations are not a mapping of names to text")
+    return found
 
 
 def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> Index:
@@ -184,7 +195,7 @@ def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str
     rank = {str(entry.digest): position for position, entry in enumerate(images)}
     attestations = sorted(
         (entry for entry in entries if entry.is_attestation),
-        key=lambda entry: (rank.get(entry.annotations.get(ATTESTATION_OF, ""), len(rank)), entry.digest),
+        key=lambda entry: (rank.get(entry.annotations.get(ATTESTATION_OF, ""), len(rank)), _written(entry)),
     )
     ordered = (*images, *attestations)
     data: dict[str, Any] = {
@@ -198,5 +209,10 @@ def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str
     return Index(raw=raw, media_type=OCI_INDEX, manifests=ordered, annotations=annotations or {})
 
 
-def _by_platform(entry: Descriptor) -> tuple[str, Digest]:
-    return (str(entry.platform), entry.digest)
+def _by_platform(entry: Descriptor) -> tuple[str, str]:
+    return (str(entry.platform), _written(entry))
+
+
+def _written(entry: Descriptor) -> str:
+    """All of an entry, digest first: what orders entries that are alike in everything else."""
+    return f"{entry.digest} {json.dumps(entry.to_json())}"

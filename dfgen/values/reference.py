@@ -55,11 +55,13 @@ class Reference:
 
         Without tag and digest the tag is `latest`. What the grammar refuses is an InputError.
         """
-        name, _, digest = text.partition("@")
-        name, tag = _split_tag(name)
+        written, _, digest = text.partition("@")
+        name, tag = _split_tag(written)
         repository = _repository(name, text)
-        if (tag and not is_tag(tag)) or name != name.strip() or text.endswith(("@", ":")):
-            raise _invalid(text, f"{tag!r} is not a tag" if tag else "a tag or digest is missing")
+        if tag and not is_tag(tag):
+            raise _invalid(text, f"{tag!r} is not a tag")
+        if written.endswith(":") or text.endswith("@"):
+            raise _invalid(text, "a tag or digest is missing")
         return cls(repository, tag or ("" if digest else "latest"), Digest(digest) if digest else None)
 
     def at(self, digest: Digest) -> Reference:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -26,6 +27,12 @@ _TYPES = {
 def text(name: str) -> str:
     """The schema file itself: `catalog` or `base`."""
     return resources.files(__name__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+def rule(name: str, part: str) -> Mapping[str, Any]:
+    """One of a schema's `$defs`, for values that come to be only after the schema was asked."""
+    found: dict[str, Any] = _compiled(name)[0]["$defs"][part]
+    return found
 
 
 @cache
@@ -72,10 +79,16 @@ def _path(data: Any, steps: list[str | int]) -> KeyPath:
     path: list[str | int] = []
     for step in steps:
         if isinstance(data, dict) and isinstance(step, int):
-            step = next(key for key in data if key.isdigit() and int(key) == step)  # noqa: PLW2901
+            step = _key(data, step)  # noqa: PLW2901
         path.append(step)
         data = data[step]
     return tuple(path)
+
+
+def _key(data: dict[str, Any], index: int) -> str:
+    """Find the key that was read as an index; "017" only where no "17" is."""
+    exact = str(index)
+    return exact if exact in data else next(key for key in data if re.fullmatch(rf"\+?0*{index}", key))
 
 
 def _value_message(document: Document, path: KeyPath, at: dict[str, Any], error: Any) -> str:
