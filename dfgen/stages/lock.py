@@ -108,18 +108,20 @@ def upgrade(catalog: Catalog, old: Lock, how: Locking, only: Sequence[str] = ())
 
 
 def check(catalog: Catalog, old: Lock, how: Locking) -> None:
-    """Hold the lock against the registries, with HEAD requests alone.
+    """Hold the lock against the registries, with one HEAD request for a parent that did not change.
 
-    Errors: CheckError with every parent that has no pin, or whose tag points elsewhere now.
+    Errors: CheckError with every parent that has no pin, or of which a platform in use has moved.
     """
     problems: list[Problem] = []
 
     def compare(want: Want) -> None:
-        now = how.registry.resolve(want.reference).digest
-        locked = old.parents[want.key].digest
-        if now != locked:
+        locked, now = old.parents[want.key], _move(want, old, how)
+        if isinstance(now, str):
+            problems.append(Problem(want.place, f"{want.key} is moving: {now}"))
+        elif now != locked:
             mend = f"`dfgen lock --upgrade {want.key}` moves the pin"
-            problems.append(Problem(want.place, f"{want.key} moved: locked {locked}, now {now}; {mend}"))
+            moved = f"locked {locked.digest}, now {now.digest}"
+            problems.append(Problem(want.place, f"{want.key} moved: {moved}; {mend}"))
 
     for want in wanted(catalog):
         problems.extend(unpinned(want, old))
@@ -151,8 +153,14 @@ def _named(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
     chosen = {want.key: want for want in wants}
     found: list[Want] = []
     for name in names:
-        key = str(Reference.parse(name))
-        matches = [want for want in wants if want.key == key or str(want.reference.repository) == name]
+        named = Reference.parse(name)
+        # Without a tag, a name is that of all the tags in use.
+        whole = named == Reference(named.repository, "latest") and not name.endswith(":latest")
+        matches = [
+            want
+            for want in wants
+            if want.key == str(named) or (whole and Reference.parse(want.key).repository == named.repository)
+        ]
         if not matches:
             raise InputError(f"no image is built on {name!r}; the parents are {listing(chosen)}")
         found.extend(matches)
@@ -216,11 +224,13 @@ def _only_platform(want: Want, manifest: Manifest, registry: Registry) -> Platfo
     """Tell the platform of a tag that is a single image, from its configuration."""
     raw = registry.blob(want.reference.repository, manifest.config)
     try:
-        return Platform.from_json(json.loads(raw))
-    except (ValueError, AttributeError) as error:
-        raise CheckError(
-            Problem(want.place, f"parent {want.key} has no image configuration: {error}")
-        ) from error
+        found = Platform.from_json(json.loads(raw))
+        if not found.architecture:
+            raise ValueError("it names no architecture")
+    except (ValueError, AttributeError, RecursionError) as error:
+        message = f"parent {want.key} has no image configuration: {error}"
+        raise CheckError(Problem(want.place, message)) from error
+    return found
 
 
 def _each(
