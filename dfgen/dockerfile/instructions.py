@@ -19,7 +19,22 @@ from dfgen.dockerfile.heredocs import Heredoc, UnbalancedError, opened
 from dfgen.dockerfile.lines import Kind, Reader, Statement, directive
 from dfgen.values.errors import InputError, Place, Problem
 
-_EXEC_FORM = frozenset(("ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME"))
+EXEC_FORM = frozenset(("ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME"))
+KEYWORDS = frozenset(
+    (
+        *EXEC_FORM,
+        "ARG",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "LABEL",
+        "MAINTAINER",
+        "ONBUILD",
+        "STOPSIGNAL",
+        "USER",
+        "WORKDIR",
+    )
+)
 _HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
 _NOT_STRINGS = "the JSON array may hold strings only; quote the others"
 _SPLIT = frozenset(("ADD", "COPY", "EXPOSE", "FROM", "VOLUME"))
@@ -72,8 +87,8 @@ def _words(keyword: str, arguments: str, escape: str) -> tuple[str, ...]:
     return tuple(BLANKS.split(arguments)) if keyword in _SPLIT else (arguments,)
 
 
-def _instruction(text: str, line: int, end_line: int, escape: str) -> Instruction:
-    """Read one joined instruction; raises ValueError when BuildKit's parser refuses it."""
+def read_instruction(text: str, line: int, end_line: int, escape: str) -> Instruction:
+    """Read one joined instruction, without heredocs; raises ValueError when BuildKit's parser refuses it."""
     keyword, rest = split_keyword(text)
     keyword = keyword.upper()
     flags, arguments = split_flags(rest, escape)
@@ -81,18 +96,19 @@ def _instruction(text: str, line: int, end_line: int, escape: str) -> Instructio
         keyword=keyword, text=text, arguments=arguments, flags=flags, words=(), line=line, end_line=end_line
     )
     if keyword == "ONBUILD":
-        trigger = _instruction(arguments, line, end_line, escape) if arguments else None
+        trigger = read_instruction(arguments, line, end_line, escape) if arguments else None
         return replace(instruction, trigger=trigger)
     kind: tuple[str, ...] = ()
     if keyword == "HEALTHCHECK":
         first, arguments = health_check(arguments)
         kind = (first,) if first else ()
-    array = exec_form(arguments) if keyword in _EXEC_FORM else None
+    array = exec_form(arguments) if keyword in EXEC_FORM else None
     words = _words(keyword, arguments, escape) if array is None else array
     return replace(instruction, words=kind + words, is_exec_form=array is not None)
 
 
-def _takes_heredocs(instruction: Instruction) -> bool:
+def takes_heredocs(instruction: Instruction) -> bool:
+    """Whether `<<NAME` opens a heredoc in it: RUN, COPY and ADD in shell form, ONBUILD's too."""
     inner = instruction.trigger or instruction
     return inner.keyword in _HEREDOCS and not inner.is_exec_form
 
@@ -131,8 +147,8 @@ class _Parser:
 
     def instruction(self, statement: Statement) -> Instruction:
         try:
-            found = _instruction(statement.text, statement.line, statement.end_line, self.reader.escape)
-            heredocs = opened(statement.text) if _takes_heredocs(found) else []
+            found = read_instruction(statement.text, statement.line, statement.end_line, self.reader.escape)
+            heredocs = opened(statement.text) if takes_heredocs(found) else []
         except NotStringsError:
             raise self.fail(statement.line, _NOT_STRINGS) from None
         except UnbalancedError as error:

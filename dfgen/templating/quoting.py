@@ -1,25 +1,47 @@
-"""Write every marked value for the place where it stands."""
+"""From marked text to a Dockerfile: every value written for its place, or everything that has none told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dfgen.templating.marks import MARK, Site, site_index
+from dfgen.templating.holes import HOLE, Hole, shown
+from dfgen.templating.marks import MARK, SENTINEL, Site, site_index
+from dfgen.templating.structure import filled
+from dfgen.templating.walk import Refusal, Walk
 from dfgen.values.errors import InputError, Place, Problem
+
+_BROKEN = (
+    "text that a macro, a block or join composed was cut or changed inside, so that its values can no longer"
+    " be told from its text; change the values before they are composed"
+)
 
 
 class Quoting:
-    """One pass over rendered text; `sites` is the table of the expressions."""
+    """Writes values in place; `sites` is the table of the expressions, `shown` the folder in messages."""
 
     def __init__(self, shown: str, sites: Sequence[Site]) -> None:
         self._shown = shown
         self._sites = sites
 
-    def write(self, text: str, template: str) -> str:  # noqa: ARG002
-        """Give the text with its values in place."""
-        for found in MARK.finditer(text):
-            if "\n" in found[3]:
-                site = self._sites[site_index(found[2])]
-                place = Place(f"{self._shown}/{site.template}", site.line)
-                raise InputError(Problem(place, f"the value of {site.expression!r} holds a line break"))
-        return MARK.sub(r"\3", text)
+    def write(self, text: str, template: str) -> str:
+        """Give the Dockerfile that marked text stands for; InputError with every value that has no place."""
+        pieces = MARK.split(text)
+        texts, holes = pieces[::4], [Hole(*pieces[at : at + 3]) for at in range(1, len(pieces), 4)]
+        if any(map(SENTINEL.search, texts)):
+            raise InputError(Problem(Place(f"{self._shown}/{template}"), _BROKEN))
+        if not holes:
+            return text
+        skeleton = HOLE.join(texts)
+        walk = Walk(skeleton, holes)
+        walk.run()
+        if walk.refused:
+            raise InputError(dict.fromkeys(self._problem(refusal, template) for refusal in walk.refused))
+        return filled(skeleton, walk.written)
+
+    def _problem(self, refusal: Refusal, template: str) -> Problem:
+        index = site_index(refusal.hole.site)
+        known = index < len(self._sites)
+        site = self._sites[index] if known else Site(template=template, line=0, expression="a value")
+        value = shown(refusal.hole.value)
+        message = f"{site.expression!r} is {value}, which cannot stand in {refusal.where}: {refusal.reason}"
+        return Problem(Place(f"{self._shown}/{site.template}", site.line), message)
