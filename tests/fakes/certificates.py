@@ -7,6 +7,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+_CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+_NEW = ["openssl", "req", "-x509", "-nodes", "-days", "2", *_CURVE]
+_NAMES = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+_LEAF = ["-addext", "basicConstraints=critical,CA:FALSE", *_NAMES]
+
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
@@ -20,21 +25,20 @@ class Certificates:
     def make(cls, folder: Path) -> Certificates:
         """Make them in a folder."""
         made = cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-        new = "openssl req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:P-256".split()
-        authority = [
-            "-subj",
-            "/CN=test authority",
-            "-keyout",
-            f"{folder}/ca.key",
-            "-out",
-            f"{made.authority}",
-        ]
-        signed = ["-CA", f"{made.authority}", "-CAkey", f"{folder}/ca.key"]
-        names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-        leaf = ["-addext", "basicConstraints=critical,CA:FALSE", "-subj", "/CN=server"]
-        server = [*signed, *names, *leaf, "-keyout", f"{made.key}", "-out", f"{made.certificate}"]
-        for arguments in (authority, server):
-            subprocess.run([*new, *arguments], check=True, capture_output=True)
+        for name, arguments in {
+            "ca": ["-subj", "/CN=test authority"],
+            "server": [
+                "-subj",
+                "/CN=server",
+                "-CA",
+                str(made.authority),
+                "-CAkey",
+                f"{folder}/ca.key",
+                *_LEAF,
+            ],
+        }.items():
+            files = ["-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"]
+            subprocess.run([*_NEW, *arguments, *files], check=True, capture_output=True)
         return made
 
     def context(self) -> ssl.SSLContext:

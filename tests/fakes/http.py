@@ -105,6 +105,7 @@ class FakeServer:
         self._lock = threading.Lock()
         self._rules: list[_Rule] = []
         self.seen: list[Seen] = []
+        self.connections = 0
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.port = self._server.server_address[1]
@@ -173,6 +174,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             """Say nothing."""
 
         def handle(self) -> None:
+            server.connections += 1
             try:
                 super().handle()
             except (ConnectionError, ssl.SSLError):

@@ -25,7 +25,6 @@ T = TypeVar("T")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _SLOWEST = 64 * 1024  # bytes a second: a transfer's deadline grows by its size over this
-_SHORTEST = 0.05  # seconds that a connection is given at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ class Exchange:
         for _ in range(_MOST_REDIRECTS + 1):
             at_home = Origin.of(url) == purpose.site.origin
             headers = {**ask.headers, "Authorization": header} if header and at_home else ask.headers
-            timeout = max(_SHORTEST, min(self._options.silence, deadline.left))
+            timeout = deadline.timeout(self._options.silence)
             response = self._transport.send(
                 Request(method=ask.method, url=url, headers=headers, body=ask.body, timeout=timeout)
             )

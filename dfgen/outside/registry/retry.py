@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.25  # seconds, doubled with each try
 _LONGEST_PAUSE = 10.0
+_SHORTEST = 0.05  # seconds that a connection is given at least
 ANY = 1_000_000  # as many tries as the deadline allows
 FEW = 3  # for what seldom passes: an unknown host name, a refused connection
 
@@ -62,6 +63,10 @@ class Deadline:
     def left(self) -> float:
         """Seconds until it has to end; negative when it should have."""
         return self._seconds - self.spent
+
+    def timeout(self, silence: float) -> float:
+        """How long one connection may be silent: never beyond the deadline, but never nothing."""
+        return max(_SHORTEST, min(silence, self.left))
 
     def check(self, host: str) -> None:
         """Give up on a body that comes in drops: each is in time, all of them are not."""

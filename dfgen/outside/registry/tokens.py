@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -56,7 +56,8 @@ class TokenServer:
         realm = _realm(purpose, challenge, login)
         asked = self._clock.now()
         request = self._request(realm, challenge, purpose, login)
-        response = self._transport.send(request)
+        timeout = deadline.timeout(self._silence)
+        response = self._transport.send(replace(request, timeout=timeout))
         try:
             check_passing(response, self._clock)
             if response.status != HTTPStatus.OK:
@@ -78,11 +79,11 @@ class TokenServer:
             ]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             body = urlencode(form).encode()
-            return Request(method="POST", url=realm, headers=headers, body=body, timeout=self._silence)
+            return Request(method="POST", url=realm, headers=headers, body=body)
         query = urlencode([*service, *(("scope", scope) for scope in scopes)])
         url = f"{realm}{'&' if '?' in realm else '?'}{query}"
         headers = {"Authorization": basic(login)} if login else {}
-        return Request(method="GET", url=url, headers=headers, timeout=self._silence)
+        return Request(method="GET", url=url, headers=headers)
 
 
 def _realm(purpose: Purpose, challenge: Challenge, login: Login | None) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import urllib3
 
 _PIECE = 64 * 1024  # bytes read at a time
+_HOSTS = 64  # whose connections are kept open
 _AGENT = "dfgen"
 
 Body = bytes | Callable[[], Iterator[bytes]]  # a callable, so that each try starts at the beginning
@@ -107,8 +108,9 @@ class HttpTransport:
         import urllib3
 
         context = _trust(self._options) if scheme == "https" else None
+        size = self._options.connections
         if not proxy:
-            return urllib3.PoolManager(maxsize=self._options.connections, ssl_context=context)
+            return urllib3.PoolManager(_HOSTS, maxsize=size, ssl_context=context)
         parts = urlsplit(proxy)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{scheme.upper()}_PROXY: not a proxy's address, expected http://host:port")
@@ -116,7 +118,8 @@ class HttpTransport:
         return urllib3.ProxyManager(
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
             proxy_headers=urllib3.make_headers(proxy_basic_auth=login),
-            maxsize=self._options.connections,
+            num_pools=_HOSTS,
+            maxsize=size,
             ssl_context=context,
         )
 
