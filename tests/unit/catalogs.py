@@ -1,0 +1,53 @@
+"""Small catalogs on disk, and what they load to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dfgen.model import load
+from dfgen.model.catalog import Catalog, Image
+from dfgen.templating import Templates
+from dfgen.values.errors import InputError
+
+# A family that nothing is wrong with; tests say only what is special about theirs.
+FAMILY = """\
+template: t.j2
+parent: docker.io/library/busybox:1.36
+versions: ["1.0"]
+"""
+
+
+def write(root: Path, files: Mapping[str, str]) -> Path:
+    """Write files below a root, and the template `t.j2` that every catalog here has."""
+    for name, text in {"templates/t.j2": "FROM {{ parent }}\n", **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def loaded(root: Path, base: str = "", catalog: str = "", **files: str) -> Catalog:
+    """Load the catalog of one family, `app`, and further ones by keyword: `lib` is bases/lib/base.yaml."""
+    found = {f"bases/{name}/base.yaml": text for name, text in files.items() if "/" not in name}
+    found |= {name: text for name, text in files.items() if "/" in name}
+    if base:
+        found["bases/app/base.yaml"] = base
+    if catalog:
+        found["bases/catalog.yaml"] = catalog
+    write(root, found)
+    return load.load(root, Templates(root / "templates", "templates"))
+
+
+def images(root: Path, base: str, catalog: str = "", **files: str) -> dict[str, Image]:
+    """Load as `loaded` does, and give the images by `app:1.0@amd64`."""
+    return {image.name: image for image in loaded(root, base, catalog, **files).images}
+
+
+def problems(root: Path, base: str = "", catalog: str = "", **files: str) -> list[str]:
+    """Load what cannot be loaded, and give the lines of the error."""
+    with pytest.raises(InputError) as caught:
+        loaded(root, base, catalog, **files)
+    return str(caught.value).splitlines()

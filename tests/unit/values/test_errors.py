@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from dfgen.values.errors import (
+    CheckError,
+    DfgenError,
+    ExitCode,
+    Gathering,
+    InputError,
+    OutsideError,
+    Place,
+    Problem,
+    listing,
+    nearest,
+    placed,
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        (Place("bases/catalog.yaml"), "bases/catalog.yaml"),
+        (Place("bases/catalog.yaml", 3), "bases/catalog.yaml:3"),
+        (Place("bases/catalog.yaml", 3, 7), "bases/catalog.yaml:3:7"),
+    ],
+)
+def test_a_place_is_written_as_editors_link_it(place: Place, shown: str) -> None:
+    assert str(place) == shown
+    assert str(Problem(place, "is wrong")) == f"{shown}: is wrong"
+
+
+def test_an_error_is_one_line_for_each_problem() -> None:
+    error = InputError([Problem(Place("a", 1), "x"), Problem(None, "y")])
+    assert str(error) == "a:1: x\ny"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(DfgenError, 2), (InputError, 2), (CheckError, 1), (OutsideError, 3)]
+)
+def test_exit_codes(kind: type[DfgenError], code: int) -> None:
+    assert kind("what").exit_code == code
+    assert ExitCode.HOLDS == 0
+
+
+def test_gathering_tells_the_problems_of_all_steps_once() -> None:
+    gathering = Gathering()
+    with gathering.step():
+        raise InputError("first")
+    with gathering.at(Place("f", 2)):
+        raise InputError([Problem(None, "second"), Problem(Place("g"), "third")])
+    with gathering.step():
+        raise InputError("first")
+    with gathering.step():
+        pass
+    with pytest.raises(InputError) as caught:
+        gathering.check()
+    assert str(caught.value) == "first\nf:2: second\ng: third"
+
+
+def test_gathering_nothing_is_nothing() -> None:
+    Gathering().check()
+
+
+def test_gathering_lets_other_errors_through() -> None:
+    with pytest.raises(OutsideError), Gathering().step():
+        raise OutsideError("no engine")
+
+
+def test_a_problem_keeps_the_place_that_it_has() -> None:
+    with pytest.raises(InputError) as caught, placed(Place("outer", 1)):
+        raise InputError([Problem(Place("inner", 9), "x"), Problem(None, "y")])
+    assert str(caught.value) == "inner:9: x\nouter:1: y"
+
+
+def test_the_nearest_word() -> None:
+    assert nearest("parnet", ["parent", "parents"]) == " (did you mean 'parent'?)"
+    assert nearest("zzz", ["parent"]) == nearest("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [([], "none"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_listing(words: list[str], shown: str) -> None:
+    assert listing(words) == shown

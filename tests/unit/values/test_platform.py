@@ -1,0 +1,152 @@
+"""The table of architecture names: every alias, in every direction."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.values.errors import InputError
+from dfgen.values.platform import Platform, aliases, known_platforms
+
+# DESIGN.md's table, written out once more: platform, Dockerfile suffix, tag suffix, aliases.
+TABLE = (
+    ("linux/amd64", "Dockerfile_amd64", "-x86_64", ("amd64", "x86_64", "x86-64", "x64")),
+    ("linux/arm64", "Dockerfile_arm64", "-aarch64", ("arm64", "aarch64", "arm64v8", "arm64/v8")),
+    ("linux/arm/v7", "Dockerfile_armv7", "-armv7l", ("arm32v7", "armhf", "armv7", "armv7l", "arm/v7")),
+    ("linux/ppc64le", "Dockerfile_ppc64le", "-ppc64le", ("ppc64le",)),
+    ("linux/s390x", "Dockerfile_s390x", "-s390x", ("s390x",)),
+    ("linux/riscv64", "Dockerfile_riscv64", "-riscv64", ("riscv64",)),
+)
+ALIASES = {alias: oci for oci, _, _, words in TABLE for alias in (oci, *words)}
+spelled = st.sampled_from(sorted(ALIASES))
+
+
+@st.composite
+def typed(draw: st.DrawFn) -> tuple[str, str]:
+    """Give an alias as somebody may type it, and the platform that it means."""
+    alias = draw(spelled)
+    prefix = draw(st.sampled_from(("", "linux/"))) if not alias.startswith("linux/") else ""
+    upper = draw(st.sets(st.integers(0, 30)))
+    text = "".join(char.upper() if at in upper else char for at, char in enumerate(prefix + alias))
+    blank = draw(st.sampled_from(("", " ", "\t")))
+    return f"{blank}{text}{blank}", ALIASES[alias]
+
+
+@given(typed())
+def test_every_alias_means_its_platform(given_alias: tuple[str, str]) -> None:
+    text, oci = given_alias
+    assert str(Platform.parse(text)) == oci
+
+
+@given(spelled, spelled)
+def test_two_aliases_are_equal_when_their_platforms_are(one: str, other: str) -> None:
+    same = ALIASES[one] == ALIASES[other]
+    assert (Platform.parse(one) == Platform.parse(other)) is same
+    assert (hash(Platform.parse(one)) == hash(Platform.parse(other))) is same
+
+
+@pytest.mark.parametrize(("oci", "dockerfile", "tag", "words"), TABLE)
+def test_each_place_writes_its_own_convention(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
+    platform = Platform.parse(oci)
+    assert (str(platform), platform.dockerfile, platform.tag_suffix) == (oci, dockerfile, tag)
+
+
+@pytest.mark.parametrize(("oci", "dockerfile", "tag", "words"), TABLE)
+def test_a_suffix_is_an_alias_again(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
+    assert str(Platform.parse(dockerfile.removeprefix("Dockerfile_"))) == oci
+    assert str(Platform.parse(tag.removeprefix("-"))) == oci
+
+
+def test_no_alias_is_accepted_that_the_table_does_not_have() -> None:
+    assert {word.removeprefix("linux/") for word in aliases()} == {
+        word.removeprefix("linux/") for word in ALIASES
+    }
+    assert {word: str(platform) for word, platform in aliases().items()}.items() >= ALIASES.items()
+
+
+def test_the_platforms_that_dfgen_builds() -> None:
+    assert [str(platform) for platform in known_platforms()] == [row[0] for row in TABLE]
+
+
+def test_arm64_is_arm64_v8() -> None:
+    assert Platform.of("linux", "arm64") == Platform.of("linux", "arm64", "v8") == Platform.parse("aarch64")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("Linux", "AMD64", "V1"), "linux/amd64"),
+        (("linux", "amd64", "v3"), "linux/amd64/v3"),
+        (("linux", "arm"), "linux/arm/v7"),
+        (("linux", "arm", "v6"), "linux/arm/v6"),
+        (("linux", "arm64", "v9"), "linux/arm64/v9"),
+        (("windows", "amd64", "", "10.0.20348.1"), "windows/amd64:10.0.20348.1"),
+        (("unknown", "unknown"), "unknown/unknown"),
+    ],
+)
+def test_the_words_of_an_index_are_normalized(words: tuple[str, ...], shown: str) -> None:
+    assert str(Platform.of(*words)) == shown
+
+
+def test_windows_is_not_linux() -> None:
+    entry = {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.1"}
+    assert Platform.from_json(entry) != Platform.parse("amd64")
+    assert Platform.from_json(entry).to_json() == {
+        "architecture": "amd64",
+        "os": "windows",
+        "os.version": "10.0.20348.1",
+    }
+
+
+def test_what_cannot_be_built_has_no_file_name() -> None:
+    with pytest.raises(InputError) as caught:
+        _ = Platform.of("windows", "amd64").dockerfile
+    assert str(caught.value) == (
+        "dfgen has no name for platform windows/amd64; known are linux/amd64, linux/arm64, linux/arm/v7,"
+        " linux/ppc64le, linux/s390x and linux/riscv64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("arm64v9", " (did you mean 'arm64v8'?)"), ("AMD46", " (did you mean 'amd64'?)"), ("sparc", "")],
+)
+def test_an_unknown_architecture_names_the_nearest(text: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Platform.parse(text)
+    assert str(caught.value) == (
+        f"unknown architecture {text!r}{hint}; known are linux/amd64, linux/arm64, linux/arm/v7,"
+        " linux/ppc64le, linux/s390x and linux/riscv64"
+    )
+
+
+@pytest.mark.parametrize("oci", [row[0] for row in TABLE])
+def test_json_round_trip(oci: str) -> None:
+    platform = Platform.parse(oci)
+    assert Platform.from_json(platform.to_json()) == platform
+
+
+def test_arm64_is_written_with_its_variant() -> None:
+    assert list(Platform.parse("arm64").to_json().items()) == [
+        ("architecture", "arm64"),
+        ("os", "linux"),
+        ("variant", "v8"),
+    ]
+
+
+def test_json_without_words_is_no_platform() -> None:
+    assert Platform.from_json({"os": None}) == Platform("", "")
+
+
+@pytest.mark.parametrize(
+    ("os", "architecture", "unknown"),
+    [
+        ("unknown", "unknown", True),
+        ("unknown", "amd64", True),
+        ("linux", "unknown", True),
+        ("linux", "x", False),
+    ],
+)
+def test_attestation_entries_have_an_unknown_platform(os: str, architecture: str, unknown: bool) -> None:
+    assert Platform.of(os, architecture).is_unknown is unknown
