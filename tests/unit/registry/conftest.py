@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfgen.outside.registry import Credentials, Login, NoCredentials, Registry, RegistryOptions, Transport
+from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import FakeImage, image
 from tests.fakes.registry import FakeRegistry
 
 MakeClient = Callable[..., Registry]
+
+DATA = bytes(range(256)) * 4000
+LAYER = Descriptor.of(DATA, "application/octet-stream")
+UPLOADS = "/v2/team/app/blobs/uploads/"
+ALICE = Login(username="alice", password="open-sesame")
+HEADER = "Basic " + b64encode(b"alice:open-sesame").decode()
 
 
 class Logins:
@@ -66,3 +75,23 @@ def there(fake: FakeRegistry, app: FakeImage) -> Reference:
     """An image that is in the fake registry."""
     fake.add_image("team/app", app, "1.0")
     return Reference(Repository(fake.address, "team/app"), "1.0")
+
+
+@pytest.fixture
+def repository(fake: FakeRegistry) -> Repository:
+    return Repository(fake.address, "team/app")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "layer"
+    path.write_bytes(DATA)
+    return path
+
+
+def stored(fake: FakeRegistry) -> bytes | None:
+    return fake.blobs.get("team/app", {}).get(str(LAYER.digest))
+
+
+def steps(fake: FakeRegistry) -> list[str]:
+    return [f"{seen.call.method} {seen.status}" for seen in fake.seen]

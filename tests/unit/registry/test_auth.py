@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import threading
-from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
 
-from dfgen.outside.registry import Forbidden, Login, Missing, RateLimited, Refused, Registry, Unauthorized
+from dfgen.outside.registry import Forbidden, Login, Missing, Refused, Registry, Unauthorized
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
-from tests.fakes.detour import Detour
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault
-from tests.unit.registry.conftest import Logins, MakeClient
+from tests.unit.registry.conftest import ALICE, HEADER, Logins, MakeClient
 
-ALICE = Login(username="alice", password="open-sesame")
 MALLORY = Login(username="mallory", password="guess-guess")
-HEADER = "Basic " + b64encode(b"alice:open-sesame").decode()
 
 
 @pytest.fixture
@@ -244,120 +240,6 @@ def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegist
     fake.script("GET", "/manifests/", Fault(status=401))
     with pytest.raises(Refused, match="it asks for an unnamed authentication, expected Bearer or Basic"):
         client.manifest(there)
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"token": 3}', b'{"token": "a\\nb"}', b"{}", b" " * (2**20 + 1)]
-)
-def test_a_token_server_without_a_token(
-    body: bytes, client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
-    fake.script("GET", "/token", Fault(body=body))
-    with pytest.raises(Refused) as caught:
-        client.manifest(there)
-    assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: its token server {fake.address} sends no token"
-    )
-
-
-def test_a_token_server_that_fails_is_tried_again(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
-    fake.script("GET", "/token", Fault(status=503), times=2)
-    client.resolve(there)
-    assert fake.count("GET", "/token") == 3
-
-
-def test_a_token_server_that_limits_is_a_rate_limit(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
-    fake.script("GET", "/token", Fault(status=429), times=None)
-    with pytest.raises(RateLimited):
-        make(deadline=1).find(there)
-
-
-def test_a_token_server_that_refuses_says_why(client: Registry, fake: FakeRegistry, there: Reference) -> None:
-    fake.script("GET", "/token", Fault(status=405, body=b"no"))
-    with pytest.raises(Refused) as caught:
-        client.manifest(there)
-    assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: "
-        f"its token server {fake.address} answers 405 Method Not Allowed: no"
-    )
-
-
-@pytest.fixture
-def hub(fake: FakeRegistry, app: FakeImage) -> Iterator[Detour]:
-    """Docker Hub as it is: the registry and the token server on two hosts, blobs on a third."""
-    with FakeRegistry() as storage:
-        fake.behaviour.door.realm = "https://auth.docker.io/token"
-        fake.behaviour.redirect = "https://storage.example"
-        for registry in (fake, storage):
-            registry.add_image("library/app", app, "1.0")
-        yield Detour(
-            {
-                "https://registry-1.docker.io": fake.url,
-                "https://auth.docker.io": fake.url,
-                "https://storage.example": storage.url,
-            }
-        )
-
-
-def test_credentials_go_to_the_token_server_and_nothing_to_the_storage(
-    make: MakeClient, hub: Detour, app: FakeImage
-) -> None:
-    logins = Logins(ALICE)
-    client = make(logins, hub)
-    reference = Reference.parse("app:1.0")
-    client.blob(reference.repository, app.manifest.config)
-    assert hub.told("https://registry-1.docker.io") == [None, "Bearer token-1"]
-    assert hub.told("https://auth.docker.io") == [HEADER]
-    assert hub.told("https://storage.example") == [None]
-    assert logins.asked == {"docker.io"}
-
-
-def test_errors_name_docker_hub_as_references_do(make: MakeClient, hub: Detour, fake: FakeRegistry) -> None:
-    fake.behaviour.door.private.add("library/app")
-    with pytest.raises(Unauthorized) as caught:
-        make(transport=hub).resolve(Reference.parse("app:1.0"))
-    assert str(caught.value) == (
-        "docker.io: unauthorized to pull docker.io/library/app:1.0; log in with `docker login docker.io`"
-    )
-
-
-@pytest.mark.parametrize("login", [None, ALICE])
-def test_a_plain_http_realm_of_an_https_registry_is_refused(
-    login: Login | None, make: MakeClient, hub: Detour, fake: FakeRegistry
-) -> None:
-    fake.behaviour.door.realm = "http://auth.docker.io/token"
-    with pytest.raises(Refused) as caught:
-        make(Logins(login) if login else None, hub).manifest(Reference.parse("app:1.0"))
-    assert str(caught.value) == (
-        "docker.io: cannot pull docker.io/library/app:1.0: "
-        "its token server is refused: it leads from HTTPS to plain HTTP at auth.docker.io"
-    )
-    assert hub.told("http://auth.docker.io") == []
-
-
-@pytest.mark.parametrize("realm", ["http://elsewhere.example/token", "https://elsewhere.example/token"])
-def test_a_realm_that_a_plain_registry_names_elsewhere_sees_no_login(
-    realm: str, make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
-    fake.behaviour.door.realm = realm
-    with pytest.raises(Refused) as caught:
-        make(Logins(ALICE)).manifest(there)
-    assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: it names a token server on another host without HTTPS, "
-        "elsewhere.example, which must not see its login"
-    )
-
-
-def test_a_realm_with_a_query_keeps_it(client: Registry, fake: FakeRegistry, there: Reference) -> None:
-    fake.behaviour.door.realm = f"http://user:secret@{fake.address}/token?account=x"
-    client.resolve(there)
-    call = fake.seen[1].call
-    assert call.query == [("account", "x"), ("service", "fake"), ("scope", "repository:team/app:pull")]
-    assert "authorization" not in call.headers
 
 
 def test_a_missing_repository_with_a_token_is_missing(client: Registry, fake: FakeRegistry) -> None:

@@ -19,11 +19,6 @@ DATA = bytes(range(256)) * 2000
 
 
 @pytest.fixture
-def repository(fake: FakeRegistry) -> Repository:
-    return Repository(fake.address, "team/app")
-
-
-@pytest.fixture
 def layer(fake: FakeRegistry) -> Descriptor:
     return fake.add_blob("team/app", DATA)
 

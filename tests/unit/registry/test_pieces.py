@@ -1,0 +1,101 @@
+"""Uploads in pieces: where the registry insists, and where a try broke off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.registry import Uploaded
+from dfgen.values.manifest import Descriptor
+from dfgen.values.reference import Repository
+from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored
+
+
+def test_a_registry_that_insists_gets_pieces_and_is_remembered(
+    make: MakeClient, fake: FakeRegistry, repository: Repository, file: Path
+) -> None:
+    fake.behaviour.chunked_only = True
+    sent: list[int] = []
+    client = make(chunk=400_000)
+    client.upload(repository, LAYER, file, progress=sent.append)
+    assert stored(fake) == DATA
+    assert steps(fake) == ["HEAD 404", "POST 202", "PUT 400", "POST 202", *["PATCH 202"] * 3, "PUT 201"]
+    ranges = [seen.call.headers["content-range"] for seen in fake.seen if seen.call.method == "PATCH"]
+    assert ranges == ["0-399999", "400000-799999", "800000-1023999"]
+    assert sum(sent) == len(DATA)
+    fake.forget()
+    client.upload(repository, Descriptor.of(b"more", "x"), b"more")
+    assert steps(fake) == ["HEAD 404", "POST 202", "PATCH 202", "PUT 201"]
+
+
+def test_pieces_are_as_large_as_the_registry_wants(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    fake.script("POST", UPLOADS, Fault(headers={"OCI-Chunk-Min-Length": "600000"}), times=None)
+    make(chunk=1000).upload(repository, LAYER, DATA)
+    assert fake.count("PATCH") == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(reset=True), Fault(status=503), Fault(status=503, carried_out=False)]
+)
+def test_pieces_go_on_where_the_registry_is(
+    fault: Fault, make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    client = make(chunk=400_000)
+    client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+    fake.forget()
+    fake.script("PATCH", UPLOADS, Fault(), times=1)
+    fake.script("PATCH", UPLOADS, fault)
+    client.upload(repository, LAYER, DATA)
+    assert stored(fake) == DATA
+    assert fake.count("POST") == 1
+    assert fake.count("PATCH") == (3 if fault.carried_out else 4)
+
+
+def test_pieces_start_over_when_none_has_arrived(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    client = make(chunk=400_000)
+    client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+    fake.forget()
+    fake.script("PATCH", UPLOADS, Fault(status=503, carried_out=False))
+    client.upload(repository, LAYER, DATA)
+    assert stored(fake) == DATA
+    assert (fake.count("GET", UPLOADS), fake.count("POST")) == (1, 2)
+
+
+def test_pieces_start_over_when_their_session_is_gone(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    sent: list[int] = []
+    client = make(chunk=400_000)
+    client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+    fake.script("PATCH", UPLOADS, Fault(), times=1)
+    fake.script("PATCH", UPLOADS, Fault(reset=True))
+    fake.script("GET", UPLOADS, Fault(status=404))
+    client.upload(repository, LAYER, DATA, progress=sent.append)
+    assert stored(fake) == DATA
+    assert sum(sent) == len(DATA)
+    assert min(sent) < 0
+
+
+def test_a_session_that_is_gone_at_the_end_is_begun_again(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    client = make(chunk=600_000)
+    for chunked in (False, True):
+        fake.behaviour.chunked_only = chunked
+        client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+        fake.blobs.clear()
+        fake.forget()
+        fake.script("PUT", UPLOADS, Fault(status=404, carried_out=False))
+        assert client.upload(repository, LAYER, DATA) is Uploaded.UPLOADED
+        assert stored(fake) == DATA
+        assert (fake.count("POST"), fake.count("PATCH")) == (2, 4 if chunked else 0)

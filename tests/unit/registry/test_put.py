@@ -1,0 +1,71 @@
+"""Manifests written: under tag or digest, with the digest that we know and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.outside.registry import Corrupt, Refused, Registry
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError
+from dfgen.values.manifest import OCI_INDEX
+from dfgen.values.reference import Reference
+from tests.fakes.images import FakeImage, image, index_of
+from tests.fakes.registry import FakeRegistry, Fault
+
+
+def test_a_manifest_is_written_under_its_tag(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    raw = index_of([app.descriptor])
+    assert client.put_manifest(there.with_tag("all"), raw, OCI_INDEX) == Digest.of(raw)
+    assert fake.log() == ["PUT /v2/team/app/manifests/all 201"]
+    assert fake.seen[0].call.headers["content-type"] == OCI_INDEX
+    assert client.manifest(there.with_tag("all")).raw == raw
+
+
+def test_a_manifest_is_written_under_its_digest(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    raw = index_of([app.descriptor])
+    digest = Digest.of(raw)
+    assert client.put_manifest(Reference(there.repository, digest=digest), raw, OCI_INDEX) == digest
+    assert fake.log() == [f"PUT /v2/team/app/manifests/{digest} 201"]
+
+
+def test_a_manifest_of_another_digest_is_not_sent(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    other = there.at(Digest.of(b"other"))
+    with pytest.raises(InputError) as caught:
+        client.put_manifest(other, app.raw, app.media_type)
+    assert str(caught.value) == (f"{other}: the manifest to push has another digest, {Digest.of(app.raw)}")
+    assert fake.count() == 0
+
+
+def test_a_registry_that_names_another_digest_for_our_bytes(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    other = Digest.of(b"other")
+    fake.script("PUT", "/manifests/", Fault(headers={"Docker-Content-Digest": str(other)}))
+    with pytest.raises(Corrupt) as caught:
+        client.put_manifest(there, app.raw, app.media_type)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot push {there}: got {other}, expected {Digest.of(app.raw)}; "
+        "nothing of it was used; try again, and tell who runs the registry if it stays so"
+    )
+
+
+def test_a_manifest_whose_blobs_are_not_there_is_refused(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    lonely = image(layers=[b"nobody has this"])
+    with pytest.raises(Refused, match="MANIFEST_BLOB_UNKNOWN blob unknown to registry"):
+        client.put_manifest(there, lonely.raw, lonely.media_type)
+
+
+def test_the_fake_may_lag_after_a_put(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.behaviour.lag = 2
+    client.put_manifest(there.with_tag("new"), app.raw, app.media_type)
+    assert [client.find(there.with_tag("new")) is None for _ in range(3)] == [True, True, False]
