@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from dfgen.model.building import BuildRequest, OnStep
+from dfgen.model.catalog import Image
+from dfgen.model.inputs import Inputs
+from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor, Index, Manifest
 
@@ -43,4 +47,44 @@ class Store(Protocol):
 
     def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
         """Set names, or with None remove them, in one step; the attestations go beside their images."""
+        ...
+
+
+class Builder(Protocol):
+    """What builds one image."""
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        """Build an image into the layout, where nothing names it yet: the image, and its attestations."""
+        ...
+
+
+class Records(Protocol):
+    """What is kept of a run beside the images."""
+
+    def keep(self, inputs: Inputs) -> None:
+        """Keep the inputs of an image under their hash."""
+        ...
+
+    def log(self, image: Image) -> Path:
+        """Where the log of an image lies."""
+        ...
+
+    def tail(self, image: Image) -> tuple[str, ...]:
+        """The last lines of an image's log."""
+        ...
+
+    def write_run(self, record: Mapping[str, Any]) -> None:
+        """Write the record of a run."""
+        ...
+
+
+class Sources(Protocol):
+    """The files that a parent's new digest changes."""
+
+    def save(self, lock: Lock) -> None:
+        """Write the lock."""
+        ...
+
+    def rerender(self, image: Image, lock: Lock) -> str | None:
+        """Write an image's Dockerfile again; returns its path when it changed."""
         ...

@@ -1,0 +1,132 @@
+"""Progress of a build: a live picture on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from dfgen.model.plan import Step
+from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Report = Callable[[Event], None]
+
+_STYLES = {State.BUILT: "green", State.UP_TO_DATE: "dim", State.FAILED: "bold red", State.NOT_TRIED: "yellow"}
+
+
+@contextmanager
+def progress(steps: Sequence[Step], stream: TextIO | None = None) -> Iterator[Report]:
+    """Show a build's events on a stream, by default stderr, for as long as the block runs."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield Lines(stream)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=stream, highlight=False)
+    picture = Picture(steps, console)
+    with Live(get_renderable=picture.render, console=console, refresh_per_second=8, transient=True):
+        yield picture
+
+
+class Lines:
+    """A line for each thing that happens."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Take the stream to write to."""
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        """Write an event's line."""
+        print(line(event), file=self._stream, flush=True)
+
+
+def line(event: Event) -> str:
+    """Say in one line what happened."""
+    match event:
+        case Started(step):
+            return f"{step.image.name}: begins ({step.why})"
+        case Progressed(image, doing):
+            return f"{image.name}: {doing}"
+        case Finished(result):
+            return f"{result.image.name}: {_outcome(result)}"
+        case Merged(version, digest):
+            return f"{version}: merged, {digest}"
+        case Rendered(path):
+            return f"{path}: rendered again, its parent moved"
+
+
+def _outcome(result: Result) -> str:
+    if result.state is State.BUILT:
+        return f"built in {duration(result.seconds)}, {result.digest}"
+    if result.error:
+        return f"{result.state}: {'; '.join(str(result.error).splitlines())}"
+    return str(result.state)
+
+
+def duration(seconds: float) -> str:
+    """Write `8.2 s`, `1:05`, `1:02:09`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Picture:
+    """What is done scrolls by; below it stands what runs, what it is at and for how long, and what waits."""
+
+    def __init__(
+        self, steps: Sequence[Step], console: Console, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take what is planned, the console to draw on, and a clock in seconds."""
+        self._console, self._clock = console, clock
+        self._waiting = dict.fromkeys(step.image.name for step in steps)
+        self._running: dict[str, tuple[float, str]] = {}
+        self._count: dict[State, int] = dict.fromkeys(State, 0)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event into the picture."""
+        match event:
+            case Started(step):
+                self._waiting.pop(step.image.name, None)
+                self._running[step.image.name] = (self._clock(), step.why)
+            case Progressed(image, doing):
+                begun, _ = self._running[image.name]
+                self._running[image.name] = (begun, doing)
+            case Finished(result):
+                self._finish(result)
+            case Merged() | Rendered():
+                self._console.print(line(event), style="cyan", markup=False, soft_wrap=True)
+
+    def _finish(self, result: Result) -> None:
+        self._waiting.pop(result.image.name, None)
+        self._running.pop(result.image.name, None)
+        self._count[result.state] += 1
+        if result.state is not State.UP_TO_DATE:
+            text = line(Finished(result))
+            self._console.print(text, style=_STYLES[result.state], markup=False, soft_wrap=True)
+
+    def render(self) -> RenderableType:
+        """Draw what runs and what waits, each line cut to the terminal's width."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for name, (begun, doing) in list(self._running.items()):
+            table.add_row(Text(name, "bold"), duration(self._clock() - begun), Text(doing))
+        return Group(table, Text(self._summary(), "dim"))
+
+    def _summary(self) -> str:
+        done = [f"{count} {state}" for state, count in self._count.items() if count]
+        return ", ".join([*done, f"{len(self._running)} running", f"{len(self._waiting)} waiting"])

@@ -1,0 +1,117 @@
+"""What a build is made with: the stages and the outside, put together for the commands that build."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from dfgen.cli.app import DIST, App
+from dfgen.model.catalog import Image
+from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.model.plan import Plan
+from dfgen.model.run import Event
+from dfgen.outside import files
+from dfgen.outside.buildx import Buildx
+from dfgen.outside.context import ContextReader
+from dfgen.outside.engine import Engine
+from dfgen.outside.records import Records
+from dfgen.stages import plan as planning
+from dfgen.stages import smoke
+from dfgen.stages.build import Building
+from dfgen.stages.merge import merge_layout
+from dfgen.stages.plan import Planning
+from dfgen.stages.render import Change, File, render_image
+from dfgen.values.errors import CheckError, Place, Problem
+from dfgen.values.manifest import Descriptor
+
+
+@dataclass(eq=False)
+class Workshop:
+    """The parts of a build, each made when it is first asked for."""
+
+    app: App
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs built images."""
+        return Engine(self.app.nodes, self.app.layout)
+
+    @cached_property
+    def records(self) -> Records:
+        """What is kept of builds beside the images."""
+        return Records(self.app.root / DIST)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """What plans are made from."""
+        reader = ContextReader(self.app.root)
+        catalog, layout = self.app.catalog, self.app.layout
+        return Planning(catalog=catalog, images=layout, reader=reader, records=self.records)
+
+    def plan(self, images: Sequence[Image]) -> Plan:
+        """Plan images and what they are built on."""
+        return planning.plan(images, self.app.lock, self.planning)
+
+    def building(self, jobs: int, report: Callable[[Event], None]) -> Building:
+        """What a run builds with."""
+        return Building(
+            catalog=self.app.catalog,
+            store=self.app.layout,
+            builder=Buildx(self.app.root, self.app.layout, self.app.nodes),
+            smoke=self._smoke,
+            judge=partial(planning.judge, how=self.planning),
+            merge=self._merge,
+            sources=Sources(self.app),
+            records=self.records,
+            report=report,
+            stop=self.stop,
+            today=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+            jobs=jobs,
+            past=self.records.past_seconds(),
+        )
+
+    def stop(self) -> None:
+        """End everything that runs."""
+        self.app.nodes.processes.stop()
+        self.engine.stop()
+
+    def _smoke(self, image: Image, built: Descriptor) -> None:
+        smoke.smoke(image, built, self.engine, partial(self.records.append_log, image))
+
+    def _merge(self, images: Sequence[Image], lock: Lock) -> Descriptor:
+        name = images[0].merged_name
+        found = merge_layout(self.app.layout, lock, {name: images})
+        if found.failed:
+            raise found.failed
+        return found.merged[0].index.descriptor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """The lock and the Dockerfiles, for a build that moves the pin of a family."""
+
+    app: App
+
+    def save(self, lock: Lock) -> None:
+        """Write the lock."""
+        files.write(self.app.root / LOCK_FILE, lock.to_text())
+
+    def rerender(self, image: Image, lock: Lock) -> str | None:
+        """Write an image's Dockerfile again; returns its path when it changed.
+
+        Errors: CheckError for one that was edited by hand, besides those of rendering.
+        """
+        path = str(image.dockerfile)
+        new = render_image(self.app.catalog, image, lock, self.app.templates_for(image))
+        target = self.app.root / path
+        old = target.read_bytes().decode("utf-8", errors="surrogateescape") if target.exists() else None
+        file = File(path=path, old=old, new=new)
+        if file.change is Change.NONE:
+            return None
+        if file.change in (Change.EDITED, Change.FOREIGN):
+            mend = "move the change to the template, then `dfgen render --force`"
+            raise CheckError(Problem(Place(path), f"was edited by hand; {mend}"))
+        files.write(target, new)
+        return path

@@ -1,0 +1,57 @@
+"""What a build would do, as records: a step for each image, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dfgen.model.catalog import Image
+from dfgen.model.inputs import Inputs
+from dfgen.values.manifest import Descriptor
+
+
+class Reason(StrEnum):
+    """Why an image is built, or is not."""
+
+    UP_TO_DATE = "up to date"
+    NEW = "new"
+    INPUTS = "inputs changed"
+    DAMAGED = "layout damaged"
+    TESTS = "smoke tests changed"
+    PARENT = "parent is rebuilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One image: `detail` names what changed or which parent, `built` is what the layout has of it.
+
+    `inputs` is None where they are not known yet: the Dockerfile waits for the pin of a parent.
+    """
+
+    image: Image
+    reason: Reason
+    detail: str = ""
+    inputs: Inputs | None = None
+    built: Descriptor | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is something to do."""
+        return self.reason is not Reason.UP_TO_DATE
+
+    @property
+    def why(self) -> str:
+        """The reason with its detail: `inputs changed: Dockerfile`."""
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps, each after those of the images it is built on."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def needed(self) -> tuple[Step, ...]:
+        """The steps with something to do."""
+        return tuple(step for step in self.steps if step.is_needed)

@@ -1,0 +1,63 @@
+"""Families that are parents of others: what their next digest is, and what that means for the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dfgen.model.catalog import Catalog, Image
+from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.values.errors import Problem
+from dfgen.values.manifest import Descriptor
+from dfgen.values.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relock:
+    """A version of the catalog whose pins are not those of the lock any more; `old` is None without one."""
+
+    key: str
+    old: LockedParent | None
+    merged: Descriptor
+    pins: Mapping[Platform, Descriptor]
+    children: tuple[Image, ...]
+
+    def pinned(self, today: str) -> LockedParent:
+        """The lock's new entry; `today` is a date, YYYY-MM-DD."""
+        return LockedParent(
+            digest=self.merged.digest,
+            media_type=self.merged.media_type,
+            first_seen=today,
+            platforms={
+                platform: Pin(image.digest, image.size) for platform, image in sorted(self.pins.items())
+            },
+        )
+
+    def refusal(self, child: Image) -> Problem:
+        """Say that a lock that may not change would have to, for a child."""
+        parent = next(one for one in child.all_parents if one.key == self.key)
+        was = self.old.platforms.get(parent.platform) if self.old else None
+        message = (
+            f"{child.name}: its parent {self.key} moved: locked {was.digest if was else 'nothing'},"
+            f" built {self.pins[parent.platform].digest};"
+            f" run `dfgen build` without --locked, and commit {LOCK_FILE} and the Dockerfiles"
+        )
+        return Problem(parent.place, message)
+
+
+def relock(
+    catalog: Catalog, key: str, lock: Lock, merged: Descriptor, pins: Mapping[Platform, Descriptor]
+) -> Relock | None:
+    """See whether a version that others are built on moved, on a platform that they use."""
+    children = tuple(
+        image for image in catalog.images if any(parent.key == key for parent in image.all_parents)
+    )
+    used = {parent.platform for child in children for parent in child.all_parents if parent.key == key}
+    old = lock.parents.get(key)
+    same = old and all(
+        platform in old.platforms and old.platforms[platform].digest == pins[platform].digest
+        for platform in used
+    )
+    if same or not used:
+        return None
+    return Relock(key=key, old=old, merged=merged, pins=pins, children=children)

@@ -1,0 +1,127 @@
+"""Builds through `docker buildx build`: one image for one platform, exported as an OCI layout."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from dfgen.model.building import BuildRequest, OnStep
+from dfgen.outside.layout import Layout
+from dfgen.outside.layout.files import writing
+from dfgen.outside.nodes import Nodes, is_unreachable
+from dfgen.outside.process import CommandError
+from dfgen.values.errors import CheckError, DfgenError, OutsideError, Place, Problem
+from dfgen.values.manifest import Descriptor
+
+# What makes a build depend on anything but its inputs, or slow, is off.
+_ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}
+
+_STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
+_FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
+_UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
+_SAID = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buildx:
+    """Builds on the nodes that a catalog names."""
+
+    root: Path
+    layout: Layout
+    nodes: Nodes
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        """Build an image into the layout, where nothing names it yet: the image, and its attestations.
+
+        Errors: CheckError for a Dockerfile that fails, OutsideError for an engine or a registry that does.
+        """
+        destination = self.layout.scratch()
+        try:
+            self._run(self.command(request, destination), request, on_step)
+            return self.layout.adopt(destination)
+        finally:
+            shutil.rmtree(destination, ignore_errors=True)
+
+    def _run(self, command: list[str], request: BuildRequest, on_step: OnStep) -> None:
+        with writing(request.log):
+            request.log.parent.mkdir(parents=True, exist_ok=True)
+            with request.log.open("w", encoding="utf-8") as log:
+                try:
+                    self.nodes.processes.follow(command, _listener(log, on_step), _ENVIRONMENT)
+                except CommandError as error:
+                    raise _failure(error, request) from error
+
+    def command(self, request: BuildRequest, destination: Path) -> list[str]:
+        """The command line of a build that is exported to a folder, to run or to show."""
+        node = self.nodes.of(request.platform)
+        builder = ["--builder", node.builder] if node.builder else []
+        return [
+            *(*self.nodes.docker(node), "buildx", "build", *builder),
+            *("--platform", str(request.platform), "--progress=plain"),
+            *("--file", str(self.root / request.dockerfile)),
+            *("--provenance=mode=max" if request.provenance else "--provenance=false", "--sbom=false"),
+            *("--build-arg", f"SOURCE_DATE_EPOCH={request.source_date_epoch}"),
+            *("--output", _output(request, destination)),
+            *self._contexts(request),
+            *(["--no-cache"] if request.no_cache else []),
+            str(self.root / request.context),
+        ]
+
+    def _contexts(self, request: BuildRequest) -> list[str]:
+        """Name the layout for each reference in FROM that lies there."""
+        layout = self.layout.root.resolve()
+        words: list[str] = []
+        for reference, digest in sorted(request.contexts.items()):
+            words += ["--build-context", f"{reference}=oci-layout://{layout}@{digest}"]
+        return words
+
+
+def _output(request: BuildRequest, destination: Path) -> str:
+    """Write the export's options as buildx reads them: one line of CSV."""
+    annotations = [f"annotation.{name}={value}" for name, value in sorted(request.annotations.items())]
+    row = [
+        "type=oci",
+        "tar=false",
+        "rewrite-timestamp=true",
+        f"dest={destination}",
+        *annotations,
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
+
+
+def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
+    seen = ""
+
+    def listen(line: str) -> None:
+        nonlocal seen
+        log.write(f"{line}\n")
+        log.flush()
+        found = _STEP.fullmatch(line)
+        if found and found[1] != seen:
+            seen = found[1]
+            on_step(seen)
+
+    return listen
+
+
+def _failure(error: CommandError, request: BuildRequest) -> DfgenError:
+    """Tell a Dockerfile that fails from an engine or a registry that does."""
+    shown, log = str(request.dockerfile), f"its log is {request.log}"
+    upstream = _UPSTREAM.search(error.output)
+    if upstream:
+        message = f"parent {upstream[1]} cannot be read: {upstream[2]}; {log}"
+        return OutsideError(Problem(Place(shown), message))
+    said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
+    if is_unreachable(error.output) or error.code is None or error.code < 0:
+        return OutsideError(Problem(Place(shown), f"the build was broken off: {said}; {log}"))
+    line = _FAILED_LINE.findall(error.output)
+    place = Place(shown, int(line[-1]) if line else 0)
+    return CheckError(Problem(place, f"the build failed: {said}; {log}"))

@@ -1,0 +1,247 @@
+"""The Docker engine, through the docker package: images are loaded from the layout, run, and removed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.model.building import Outcome
+from dfgen.model.catalog import SmokeTest
+from dfgen.outside.layout import Layout
+from dfgen.outside.nodes import Nodes
+from dfgen.values.errors import OutsideError
+from dfgen.values.manifest import Descriptor
+from dfgen.values.platform import Platform
+
+if TYPE_CHECKING:
+    from docker.client import DockerClient
+    from docker.models.containers import Container
+
+# Everything that a test leaves in an engine for its time has this name and label.
+TEST_NAME = "localhost/dfgen-test"
+TEST_LABEL = "dev.dfgen.test"
+
+_SECOND = 1_000_000_000  # the engine counts in nanoseconds
+_POLL = 0.2  # seconds between two looks at a container's health
+_OUTPUT = 2000  # lines of output that are fetched
+_PATIENCE = 3700  # seconds that the engine may take to answer; a test may take 3600
+
+
+class Engine:
+    """The engines of a catalog's nodes: the one that builds a platform also tests it."""
+
+    def __init__(self, nodes: Nodes, layout: Layout) -> None:
+        """Take the nodes, and the layout that images are loaded from."""
+        self._nodes, self._layout = nodes, layout
+        self._running = Running()
+
+    @contextmanager
+    def loaded(self, image: Descriptor, platform: Platform) -> Iterator[LoadedImage]:
+        """Load an image under a name of its own, and remove it in the end."""
+        name = f"{TEST_NAME}:{uuid.uuid4().hex}"
+        with self._client(platform) as client:
+            try:
+                self._load(client, image, name)
+                yield LoadedImage(client, name, platform, self._running)
+            finally:
+                from docker.errors import NotFound
+
+                with suppress(NotFound):
+                    client.api.remove_image(name, force=True)
+
+    def load(self, image: Descriptor, name: str, platform: Platform) -> None:
+        """Load an image or index under a name, for a person to try it."""
+        with self._client(platform) as client:
+            self._load(client, image, name)
+
+    def stop(self) -> None:
+        """End the containers that run; whoever waits for them goes on and cleans up."""
+        self._running.stop()
+
+    def _load(self, client: DockerClient, image: Descriptor, name: str) -> None:
+        chunks = self._layout.archive(image, name)
+        for answer in client.api.load_image(chunks):  # type: ignore[no-untyped-call]
+            if isinstance(answer, dict) and "error" in answer:
+                raise OutsideError(f"the engine cannot load {name}: {answer['error']}")
+
+    @contextmanager
+    def _client(self, platform: Platform) -> Iterator[DockerClient]:
+        """Connect to the engine of a platform; what it refuses is an OutsideError."""
+        import requests
+        from docker.client import DockerClient
+        from docker.errors import DockerException
+
+        endpoint = self._nodes.endpoint(platform)
+        try:
+            tls = _tls(endpoint.certificates)
+            client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=_PATIENCE)
+            with closing(client):
+                yield client
+        except (DockerException, requests.RequestException) as error:
+            raise OutsideError(f"the Docker engine at {endpoint.host}: {_one_line(error)}") from error
+
+
+class Running:
+    """The containers that run now, so that all of them can be ended from another thread."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._guard = threading.Lock()
+        self._kill: dict[str, Callable[[], None]] = {}
+        self.stopped = False
+
+    @contextmanager
+    def container(self, name: str, kill: Callable[[], None]) -> Iterator[None]:
+        """Know a container for as long as the block runs. Errors: OutsideError after `stop`."""
+        with self._guard:
+            if self.stopped:
+                raise OutsideError("stopped")
+            self._kill[name] = kill
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._kill[name]
+
+    def stop(self) -> None:
+        """End them all; no other can be started."""
+        with self._guard:
+            self.stopped = True
+            kills = list(self._kill.values())
+        for kill in kills:
+            kill()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedImage:
+    """An image in an engine, under a name of its own."""
+
+    client: DockerClient
+    name: str
+    platform: Platform
+    running: Running
+
+    def run(self, test: SmokeTest) -> Outcome:
+        """Run one test in a container of its own, which is removed in the end."""
+        container = self.client.containers.create(self.name, **self._options(test))
+        try:
+            with self.running.container(str(container.id), lambda: _kill(container)):
+                container.start()
+                return self._watch(container, test) if test.healthy else _wait(container, test)
+        finally:
+            container.remove(force=True, v=True)
+
+    def _options(self, test: SmokeTest) -> dict[str, Any]:
+        """What a test's container is created with."""
+        options: dict[str, Any] = {
+            "platform": str(self.platform),
+            "network_mode": "bridge" if test.network else "none",
+            "labels": {TEST_LABEL: test.name},
+        }
+        if test.healthy:
+            # The image's own check, but each second, so that nobody waits for its interval.
+            return {**options, "healthcheck": {"test": [], "interval": _SECOND, "retries": 2 * test.healthy}}
+        first, *rest = _words(test)
+        return {**options, "entrypoint": [first], "command": rest}
+
+    def _watch(self, container: Container, test: SmokeTest) -> Outcome:
+        """Wait until the container is healthy, has ended, or its time is over."""
+        deadline = time.monotonic() + test.healthy
+        while True:
+            container.reload()
+            state = container.attrs["State"]
+            health = state.get("Health") or {}
+            over = time.monotonic() >= deadline or self.running.stopped
+            if health.get("Status") == "healthy" and test.command:
+                return _execute(container, test)
+            if health.get("Status") in ("healthy", None, "none") or not state["Running"] or over:
+                return _health(container, timed_out=over)
+            time.sleep(_POLL)
+
+
+def _words(test: SmokeTest) -> list[str]:
+    return ["/bin/sh", "-c", test.command] if isinstance(test.command, str) else list(test.command)
+
+
+@contextmanager
+def _limit(container: Container, seconds: float) -> Iterator[threading.Event]:
+    """Kill a container when its time is over, and say so."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        _kill(container)
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+
+
+def _wait(container: Container, test: SmokeTest) -> Outcome:
+    with _limit(container, test.timeout) as over:
+        status = int(container.wait()["StatusCode"])
+    exit_ = None if over.is_set() else status
+    return Outcome(exit=exit_, output=_output(container), timed_out=over.is_set())
+
+
+def _execute(container: Container, test: SmokeTest) -> Outcome:
+    """Run a test's command inside of a container that is healthy."""
+    with _limit(container, test.timeout) as over:
+        status, output = container.exec_run(_words(test))
+    text = b"".join([output] if isinstance(output, bytes) else output).decode("utf-8", errors="replace")
+    return Outcome(
+        exit=None if over.is_set() else status, output=text, timed_out=over.is_set(), health="healthy"
+    )
+
+
+def _health(container: Container, *, timed_out: bool) -> Outcome:
+    state = container.attrs["State"]
+    health = state.get("Health") or {}
+    log = health.get("Log") or [{}]
+    word = str(health.get("Status", ""))
+    return Outcome(
+        exit=None if state["Running"] else int(state["ExitCode"]),
+        output=_output(container),
+        timed_out=timed_out,
+        health="" if word == "none" else word,
+        health_log=str(log[-1].get("Output", "")),
+    )
+
+
+def _output(container: Container) -> str:
+    found: bytes = container.logs(stdout=True, stderr=True, tail=_OUTPUT)
+    return found.decode("utf-8", errors="replace")
+
+
+def _kill(container: Container) -> None:
+    from docker.errors import APIError
+
+    with suppress(APIError):  # it ended by itself
+        container.kill()
+
+
+def _tls(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from docker.tls import TLSConfig
+
+    own = (str(folder / "cert.pem"), str(folder / "key.pem")) if (folder / "cert.pem").exists() else None
+    authority = str(folder / "ca.pem") if (folder / "ca.pem").exists() else None
+    return TLSConfig(client_cert=own, ca_cert=authority, verify=authority is not None)
+
+
+def _one_line(error: Exception) -> str:
+    text = getattr(error, "explanation", None) or str(error)
+    with suppress(ValueError, TypeError, KeyError):
+        text = json.loads(text)["message"]
+    return " ".join(str(text).split())

@@ -1,0 +1,204 @@
+"""The nodes that build: which engine or builder serves a platform, and whether it can."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfgen.model.catalog import Builder
+from dfgen.outside.process import CommandError, Processes
+from dfgen.values.errors import OutsideError
+from dfgen.values.platform import Platform
+
+DEMO = "or run `make demo`, which brings one on Debian"
+LOCAL = Builder()
+_UNREACHABLE = re.compile(r"cannot connect to the docker daemon|error during connect|failed to connect", re.I)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What a node says of itself; `cores` is 0 where it does not say.
+
+    `host` is the engine's address. `native` is the platform that it runs without emulation.
+    """
+
+    name: str
+    host: str
+    driver: str
+    native: Platform | None
+    platforms: frozenset[Platform]
+    cores: int = 0
+    has_image_store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An engine's address, such as `unix:///var/run/docker.sock`, and its certificates' folder, if any."""
+
+    host: str
+    certificates: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """The nodes of a catalog: what `builders` names for a platform, else the local engine."""
+
+    builders: Mapping[Platform, Builder]
+    processes: Processes
+    _known: dict[Builder, Endpoint] = field(default_factory=dict)
+
+    def of(self, platform: Platform) -> Builder:
+        """Which node builds a platform."""
+        return self.builders.get(platform, LOCAL)
+
+    def docker(self, node: Builder) -> list[str]:
+        """The docker command that speaks to a node's engine."""
+        return ["docker", "--context", node.context] if node.context else ["docker"]
+
+    def endpoint(self, platform: Platform) -> Endpoint:
+        """Where images of a platform are run: the engine that builds it; beside a builder, the local one."""
+        node = self.of(platform)
+        return self._endpoint(node if node.context else LOCAL)
+
+    def _endpoint(self, node: Builder) -> Endpoint:
+        if node not in self._known:
+            names = [node.context] if node.context else []
+            try:
+                found = json.loads(self.processes.read(["docker", "context", "inspect", *names]))
+            except CommandError as error:
+                raise _no_docker(error, node) from error
+            self._known[node] = Endpoint(found[0]["Endpoints"]["docker"]["Host"], _certificates(found[0]))
+        return self._known[node]
+
+    def inspect(self, node: Builder) -> Node:
+        """Ask a node what it is. Errors: OutsideError with what to do when it does not answer."""
+        host = self._endpoint(node).host
+        name = [node.builder, "--bootstrap"] if node.builder else []
+        try:
+            text = self.processes.read([*self.docker(node), "buildx", "inspect", *name])
+        except CommandError as error:
+            raise _no_buildx(error, node, host) from error
+        said = _fields(text)
+        if problem := said.get("Error"):
+            raise _no_engine(problem, node, host)
+        platforms = [_platform(word) for word in said.get("Platforms", "").split(",") if word.strip()]
+        info = self._info(node, host) if said.get("Driver") == "docker" else {}
+        return Node(
+            name=node.context or node.builder or "default",
+            host=host,
+            driver=said.get("Driver", ""),
+            native=platforms[0] if platforms else None,
+            platforms=frozenset(platforms),
+            cores=int(info.get("NCPU") or 0),
+            has_image_store=not info
+            or "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus")),
+        )
+
+    def check(self, platforms: Iterable[Platform]) -> dict[Platform, Node]:
+        """Find the node of every platform, and that it can build it, before anything is built.
+
+        Errors: OutsideError with the command that mends it.
+        """
+        found: dict[Builder, Node] = {}
+        answers: dict[Platform, Node] = {}
+        for platform in dict.fromkeys(platforms):
+            builder = self.of(platform)
+            node = found[builder] if builder in found else found.setdefault(builder, self.inspect(builder))
+            _can_build(node, platform)
+            answers[platform] = node
+        return answers
+
+    def _info(self, node: Builder, host: str) -> dict[str, Any]:
+        try:
+            info: dict[str, Any] = json.loads(
+                self.processes.read([*self.docker(node), "info", "--format", "{{json .}}"])
+            )
+        except CommandError as error:
+            raise _no_engine(error.output, node, host) from error
+        return info
+
+
+def jobs(nodes: Iterable[Node]) -> int:
+    """How many builds at once: as many as the nodes have cores together."""
+    cores = {node.name: node.cores for node in nodes}
+    return sum(cores.values()) or os.cpu_count() or 1
+
+
+def is_unreachable(output: str) -> bool:
+    """Whether a docker command's output says that no engine answered."""
+    return _UNREACHABLE.search(output) is not None
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Read the `Name: value` lines of `buildx inspect`; the first of each name, that of the first node."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith(" "):
+            found.setdefault(name.strip(), value.strip())
+    return found
+
+
+def _certificates(context: Mapping[str, Any]) -> Path | None:
+    """Find ca.pem, cert.pem and key.pem of a docker context, or those that the environment names."""
+    folder = Path(context["Storage"]["TLSPath"], "docker")
+    if folder.is_dir():
+        return folder
+    named = os.environ.get("DOCKER_CERT_PATH", "") if os.environ.get("DOCKER_TLS_VERIFY") else ""
+    return Path(named) if named and context["Name"] == "default" else None
+
+
+def _platform(word: str) -> Platform:
+    return Platform.of(*word.strip().rstrip("*").split("/"))
+
+
+def _can_build(node: Node, platform: Platform) -> None:
+    if not node.has_image_store:
+        raise OutsideError(
+            f"the Docker engine at {node.host} cannot export an OCI layout, its containerd image store is"
+            ' off; put {"features": {"containerd-snapshotter": true}} into its daemon.json and restart it'
+        )
+    if platform not in node.platforms:
+        raise OutsideError(
+            f"the engine at {node.host} cannot run {platform}; add it there with"
+            f" `docker run --privileged --rm tonistiigi/binfmt --install {platform.architecture}`,"
+            " or on Debian with `apt-get install qemu-user-static binfmt-support`"
+        )
+
+
+def _no_docker(error: CommandError, node: Builder) -> OutsideError:
+    if error.code is None and error.command[0] in error.output:
+        return OutsideError(f"there is no docker program; install Docker with its buildx plugin, {DEMO}")
+    if node.context:
+        return OutsideError(
+            f"builders: there is no docker context {node.context!r}; `docker context ls` lists them,"
+            " `docker context create` makes one"
+        )
+    return error
+
+
+def _no_buildx(error: CommandError, node: Builder, host: str) -> OutsideError:
+    if "unknown command" in error.output or "is not a docker command" in error.output:
+        return OutsideError(f"docker has no buildx; install its plugin (docker-buildx), {DEMO}")
+    if node.builder and "no builder" in error.output:
+        return OutsideError(
+            f"builders: there is no buildx builder {node.builder!r}; `docker buildx ls` lists them,"
+            " `docker buildx create` makes one"
+        )
+    return _no_engine(error.output, node, host)
+
+
+def _no_engine(problem: str, node: Builder, host: str) -> OutsideError:
+    if "permission denied" in problem.lower():
+        return OutsideError(
+            f"the Docker engine at {host} refuses this user; add it to the group docker, or run as root"
+        )
+    if is_unreachable(problem) and not node.builder:
+        return OutsideError(f"no Docker engine answers at {host}; start it, {DEMO}")
+    name = node.builder or node.context or host
+    return OutsideError(f"the node {name} does not answer: {problem.splitlines()[-1].strip()}")

@@ -1,0 +1,150 @@
+"""Plan: what a build would do, in order, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dfgen.model.annotations import INPUTS
+from dfgen.model.building import TESTS, base_annotations, tests_digest
+from dfgen.model.catalog import Catalog, Image
+from dfgen.model.graph import in_order
+from dfgen.model.inputs import Inputs
+from dfgen.model.lock import Lock
+from dfgen.model.plan import Plan, Reason, Step
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError, Problem, listing
+from dfgen.values.manifest import Descriptor
+
+_NAMED = 3  # changed files that a reason names
+
+
+class Images(Protocol):
+    """What is asked of the layout."""
+
+    def entries(self) -> Mapping[str, Descriptor]:
+        """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
+        ...
+
+    def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
+        """Whether a manifest and all that it names is there."""
+        ...
+
+
+class InputReader(Protocol):
+    """Reads Dockerfiles and build contexts."""
+
+    def inputs(self, image: Image, options: Mapping[str, str]) -> Inputs:
+        """Hash what an image is built from."""
+        ...
+
+
+class Records(Protocol):
+    """Remembers the inputs of what was built."""
+
+    def inputs(self, digest: Digest) -> Inputs | None:
+        """Find the inputs that have a hash."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planning:
+    """What a plan is made from."""
+
+    catalog: Catalog
+    images: Images
+    reader: InputReader
+    records: Records
+
+
+def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
+    """Plan the images and the versions of the catalog that they are built on, parents first.
+
+    Errors: one InputError with the problems of all images.
+    """
+    entries = how.images.entries()
+    steps: dict[str, Step] = {}
+    problems: list[Problem] = []
+    for image in in_order(with_parents(images, how.catalog)):
+        try:
+            steps[image.name] = _step(image, lock, how, entries)
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
+    return Plan(steps=tuple(_after_parents(list(steps.values()))))
+
+
+def judge(image: Image, lock: Lock, how: Planning) -> Step:
+    """Say whether one image is to be built, now that its parents are what the lock says."""
+    return _step(image, lock, how, how.images.entries())
+
+
+def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
+    """Add the versions that images are built on, each with all its platforms: the lock pins them all."""
+    found: dict[str, Image] = {}
+    todo = list(reversed(list(images)))
+    while todo:
+        image = todo.pop()
+        if image.name not in found:
+            found[image.name] = image
+            for parent in image.all_parents:
+                todo.extend(catalog.versions.get(parent.key, ()) if parent.family else ())
+    return list(found.values())
+
+
+def _step(image: Image, lock: Lock, how: Planning, entries: Mapping[str, Descriptor]) -> Step:
+    waiting = [parent.key for parent in image.all_parents if parent.family and lock.pin(parent) is None]
+    built = entries.get(f"{image.family.name}:{image.tag}")
+    if waiting:
+        return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
+    inputs = how.reader.inputs(image, _options(image, lock, how.catalog))
+    reason, detail = _reason(image, inputs, built, how)
+    return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
+
+
+def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
+    """Name what else decides about an image's bytes."""
+    return {
+        "platform": str(image.platform),
+        "source_date_epoch": str(catalog.source_date_epoch),
+        "provenance": str(catalog.provenance).lower(),
+        **base_annotations(image, lock),
+    }
+
+
+def _reason(image: Image, inputs: Inputs, built: Descriptor | None, how: Planning) -> tuple[Reason, str]:
+    if built is None:
+        return Reason.NEW, ""
+    known = built.annotations.get(INPUTS, "")
+    if known != str(inputs.digest):
+        old = how.records.inputs(Digest(known)) if known else None
+        return Reason.INPUTS, _named(list(inputs.changed_from(old))) if old else ""
+    if not how.images.is_intact(built):
+        return Reason.DAMAGED, ""
+    if built.annotations.get(TESTS) != str(tests_digest(image)):
+        return Reason.TESTS, ""
+    return Reason.UP_TO_DATE, ""
+
+
+def _named(changed: Sequence[str]) -> str:
+    more = len(changed) - _NAMED
+    return listing([*changed[:_NAMED], *([f"{more} more"] if more > 0 else [])])
+
+
+def _after_parents(steps: Sequence[Step]) -> Sequence[Step]:
+    """Mark what would be up to date, were it not for a parent that is rebuilt."""
+    while True:
+        rebuilt = {step.image.merged_name for step in steps if step.is_needed}
+        marked = [_after(step, rebuilt) for step in steps]
+        if marked == list(steps):
+            return steps
+        steps = marked
+
+
+def _after(step: Step, rebuilt: Set[str]) -> Step:
+    parents = [parent.key for parent in step.image.all_parents if parent.family and parent.key in rebuilt]
+    if step.is_needed or not parents:
+        return step
+    return replace(step, reason=Reason.PARENT, detail=listing(dict.fromkeys(parents)))
