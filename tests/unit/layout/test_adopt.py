@@ -172,5 +172,5 @@ def test_an_index_is_archived_with_its_children(layout: Layout) -> None:
     layout.add(raw)
     members = _members(b"".join(layout.archive(Descriptor.of(raw, OCI_INDEX), REFERENCE)))
     assert "manifest.json" not in members
-    # One layer is shared: an index, two manifests, two configurations, one layer, and two files of the layout.
+    # An index, two manifests, two configurations, one layer that both have, and two files of the layout.
     assert len(members) == 8

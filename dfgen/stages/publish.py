@@ -1,0 +1,229 @@
+"""Publish: the layout to registries, so that whoever pulls a tag meanwhile gets all of the old or the new."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from dfgen.model.catalog import Catalog, Image
+from dfgen.model.ports import Store
+from dfgen.model.readback import read_back
+from dfgen.model.release import Bundle, Release, Tag, bundle_of, refusal
+from dfgen.model.together import attempt, each, joined
+from dfgen.model.transfer import BlobKey, Transfer, keys_of, transfers
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, DfgenError, Problem
+from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.values.reference import Reference, Repository
+
+
+class Registry(Protocol):
+    """What is asked of registries to publish."""
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        """What a reference points at, None where it is not there."""
+
+    def upload(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        source: Path | bytes,
+        mount_from: Sequence[Repository] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> object:
+        """Bring a blob to a repository in the cheapest way."""
+
+    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
+        """Write a manifest or index."""
+
+
+class Ledger(Protocol):
+    """What dfgen last saw behind each tag."""
+
+    def seen(self) -> Mapping[str, frozenset[Digest]]:
+        """The digests by the tag's full reference."""
+
+    def record(self, changes: Mapping[str, Iterable[Digest]]) -> None:
+        """Set what is known of some tags."""
+
+
+def _ignore(_count: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """How to publish: to which registries, each a prefix such as `registry.example/team`.
+
+    `total` is told once how many bytes there are at most, `progress` how many more are there now (fewer than
+    none when a try starts over); `pause` waits for some seconds.
+    """
+
+    catalog: Catalog
+    store: Store
+    registry: Registry
+    ledger: Ledger
+    registries: Sequence[str]
+    force: bool = False
+    total: Callable[[int], None] = _ignore
+    progress: Callable[[int], None] = _ignore
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was published whole, and what failed; a second run goes on where this one ended."""
+
+    done: tuple[Release, ...]
+    failed: DfgenError | None = None
+
+
+def plan(images: Sequence[Image], how: Publishing) -> tuple[Release, ...]:
+    """See what publishing the versions of these images will do: a HEAD a tag, and a HEAD a new manifest.
+
+    Errors: CheckError for versions that are not whole in the layout, besides what registries raise.
+    """
+    names = dict.fromkeys(image.merged_name for image in images)
+    entries = how.store.entries()
+    bundles = each(lambda name: bundle_of(name, how.catalog.versions[name], how.store, entries), names)
+    pairs = [(bundle, registry) for registry in how.registries for bundle in bundles]
+    seen = how.ledger.seen()
+    return tuple(each(lambda pair: _release(*pair, seen, how), pairs))
+
+
+def check(releases: Iterable[Release]) -> None:
+    """Refuse to overwrite what must not be. Errors: CheckError with every tag concerned."""
+    refusals = [refused for release in releases for refused in release.refusals]
+    if refusals:
+        raise CheckError(Problem(None, refused) for refused in refusals)
+
+
+def publish(releases: Sequence[Release], how: Publishing) -> Published:
+    """Do what was planned: all blobs, then version by version the manifests, architectures' tags, merged tag.
+
+    Errors: CheckError for a tag that must not be overwritten, before anything is written.
+    """
+    check(releases)
+    seen = how.ledger.seen()
+    tags = {str(tag.reference): tag.digest for release in releases for tag in release.tags}
+    # Before the first tag moves: a run that is killed must know its own digests again.
+    how.ledger.record({name: {*seen.get(name, ()), digest} for name, digest in tags.items()})
+    failures = _upload(releases, how)
+    results = attempt(lambda release: _write(release, failures, how), releases)
+    done = tuple(result for result in results if isinstance(result, Release))
+    how.ledger.record({str(tag.reference): {tag.digest} for release in done for tag in release.tags})
+    errors = [result for result in results if isinstance(result, DfgenError)]
+    return Published(done=done, failed=joined(errors) if errors else None)
+
+
+def _release(
+    bundle: Bundle, registry: str, seen: Mapping[str, frozenset[Digest]], how: Publishing
+) -> Release:
+    images = list(bundle.images)
+    wanted = [(image.family.name, image.tag, bundle.images[image].descriptor.digest) for image in images]
+    wanted.append((images[0].family.name, images[0].version, bundle.index.descriptor.digest))
+
+    def look(want: tuple[str, str, Digest]) -> Tag:
+        family, tag, digest = want
+        reference = how.catalog.reference(family, tag, registry)
+        return Tag(reference=reference, digest=digest, now=_now(reference, how))
+
+    *tags, merged = each(look, wanted)
+    why = (
+        refusal(tag, bundle.immutable, seen.get(str(tag.reference), frozenset()), how.force)
+        for tag in (*tags, merged)
+    )
+    release = Release(
+        bundle=bundle,
+        registry=registry,
+        images=dict(zip(images, tags, strict=True)),
+        merged=merged,
+        missing=(),
+        refusals=tuple(reason for reason in why if reason),
+    )
+    return replace(release, missing=_missing(release, how))
+
+
+def _now(reference: Reference, how: Publishing) -> Digest | None:
+    found = how.registry.find(reference)
+    return found.digest if found else None
+
+
+def _missing(release: Release, how: Publishing) -> tuple[Manifest, ...]:
+    """Find the manifests that the registry lacks; what a tag shows is there."""
+    unsure = [release.bundle.images[image] for image, tag in release.images.items() if tag.changes]
+    unsure += release.bundle.attestations if release.merged.changes else ()
+
+    def is_there(manifest: Manifest) -> bool:
+        return _now(Reference(release.repository, digest=manifest.descriptor.digest), how) is not None
+
+    return tuple(
+        manifest for manifest, there in zip(unsure, each(is_there, unsure), strict=True) if not there
+    )
+
+
+def _upload(releases: Sequence[Release], how: Publishing) -> Mapping[BlobKey, DfgenError]:
+    """Upload what is missing, each blob once for each registry; what fails is returned."""
+    wanted = transfers(releases, how.catalog)
+    how.total(sum(transfer.descriptor.size * len(transfer.wanted) for transfer in wanted.values()))
+
+    def upload(transfer: Transfer) -> None:
+        homes = list(transfer.homes)
+        for repository in transfer.wanted:
+            _upload_one(transfer.descriptor, repository, homes, how)
+            homes.insert(0, repository)
+
+    results = zip(wanted, attempt(upload, wanted.values()), strict=True)
+    return {key: error for key, error in results if isinstance(error, DfgenError)}
+
+
+def _upload_one(
+    blob: Descriptor, repository: Repository, homes: Sequence[Repository], how: Publishing
+) -> None:
+    sent = 0
+
+    def progress(count: int) -> None:
+        nonlocal sent
+        sent += count
+        how.progress(count)
+
+    how.registry.upload(repository, blob, how.store.blob_path(blob.digest), homes, progress)
+    how.progress(blob.size - sent)  # what was there already, or came from another repository
+
+
+def _write(release: Release, failures: Mapping[BlobKey, DfgenError], how: Publishing) -> Release:
+    """Write manifests and tags in the order that leaves no tag without what it names."""
+    if lost := [failures[key] for key in keys_of(release) if key in failures]:
+        raise joined(lost)
+
+    def put(manifest: Manifest) -> None:
+        target = Reference(release.repository, digest=manifest.descriptor.digest)
+        how.registry.put_manifest(target, manifest.raw, manifest.media_type)
+
+    each(put, release.missing)
+    if release.missing:
+        each(lambda tag: _check_still(tag, how), [tag for tag in release.tags if tag.changes])
+    each(
+        lambda image: _put_tag(release.images[image], release.bundle.images[image], how),
+        [image for image, tag in release.images.items() if tag.changes],
+    )
+    if release.merged.changes:
+        _put_tag(release.merged, release.bundle.index, how)
+        if release.merged.now:  # a tag that was not there cannot be shown as it was
+            read_back(how.registry, release.merged.reference, release.merged.digest, how.pause)
+    return release
+
+
+def _check_still(tag: Tag, how: Publishing) -> None:
+    """Uploads take their time: see that nobody moved the tag meanwhile."""
+    now = _now(tag.reference, how)
+    if now not in (tag.now, tag.digest) and not how.force:
+        moved = f"it had {tag.now or 'nothing'} before the upload and has {now or 'nothing'} now"
+        raise CheckError(f"{tag.reference}: not overwritten with {tag.digest}: {moved}; publish again")
+
+
+def _put_tag(tag: Tag, document: Manifest | Index, how: Publishing) -> None:
+    how.registry.put_manifest(tag.reference, document.raw, document.media_type)

@@ -1,0 +1,61 @@
+"""What dfgen last saw behind each tag."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.layout import Ledger
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError
+
+ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
+
+
+def test_nothing_is_known_at_first_and_what_is_recorded_stays(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "dist")
+    assert ledger.seen() == {}
+    ledger.record({"r/a:1": [ONE], "r/b:1": [ONE, TWO]})
+    ledger.record({"r/b:1": [TWO]})
+    assert Ledger(tmp_path / "dist").seen() == {"r/a:1": {ONE}, "r/b:1": {TWO}}
+
+
+def test_the_file_is_canonical_and_not_rewritten_without_need(tmp_path: Path) -> None:
+    first, second = Ledger(tmp_path / "1"), Ledger(tmp_path / "2")
+    first.record({"r/b:1": [ONE, TWO], "r/a:1": [TWO]})
+    second.record({"r/a:1": [TWO]})
+    second.record({"r/b:1": [TWO, ONE]})
+    paths = [tmp_path / name / "published.json" for name in ("1", "2")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    before = paths[0].stat().st_ino
+    first.record({"r/a:1": [TWO]})
+    assert paths[0].stat().st_ino == before
+
+
+def test_writers_do_not_lose_each_others_tags(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: Ledger(tmp_path).record({f"r/a:{number}": [ONE]}), range(16)))
+    assert len(Ledger(tmp_path).seen()) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ('{"version": 2}', "version 2; this dfgen reads version 1"),
+        ('{"version": 1, "tags": []}', "'list' object has no attribute 'items'"),
+        (
+            '{"version": 1, "tags": {"r/a:1": ["x"]}}',
+            "'x' is not a digest; expected sha256: and 64 hexadecimal digits",
+        ),
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "published.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        Ledger(tmp_path).seen()
+    advice = "delete it, and where a tag is refused then, look at it and use --force"
+    assert str(caught.value) == f"{path}: is damaged: {why}; {advice}"

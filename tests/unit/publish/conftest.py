@@ -1,0 +1,91 @@
+"""What the publish tests share: a layout that is built and merged, a fake registry, and a client on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.model.catalog import Image
+from dfgen.model.lock import Lock
+from dfgen.outside.layout import Layout, Ledger
+from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.stages.merge import merge_layout
+from dfgen.stages.publish import Publishing
+from dfgen.values.manifest import Descriptor
+from tests.fakes.catalogs import catalog, pair
+from tests.fakes.clock import FakeClock
+from tests.fakes.images import AMD64, ARM64, FakeImage, image
+from tests.fakes.registry import FakeRegistry
+
+Build = Callable[..., None]
+How = Callable[..., Publishing]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "dist")
+
+
+def built(images: Sequence[Image], stamp: str = "") -> dict[str, FakeImage]:
+    """What a build of catalog images gives; another stamp gives another image."""
+    made = {}
+    for one in images:
+        name = f"{one.family.name}:{one.tag}"
+        layers = [f"base {one.platform}".encode(), f"{name} {stamp}".encode()]
+        made[name] = image(one.platform, layers)
+    return made
+
+
+@pytest.fixture
+def build(layout: Layout) -> Build:
+    """Put images into the layout and merge their versions."""
+
+    def build(images: Sequence[Image], stamp: str = "") -> None:
+        put(layout, built(images, stamp))
+        versions: dict[str, list[Image]] = {}
+        for one in images:
+            versions.setdefault(one.merged_name, []).append(one)
+        result = merge_layout(layout, Lock(), versions)
+        assert (result.failed, result.waiting) == (None, {})
+
+    return build
+
+
+def put(layout: Layout, images: Mapping[str, FakeImage]) -> None:
+    entries: dict[str, Descriptor | None] = {name: made.put_into(layout) for name, made in images.items()}
+    layout.tag(entries)
+
+
+@pytest.fixture
+def how(fake: FakeRegistry, layout: Layout, clock: FakeClock) -> How:
+    """Make the options of a publish of some images to the fake registry."""
+
+    def how(images: Sequence[Image], **options: Any) -> Publishing:
+        given = {
+            "catalog": catalog(images, f"{fake.address}/team"),
+            "store": layout,
+            "registry": Registry(RegistryOptions(), None, NoCredentials(), clock.clock),
+            "ledger": Ledger(layout.root),
+            "registries": [f"{fake.address}/team"],
+            "pause": clock.sleep,
+        }
+        return Publishing(**{**given, **options})
+
+    return how
+
+
+__all__ = ["AMD64", "ARM64", "Build", "How", "built", "pair", "put"]

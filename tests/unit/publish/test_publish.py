@@ -1,0 +1,354 @@
+"""Publishing: what is written in which order, what is not written again, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.lock import Lock
+from dfgen.outside.layout import Layout
+from dfgen.stages.merge import merge_layout
+from dfgen.stages.publish import Publishing, check, plan, publish
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, ExitCode, OutsideError
+from dfgen.values.manifest import OCI_INDEX
+from tests.fakes.catalogs import catalog_image, family, pair
+from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
+from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.publish.conftest import Build, How, built, put
+
+NAME = "team/java-base"
+IMAGES = pair()
+
+
+def tags(layout: Layout, name: str = "java-base") -> dict[str, str]:
+    """What the registry's tags have to be after a publish."""
+    found = layout.entries()
+    return {key.partition(":")[2]: str(entry.digest) for key, entry in found.items() if key.startswith(name)}
+
+
+def writes(fake: FakeRegistry) -> list[str]:
+    return [seen.call.path for seen in fake.seen if seen.call.method in ("PUT", "POST", "PATCH")]
+
+
+def test_all_tags_are_there_and_the_merged_one_comes_last(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    releases = plan(IMAGES, options)
+    published = publish(releases, options)
+    assert published.failed is None
+    assert published.done == releases
+    assert fake.tags[NAME] == tags(layout)
+    paths = [re.sub(r"/v2/team/java-base/", "", path) for path in writes(fake)]
+    kinds = ["blob" if path.startswith("blobs") else path for path in paths]
+    first_manifest = next(n for n, kind in enumerate(kinds) if kind != "blob")
+    assert set(kinds[:first_manifest]) == {"blob"}
+    by_digest, by_tag = kinds[first_manifest : first_manifest + 2], kinds[first_manifest + 2 :]
+    assert all(kind.startswith("manifests/sha256:") for kind in by_digest)
+    assert sorted(by_tag[:-1]) == ["manifests/1.0-aarch64", "manifests/1.0-x86_64"]
+    assert by_tag[-1] == "manifests/1.0"
+
+
+def test_unchanged_it_costs_one_head_a_tag(fake: FakeRegistry, build: Build, how: How) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    fake.forget()
+    releases = plan(IMAGES, options)
+    assert [tag.state for tag in releases[0].tags] == ["unchanged"] * 3
+    assert not releases[0].changes
+    publish(releases, options)
+    assert fake.log() == [line for line in fake.log() if line.startswith("HEAD ")]
+    assert fake.count() == 3
+
+
+def test_the_plan_says_exactly_what_will_be_there(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    (release,) = plan(IMAGES, options)
+    assert writes(fake) == []
+    said = {tag.reference.tag: (str(tag.digest), tag.state) for tag in release.tags}
+    assert said == {tag: (digest, "new") for tag, digest in tags(layout).items()}
+    publish([release], options)
+    assert fake.tags[NAME] == {tag: digest for tag, (digest, _) in said.items()}
+
+
+def test_only_the_image_that_changed_is_uploaded(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    put(layout, built(IMAGES[:1], "new"))
+    build(IMAGES[1:])
+    newer = {**built(IMAGES[:1], "new"), **built(IMAGES[1:])}
+    put(layout, newer)
+    build_again(layout)
+    fake.forget()
+    (release,) = plan(IMAGES, options)
+    assert [tag.state for tag in release.tags] == ["moves", "unchanged", "moves"]
+    publish([release], options)
+    assert fake.tags[NAME] == tags(layout)
+    # One new layer; the configuration and the base layer are there, and the base layer is not sent again.
+    assert fake.count("PUT", "blobs/uploads") == 1
+    assert fake.count("PUT", "manifests") == 3
+
+
+def build_again(layout: Layout) -> None:
+    """Merge what lies in the layout."""
+    merge_layout(layout, Lock(), {"java-base:1.0": IMAGES})
+
+
+def test_progress_counts_every_byte_once(fake: FakeRegistry, build: Build, how: How) -> None:
+    build(IMAGES)
+    totals: list[int] = []
+    pieces: list[int] = []
+    options = how(IMAGES, total=totals.append, progress=pieces.append)
+    publish(plan(IMAGES, options), options)
+    blobs = {digest: data for made in built(IMAGES).values() for digest, data in made.blobs.items()}
+    assert totals == [sum(map(len, blobs.values()))]
+    assert sum(pieces) == totals[0]
+
+
+def test_a_layer_that_two_families_share_is_uploaded_once_and_mounted(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    images = [*IMAGES, *pair(family("java-app"))]
+    build(images)
+    options = how(images)
+    publish(plan(images, options), options)
+    assert fake.tags["team/java-app"] == tags(layout, "java-app")
+    base = Digest.of(b"base linux/amd64")
+    sent = [seen.call.path for seen in fake.seen if seen.call.value("digest") == str(base)]
+    mounted = [seen for seen in fake.seen if seen.call.value("mount") == str(base) and seen.status == 201]
+    assert len(sent) == 1
+    assert [(seen.call.path, seen.call.value("from")) for seen in mounted] == [
+        ("/v2/team/java-app/blobs/uploads/", NAME)
+    ]
+
+
+def test_the_layers_of_a_parent_in_the_same_registry_are_mounted(
+    fake: FakeRegistry, build: Build, how: How
+) -> None:
+    parent = f"{fake.address}/mirror/debian:12"
+    fake.add_blob("mirror/debian", b"base linux/amd64")
+    images = [catalog_image(AMD64, parent=parent), catalog_image(ARM64, parent=parent)]
+    build(images)
+    options = how(images)
+    publish(plan(images, options), options)
+    sources = [
+        seen.call.value("from") for seen in fake.seen if seen.status == 201 and seen.call.value("mount")
+    ]
+    assert sources == ["mirror/debian"]
+
+
+def test_several_registries_in_one_run(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
+    build(IMAGES)
+    with FakeRegistry() as other:
+        options = how(IMAGES, registries=[f"{fake.address}/team", f"{other.address}/x/y"])
+        releases = plan(IMAGES, options)
+        assert [release.registry for release in releases] == options.registries
+        publish(releases, options)
+        assert other.tags["x/y/java-base"] == fake.tags[NAME] == tags(layout)
+
+
+def test_attestations_are_published_beside_the_images(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    made = built(IMAGES)
+    bound, proof = attestation(made["java-base:1.0-aarch64"])
+    proof.put_into(layout)
+    put(layout, made)
+    layout.tag({}, [bound])
+    build_again(layout)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    assert fake.manifests[NAME][str(bound.digest)][0] == proof.raw
+    assert fake.tags[NAME] == tags(layout)
+    child = fake.tags[NAME]["1.0-aarch64"]
+    assert child == str(made["java-base:1.0-aarch64"].descriptor.digest)
+    fake.forget()
+    publish(plan(IMAGES, options), options)
+    assert fake.count() == 3
+
+
+def foreign(fake: FakeRegistry, tag: str = "1.0") -> Digest:
+    """Let somebody else publish under a tag."""
+    made = image(AMD64, [b"somebody else's"])
+    fake.add_image(NAME, made)
+    raw = index_of([made.descriptor])
+    fake.add_manifest(NAME, raw, OCI_INDEX, tag)
+    return Digest.of(raw)
+
+
+def test_a_foreign_tag_is_not_overwritten_without_force(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    theirs = foreign(fake)
+    build(IMAGES)
+    options = how(IMAGES)
+    releases = plan(IMAGES, options)
+    with pytest.raises(CheckError) as caught:
+        publish(releases, options)
+    ours = tags(layout)["1.0"]
+    target = f"{fake.address}/{NAME}:1.0"
+    assert str(caught.value) == (
+        f"{target}: not overwritten with {ours}: it has {theirs}, which dfgen has not seen;"
+        " look at it with `dfgen inspect`, and use --force to replace it"
+    )
+    assert caught.value.exit_code == ExitCode.DIFFERS
+    assert writes(fake) == []
+    forced = how(IMAGES, force=True)
+    publish(plan(IMAGES, forced), forced)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_a_tag_that_moved_since_dfgen_last_saw_it_is_refused(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    last = tags(layout)["1.0"]
+    build(IMAGES, "new")
+    theirs = foreign(fake)
+    with pytest.raises(CheckError) as caught:
+        check(plan(IMAGES, options))
+    assert f"it has {theirs}, dfgen last saw {last}; look at it" in str(caught.value)
+
+
+def test_what_dfgen_published_itself_moves(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    build(IMAGES, "new")
+    publish(plan(IMAGES, options), options)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_an_immutable_version_never_moves(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
+    images = pair(immutable=True)
+    build(images)
+    options = how(images, force=True)
+    publish(plan(images, options), options)
+    fake.forget()
+    publish(plan(images, options), options)
+    assert writes(fake) == []
+    before = dict(fake.tags[NAME])
+    build(images, "new")
+    with pytest.raises(CheckError) as caught:
+        publish(plan(images, options), options)
+    assert str(caught.value).splitlines() == [
+        f"{fake.address}/{NAME}:{tag}: not overwritten with {tags(layout)[tag]}: it has {before[tag]}"
+        " and its version is immutable; publish under a new version"
+        for tag in ("1.0-x86_64", "1.0-aarch64", "1.0")
+    ]
+    assert fake.tags[NAME] == before
+
+
+def test_a_tag_that_moves_during_the_upload_is_left_alone(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    moved: list[Digest] = []
+
+    def meanwhile(_total: int) -> None:
+        moved.append(foreign(fake))
+
+    options = how(IMAGES, total=meanwhile)
+    published = publish(plan(IMAGES, options), options)
+    assert published.done == ()
+    assert str(published.failed) == (
+        f"{fake.address}/{NAME}:1.0: not overwritten with {tags(layout)['1.0']}: it had nothing before"
+        f" the upload and has {moved[0]} now; publish again"
+    )
+    assert fake.tags[NAME] == {"1.0": str(moved[0])}
+
+
+def test_one_failure_does_not_stop_the_other_versions(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    images = [*IMAGES, *pair(family("nginx-base"))]
+    build(images)
+    fake.script("PUT", "/v2/team/java-base/manifests/1.0$", Fault(status=403, carried_out=False), times=None)
+    options = how(images)
+    published = publish(plan(images, options), options)
+    assert isinstance(published.failed, OutsideError)
+    assert [release.bundle.name for release in published.done] == ["nginx-base:1.0"]
+    assert fake.tags["team/nginx-base"] == tags(layout, "nginx-base")
+    assert "1.0" not in fake.tags[NAME]
+
+
+def test_a_blob_that_cannot_be_uploaded_keeps_its_version_from_being_tagged(
+    fake: FakeRegistry, build: Build, how: How
+) -> None:
+    build(IMAGES)
+    fake.script("PUT", "blobs/uploads", Fault(status=403, carried_out=False), times=None)
+    options = how(IMAGES)
+    published = publish(plan(IMAGES, options), options)
+    assert isinstance(published.failed, OutsideError)
+    assert published.done == ()
+    assert fake.tags == {}
+    assert fake.count("PUT", "manifests") == 0
+
+
+def refused(images: object, options: Publishing) -> str:
+    with pytest.raises(CheckError) as caught:
+        plan(images, options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_only_what_is_whole_in_the_layout_is_published(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    options = how(IMAGES)
+    mend = "; run `dfgen build java-base:1.0`"
+    not_published = "java-base:1.0: not published: "
+    assert refused(IMAGES, options) == f"{not_published}it is not merged in the layout{mend}"
+    build(IMAGES)
+    put(layout, built(IMAGES[1:], "new"))
+    assert refused(IMAGES, options) == (
+        f"{not_published}its index does not bind java-base:1.0-aarch64 as it was built last{mend}"
+    )
+    more = [*IMAGES, catalog_image(type(AMD64).parse("s390x"))]
+    assert refused(more, how(more)) == (
+        f"{not_published}its index binds linux/amd64 and linux/arm64,"
+        f" expected linux/amd64, linux/arm64 and linux/s390x{mend}"
+    )
+    layer = built(IMAGES)["java-base:1.0-x86_64"].manifest.layers[1]
+    layout.blob_path(layer.digest).unlink()
+    assert refused(IMAGES, options) == (
+        f"{not_published}a part of it is missing or damaged in the layout{mend}"
+    )
+    layout.tag({"java-base:1.0": built(IMAGES)["java-base:1.0-aarch64"].descriptor})
+    assert refused(IMAGES, options) == (
+        f"{not_published}it is a single image in the layout, expected an index{mend}"
+    )
+    assert fake.count() == 0
+
+
+def test_a_moved_tag_is_read_back(fake: FakeRegistry, build: Build, how: How, clock: object) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    build(IMAGES, "new")
+    releases = plan(IMAGES, options)
+    fake.behaviour.lag = 1
+    assert publish(releases, options).failed is None
+    assert clock.pauses == [0.25]  # type: ignore[attr-defined]
+
+
+def test_nothing_is_written_beside_the_layout(build: Build, how: How, layout: Layout, tmp_path: Path) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+    assert layout.unreferenced() == ()
