@@ -81,7 +81,7 @@ def child_of(
         name=name,
         descriptor=descriptor,
         manifest=manifest,
-        configured=_configured(configuration, descriptor.platform),
+        configured=configured_platform(configuration, descriptor.platform),
         attestations=tuple(attestations),
     )
 
@@ -110,7 +110,7 @@ def _entry(name: str, entry: Descriptor, index: Index, reader: Reader) -> Child:
     return child_of(name, entry, manifest, reader, tuple(bound))
 
 
-def _configured(configuration: Mapping[str, Any], listed: Platform | None) -> Platform:
+def configured_platform(configuration: Mapping[str, Any], listed: Platform | None) -> Platform:
     """What a configuration says; a variant or Windows version that it leaves open is as listed."""
     said = Platform.from_json(configuration)
     if listed is None or (said.os, said.architecture) != (listed.os, listed.architecture):

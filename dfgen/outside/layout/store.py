@@ -31,14 +31,29 @@ class Layout:
 
     def entries(self) -> Mapping[str, Descriptor]:
         """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
-        named = ((entry.annotations.get(REF_NAME), entry) for entry in self._manifests())
+        named = ((entry.annotations.get(REF_NAME), entry) for entry in self.descriptors())
         return {name: entry for name, entry in named if name}
+
+    def descriptors(self) -> tuple[Descriptor, ...]:
+        """Every entry of index.json: images by name, those without, and attestations."""
+        path = self.root / archive.INDEX_FILE
+        try:
+            found = parse(path.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+        except CheckError as error:
+            raise _damaged(path, str(error)) from None
+        if not isinstance(found, Index):
+            raise _damaged(path, "it is an image manifest")
+        return found.manifests
 
     def attestations(self, image: Digest) -> tuple[Descriptor, ...]:
         """The provenance and SBOM manifests that are kept beside an image."""
         return tuple(
             entry
-            for entry in self._manifests()
+            for entry in self.descriptors()
             if entry.is_attestation and entry.annotations.get(ATTESTATION_OF) == str(image)
         )
 
@@ -102,7 +117,7 @@ class Layout:
         self._writers.join()
         other = Layout(exported)
         flat: list[Descriptor] = []
-        for entry in other._manifests():
+        for entry in other.descriptors():
             manifest = other.manifest(entry)
             flat.extend(manifest.manifests if isinstance(manifest, Index) else [entry])
         for blob in {blob.digest: blob for entry in flat for blob in other.reachable(entry)}.values():
@@ -119,7 +134,7 @@ class Layout:
         """
         self._writers.join()
         with files.locked(self.root / ".lock"):
-            before = self._manifests()
+            before = self.descriptors()
             after = _changed(before, changes, attestations)
             if after == before and (self.root / archive.INDEX_FILE).exists():
                 return
@@ -138,7 +153,7 @@ class Layout:
 
     def unreferenced(self) -> tuple[Path, ...]:
         """Blobs that no entry leads to, and what interrupted writes left."""
-        kept = {archive.blob_name(digest) for entry in self._manifests() for digest in self._kept(entry)}
+        kept = {archive.blob_name(digest) for entry in self.descriptors() for digest in self._kept(entry)}
         blobs = (path for path in self.root.glob("blobs/*/*") if str(path.relative_to(self.root)) not in kept)
         return (*sorted(blobs), *sorted(self._scratch.glob("*")))
 
@@ -156,20 +171,6 @@ class Layout:
         if isinstance(manifest, Manifest):
             yield from archive.docker_manifest(manifest, name)
         yield archive.end()
-
-    def _manifests(self) -> tuple[Descriptor, ...]:
-        path = self.root / archive.INDEX_FILE
-        try:
-            found = parse(path.read_bytes())
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
-        except CheckError as error:
-            raise _damaged(path, str(error)) from None
-        if not isinstance(found, Index):
-            raise _damaged(path, "it is an image manifest")
-        return found.manifests
 
     def _has(self, blob: Descriptor, deep: bool = False) -> bool:
         path = self.blob_path(blob.digest)
