@@ -9,6 +9,8 @@ from typing import NoReturn
 from dfgen.dockerfile.shellwords import SPACES
 
 BLANKS = re.compile(r"[\t\v\f\r ]+")
+_ASCII_SPACES = "\t\n\v\f\r "
+_SIGNS = {escape: re.compile(f"[{SPACES}'\"{re.escape(escape)}]") for escape in "\\`"}
 _FLAG = re.compile(r"--")
 
 
@@ -40,17 +42,31 @@ def _flag(rest: str, start: int, escape: str) -> tuple[str, int]:
 
 
 def split_flags(rest: str, escape: str) -> tuple[tuple[str, ...], str]:
-    """Take the leading `--name=value` words: the flags and what follows, without outer blanks."""
+    """Take the leading `--name=value` words: the flags and what follows, without outer blanks.
+
+    BuildKit looks for flags byte by byte, and some bytes of UTF-8 are blanks to it.
+    """
+    if rest.isascii():
+        return _split_flags(rest, escape)
+    flags, after = _split_flags(rest.encode("utf-8", "surrogatepass").decode("latin-1"), escape)
+    return tuple(_decoded(flag) for flag in flags), _decoded(after).strip(SPACES)
+
+
+def _decoded(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+def _split_flags(rest: str, escape: str) -> tuple[tuple[str, ...], str]:
     flags: list[str] = []
     at = 0
     while True:
         while at < len(rest) and rest[at] in SPACES:
             at += 1
         if not _FLAG.match(rest, at):
-            return tuple(flags), rest[at:].strip(SPACES)
+            return tuple(flags), rest[at:].strip(_ASCII_SPACES)
         word, at = _flag(rest, at, escape)
         if word == "--":
-            return tuple(flags), rest[at:].strip(SPACES)
+            return tuple(flags), rest[at:].strip(_ASCII_SPACES)
         flags.append(word)
 
 
@@ -60,6 +76,7 @@ def _no_constants(name: str) -> NoReturn:
 
 def exec_form(arguments: str) -> tuple[str, ...] | None:
     """The strings of a JSON array, or None for shell form; NotStringsError for any other array."""
+    arguments = arguments.lstrip(SPACES)
     if not arguments.startswith("["):
         return None
     try:
@@ -74,9 +91,10 @@ def exec_form(arguments: str) -> tuple[str, ...] | None:
 def quoted_words(arguments: str, escape: str) -> list[str]:
     """Split at blanks outside of quotes, with quotes and escapes kept: ENV, LABEL and ARG."""
     words, word, quote, at = [], "", "", 0
-    while at < len(arguments):
-        char = arguments[at]
-        at += 1
+    signs = _SIGNS[escape]
+    while found := signs.search(arguments, at):
+        word += arguments[at : found.start()]
+        char, at = found[0], found.end()
         if not quote and char in SPACES:
             if word:
                 words.append(word)
@@ -88,6 +106,7 @@ def quoted_words(arguments: str, escape: str) -> list[str]:
         else:
             quote = "" if char == quote else quote or (char if char in "'\"" else "")
             word += char
+    word += arguments[at:]
     return [*words, word] if word else words
 
 
@@ -108,4 +127,4 @@ def pairs(arguments: str, escape: str) -> tuple[tuple[str, str], ...]:
 def health_check(arguments: str) -> tuple[str, str]:
     """Split HEALTHCHECK's arguments into `CMD` or `NONE` and the command."""
     kind, _, command = BLANKS.sub("\n", arguments, count=1).partition("\n")
-    return kind, command.strip(SPACES)
+    return kind, command.strip(_ASCII_SPACES)

@@ -16,7 +16,7 @@ from dfgen.dockerfile.arguments import (
     split_keyword,
 )
 from dfgen.dockerfile.heredocs import Heredoc, UnbalancedError, opened
-from dfgen.dockerfile.lines import Kind, Reader, Statement, directive
+from dfgen.dockerfile.lines import ESCAPES, Kind, Reader, Statement, directive
 from dfgen.values.errors import InputError, Place, Problem
 
 EXEC_FORM = frozenset(("ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME"))
@@ -47,7 +47,7 @@ class Instruction:
     `text` is all of it with continuation lines joined, `arguments` what follows the keyword and the flags.
     `words` are BuildKit's: the strings of an exec form; for ENV and LABEL key, value, key, value (quotes
     kept); for ARG, COPY, ADD, EXPOSE, FROM and VOLUME the words; for HEALTHCHECK `CMD` and its command;
-    else the arguments as one word. ONBUILD has its `trigger`.
+    else the arguments as one word, and none for what is not an instruction. ONBUILD has its `trigger`.
     """
 
     keyword: str
@@ -78,7 +78,7 @@ class Dockerfile:
 
 def _words(keyword: str, arguments: str, escape: str) -> tuple[str, ...]:
     """The words of anything but an exec form; raises ValueError when BuildKit refuses them."""
-    if not arguments:
+    if not arguments or keyword not in KEYWORDS:
         return ()
     if keyword in ("ENV", "LABEL"):
         return tuple(part for pair in pairs(arguments, escape) for part in pair)
@@ -141,7 +141,7 @@ class _Parser:
         name, value = directive(statement.text) or ("", "")
         if name in self.directives:
             raise self.fail(statement.line, f"a second '# {name}=' directive; keep one of them")
-        if name == "escape" and value not in ("\\", "`"):
+        if name == "escape" and value not in ESCAPES:
             raise self.fail(statement.line, f"the escape directive is {value!r}; expected \\ or `")
         self.directives[name] = value
 

@@ -10,6 +10,7 @@ from enum import Enum
 from dfgen.dockerfile.shellwords import SPACES
 
 _DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*$")
+ESCAPES = ("\\", "`")
 DIRECTIVES = ("syntax", "escape", "check")
 
 
@@ -78,7 +79,7 @@ class Reader:
         first = self.lines[self.at].rstrip("\r").lstrip(SPACES)
         if self.in_directives:
             if (found := directive(first)) is not None:
-                if found[0] == "escape":
+                if found[0] == "escape" and found[1] in ESCAPES:
                     self.escape = found[1]
                 return self._single(Kind.DIRECTIVE, first)
             self.in_directives = False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from dfgen.dockerfile.heredocs import Heredoc
-from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, strict, visible
+from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, spot_at, strict, visible
 from dfgen.templating.shell import ShellScan, write_other_shell, write_shell
 
 Writer = Callable[[Spot, Hole], str]
@@ -54,7 +54,7 @@ def body_spots(writer: Writer, content: str) -> list[Spot]:
     """The spots of a body's holes; only a shell script has states."""
     if writer is write_shell:
         return list(ShellScan(content).run())
-    return [Spot("body", content, at) for at, char in enumerate(content) if char == HOLE]
+    return [spot_at("body", content, at) for at, char in enumerate(content) if char == HOLE]
 
 
 def check_body(heredoc: Heredoc, final: str, spots: Sequence[Spot], holes: Sequence[Hole]) -> None:

@@ -52,7 +52,7 @@ def read_exec(arguments: str, holes: Sequence[Hole]) -> list[Spot] | None:
     if array is None:
         return None
     strings = iter(_string_spots(array))
-    return [next(strings, Spot("string", "", 0)) if within else Spot("value", "", 0) for within in inside]
+    return [next(strings, Spot("string")) if within else Spot("value") for within in inside]
 
 
 def _string_spots(array: Sequence[str]) -> Iterator[Spot]:
@@ -60,7 +60,7 @@ def _string_spots(array: Sequence[str]) -> Iterator[Spot]:
     for at, item in enumerate(array):
         code = at > 0 and _CODE_OPTION.fullmatch(array[at - 1])
         for _ in range(item.count(HOLE)):
-            yield Spot("code" if code else "string", item, 0)
+            yield Spot("code" if code else "string")
 
 
 def _lexed(keyword: str, escape: str, text: str) -> str:

@@ -13,6 +13,7 @@ NAME = re.compile(r"[A-Za-z0-9_]+")
 STRICT = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 # Nothing that any lexer here takes for itself.
 SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./~^-]+")
+HARMLESS = re.compile(r"(?!-)[A-Za-z0-9_@%+=:,./~^-]+")  # changes nothing around it
 
 _UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL = re.compile(f"[{_UNSEEN}]")
@@ -47,31 +48,30 @@ class Hole(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where a hole is: the text around it, its position there, and the state that a scan found."""
+    """Where a hole is: the state that a scan found, and what stands around it.
+
+    `before` and `after` are single characters or nothing; `leading` is some of the text before, without the
+    holes in it; `open_variable` when that ends in `$NAME`; `first` when nothing but blanks stands before.
+    """
 
     style: str
-    text: str
-    at: int
-    first: bool = False
-
-    @property
-    def before(self) -> str:
-        """The character before, or nothing."""
-        return self.text[self.at - 1 : self.at]
-
-    @property
-    def after(self) -> str:
-        """The character after, or nothing."""
-        return self.text[self.at + 1 : self.at + 2]
-
-    @property
-    def leading(self) -> str:
-        """Some of the text before, without the holes in it."""
-        return self.text[max(0, self.at - _REACH) : self.at].replace(HOLE, "")
+    before: str = ""
+    after: str = ""
+    leading: str = ""
+    open_variable: bool = False
+    first: bool = True
 
     def extends_variable(self, text: str) -> bool:
-        """Whether `$NAME` stands directly before and the value would make it another name."""
-        return bool(NAME.match(text)) and bool(_OPEN_VARIABLE.search(self.leading))
+        """Whether the value would make a variable before it another variable."""
+        return self.open_variable and NAME.match(text) is not None
+
+
+def spot_at(style: str, text: str, at: int) -> Spot:
+    """Describe the hole at a position of a text."""
+    leading = text[max(0, at - _REACH) : at].replace(HOLE, "")
+    open_variable = _OPEN_VARIABLE.search(leading) is not None
+    first = not text[:at].strip()
+    return Spot(style, text[at - 1 : at] if at else "", text[at + 1 : at + 2], leading, open_variable, first)
 
 
 def shown(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dfgen.templating.holes import HOLE, SAFE, Hole, RefusedError, Spot, name, one_line, only, strict
+from dfgen.templating.holes import HOLE, SAFE, Hole, RefusedError, Spot, name, one_line, only, spot_at, strict
 
 _TOKEN = re.compile(f"[\\t\\n\\v\\f\\r ]+|\\$\\{{|[\"'=$}}\\\\`]|{HOLE}")
 _KEYS = {
@@ -35,7 +35,7 @@ class LexedScan:
         for found in _TOKEN.finditer(self.text):
             sign, at = found[0], found.start()
             if sign == HOLE:
-                yield Spot(self.style(at), self.text, at, first=not self.text[:at].strip())
+                yield spot_at(self.style(at), self.text, at)
             elif at == self.skip:
                 self.skip = -1
             else:

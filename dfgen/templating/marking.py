@@ -29,6 +29,7 @@ from dfgen.templating.marks import (
     Word,
     compose,
     plain,
+    site_index,
     site_mark,
 )
 from dfgen.templating.sandbox import Sandbox
@@ -43,6 +44,8 @@ _KEEP_COMPOSED = frozenset(("d", "default", "quote", "raw", "safe", "string", "t
 
 def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     """Mark what an expression gives; trusted and composed text is not marked again."""
+    if type(value) is str and not SENTINEL.search(value):
+        return f"{VALUE}{site}{value}{CLOSE}"
     if isinstance(value, Trusted):
         return value
     if isinstance(value, Fragment):
@@ -142,7 +145,13 @@ class Marking(Sandbox):
         tree = super()._parse(source, name, filename)
         return _FilterBlocks().visit(tree)  # type: ignore[no-any-return]
 
-    mark = staticmethod(marked)
+    def mark(self, value: object, site: str) -> str:
+        """What an expression prints, marked; UnprintableError names the expression."""
+        try:
+            return marked(value, site)
+        except UnprintableError as error:
+            expression = self.sites[site_index(site)].expression
+            raise UnprintableError(f"{expression!r} cannot be printed: {error}") from None
 
     def concatenate(self, parts: Iterable[object]) -> str:
         """`a ~ b`: composed text stays composed, and what joins it is marked; values make a value."""

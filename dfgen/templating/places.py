@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dfgen.dockerfile.arguments import BLANKS, health_check, quoted_words
 from dfgen.templating.execform import read_exec, write_exec
-from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, one_line, only
+from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, one_line, only, spot_at
 from dfgen.templating.lexed import LexedScan, write_lexed, write_word
 from dfgen.templating.shell import ShellScan, write_other_shell, write_shell
 
@@ -30,7 +30,7 @@ _MOUNT = (re.compile(r"[A-Za-z0-9_@%+:./~^-]+"), "a mount's value is made of let
 
 def _spots(text: str, style: str = "plain") -> list[Spot]:
     """One spot for every hole, all alike."""
-    return [Spot(style, text, at) for at, char in enumerate(text) if char == HOLE]
+    return [spot_at(style, text, at) for at, char in enumerate(text) if char == HOLE]
 
 
 def _part(spot: Spot) -> bool:
@@ -62,7 +62,7 @@ def _from(arguments: str) -> Placed:
         for at, word in enumerate(words)
         for _ in range(word.count(HOLE))
     ]
-    spots = [Spot(style, arguments, spot.at) for style, spot in zip(styles, _spots(arguments), strict=True)]
+    spots = [spot._replace(style=style) for style, spot in zip(styles, _spots(arguments), strict=True)]
 
     def writer(spot: Spot, hole: Hole) -> str:
         if spot.style in ("image", "stage"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, name, one_line, strict
+from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, name, one_line, spot_at, strict
 
 _TOKEN = re.compile(f"\\$\\(\\(|\\$\\(|\\(\\(|\\$\\{{|\\$'|[\\\\\"'`$(){{}};&|\\n#<]|{HOLE}")
 _SAFE_WORD = re.compile(r"(?!~)(?:[A-Za-z0-9_@%+,./^-]|[=:](?!~)|(?<![=:])~)+")
@@ -67,7 +67,7 @@ class ShellScan:
         for found in _TOKEN.finditer(self.text):
             sign, at = found[0], found.start()
             if sign == HOLE:
-                yield Spot(self.style(at), self.text, at, first=not self.text[:at].strip())
+                yield spot_at(self.style(at), self.text, at)
             elif self.comment:
                 self.comment = sign != "\n"
             elif at == self.skip:
@@ -211,7 +211,7 @@ def _bare(spot: Spot, hole: Hole, text: str) -> str:
     alone = spot.before in _SEPARATORS and spot.after in _SEPARATORS
     if not text:
         return "''" if hole.is_word and alone else ""
-    target = spot.text[: spot.at].rstrip(" \t").endswith(("<", ">"))
+    target = spot.leading.rstrip(" \t").endswith(("<", ">"))
     if hole.is_word or target or not alone:
         return _word(spot, text)
     parts = _BLANKS.split(text)

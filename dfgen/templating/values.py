@@ -14,7 +14,7 @@ class UnprintableError(ValueError):
 
 
 _NO_TEXT = (
-    (type(None), "it is null; give it a value, or print it with a default: {{ name | default('…', true) }}"),
+    (type(None), "it is null; give it a value, or print it with | default('…', true)"),
     ((list, tuple, set, frozenset), "it is a list; print it with | join(' '), or with | tojson"),
     (dict, "it is a mapping; print one of its items, or print it with | tojson"),
 )

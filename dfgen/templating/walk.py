@@ -1,4 +1,4 @@
-"""The walk over rendered text, statement by statement, that writes every value for its place."""
+"""The walk over rendered text that writes every value for its place, and looks at what came of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from dfgen.dockerfile.arguments import NotStringsError, exec_form, split_flags, split_keyword
-from dfgen.dockerfile.heredocs import Heredoc, opened
-from dfgen.dockerfile.instructions import KEYWORDS, Instruction, read_instruction, takes_heredocs
-from dfgen.dockerfile.lines import Kind, Reader, Statement, directive
+from dfgen.dockerfile.arguments import split_keyword
+from dfgen.dockerfile.lines import Kind, directive
 from dfgen.dockerfile.shellwords import SPACES
-from dfgen.templating.bodies import body_spots, body_writer, check_body
-from dfgen.templating.execform import EXEC_STYLES
-from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, one_line, only
-from dfgen.templating.places import as_line, place_arguments, place_flags, place_health_check
+from dfgen.templating.bodies import check_body
+from dfgen.templating.holes import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only
+from dfgen.templating.outline import Body, Part, outline
+from dfgen.templating.places import as_line
+from dfgen.templating.plan import Plan, place, plan
 from dfgen.templating.structure import check_arguments, check_heredocs, check_line, filled
 
 _NO_INSTRUCTION = (
@@ -22,8 +21,7 @@ _NO_INSTRUCTION = (
     " with | raw"
 )
 _DIRECTIVE_VALUES = {"syntax": re.compile(r"[A-Za-z0-9_./:@-]+"), "check": re.compile(r"[A-Za-z0-9_=;,-]+")}
-_SH = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
-_HEREDOC_WORD = re.compile(r"\d*<<-?[^\s<]+")
+_NOWHERE = (Spot(""),)
 
 
 class Refusal(NamedTuple):
@@ -38,24 +36,23 @@ class Walk:
     """One pass over `skeleton`, the text with a HOLE for each of `holes`."""
 
     def __init__(self, skeleton: str, holes: Sequence[Hole]) -> None:
-        self.reader = Reader(skeleton)
+        self.skeleton = skeleton
         self.holes = holes
         self.written: list[str] = []
         self.refused: list[Refusal] = []
-        self.is_sh = True
-        self.at_top = True
 
     def run(self) -> None:
         """Fill `written`, one text a hole, and `refused`."""
-        for statement in self.reader:
-            self.at_top = self.at_top and statement.kind is not Kind.INSTRUCTION
-            count = sum(line.count(HOLE) for line in statement.lines)
-            holes = self.holes[len(self.written) : len(self.written) + count]
-            if statement.kind is Kind.INSTRUCTION:
-                self.instruction(statement, holes)
-            elif count:
-                self.comment(statement, holes)
-            self.at_top = self.at_top and statement.kind is Kind.DIRECTIVE
+        for part in outline(self.skeleton):
+            start = len(self.written)
+            if isinstance(part, Body):
+                self.body(part, self.holes[start : start + len(part.spots)])
+                continue
+            holes = self.holes[start : start + len(part.own)]
+            if part.statement.kind is Kind.INSTRUCTION:
+                self.instruction(part, holes)
+            else:
+                self.comment(part, holes)
 
     def write(
         self,
@@ -81,151 +78,103 @@ class Walk:
         except RefusedError as error:
             self.refused.append(Refusal(hole, where, str(error)))
 
-    def comment(self, statement: Statement, holes: Sequence[Hole]) -> None:
+    def comment(self, part: Part, holes: Sequence[Hole]) -> None:
         """Comments and directives."""
-        if statement.kind is Kind.DIRECTIVE:
-            name = (directive(statement.text) or ("",))[0]
-            spots = [Spot(name, statement.text, 0) for _ in holes]
+        text = part.statement.text
+        if part.statement.kind is Kind.DIRECTIVE:
+            name = (directive(text) or ("",))[0]
+            spots = [Spot(name) for _ in holes]
             self.written += self.write(f"the directive '# {name}='", holes, spots, _directive)
             return
-        written = self.write("a comment", holes, (Spot("", "", 0) for _ in holes), as_line)
-        if self.at_top:
-            self.check("a comment", holes[0], _no_directive, filled(statement.text, written))
+        written = self.write("a comment", holes, _NOWHERE * len(holes), as_line)
+        if part.at_top:
+            self.check("a comment", holes[0], _no_directive, filled(text, written))
         self.written += written
 
-    def instruction(self, statement: Statement, holes: Sequence[Hole]) -> None:
-        """An instruction, its comments between the lines, and its heredoc bodies."""
-        text = statement.text
-        before = len(self.refused)
-        if holes:
-            self.lines(statement, holes)
-        elif text[:1] in "SsFf":
-            self.shell(text)
-        if "<<" in text and len(self.refused) == before:
-            self.heredocs(text)
+    def instruction(self, part: Part, holes: Sequence[Hole]) -> None:
+        """An instruction, and the comments between its lines."""
+        before, start = len(self.refused), len(self.written)
+        own = holes if all(part.own) else [hole for hole, own in zip(holes, part.own, strict=True) if own]
+        written = self.arguments(part, own) if own else []
+        if len(own) < len(holes):
+            texts = iter(written)
+            written = []
+            for hole, is_own in zip(holes, part.own, strict=True):
+                written += [next(texts)] if is_own else self.write("a comment", (hole,), _NOWHERE, as_line)
+        self.written += written
+        if len(self.refused) == before and not all(map(HARMLESS.fullmatch, written)):
+            self.check_lines(part, start)
 
-    def lines(self, statement: Statement, holes: Sequence[Hole]) -> None:
-        """Write the holes of an instruction's lines; those of comments between them are apart."""
-        counts = [line.count(HOLE) for line in statement.lines]
-        joined = [
-            is_joined for count, is_joined in zip(counts, statement.joined, strict=True) for _ in range(count)
-        ]
-        own = [hole for hole, is_joined in zip(holes, joined, strict=True) if is_joined]
-        before = len(self.refused)
-        texts = iter(self.arguments(statement.text, own)) if own else iter(())
-        for hole, is_joined in zip(holes, joined, strict=True):
-            one = (hole,), (Spot("", "", 0),)
-            self.written += [next(texts)] if is_joined else self.write("a comment", *one, as_line)
-        if len(self.refused) == before and own:
-            self.check_lines(statement, counts)
-
-    def check_lines(self, statement: Statement, counts: Sequence[int]) -> None:
+    def check_lines(self, part: Part, start: int) -> None:
         """Look at every written line of an instruction: comments and continuations are the template's."""
-        end = len(self.written) - sum(counts)
-        for line, count, is_joined in zip(statement.lines, counts, statement.joined, strict=True):
-            start, end = end, end + count
-            if count and is_joined and statement.text.strip(HOLE + SPACES):
+        statement = part.statement
+        if not statement.text.strip(HOLE + SPACES):
+            return
+        where = split_keyword(statement.text)[0].upper()
+        for line, count, is_joined in zip(statement.lines, part.counts, statement.joined, strict=True):
+            end = start + count
+            if count and is_joined:
                 final = filled(line, self.written[start:end])
-                where = split_keyword(statement.text)[0].upper()
-                self.check(where, self.holes[end - 1], check_line, line, final, self.reader.escape)
+                self.check(where, self.holes[end - 1], check_line, line, final, part.escape)
+            start = end
 
-    def arguments(self, text: str, holes: Sequence[Hole]) -> list[str]:
+    def arguments(self, part: Part, holes: Sequence[Hole]) -> list[str]:
         """Write the holes of one joined instruction, or of an ONBUILD's trigger."""
-        keyword, rest = split_keyword(text)
-        name = keyword.upper()
-        if HOLE in keyword or name not in KEYWORDS:
-            return self.no_instruction(text, name, holes)
-        flags, arguments = split_flags(rest, self.reader.escape)
-        in_flags = sum(flag.count(HOLE) for flag in flags)
-        written = self.flags(name, flags, holes[:in_flags])
-        if in_flags == len(holes):
-            return written
-        if name == "ONBUILD":
-            return written + self.arguments(arguments, holes[in_flags:])
-        return written + self.own_arguments(name, arguments, holes[in_flags:])
+        found = plan(part.statement.text, part.escape)
+        if not found.is_known:
+            return self.no_instruction(part.statement.text, found.keyword, holes)
+        in_flags = len(found.flag_places)
+        written = self.flags(found, holes[:in_flags]) if in_flags else []
+        own = holes[in_flags:]
+        return written + self.own_arguments(part, found, own) if own else written
 
     def no_instruction(self, text: str, name: str, holes: Sequence[Hole]) -> list[str]:
         """A value where a keyword is expected: only nothing can stand there."""
         if text.strip(HOLE + SPACES) or any(hole.text for hole in holes):
             hole = next((hole for hole in holes if hole.text), holes[0])
-            reason = _NO_INSTRUCTION
-            if HOLE not in name:
-                reason = f"{name} is not an instruction; write one of Docker's instructions"
-            self.refused.append(Refusal(hole, "the beginning of a line", reason))
+            unknown = f"{name} is not an instruction; write one of Docker's instructions"
+            self.refused.append(
+                Refusal(hole, "the beginning of a line", unknown if name else _NO_INSTRUCTION)
+            )
         return [""] * len(holes)
 
-    def flags(self, name: str, flags: Sequence[str], holes: Sequence[Hole]) -> list[str]:
+    def flags(self, found: Plan, holes: Sequence[Hole]) -> list[str]:
         """Write the holes of flags; a flag that had a value keeps one."""
-        where = f"a flag of {name}"
-        placed = list(place_flags(flags))
+        where = f"a flag of {found.keyword}"
         written = []
-        for (spot, writer), hole in zip(placed, holes, strict=True):
+        for (spot, writer), hole in zip(found.flag_places, holes, strict=True):
             written += self.write(where, (hole,), (spot,), writer)
-        texts = iter(written)
-        for flag in flags:
-            count = flag.count(HOLE)
-            if count and not filled(flag, [next(texts) for _ in range(count)]).partition("=")[2]:
-                self.refused.append(Refusal(holes[0], where, "the flag would be empty; leave it out then"))
+        start = 0
+        for flag in found.flags:
+            end = start + flag.count(HOLE)
+            if end > start and not filled(flag, written[start:end]).partition("=")[2]:
+                reason = "the flag would be empty; leave it out of the template when there is no value"
+                self.refused.append(Refusal(holes[start], where, reason))
+            start = end
         return written
 
-    def own_arguments(self, name: str, arguments: str, holes: Sequence[Hole]) -> list[str]:
+    def own_arguments(self, part: Part, found: Plan, holes: Sequence[Hole]) -> list[str]:
         """Write the holes of the arguments, and look at the result."""
-        escape = self.reader.escape
+        name, text = found.keyword, found.arguments
         before = len(self.refused)
-        if name == "HEALTHCHECK":
-            spots, writer = place_health_check(arguments, holes, escape, self.is_sh)
-        else:
-            spots, writer = place_arguments(name, arguments, holes, escape, self.is_sh)
-        written = self.write(name, holes, spots, writer)
-        if len(self.refused) == before:
-            final = filled(arguments, written)
-            was_exec = any(spot.style in EXEC_STYLES for spot in spots)
-            self.check(name, holes[0], check_arguments, name, arguments, final, escape, was_exec)
+        placed = place(found, holes, part.escape, part.is_sh)
+        written = self.write(name, holes, placed.spots, placed.write)
+        harmless = "[" not in text and "<" not in text and all(map(HARMLESS.fullmatch, written))
+        if len(self.refused) == before and not harmless:
+            final = filled(text, written)
+            self.check(name, holes[0], check_arguments, name, text, final, part.escape, placed.is_exec)
             if name in ("RUN", "COPY", "ADD"):
-                self.check(name, holes[-1], check_heredocs, arguments, final)
-            self.shell(f"{name} {final}")
+                self.check(name, holes[-1], check_heredocs, text, final)
         return written
 
-    def shell(self, text: str) -> None:
-        """Follow SHELL, which says who reads shell form from here to the next FROM."""
-        keyword, arguments = split_keyword(text)
-        if keyword.upper() == "FROM":
-            self.is_sh = True
-        elif keyword.upper() == "SHELL":
-            try:
-                program = (exec_form(arguments) or ("",))[0]
-            except NotStringsError:
-                program = ""
-            self.is_sh = bool(_SH.fullmatch(program))
-
-    def heredocs(self, text: str) -> None:
-        """The bodies that an instruction opens."""
-        try:
-            found = read_instruction(text, 0, 0, self.reader.escape)
-            heredocs = opened(text) if takes_heredocs(found) else []
-        except ValueError:
-            return
-        inner = found.trigger or found
-        for heredoc in heredocs:
-            body = heredoc.taken(self.reader.lines, self.reader.at)
-            if body is None:
-                return
-            self.reader.at = body.end_line
-            if HOLE in body.content:
-                self.body(inner, body)
-
-    def body(self, instruction: Instruction, heredoc: Heredoc) -> None:
+    def body(self, part: Body, holes: Sequence[Hole]) -> None:
         """Write the holes of one heredoc's body."""
-        command = _HEREDOC_WORD.sub("", instruction.arguments)
-        where = f"a heredoc of {instruction.keyword}"
-        writer = body_writer(instruction.keyword, command, heredoc, self.reader.escape, self.is_sh)
-        spots = body_spots(writer, heredoc.content)
-        start = len(self.written)
-        holes = self.holes[start : start + len(spots)]
+        where = f"a heredoc of {part.keyword}"
         before = len(self.refused)
-        written = self.write(where, holes, spots, writer)
+        written = self.write(where, holes, part.spots, part.write)
         if len(self.refused) == before:
-            self.check(where, holes[-1], check_body, heredoc, filled(heredoc.content, written), spots, holes)
+            final = filled(part.heredoc.content, written)
+            self.check(where, holes[-1], check_body, part.heredoc, final, part.spots, holes)
         self.written += written
 
 

@@ -1,0 +1,101 @@
+"""What rendered text is built of, apart from its values: kept, since renders often differ in values alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from dfgen.dockerfile.arguments import NotStringsError, exec_form, split_keyword
+from dfgen.dockerfile.heredocs import Heredoc, opened
+from dfgen.dockerfile.instructions import read_instruction, takes_heredocs
+from dfgen.dockerfile.lines import Kind, Reader, Statement
+from dfgen.templating.bodies import body_spots, body_writer
+from dfgen.templating.holes import HOLE, Spot
+from dfgen.templating.places import Writer
+
+_SH = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
+_HEREDOC_WORD = re.compile(r"\d*<<-?[^\s<]+")
+
+
+class Part(NamedTuple):
+    """A statement with holes.
+
+    `counts` are the holes of each line, `own` tells of each hole whether it is in the instruction and not
+    in a comment between its lines. `at_top`: a comment here can be a directive. `is_sh`: shell form is read
+    by a POSIX shell.
+    """
+
+    statement: Statement
+    counts: tuple[int, ...]
+    own: tuple[bool, ...]
+    at_top: bool
+    is_sh: bool
+    escape: str
+
+
+class Body(NamedTuple):
+    """A heredoc's body with holes."""
+
+    keyword: str
+    heredoc: Heredoc
+    spots: tuple[Spot, ...]
+    write: Writer
+
+
+@lru_cache(maxsize=512)
+def outline(skeleton: str) -> tuple[Part | Body, ...]:
+    """The statements and bodies that have holes, in order."""
+    return tuple(_Outline(skeleton).run())
+
+
+class _Outline:
+    def __init__(self, skeleton: str) -> None:
+        self.reader = Reader(skeleton)
+        self.is_sh = True
+
+    def run(self) -> Iterator[Part | Body]:
+        at_top = True
+        for statement in self.reader:
+            counts = tuple(line.count(HOLE) for line in statement.lines)
+            if any(counts):
+                own = (own for count, own in zip(counts, statement.joined, strict=True) for _ in range(count))
+                yield Part(statement, counts, tuple(own), at_top, self.is_sh, self.reader.escape)
+            at_top = at_top and statement.kind is Kind.DIRECTIVE
+            if statement.kind is Kind.INSTRUCTION:
+                self.follow_shell(statement.text)
+                if "<<" in statement.text:
+                    yield from self.bodies(statement.text)
+
+    def follow_shell(self, text: str) -> None:
+        """Follow SHELL, which says who reads shell form from here to the next FROM."""
+        if text[:1] not in "SsFf":
+            return
+        keyword, arguments = split_keyword(text)
+        if keyword.upper() == "FROM":
+            self.is_sh = True
+        elif keyword.upper() == "SHELL":
+            try:
+                program = (exec_form(arguments) or ("",))[0]
+            except NotStringsError:
+                program = ""
+            self.is_sh = bool(_SH.fullmatch(program))
+
+    def bodies(self, text: str) -> Iterator[Body]:
+        """The bodies that an instruction opens; what is broken in the template is not looked at here."""
+        try:
+            found = read_instruction(text, 0, 0, self.reader.escape)
+            heredocs = opened(text) if takes_heredocs(found) else []
+        except ValueError:
+            return
+        inner = found.trigger or found
+        command = _HEREDOC_WORD.sub("", inner.arguments)
+        for heredoc in heredocs:
+            body = heredoc.taken(self.reader.lines, self.reader.at)
+            if body is None:
+                return
+            self.reader.at = body.end_line
+            if HOLE in body.content:
+                writer = body_writer(inner.keyword, command, body, self.reader.escape, self.is_sh)
+                yield Body(inner.keyword, body, tuple(body_spots(writer, body.content)), writer)

@@ -1,0 +1,69 @@
+import pytest
+
+from dfgen.dockerfile import ExternalImage, external_images, parse
+
+PIN = "sha256:" + "a" * 64
+
+
+def found(text: str) -> list[tuple[int, str, str]]:
+    return [(image.line, image.keyword, image.text) for image in external_images(parse(text))]
+
+
+def test_every_way_to_take_an_image_is_found_with_its_line() -> None:
+    text = (
+        f"FROM --platform=linux/arm64 docker.io/library/nginx:1.28@{PIN} AS base\n"
+        "RUN --mount=type=bind,from=busybox:1,source=/bin,target=/b \\\n"
+        "    --mount=type=cache,target=/c true\n"
+        "COPY --from=alpine:3 /a /b\n"
+        "ADD --from=debian:12 /a /b\n"
+    )
+    assert found(text) == [
+        (1, "FROM", f"docker.io/library/nginx:1.28@{PIN}"),
+        (2, "RUN", "busybox:1"),
+        (4, "COPY", "alpine:3"),
+        (5, "ADD", "debian:12"),
+    ]
+
+
+def test_platform_is_told_as_written() -> None:
+    images = external_images(parse("FROM --platform=$BUILDPLATFORM a AS x\nFROM b\n"))
+    assert images == (
+        ExternalImage(line=1, text="a", keyword="FROM", platform="$BUILDPLATFORM"),
+        ExternalImage(line=2, text="b", keyword="FROM"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch\nCOPY a b\n",
+        "FROM scratch AS Base\nFROM base\nCOPY --from=BASE a b\n",
+        "FROM scratch\nFROM scratch\nCOPY --from=0 a b\n",
+        "FROM scratch as a\nFROM scratch\nRUN --mount=from=a,target=/x true\n",
+        "FROM scratch\nRUN --mount=type=secret,id=a true\n",
+    ],
+)
+def test_scratch_and_earlier_stages_are_not_outside(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FROM scratch\nCOPY --from=later a b\nFROM scratch AS later\n", (2, "COPY", "later")),
+        ("FROM scratch\nCOPY --from=0 a b\n", (2, "COPY", "0")),
+        ("FROM scratch\nFROM scratch\nCOPY --from=7 a b\n", (3, "COPY", "7")),
+        ("FROM scratch\nRUN --mount=from=0,target=/x true\n", (2, "RUN", "0")),
+        ("ARG B=x\nFROM ${B}\n", (2, "FROM", "${B}")),
+        ('FROM scratch\nRUN --mount="type=bind,\\"from=a,b\\"" true\n', (2, "RUN", "a,b")),
+        ("FROM scratch\nRUN --mount=FROM=a,target=/x true\n", (2, "RUN", "a")),
+        ("FROM a AS a\n", (1, "FROM", "a")),
+    ],
+)
+def test_what_is_not_an_earlier_stage_is_outside(text: str, expected: tuple[int, str, str]) -> None:
+    assert found(text) == [expected]
+
+
+def test_a_trigger_counts_for_the_build_of_the_child() -> None:
+    (image,) = external_images(parse("FROM scratch\nONBUILD COPY --from=alpine a b\n"))
+    assert image == ExternalImage(line=2, text="alpine", keyword="COPY", onbuild=True)

@@ -1,0 +1,23 @@
+"""Render a template from its text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dfgen.templating import TemplateOptions, Templates
+
+OPTIONS = TemplateOptions()
+
+
+class Memory:
+    """Templates in a folder of their own; `render` gives the first of them a text."""
+
+    def __init__(self, root: Path, options: TemplateOptions = OPTIONS, snippets: frozenset[str] = frozenset()) -> None:
+        self.root, self.options, self.snippets = root, options, snippets
+
+    def render(self, text: str, variables: Mapping[str, object] | None = None, **others: str) -> str:
+        """Write `x.j2` and other templates (`m='…'` is `m.j2`), and render the first."""
+        for name, content in {"x": text, **others}.items():
+            (self.root / f"{name}.j2").write_text(content, encoding="utf-8")
+        return Templates(self.root, "templates", self.options, self.snippets).render("x.j2", variables or {})
