@@ -11,7 +11,7 @@ from dfgen.model.catalog import Family, Image, Parent, SmokeTest
 from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
 from dfgen.model.yaml import Document
-from dfgen.values.errors import Gathering, Place, Problem, placed
+from dfgen.values.errors import Gathering, InputError, Place, Problem, nearest, placed
 from dfgen.values.platform import Platform
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -108,9 +108,25 @@ class Expander:
         condition, place = layer.settings["when"], layer.place("when")
         if isinstance(condition, str):
             return bool(self.expressions.expression(condition, names, place))
+        for key in condition:
+            if key not in names:
+                self._check_variable(key, names, layer.place("when", key, on_key=True))
         return all(
-            _equals(key, names.get(key), value, layer.place("when", key)) for key, value in condition.items()
+            key in names and _equals(key, names[key], value, layer.place("when", key))
+            for key, value in condition.items()
         )
+
+    def _check_variable(self, key: str, names: Mapping[str, Any], place: Place) -> None:
+        """Refuse a name in a condition that nothing in the family's file ever gives a value."""
+        setting = ("variables", "axes", "<<")
+        given = {
+            str(path[-1])
+            for path in self.document.keys
+            if len(path) > 1 and (path[-2] in setting or path[:2] == ("matrix", "include"))
+        }
+        if key not in given:
+            hint = nearest(key, sorted({*given, *names}))
+            raise InputError(Problem(place, f"{key!r} is not defined{hint}"))
 
     def _image(self, version: str, platform: Platform, layers: Layers) -> Image:
         names = self._names(version, platform, layers)
@@ -198,5 +214,5 @@ def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
     """Whether a variable has the wanted value, or one of a list; a platform under any of its aliases."""
     choices = wanted if isinstance(wanted, list) else [wanted]
     if key == "platform":
-        return Platform.parse(str(value)) in [_platform(str(choice), place) for choice in choices]
+        return _platform(str(value), place) in [_platform(str(choice), place) for choice in choices]
     return str(value) in [str(choice) for choice in choices]

@@ -24,11 +24,11 @@ class Layer:
     settings: Mapping[str, Any]
     variables_at: KeyPath | None = None
 
-    def place(self, *keys: str | int) -> Place:
-        """Where one of its values stands."""
+    def place(self, *keys: str | int, on_key: bool = False) -> Place:
+        """Where one of its values stands, or the key of that value."""
         if keys[:1] == ("variables",) and self.variables_at is not None:
-            return self.document.place((*self.variables_at, *keys[1:]))
-        return self.document.place((*self.path, *keys))
+            return self.document.place((*self.variables_at, *keys[1:]), key=on_key)
+        return self.document.place((*self.path, *keys), key=on_key)
 
 
 Layers = tuple[Layer, ...]

@@ -140,7 +140,7 @@ class _Resolver:
     def parent(self, text: str, platform: Platform, place: Place) -> Parent:
         name = text.removeprefix(f"{self.catalog.registry}/")
         with placed(place):
-            if name.partition(":")[0] in self.catalog.families:
+            if name.partition("@")[0].partition(":")[0] in self.catalog.families:
                 return self._own(text, platform, place)
             reference = Reference.parse(text)
             if not reference.digest and ":" not in text.rpartition("/")[2]:
@@ -150,8 +150,8 @@ class _Resolver:
 
     def _own(self, text: str, platform: Platform, place: Place) -> Parent:
         name = text.removeprefix(f"{self.catalog.registry}/")
-        family, _, version = name.partition(":")
-        if not version or "@" in version:
+        family, _, version = name.partition("@")[0].partition(":")
+        if not version or "@" in name:
             raise InputError(f"parent {text!r} is a family of this catalog; expected {family}:VERSION")
         reference = Reference.parse(f"{self.catalog.registry}/{name}")
         return Parent(reference=reference, platform=platform, place=place, family=family, version=version)

@@ -95,7 +95,9 @@ class _Reader:
             data = self._root(iter_events(CParser(text)))
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._problem((mark.line, mark.column), f"is not YAML: {error.problem}")
+            # libyaml takes no `a:b` without quotes in { } and [ ], where YAML 1.2 does.
+            hint = "; write text that holds a ':' with quotes" if "unexpected ':'" in error.problem else ""
+            self._problem((mark.line, mark.column), f"is not YAML: {error.problem}{hint}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
             self.problems.append(Problem(Place(self.file), f"is not YAML: {str(error).splitlines()[0]}"))

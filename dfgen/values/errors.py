@@ -28,7 +28,7 @@ class Place:
 
     def __str__(self) -> str:
         """Write the place as editors and CI systems link it: `file:line:column`."""
-        parts = [self.file, *(str(n) for n in (self.line, self.column) if n)]
+        parts = [printable(self.file), *(str(n) for n in (self.line, self.column) if n)]
         return ":".join(parts)
 
 
@@ -110,6 +110,11 @@ def placed(place: Place) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(Problem(one.place or place, one.message) for one in error.problems) from None
+
+
+def printable(text: str) -> str:
+    """Write a name in one line: line breaks and other control characters are escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

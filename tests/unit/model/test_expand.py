@@ -1,0 +1,191 @@
+# ruff: noqa: E501 (messages stand whole on their line)
+"""How settings of the catalog, family, platform, version and overrides become images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.catalog import JinjaOptions, Package
+from tests.unit.catalogs import FAMILY, images, loaded, problems
+
+CATALOG = "platforms: [amd64]\nvariables: {a: catalog, b: catalog, c: catalog, d: catalog, e: catalog, f: catalog}\n"
+LAYERED = """\
+template: t.j2
+parent: docker.io/library/busybox:1.36
+variables: {b: family, c: family, d: family, e: family, f: family}
+labels: {l: family, m: family}
+packages: [one, {name: two, version: "1"}]
+platforms:
+  x86_64:
+    variables: {c: platform, d: platform, e: platform, f: platform}
+    packages: [{name: two, version: "2"}]
+  arm64:
+versions:
+  "1":
+    variables: {d: version, e: version, f: version}
+    labels: {m: version}
+    platforms:
+      linux/amd64:
+        variables: {e: version's platform, f: version's platform}
+      s390x: {parent: "docker.io/library/busybox:2", template: other.j2}
+  "2":
+overrides:
+  - when: a == "catalog" and version == "1" and arch == "amd64"
+    variables: {f: override, g: first}
+    packages: [three]
+  - when: {g: first, platform: [x64, riscv64], family: app}
+    variables: {h: second}
+    parents: {tool: 'docker.io/library/alpine:3'}
+"""
+
+
+def test_what_comes_later_wins(tmp_path: Path) -> None:
+    image = images(tmp_path, LAYERED, CATALOG, **{"templates/other.j2": "FROM {{ parent }}\n"})["app:1@amd64"]
+    assert image.variables == {
+        "a": "catalog",
+        "b": "family",
+        "c": "platform",
+        "d": "version",
+        "e": "version's platform",
+        "f": "override",
+        "g": "first",
+        "h": "second",
+    }
+    assert image.labels == {"l": "family", "m": "version"}
+    assert image.packages == (Package("one"), Package("two", "2"), Package("three"))
+    assert [str(package) for package in image.packages] == ["one", "two=2", "three"]
+    assert [parent.key for parent in image.all_parents] == [
+        "docker.io/library/busybox:1.36",
+        "docker.io/library/alpine:3",
+    ]
+
+
+def test_the_platforms_are_those_of_the_last_that_names_them(tmp_path: Path) -> None:
+    found = images(tmp_path, LAYERED, CATALOG, **{"templates/other.j2": "FROM {{ parent }}\n"})
+    assert list(found) == ["app:1@amd64", "app:1@s390x", "app:2@amd64", "app:2@arm64"]
+    special = found["app:1@s390x"]
+    assert (special.template, special.parent.key) == ("other.j2", "docker.io/library/busybox:2")
+    assert found["app:2@arm64"].variables["c"] == "family"
+
+
+def test_without_a_word_both_architectures_are_built(tmp_path: Path) -> None:
+    found = images(tmp_path, FAMILY)
+    assert list(found) == ["app:1.0@amd64", "app:1.0@arm64"]
+    image = found["app:1.0@arm64"]
+    assert (image.tag, str(image.dockerfile)) == ("1.0-aarch64", "bases/app/1.0/Dockerfile_arm64")
+    assert (image.merged_name, image.end_of_life, image.immutable) == ("app:1.0", "", False)
+    assert image.family.base_file == "bases/app/base.yaml"
+
+
+def test_a_stage_may_be_fixed_to_a_platform(tmp_path: Path) -> None:
+    stages = (
+        "parents:\n  cross: {image: 'docker.io/library/golang:{{ go }}', platform: x64}\n"
+        "  tool: {image: 'docker.io/library/alpine:3'}\nvariables: {go: '1.24'}\n"
+    )
+    image = images(tmp_path, FAMILY + stages)["app:1.0@arm64"]
+    assert {name: (parent.key, str(parent.platform)) for name, parent in image.parents.items()} == {
+        "cross": ("docker.io/library/golang:1.24", "linux/amd64"),
+        "tool": ("docker.io/library/alpine:3", "linux/arm64"),
+    }
+    assert str(image.parent.platform) == "linux/arm64"
+
+
+def test_smoke_tests(tmp_path: Path) -> None:
+    text = FAMILY + (
+        "variables: {v: 7}\ntests:\n"
+        "  - {run: 'echo {{ v }}', expect: 'v{{ v }}', exit: 3, network: true, timeout: 9}\n"
+        "  - {run: [java, -version]}\n"
+        "  - {healthy: 30, name: answers}\n"
+        "  - {healthy: 5}\n"
+    )
+    tests = images(tmp_path, text)["app:1.0@amd64"].tests
+    assert [test.name for test in tests] == ["echo {{ v }}", "java -version", "answers", "becomes healthy"]
+    first = tests[0]
+    assert (first.command, first.expect, first.exit, first.network, first.timeout) == (
+        "echo {{ v }}",
+        "v7",
+        3,
+        True,
+        9,
+    )
+    assert (tests[1].command, tests[2].healthy, str(tests[2].place)) == (
+        ("java", "-version"),
+        30,
+        "bases/app/base.yaml:8:5",
+    )
+
+
+def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
+    text = (
+        "description: what it is for\ncontext: ../..\nimmutable: true\nsnippets: [s]\nlint: {DL3008: why}\n"
+        "architecture_independent: true\njinja: {trim_blocks: false}\ntemplate: t.j2\n"
+        "parent: docker.io/library/busybox:1\nversions: {'1': {immutable: false, end_of_life: '2030-01-31'}, '2': }\n"
+    )
+    catalog = loaded(tmp_path, text, "jinja: {lstrip_blocks: false}\n")
+    family = catalog.families["app"]
+    assert (family.description, str(family.context)) == ("what it is for", "bases/app/../..")
+    assert (family.snippets, family.lint) == (frozenset({"s"}), {"DL3008": "why"})
+    assert family.jinja == JinjaOptions(trim_blocks=False, lstrip_blocks=False)
+    assert family.architecture_independent
+    ended = {image.version: (image.immutable, image.end_of_life) for image in catalog.images}
+    assert ended == {"1": (False, "2030-01-31"), "2": (True, "")}
+    assert list(catalog.versions) == ["app:1", "app:2"]
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (
+            "platforms: [amd46]\n",
+            "bases/app/base.yaml:4:13: unknown architecture 'amd46' (did you mean 'amd64'?); known are linux/amd64,"
+            " linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
+        ),
+        (
+            "overrides: [{when: 'true', platforms: [arm65]}]\n",
+            "bases/app/base.yaml:4:40: unknown architecture 'arm65' (did you mean 'arm64'?); known are linux/amd64,"
+            " linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
+        ),
+        (
+            "overrides: [{when: {platform: sparc}}]\n",
+            "bases/app/base.yaml:4:31: unknown architecture 'sparc'; known are linux/amd64, linux/arm64,"
+            " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
+        ),
+        (
+            "parents: {tool: {image: 'docker.io/library/alpine:3', platform: z80}}\n",
+            "bases/app/base.yaml:4:17: unknown architecture 'z80'; known are linux/amd64, linux/arm64,"
+            " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
+        ),
+        (
+            "overrides: [{when: jva >= 17}]\nvariables: {java: 17}\n",
+            "bases/app/base.yaml:4:20: in 'jva >= 17': 'jva' is not defined (did you mean 'java'?)",
+        ),
+        (
+            "overrides: [{when: {jva: 17}}]\nvariables: {java: 17}\n",
+            "bases/app/base.yaml:4:21: 'jva' is not defined (did you mean 'java'?)",
+        ),
+        (
+            "overrides: [{when: 'java >'}]\n",
+            "bases/app/base.yaml:4:20: in 'java >': unexpected 'end of template'",
+        ),
+        (
+            "variables: {image: x, parent: y, parents: z}\n",
+            [
+                "bases/app/base.yaml:4:13: 'image' is dfgen's own name in a template; choose another",
+                "bases/app/base.yaml:4:23: 'parent' is dfgen's own name in a template; choose another",
+                "bases/app/base.yaml:4:34: 'parents' is dfgen's own name in a template; choose another",
+            ],
+        ),
+    ],
+)
+def test_what_cannot_be_expanded(tmp_path: Path, more: str, found: str | list[str]) -> None:
+    assert problems(tmp_path, FAMILY + more) == ([found] if isinstance(found, str) else found)
+
+
+def test_the_problems_of_all_families_are_told_at_once(tmp_path: Path) -> None:
+    found = problems(tmp_path, FAMILY + "platforms: [a]\n", lib=FAMILY + "platforms: [b]\n")
+    assert [line.partition(": ")[0] for line in found] == [
+        "bases/app/base.yaml:4:13",
+        "bases/lib/base.yaml:4:13",
+    ]

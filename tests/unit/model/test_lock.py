@@ -1,0 +1,202 @@
+# ruff: noqa: E501 (messages stand whole on their line)
+"""The lock file: one digest a line, and every way in which it can be broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.model.catalog import Parent
+from dfgen.model.lock import Lock, LockedParent, Pin, parse, read
+from dfgen.values.digest import Digest
+from dfgen.values.errors import InputError, Place
+from dfgen.values.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
+from dfgen.values.platform import Platform, known_platforms
+from dfgen.values.reference import Reference
+
+A, B, C = (Digest(f"sha256:{char * 64}") for char in "abc")
+AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")
+LOCKED = LockedParent(
+    digest=A, media_type=OCI_INDEX, first_seen="2026-01-31", platforms={ARM64: Pin(C), AMD64: Pin(B, 527)}
+)
+TEXT = f"""\
+{{
+  "version": 1,
+  "parents": {{
+    "docker.io/library/busybox:1.36": {{
+      "digest": "{A}",
+      "media_type": "application/vnd.oci.image.index.v1+json",
+      "first_seen": "2026-01-31",
+      "platforms": {{
+        "linux/amd64": {{"digest": "{B}", "size": 527}},
+        "linux/arm64": {{"digest": "{C}"}}
+      }}
+    }}
+  }}
+}}
+"""
+KEY = "docker.io/library/busybox:1.36"
+
+
+def _refused(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def _broken(**changes: object) -> str:
+    data = json.loads(TEXT)
+    entry = data["parents"][KEY]
+    entry.update(changes)
+    data["parents"][KEY] = {key: value for key, value in entry.items() if value is not ...}
+    return json.dumps(data)
+
+
+def test_the_file_is_sorted_with_one_digest_a_line() -> None:
+    assert Lock({KEY: LOCKED}).to_text() == TEXT
+    assert all(line.count("sha256:") <= 1 for line in TEXT.splitlines())
+
+
+def test_an_empty_lock() -> None:
+    assert parse(Lock().to_text()) == Lock()
+
+
+digests = st.integers(0, 99).map(lambda number: Digest.of(b"%d" % number))
+locks = st.dictionaries(
+    st.text(min_size=1, max_size=8),
+    st.builds(
+        LockedParent,
+        digest=digests,
+        media_type=st.sampled_from((OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST)),
+        first_seen=st.dates().map(str),
+        platforms=st.dictionaries(
+            st.sampled_from(known_platforms()), st.builds(Pin, digests, st.integers(0, 10**6)), max_size=3
+        ),
+    ),
+    max_size=3,
+).map(Lock)
+
+
+@given(locks)
+def test_what_is_written_reads_as_the_same(lock: Lock) -> None:
+    assert parse(lock.to_text()) == lock
+    assert parse(lock.to_text()).to_text() == lock.to_text()
+
+
+def test_a_pin_for_a_parents_platform() -> None:
+    lock = Lock({KEY: LOCKED, "lib:1": LOCKED})
+    upstream = Parent(reference=Reference.parse(KEY), platform=AMD64, place=Place("f"))
+    own = Parent(
+        reference=Reference.parse("r/lib:1"), platform=ARM64, place=Place("f"), family="lib", version="1"
+    )
+    other = Parent(reference=Reference.parse("x:1"), platform=AMD64, place=Place("f"))
+    riscv = Parent(reference=Reference.parse(KEY), platform=Platform.parse("riscv64"), place=Place("f"))
+    assert [lock.pin(parent) for parent in (upstream, own, other, riscv)] == [Pin(B, 527), Pin(C), None, None]
+
+
+def test_views_are_new_locks() -> None:
+    lock = Lock({"a": LOCKED, "b": LOCKED})
+    assert set(lock.only(frozenset({"a", "x"})).parents) == {"a"}
+    assert set(lock.with_parents({"c": LOCKED}).parents) == {"a", "b", "c"}
+    assert set(lock.parents) == {"a", "b"}
+
+
+def test_a_merge_conflict() -> None:
+    lines = TEXT.splitlines()
+    text = "\n".join(
+        [*lines[:4], "<<<<<<< ours", lines[4], "=======", lines[4], ">>>>>>> theirs", *lines[5:]]
+    )
+    assert _refused(text) == (
+        "bases/lock.json:5:1: is not JSON (a merge conflict?): Expecting property name enclosed in double quotes;"
+        " take one side and run `dfgen lock`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "bases/lock.json:1:1: is not JSON: Expecting value; take one side and run `dfgen lock`"),
+        ("[" * 100_000, "bases/lock.json: is not a lock: nested too deeply; run `dfgen lock`"),
+        ("[]", "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; run `dfgen lock`"),
+        ('{"parents": []}', "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; run `dfgen lock`"),
+        ('{"parents": {}}', "bases/lock.json: has version None; this dfgen reads version 1; run `dfgen lock`"),
+        ('{"version": 2, "parents": {}}', "bases/lock.json: has version 2; this dfgen reads version 1; run `dfgen lock`"),
+    ],
+)  # fmt: skip
+def test_what_is_no_lock(text: str, message: str) -> None:
+    assert _refused(text) == message
+
+
+PIN = {"digest": str(A)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"digest": "x"}, ": 'x' is not a digest; expected sha256: and 64 hexadecimal digits"),
+        ({"digest": ...}, " is incomplete: 'digest'"),
+        ({"digest": 7}, " is incomplete: expected string or bytes-like object, got 'int'"),
+        ({"media_type": "text/plain"}, ": media type 'text/plain' is not that of an index or manifest"),
+        ({"first_seen": 'a"b'}, ": first_seen 'a\"b' is not a date such as 2026-01-31"),
+        ({"first_seen": "2026-01-31\n"}, ": first_seen '2026-01-31\\n' is not a date such as 2026-01-31"),
+        ({"first_seen": ...}, " is incomplete: 'first_seen'"),
+        ({"platforms": []}, " is incomplete: 'list' object has no attribute 'items'"),
+        ({"platforms": {"z80": PIN}}, ": unknown architecture 'z80'; known are linux/amd64, linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64"),
+        ({"platforms": {"arm64": {}}}, " is incomplete: 'digest'"),
+        ({"platforms": {"arm64": "x"}}, " is incomplete: 'str' object has no attribute 'get'"),
+        ({"platforms": {"arm64": {**PIN, "size": "7"}}}, ": size '7' is not a number of bytes"),
+        ({"platforms": {"arm64": {**PIN, "size": True}}}, ": size True is not a number of bytes"),
+        ({"platforms": {"arm64": {**PIN, "size": -7}}}, ": size -7 is not a number of bytes"),
+    ],
+)  # fmt: skip
+def test_a_broken_entry_is_told_with_its_parent(changes: dict[str, object], why: str) -> None:
+    assert _refused(_broken(**changes)) == f"bases/lock.json: parent {KEY!r}{why}; run `dfgen lock`"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(("digest", "size", "platforms", "linux/amd64", "media_type")), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(("digest", "media_type", "first_seen", "platforms")), json_values)
+def test_any_value_is_a_lock_or_one_line(key: str, value: object) -> None:
+    try:
+        lock = parse(_broken(**{key: value}))
+    except InputError as error:
+        lines = str(error).splitlines()
+        assert len(lines) == 1
+    else:
+        assert parse(lock.to_text()) == lock
+
+
+def test_reading(tmp_path: Path) -> None:
+    assert read(tmp_path) == Lock()
+    path = tmp_path / "bases" / "lock.json"
+    path.parent.mkdir()
+    path.write_text(TEXT)
+    assert read(tmp_path) == Lock({KEY: LOCKED})
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "bases" / "lock.json"
+    path.parent.mkdir()
+    path.write_bytes(b"\xff")
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == "bases/lock.json: is not UTF-8 text; run `dfgen lock`"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == "bases/lock.json: cannot be read: Is a directory"

@@ -1,0 +1,158 @@
+# ruff: noqa: E501 (messages stand whole on their line)
+"""Versions that are written out, and versions that a matrix spans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.catalogs import images, problems
+
+LINES = (8, 11, 17, 18, 19, 20, 21, 22)
+DISTRIBUTIONS = ("noble", "jammy", "bookworm", "alpine", "ubi9")
+# What the issue asks a large catalog to be: short.
+JAVA = """\
+template: t.j2
+parent: docker.io/library/eclipse-temurin:{{ java }}-{{ kind }}-{{ distribution }}
+platforms:
+  linux/amd64:
+  linux/arm64:
+  linux/ppc64le: {when: java >= 17}
+  linux/s390x: {when: {distribution: [noble, ubi9]}}
+matrix:
+  version: "{{ java }}-{{ kind }}-{{ distribution }}"
+  axes:
+    java: [8, 11, 17, 18, 19, 20, 21, 22]
+    distribution: [noble, jammy, bookworm, alpine, ubi9]
+    kind: [jdk, jre]
+  exclude:
+    - {distribution: alpine, java: [8, 11]}
+    - {kind: jre, java: 22}
+  include:
+    - {java: 23, distribution: noble, kind: jdk, preview: true}
+    - {java: 21, distribution: noble, kind: jdk, lts: true}
+variables: {lts: false, preview: false}
+overrides:
+  - when: distribution == "alpine"
+    platforms: [amd64, aarch64]
+"""
+MATRIX = "template: t.j2\nparent: docker.io/library/busybox:1\nmatrix:\n"
+
+
+def _versions(root: Path, base: str) -> list[str]:
+    return list(dict.fromkeys(image.version for image in images(root, base).values()))
+
+
+def test_a_large_catalog_is_short(tmp_path: Path) -> None:
+    found = images(tmp_path, JAVA)
+    versions = {image.version for image in found.values()}
+    product = {
+        f"{java}-{kind}-{where}" for java in LINES for where in DISTRIBUTIONS for kind in ("jdk", "jre")
+    }
+    alpine = {f"{java}-{kind}-alpine" for java in (8, 11) for kind in ("jdk", "jre")}
+    jre = {f"22-jre-{where}" for where in DISTRIBUTIONS}
+    assert versions == (product - alpine - jre) | {"23-jdk-noble"}
+
+
+def _platforms(found: dict[str, object], version: str) -> list[str]:
+    return [name.partition("@")[2] for name in found if name.startswith(f"app:{version}@")]
+
+
+@pytest.mark.parametrize(
+    ("version", "platforms"),
+    [
+        ("8-jdk-jammy", ["amd64", "arm64"]),
+        ("8-jdk-noble", ["amd64", "arm64", "s390x"]),
+        ("17-jre-jammy", ["amd64", "arm64", "ppc64le"]),
+        ("17-jre-ubi9", ["amd64", "arm64", "ppc64le", "s390x"]),
+        ("17-jre-alpine", ["amd64", "arm64"]),
+        ("23-jdk-noble", ["amd64", "arm64", "ppc64le", "s390x"]),
+    ],
+)
+def test_conditions_narrow_the_platforms(tmp_path: Path, version: str, platforms: list[str]) -> None:
+    assert _platforms(dict(images(tmp_path, JAVA)), version) == platforms
+
+
+def test_the_axes_are_variables(tmp_path: Path) -> None:
+    image = images(tmp_path, JAVA)["app:21-jdk-noble@amd64"]
+    assert image.variables == {
+        "java": 21,
+        "kind": "jdk",
+        "distribution": "noble",
+        "lts": True,
+        "preview": False,
+    }
+    assert image.parent.key == "docker.io/library/eclipse-temurin:21-jdk-noble"
+
+
+def test_versions_stand_in_the_order_of_the_axes(tmp_path: Path) -> None:
+    axes = "  version: '{{ a }}{{ b }}'\n  axes: {a: [y, x], b: [2, 1]}\n  include: [{a: x, b: 3}]\n"
+    assert _versions(tmp_path, MATRIX + axes) == ["y2", "y1", "x2", "x1", "x3"]
+
+
+def test_versions_that_are_written_out_join_the_matrix(tmp_path: Path) -> None:
+    axes = (
+        "  version: '{{ a }}'\n  axes: {a: [x, y]}\n"
+        "versions:\n  y: {variables: {b: 1}}\n  z: {variables: {a: z}}\n"
+    )
+    found = images(tmp_path, MATRIX + axes)
+    assert {image.version: dict(image.variables) for image in found.values()} == {
+        "x": {"a": "x"},
+        "y": {"a": "y", "b": 1},
+        "z": {"a": "z"},
+    }
+
+
+def test_a_list_of_versions_joins_the_matrix(tmp_path: Path) -> None:
+    axes = "  version: '{{ a }}'\n  axes: {a: [x]}\nversions: [x, w]\n"
+    assert _versions(tmp_path, MATRIX + axes) == ["x", "w"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "found"),
+    [
+        (
+            "  version: '{{ a }}'\n  axes: {a: [x, y], b: [1, 2]}\n",
+            [
+                "bases/app/base.yaml:4:12: two combinations give the version 'x': {a: x, b: 1} and {a: x, b: 2}",
+                "bases/app/base.yaml:4:12: two combinations give the version 'y': {a: y, b: 1} and {a: y, b: 2}",
+            ],
+        ),
+        (
+            "  version: '{{ a }} {{ b }}'\n  axes: {a: [x], b: ['1', '../../x']}\n",
+            [
+                "bases/app/base.yaml:4:12: {a: x, b: 1} gives 'x 1', which is not a version: letters, digits,"
+                " '.', '_' and '-', at most 113",
+                "bases/app/base.yaml:4:12: {a: x, b: ../../x} gives 'x ../../x', which is not a version:"
+                " letters, digits, '.', '_' and '-', at most 113",
+            ],
+        ),
+        (
+            "  version: '{{ a }}'\n  axes: {a: [x], java: [1]}\n  exclude: [{jva: 1}, {a: y}]\n  include: [{a: z}]\n",
+            [
+                "bases/app/base.yaml:6:14: unknown axis 'jva' (did you mean 'java'?); the axes are a and java",
+                "bases/app/base.yaml:6:23: this entry excludes nothing: no combination agrees with it",
+                "bases/app/base.yaml:7:13: axis 'java' is missing in this combination",
+            ],
+        ),
+        (
+            "  version: '{{ c }}'\n  axes: {a: [x]}\n",
+            ["bases/app/base.yaml:4:12: in '{{ c }}': 'c' is not defined"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_matrix(tmp_path: Path, axes: str, found: list[str]) -> None:
+    assert problems(tmp_path, MATRIX + axes) == found
+
+
+def test_a_version_that_stands_twice(tmp_path: Path) -> None:
+    text = "template: t.j2\nparent: docker.io/library/busybox:1\nversions:\n  - a\n  - b\n  - a\n  - a\n"
+    assert problems(tmp_path, text) == [
+        "bases/app/base.yaml:6:5: version 'a' stands twice; first in line 4",
+        "bases/app/base.yaml:7:5: version 'a' stands twice; first in line 4",
+    ]
+
+
+def test_everything_excluded_leaves_no_image(tmp_path: Path) -> None:
+    assert images(tmp_path, MATRIX + "  version: '{{ a }}'\n  axes: {a: [x]}\n  exclude: [{a: x}]\n") == {}

@@ -1,0 +1,94 @@
+# ruff: noqa: E501 (messages stand whole on their line)
+"""SELECT in all its forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.catalog import Image
+from dfgen.model.select import select
+from dfgen.values.errors import InputError
+from tests.unit.catalogs import loaded
+
+JAVA = "template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1.0', '1.1', '2.0']\n"
+NGINX = "template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1.0']\nplatforms: [amd64, s390x]\n"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Image, ...]:
+    return loaded(tmp_path_factory.mktemp("catalog"), **{"java-base": JAVA, "nginx-base": NGINX}).images
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], "java-base:1.0@amd64 java-base:1.0@arm64 java-base:1.1@amd64 java-base:1.1@arm64 java-base:2.0@amd64 java-base:2.0@arm64 nginx-base:1.0@amd64 nginx-base:1.0@s390x"),
+        (["nginx-base"], "nginx-base:1.0@amd64 nginx-base:1.0@s390x"),
+        (["java-base:1.0"], "java-base:1.0@amd64 java-base:1.0@arm64"),
+        (["java-base:1.0@arm64"], "java-base:1.0@arm64"),
+        (["java-base:1.0@linux/arm64/v8"], "java-base:1.0@arm64"),
+        (["java-base:1.0@AARCH64"], "java-base:1.0@arm64"),
+        (["nginx-base@s390x"], "nginx-base:1.0@s390x"),
+        (["*-base:1.0@x64"], "java-base:1.0@amd64 nginx-base:1.0@amd64"),
+        (["java-base:1.*@arm64"], "java-base:1.0@arm64 java-base:1.1@arm64"),
+        (["*@s390x"], "nginx-base:1.0@s390x"),
+        (["bases/java-base/1.0/Dockerfile_arm64"], "java-base:1.0@arm64"),
+        (["./bases/java-base/1.0/Dockerfile_arm64"], "java-base:1.0@arm64"),
+        (["bases/java-base/1.0"], "java-base:1.0@amd64 java-base:1.0@arm64"),
+        (["bases/nginx-base/"], "nginx-base:1.0@amd64 nginx-base:1.0@s390x"),
+        (["nginx-base@s390x", "java-base:2.0@amd64", "java-base:2.0"], "java-base:2.0@amd64 java-base:2.0@arm64 nginx-base:1.0@s390x"),
+    ],
+)  # fmt: skip
+def test_every_form(images: tuple[Image, ...], words: list[str], found: str) -> None:
+    assert " ".join(image.name for image in select(images, words)) == found
+
+
+EXPECTED = "expected FAMILY, FAMILY:VERSION or such as java-base:1.0@amd64"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("jav-base", f"nothing is selected by 'jav-base' (did you mean 'java-base'?); {EXPECTED}"),
+        (
+            "java-base:1.2",
+            f"nothing is selected by 'java-base:1.2' (did you mean 'java-base:1.1'?); {EXPECTED}",
+        ),
+        ("java-base:", f"nothing is selected by 'java-base:' (did you mean 'java-base'?); {EXPECTED}"),
+        (
+            "java-base@s390x",
+            f"nothing is selected by 'java-base@s390x' (did you mean 'java-base'?); {EXPECTED}",
+        ),
+        ("", f"nothing is selected by ''; the families are java-base and nginx-base; {EXPECTED}"),
+        ("zzz", f"nothing is selected by 'zzz'; the families are java-base and nginx-base; {EXPECTED}"),
+        (
+            "bases/java-base/1.0/Dockerfile_arm",
+            "nothing is selected by 'bases/java-base/1.0/Dockerfile_arm' (did you mean"
+            f" 'bases/java-base/1.0/Dockerfile_arm64'?); {EXPECTED}",
+        ),
+        (
+            "java-base@arm65",
+            "unknown architecture 'arm65' (did you mean 'arm64'?); known are linux/amd64, linux/arm64, linux/arm/v7,"
+            " linux/ppc64le, linux/s390x and linux/riscv64",
+        ),
+    ],
+)
+def test_a_word_that_selects_nothing(images: tuple[Image, ...], word: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        select(images, ["java-base", word])
+    assert str(caught.value) == message
+
+
+def test_nothing_to_select_from() -> None:
+    with pytest.raises(InputError) as caught:
+        select((), ["java-base"])
+    assert str(caught.value) == (
+        "nothing is selected by 'java-base'; the families are none; expected FAMILY, FAMILY:VERSION or such as bases"
+    )
+
+
+def test_the_order_is_the_catalogs(images: tuple[Image, ...], tmp_path: Path) -> None:
+    words = [image.name for image in reversed(images)]
+    assert select(images, words) == images

@@ -1,0 +1,235 @@
+"""The YAML reader: values with their places, and everything that loses or hides what was written."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.model.yaml import Document, parse, read
+from dfgen.values.errors import InputError
+
+
+def _problems(text: str) -> list[str]:
+    return [str(problem) for problem in parse(text, "f").problems]
+
+
+def _fatal(text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        parse(text, "f")
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("", None),
+        ("# nothing", None),
+        ("a: ~", {"a": None}),
+        ("a:", {"a": None}),
+        ("a: [true, False, null, 7, 1.5, -3, x]", {"a": [True, False, None, 7, 1.5, -3, "x"]}),
+        ("a: [yes, no, on, off, 2024-06-30, 1_000]", None),
+        ("a: \"1.10\"\nb: '010'", {"a": "1.10", "b": "010"}),
+        ("a: !!str 1.10", {"a": "1.10"}),
+        ("a: |\n  x\n  y\n", {"a": "x\ny\n"}),
+        ("\ufeffa: b", {"a": "b"}),
+        ("%YAML 1.2\n---\na: b\n...\n", {"a": "b"}),
+        ("x: &x {a: 1}\ny: *x", {"x": {"a": 1}, "y": {"a": 1}}),
+        ("a: é😀", {"a": "é😀"}),
+    ],
+)
+def test_values(text: str, data: Any) -> None:
+    document = parse(text, "f")
+    assert document.problems == ()
+    words = {"a": ["yes", "no", "on", "off", "2024-06-30", "1_000"]}
+    assert document.data == (words if "yes" in text else data)
+
+
+def test_places_of_keys_and_values() -> None:
+    document = parse("a: 1\nb:\n  - x\n  - {c: y}\n", "f")
+    assert str(document.place(("b", 1, "c"))) == "f:4:9"
+    assert str(document.place(("b", 1, "c"), key=True)) == "f:4:6"
+    assert str(document.place(("a",), key=True)) == "f:1:1"
+    assert str(document.place()) == "f:1:1"
+
+
+def test_a_place_that_is_not_there_is_that_of_what_holds_it() -> None:
+    document = parse("b:\n  - {c: y}\n", "f")
+    assert str(document.place(("b", 0, "d", "e"))) == "f:2:5"
+    assert str(Document("f", None, {}, {}, {}).place(("a",))) == "f:1:1"
+
+
+def test_below_an_alias_the_place_is_the_aliass() -> None:
+    document = parse("x: &x {a: 1}\ny: *x\n", "f")
+    assert str(document.place(("y", "a"))) == "f:2:4"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "became"),
+    [
+        ("1.10", "float", "1.1"),
+        ("1.", "float", "1.0"),
+        (".5", "float", "0.5"),
+        ("1e3", "float", "1000.0"),
+        ("1E5", "float", "100000.0"),
+        ("1e400", "float", "inf"),
+        ("010", "integer", "10"),
+        ("0o17", "integer", "15"),
+        ("0x1F", "integer", "31"),
+        ("+5", "integer", "5"),
+        ("-0", "integer", "0"),
+        (".inf", "float", "inf"),
+        ("-.INF", "float", "-inf"),
+        (".NaN", "float", "nan"),
+        ("3.14159265358979323846", "float", "3.141592653589793"),
+    ],
+)
+def test_a_number_that_loses_what_was_written_is_refused(number: str, kind: str, became: str) -> None:
+    assert _problems(f"a: {number}") == [
+        f'f:1:4: {number} is a YAML {kind} and would become {became}; write "{number}" with quotes'
+    ]
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "17", "-3", "1.5", "-0.25", "1234567890123456789012345678901234567890"]
+)
+def test_a_number_that_is_what_was_written_is_one(number: str) -> None:
+    document = parse(f"a: {number}", "f")
+    assert document.problems == ()
+    assert repr(document.data["a"]) == number
+    assert document.numbers == {("a",): number}
+
+
+def test_a_number_of_thousands_of_digits_is_refused() -> None:
+    assert _problems(f"a: {'9' * 5000}") == ["f:1:4: a number of 5000 characters; write it with quotes"]
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_as_python_writes_them_are_exact_or_refused(number: float) -> None:
+    document = parse(f"a: {number!r}", "f")
+    assert document.problems or document.data == {"a": number}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: 1\nb: 2\na: 3\n", ["f:3:1: key 'a' stands twice; first in line 1"]),
+        ("x:\n  a: 1\n  a: 3\n", ["f:3:3: key 'a' stands twice; first in line 2"]),
+        ("1.10: x", ['f:1:1: key 1.10 is a YAML float; expected text: write "1.10" with quotes']),
+        ("17: x", ['f:1:1: key 17 is a YAML integer; expected text: write "17" with quotes']),
+        ("true: x", ['f:1:1: key true is not text; write "true" with quotes']),
+        ("? \n: x", ['f:1:2: key (nothing) is not text; write "" with quotes']),
+        ("~: x", ['f:1:1: key ~ is not text; write "~" with quotes']),
+        ("? [a]\n: b", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
+        ("? {a: b}\n: c", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
+        ("x: &x a\n*x : b", ["f:2:1: a key is a list, a mapping or an alias; expected text"]),
+        ("a: *x", ["f:1:4: alias *x has no anchor &x above it"]),
+        ("&x [*x]", ["f:1:5: alias *x has no anchor &x above it"]),
+        ("a: !!int 7", ["f:1:4: tag tag:yaml.org,2002:int is not supported; write the value without a tag"]),
+        ("a: !env HOME", ["f:1:4: tag !env is not supported; write the value without a tag"]),
+        (
+            "a: !!set {b}",
+            ["f:1:4: tag tag:yaml.org,2002:set is not supported; write the value without a tag"],
+        ),
+        ("a: !x []", ["f:1:4: tag !x is not supported; write the value without a tag"]),
+        ("a: 1\n---\nb: 2\n", ["f:2:1: a second document begins here; expected one per file"]),
+        ("<<: 1", ["f:1:1: << merges mappings only"]),
+        ("<<: [{a: 1}, x]", ["f:1:1: << merges mappings only"]),
+    ],
+)
+def test_what_a_loader_would_hide_is_told(text: str, found: list[str]) -> None:
+    assert _problems(text) == found
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(_problems("a: 1.10\nb: [010, *x]\nc: !y z\n")) == 4
+
+
+def test_quoted_numbers_are_keys() -> None:
+    document = parse("\"17\": a\n'1.10': b\n", "f")
+    assert (document.data, document.problems) == ({"17": "a", "1.10": "b"}, ())
+
+
+def test_merge_keys() -> None:
+    document = parse(
+        "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz: {<<: [*x, *y], c: 3}\nw: {a: 0, <<: *x}\n", "f"
+    )
+    assert document.problems == ()
+    assert document.data["z"] == {"a": 1, "b": 1, "c": 3}
+    assert document.data["w"] == {"a": 0, "b": 1}
+
+
+def test_a_quoted_merge_key_is_a_key() -> None:
+    assert parse('"<<": 1', "f").data == {"<<": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: b: c", "f:1:5: is not YAML: mapping values are not allowed in this context"),
+        ("a:\n\t- b", "f:2:1: is not YAML: found character that cannot start any token"),
+        ("a: {b", "f:2:1: is not YAML: did not find expected ',' or '}'"),
+        ("{a: b:1}", "f:1:6: is not YAML: found unexpected ':'; write text that holds a ':' with quotes"),
+        ("a: @x", "f:1:4: is not YAML: found character that cannot start any token"),
+        ('"\\ud800"', "f:1:4: is not YAML: found invalid Unicode character escape code"),
+        ("a: \x00", "f: is not YAML: unacceptable character #x0000: control characters are not allowed"),
+        ("a: " + "[" * 100, "f: is not YAML: nested deeper than 64 levels"),
+    ],
+)
+def test_what_is_not_yaml(text: str, message: str) -> None:
+    assert _fatal(text) == [message]
+
+
+@pytest.mark.parametrize("text", ["{" * 5000, "? " * 5000, "- " * 5000, "[{" * 5000])
+def test_nesting_without_end_is_refused(text: str) -> None:
+    assert _fatal(text)[-1] == "f: is not YAML: nested deeper than 64 levels"
+
+
+def test_problems_before_a_syntax_error_are_told_too() -> None:
+    assert _fatal("a: 1.10\nb: [") == [
+        'f:1:4: 1.10 is a YAML float and would become 1.1; write "1.10" with quotes',
+        "f:3:1: is not YAML: did not find expected node content",
+    ]
+
+
+def test_a_bomb_of_aliases_is_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert _fatal("\n".join(lines)) == ["f: is not YAML: its aliases add up to more than 100000 values"]
+
+
+def test_aliases_within_reason_are_not_a_bomb() -> None:
+    text = "x: &x [1, 2, 3]\ny: [" + ", ".join(["*x"] * 1000) + "]"
+    assert len(parse(text, "f").data["y"]) == 1000
+
+
+def test_reading_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: é", encoding="utf-8")
+    assert read(path, "shown").data == {"a": "é"}
+    for data in ("a: é".encode("latin-1"), "a: b".encode("utf-16")):
+        path.write_bytes(data)
+        with pytest.raises(InputError) as caught:
+            read(path, "shown")
+        assert str(caught.value) == "shown: is not UTF-8 text; save it as UTF-8"
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "shown")
+    assert str(caught.value) == "shown: cannot be read: Is a directory"
+
+
+MARKS = (*"abk01.-+:?,[]{}&*!|>'\"%@#~< \n\t", "<<: ", "- ", ": ", "\n  ", "*a", "&a ", "---\n")
+yamlish = st.lists(st.sampled_from(MARKS), max_size=40).map("".join)
+
+
+@given(yamlish | st.text(max_size=30))
+def test_any_text_is_a_document_or_an_input_error(text: str) -> None:
+    with contextlib.suppress(InputError):
+        document = parse(text, "f")
+        assert all(problem.place is not None for problem in document.problems)
