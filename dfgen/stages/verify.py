@@ -152,8 +152,10 @@ class _Version:
         said = configured_platform(configuration, image.platform)
         if said != image.platform:
             yield self.finding(reference, "platform", str(image.platform), str(said))
-        labels = (configuration.get("config") or {}).get("Labels") or {}
-        yield from self.base(image, reference, {"annotation": manifest.annotations, "label": labels})
+        run = configuration.get("config")
+        labels = run.get("Labels") if isinstance(run, dict) else None
+        places = {"annotation": manifest.annotations, "label": labels if isinstance(labels, dict) else {}}
+        yield from self.base(image, reference, places)
 
     def base(
         self, image: Image, reference: Reference, places: Mapping[str, Mapping[str, Any]]
