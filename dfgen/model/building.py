@@ -58,7 +58,7 @@ class Outcome:
     health_log: str = ""
 
 
-def tests_digest(image: Image) -> Digest:
+def digest_of_tests(image: Image) -> Digest:
     """Hash the smoke tests of an image: with others it is to be tested again, though not built."""
     tests = [
         [one.command, one.expect, one.exit, one.healthy, one.network, one.timeout] for one in image.tests

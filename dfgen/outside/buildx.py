@@ -25,6 +25,12 @@ _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disab
 _STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
 _FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
+# What ends a build and is no fault of its Dockerfile; looked for in BuildKit's own last word alone.
+_OUTSIDE = re.compile(
+    r"no space left on device|code = Unavailable|error reading from server|toomanyrequests"
+    r"|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout",
+    re.IGNORECASE,
+)
 _SAID = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 
 
@@ -114,14 +120,14 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
 
 def _failure(error: CommandError, request: BuildRequest) -> DfgenError:
     """Tell a Dockerfile that fails from an engine or a registry that does."""
-    shown, log = str(request.dockerfile), f"its log is {request.log}"
+    shown = str(request.dockerfile)
     upstream = _UPSTREAM.search(error.output)
     if upstream:
-        message = f"parent {upstream[1]} cannot be read: {upstream[2]}; {log}"
+        message = f"parent {upstream[1]} cannot be read: {upstream[2]}"
         return OutsideError(Problem(Place(shown), message))
     said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
-    if is_unreachable(error.output) or error.code is None or error.code < 0:
-        return OutsideError(Problem(Place(shown), f"the build was broken off: {said}; {log}"))
+    if _OUTSIDE.search(said) or is_unreachable(said) or error.code is None or error.code < 0:
+        return OutsideError(Problem(Place(shown), f"the build was broken off: {said}"))
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
-    return CheckError(Problem(place, f"the build failed: {said}; {log}"))
+    return CheckError(Problem(place, f"the build failed: {said}"))

@@ -27,9 +27,9 @@ Excluded = Callable[[str], bool]
 class ContextReader:
     """Reads the inputs of images; each context file is read once, however many images use it."""
 
-    def __init__(self, root: Path) -> None:
-        """Take the catalog's root, which the paths of images are relative to."""
-        self._root = root
+    def __init__(self, root: Path, describe: Callable[[Path], str] | None = None) -> None:
+        """Take the catalog's root, which the paths of images are relative to, and what reads a file."""
+        self._root, self._describe = root, describe or _describe
         self._hashes: dict[Path, str] = {}
         self._contexts: dict[tuple[Path, Path | None], BuildContext] = {}
 
@@ -78,7 +78,7 @@ class ContextReader:
 
     def _hash(self, path: Path) -> str:
         if path not in self._hashes:
-            self._hashes[path] = _describe(path)
+            self._hashes[path] = self._describe(path)
         return self._hashes[path]
 
 

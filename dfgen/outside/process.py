@@ -31,7 +31,9 @@ class CommandError(OutsideError):
 class Processes:
     """Runs programs, each in a process group of its own, so that `stop` ends them with their children."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = _GRACE) -> None:
+        """Take the seconds between the request to end and the order."""
+        self._grace = grace
         self._guard = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
@@ -82,7 +84,7 @@ class Processes:
             _end(process, signal.SIGTERM)
         for process in running:
             try:
-                process.wait(_GRACE)
+                process.wait(self._grace)
             except subprocess.TimeoutExpired:
                 _end(process, signal.SIGKILL)
 

@@ -11,7 +11,7 @@ from threading import Lock as Guard
 from typing import Any
 
 from dfgen.model.annotations import INPUTS
-from dfgen.model.building import TESTS, BuildRequest, build_request, tests_digest
+from dfgen.model.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.model.plan import Plan, Reason, Step
@@ -140,6 +140,8 @@ class _Scheduler:
         if moved:
             self.rerender(step.image)
         found = self.how.judge(step.image, self.lock)
+        if self.how.no_cache and not found.is_needed:
+            return replace(found, reason=Reason.ASKED)
         if moved and found.reason is Reason.INPUTS:
             return replace(found, reason=Reason.PARENT, detail=listing(one.key for one in moved))
         return found
@@ -179,7 +181,7 @@ class _Scheduler:
 
     def name(self, step: Step, built: _Built) -> None:
         image, inputs = step.image, step.inputs
-        marks = {TESTS: str(tests_digest(image))}
+        marks = {TESTS: str(digest_of_tests(image))}
         if inputs:
             self.how.records.keep(inputs)
             marks[INPUTS] = str(inputs.digest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dfgen.model.annotations import INPUTS
-from dfgen.model.building import TESTS, base_annotations, tests_digest
+from dfgen.model.building import TESTS, base_annotations, digest_of_tests
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.inputs import Inputs
@@ -123,7 +123,7 @@ def _reason(image: Image, inputs: Inputs, built: Descriptor | None, how: Plannin
         return Reason.INPUTS, _named(list(inputs.changed_from(old))) if old else ""
     if not how.images.is_intact(built):
         return Reason.DAMAGED, ""
-    if built.annotations.get(TESTS) != str(tests_digest(image)):
+    if built.annotations.get(TESTS) != str(digest_of_tests(image)):
         return Reason.TESTS, ""
     return Reason.UP_TO_DATE, ""
 

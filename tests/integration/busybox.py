@@ -1,4 +1,4 @@
-"""Parents for integration tests: busybox for two architectures, from Debian's packages, in the local registry."""
+"""Parents for integration tests: busybox for two architectures, in the local registry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "demo"))
-import packages  # noqa: E402 (the demo's own apt, which reads the machine's sources)
+import packages  # the demo's own apt, which reads the machine's sources
 
 ARCHITECTURES = ("amd64", "arm64")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -1,0 +1,217 @@
+"""What a run leaves in the layout, and what the next one does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.annotations import INPUTS
+from dfgen.model.building import TESTS, digest_of_tests
+from dfgen.model.run import Event, Finished
+from dfgen.values.errors import CheckError, ExitCode, OutsideError
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index
+from tests.unit.world import AMD64, UPSTREAM, World, a_test, states
+
+WAIT = 20.0
+
+
+def test_images_have_their_tag_and_versions_an_index_of_all_platforms(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    run = world.build()
+    entries = world.layout.entries()
+    assert sorted(entries) == ["a:1", "a:1-aarch64", "a:1-x86_64"]
+    index = world.layout.manifest(entries["a:1"])
+    assert isinstance(index, Index)
+    assert [str(child.platform) for child in index.images] == ["linux/amd64", "linux/arm64"]
+    assert run.merged == {"a:1": entries["a:1"].digest}
+    assert run.exit_code == ExitCode.HOLDS
+
+
+def test_an_entry_remembers_its_inputs_and_the_tests_it_passed(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    run = world.build()
+    step = run.results[0].step
+    assert step.inputs
+    marks = world.layout.entries()["a:1-x86_64"].annotations
+    assert marks[INPUTS] == str(step.inputs.digest)
+    assert marks[TESTS] == str(digest_of_tests(step.image))
+    assert world.records.inputs(step.inputs.digest) == step.inputs
+
+
+def test_a_request_says_what_the_image_is_built_on(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    step = world.build().results[0].step
+    assert step.inputs
+    request = world.builder.requests["a:1@amd64"]
+    pin = world.lock.parents[UPSTREAM].platforms[AMD64].digest
+    base = {BASE_NAME: UPSTREAM, BASE_DIGEST: str(pin)}
+    assert request.annotations == {**base, INPUTS: str(step.inputs.digest)}
+    assert (str(request.dockerfile), str(request.context)) == ("bases/a/1/Dockerfile_amd64", "bases/a")
+    assert request.log == tmp_path / "dist" / "logs" / "a-1-amd64.log"
+
+
+def test_a_second_run_has_nothing_to_do_and_changes_nothing(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"b": ["a"], "a": []})
+    first = world.build()
+    index = (tmp_path / "dist" / "index.json").read_bytes()
+    second = world.build()
+    assert world.builder.built == []
+    assert set(states(second).values()) == {"up to date"}
+    assert second.merged == first.merged
+    assert [one.digest for one in second.results] == [one.digest for one in first.results]
+    assert [one.size for one in second.results] == [one.size for one in first.results]
+    assert (tmp_path / "dist" / "index.json").read_bytes() == index
+
+
+def test_sizes_are_those_of_manifest_configuration_and_layers(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    result = world.build().results[0]
+    blobs = [path.stat().st_size for path in (tmp_path / "dist" / "blobs").rglob("*") if path.is_file()]
+    merged = world.layout.entries()["a:1"].size
+    assert result.size == sum(blobs) - merged
+
+
+def test_a_damaged_image_alone_is_built_again(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": []})
+    run = world.build()
+    digest = run.results[0].digest
+    assert digest
+    world.layout.blob_path(digest).unlink()
+    assert world.reasons()["a:1@amd64"] == "layout damaged"
+    again = world.build()
+    assert world.builder.built == ["a:1@amd64"]
+    assert again.merged == run.merged
+
+
+def test_a_merged_name_that_is_gone_is_made_again_without_a_build(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    first = world.build()
+    world.layout.tag({"a:1": None})
+    second = world.build()
+    assert world.builder.built == []
+    assert second.merged == first.merged
+    assert world.layout.entries()["a:1"].digest == first.merged["a:1"]
+
+
+def test_other_smoke_tests_are_run_without_a_build(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    digest = world.build().results[0].digest
+    world.change("a:1@amd64", tests=(a_test(),))
+    assert world.reasons() == {"a:1@amd64": "smoke tests changed"}
+    run = world.build()
+    assert (world.builder.built, world.smoked) == ([], ["a:1@amd64"])
+    assert run.results[0].digest == digest
+    assert world.reasons() == {"a:1@amd64": "up to date"}
+
+
+def test_one_platform_is_merged_when_the_others_are_there(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    assert world.build("a:1@arm64").merged == {}
+    assert sorted(world.layout.entries()) == ["a:1-aarch64"]
+    assert sorted(world.build("a:1@amd64").merged) == ["a:1"]
+    assert world.builder.built == ["a:1@amd64"]
+
+
+def test_one_platform_is_not_merged_with_another_that_is_out_of_date(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    world.build()
+    for arch in ("amd64", "arm64"):
+        (tmp_path / "bases" / "a" / "1" / f"Dockerfile_{arch}").write_text("FROM y\n")
+    assert world.build("a:1@arm64").merged == {}
+
+
+def test_the_record_of_the_run_is_written(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    run = world.build()
+    result = run.results[0]
+    assert result.step.inputs
+    assert world.records.read_run() == json.loads(json.dumps(run.to_json()))
+    assert run.to_json()["images"] == [
+        {
+            "name": "a:1@amd64",
+            "family": "a",
+            "version": "1",
+            "platform": "linux/amd64",
+            "state": "built",
+            "reason": "new",
+            "inputs": str(result.step.inputs.digest),
+            "digest": str(result.digest),
+            "size": result.size,
+            "seconds": round(result.seconds, 3),
+            "log": str(tmp_path / "dist" / "logs" / "a-1-amd64.log"),
+            "error": None,
+        }
+    ]
+
+
+def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "slow": [], "c": ["a", "slow"]}, [AMD64])
+    events: list[Event] = []
+
+    def during(name: str) -> None:
+        if name == "slow:1@amd64":
+            assert ended.wait(WAIT)
+            raise OutsideError("stopped")
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Finished):
+            raise KeyboardInterrupt
+
+    ended = threading.Event()
+    world.builder.during = during
+    with pytest.raises(KeyboardInterrupt):
+        world.build(report=report, stop=ended.set)
+    found = {one["name"]: (one["state"], one["error"]) for one in world.records.read_run()["images"]}
+    broken = "not tried, since the run was broken off"
+    assert found["a:1@amd64"] == ("built", None)
+    assert found["slow:1@amd64"] == ("not tried", f"slow:1@amd64: {broken}")
+    assert found["c:1@amd64"] == ("not tried", f"c:1@amd64: {broken}")
+
+    world.builder.during = lambda _: None
+    run = world.build()
+    assert states(run) == {"a:1@amd64": "up to date", "slow:1@amd64": "built", "c:1@amd64": "built"}
+    assert sorted(run.merged) == ["a:1", "c:1", "slow:1"]
+
+
+def test_options_that_change_the_result_build_again(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    world.build()
+    world.catalog = replace(world.catalog, source_date_epoch=1)
+    assert world.reasons() == {"a:1@amd64": "inputs changed: source_date_epoch"}
+
+
+def test_no_cache_is_asked_of_the_builder(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    world.build(no_cache=True)
+    assert world.builder.requests["a:1@amd64"].no_cache
+
+
+def test_everything_is_built_again_when_asked_to(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"b": ["a"], "a": []}, [AMD64])
+    first = world.build()
+    dockerfile = tmp_path / "bases" / "a" / "1" / "Dockerfile_amd64"
+    dockerfile.write_text(f"{dockerfile.read_text()}# a comment\n")
+    run = world.build(no_cache=True)  # the parent is rebuilt to the same digest, and the child all the same
+    assert world.builder.built == ["a:1@amd64", "b:1@amd64"]
+    assert run.merged == first.merged
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([CheckError("x")], ExitCode.DIFFERS),
+        ([OutsideError("x")], ExitCode.OUTSIDE),
+        ([OutsideError("x"), CheckError("y")], ExitCode.DIFFERS),
+    ],
+)
+def test_what_failed_decides_the_exit_code(
+    tmp_path: Path, errors: list[CheckError | OutsideError], code: ExitCode
+) -> None:
+    world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
+    world.builder.failures = dict(zip(("a:1@amd64", "b:1@amd64"), errors, strict=False))
+    assert world.build().exit_code == code

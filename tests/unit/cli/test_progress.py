@@ -1,0 +1,110 @@
+"""What a person sees while a build runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dfgen.cli.progress import Picture, duration, line, progress
+from dfgen.model.plan import Reason, Step
+from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, Problem
+from tests.unit.world import image
+
+DIGEST = Digest.of(b"x")
+STEPS = [Step(image=image(name), reason=Reason.NEW) for name in ("a", "b", "c")]
+A, B, C = STEPS
+TWO_PROBLEMS = CheckError([Problem(None, "one"), Problem(None, "two")])
+BUILT = Finished(Result(step=A, state=State.BUILT, digest=DIGEST, seconds=8.24))
+FAILED = Finished(Result(step=B, state=State.FAILED, error=TWO_PROBLEMS))
+EVENTS: list[tuple[Event, str]] = [
+    (Started(A), "a:1@amd64: begins (new)"),
+    (Progressed(A.image, "[1/2] RUN x"), "a:1@amd64: [1/2] RUN x"),
+    (BUILT, f"a:1@amd64: built in 8.2 s, {DIGEST}"),
+    (FAILED, "b:1@amd64: failed: one; two"),
+    (Finished(Result(step=C, state=State.UP_TO_DATE)), "c:1@amd64: up to date"),
+    (Merged("a:1", DIGEST), f"a:1: merged, {DIGEST}"),
+    (Rendered("bases/b/1/Dockerfile_amd64"), "bases/b/1/Dockerfile_amd64: rendered again, its parent moved"),
+]
+
+
+@pytest.mark.parametrize(("event", "expected"), EVENTS)
+def test_each_event_is_one_line(event: Event, expected: str) -> None:
+    assert line(event) == expected
+
+
+def test_without_a_terminal_there_are_plain_lines() -> None:
+    stream = io.StringIO()
+    with progress(STEPS, stream) as report:
+        for event, _ in EVENTS:
+            report(event)
+    assert stream.getvalue() == "".join(f"{expected}\n" for _, expected in EVENTS)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_what_is_done_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with progress(STEPS, stream) as report:
+        for event, _ in EVENTS:
+            report(event)
+    assert f"a:1@amd64: built in 8.2 s, {DIGEST}" in stream.getvalue()
+    assert "\x1b[" in stream.getvalue()
+
+
+class Drawn:
+    """A picture on a console of 60 columns, with a clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.console = Console(file=io.StringIO(), width=60, color_system=None)
+        self.picture = Picture(STEPS, self.console, lambda: self.now)
+
+    def lines(self) -> list[str]:
+        with self.console.capture() as captured:
+            self.console.print(self.picture.render())
+        return [one.rstrip() for one in captured.get().splitlines() if one.strip()]
+
+
+def test_what_runs_is_shown_with_what_it_is_at_and_for_how_long() -> None:
+    drawn = Drawn()
+    assert drawn.lines() == ["0 running, 3 waiting"]
+    drawn.picture(Started(A))
+    drawn.now += 65
+    drawn.picture(Started(B))
+    drawn.picture(Progressed(B.image, "[2/5] RUN " + "apt-get install " * 9))
+    assert drawn.lines() == [
+        "a:1@amd64    1:05  new",
+        "b:1@amd64   0.0 s  [2/5] RUN apt-get install apt-get instal…",
+        "2 running, 1 waiting",
+    ]
+
+
+def test_what_is_done_is_counted_and_printed_unless_there_was_nothing_to_do() -> None:
+    drawn = Drawn()
+    with drawn.console.capture() as captured:
+        for event in (Started(A), BUILT, FAILED, Finished(Result(step=C, state=State.UP_TO_DATE))):
+            drawn.picture(event)
+    assert captured.get() == f"a:1@amd64: built in 8.2 s, {DIGEST}\nb:1@amd64: failed: one; two\n"
+    assert drawn.lines() == ["1 built, 1 up to date, 1 failed, 0 running, 0 waiting"]
+
+
+def test_text_that_looks_like_markup_is_shown_as_it_is() -> None:
+    drawn = Drawn()
+    drawn.picture(Started(A))
+    drawn.picture(Progressed(A.image, "[red]RUN[/red]"))
+    assert drawn.lines()[0] == "a:1@amd64   0.0 s  [red]RUN[/red]"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0, "0.0 s"), (59.94, "59.9 s"), (60, "1:00"), (3661.5, "1:01:01")]
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected

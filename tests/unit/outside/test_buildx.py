@@ -1,0 +1,215 @@
+"""What buildx is asked, and what its failures mean."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dfgen.model.building import BuildRequest
+from dfgen.model.catalog import Builder
+from dfgen.outside.buildx import Buildx
+from dfgen.outside.layout import Layout
+from dfgen.outside.nodes import Nodes
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, DfgenError, OutsideError
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from dfgen.values.platform import Platform
+from tests.unit.outside.scripted import Answer, ScriptedProcesses
+from tests.unit.world import ARM64
+
+PIN = Digest.of(b"pin")
+
+
+def request(root: Path) -> BuildRequest:
+    return BuildRequest(
+        platform=ARM64,
+        dockerfile=PurePosixPath("bases/a/1/Dockerfile_arm64"),
+        context=PurePosixPath("bases/a"),
+        log=root / "dist" / "logs" / "a-1-arm64.log",
+        annotations={"org.example.note": 'one, "two"', "dev.dfgen.inputs": "sha256:1"},
+        source_date_epoch=5,
+        provenance=False,
+        contexts={},
+    )
+
+
+def buildx(root: Path, answer: Answer = "", builders: dict[Platform, Builder] | None = None) -> Buildx:
+    return Buildx(root, Layout(root / "dist"), Nodes(builders or {}, ScriptedProcesses({"docker": answer})))
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    words = buildx(tmp_path).command(request(tmp_path), Path("/out"))
+    at = words.index("--output") + 1
+    assert next(csv.reader([words[at]])) == [
+        "type=oci",
+        "tar=false",
+        "rewrite-timestamp=true",
+        "dest=/out",
+        "annotation.dev.dfgen.inputs=sha256:1",
+        'annotation.org.example.note=one, "two"',
+    ]
+    words[at] = "OUTPUT"
+    assert words == [
+        *("docker", "buildx", "build", "--platform", "linux/arm64", "--progress=plain"),
+        *("--file", f"{tmp_path}/bases/a/1/Dockerfile_arm64"),
+        *("--provenance=false", "--sbom=false", "--build-arg", "SOURCE_DATE_EPOCH=5"),
+        *("--output", "OUTPUT", f"{tmp_path}/bases/a"),
+    ]
+
+
+def test_a_parent_comes_from_the_layout(tmp_path: Path) -> None:
+    asked = replace(request(tmp_path), contexts={f"localhost/b:1@{PIN}": PIN})
+    words = buildx(tmp_path).command(asked, Path("/out"))
+    at = words.index("--build-context")
+    assert words[at + 1] == f"localhost/b:1@{PIN}=oci-layout://{tmp_path}/dist@{PIN}"
+
+
+def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
+    words = buildx(tmp_path).command(replace(request(tmp_path), provenance=True, no_cache=True), Path("/out"))
+    assert "--provenance=mode=max" in words
+    assert "--no-cache" in words
+
+
+@pytest.mark.parametrize(
+    ("builder", "expected"),
+    [
+        (Builder(context="big"), ["docker", "--context", "big", "buildx", "build", "--platform"]),
+        (Builder(builder="farm"), ["docker", "buildx", "build", "--builder", "farm", "--platform"]),
+    ],
+)
+def test_a_node_is_named(tmp_path: Path, builder: Builder, expected: list[str]) -> None:
+    words = buildx(tmp_path, builders={ARM64: builder}).command(request(tmp_path), Path("/out"))
+    assert words[: len(expected)] == expected
+
+
+OUTPUT = """\
+#0 building with "default" instance using docker driver
+#1 [internal] load build definition from Dockerfile_arm64
+#1 DONE 0.0s
+#2 [context localhost/b:1] OCI load from client
+#5 [1/3] FROM 127.0.0.1:5000/busybox:1
+#5 DONE 0.1s
+#6 [2/3] COPY files/ /files/
+#7 [stage 3/3] RUN echo '#9 [9/9] NOT A STEP'
+#7 0.404 [10/10] output of the program
+#6 [2/3] COPY files/ /files/
+#8 exporting to oci image format
+#8 exporting layers done
+"""
+
+
+def test_steps_are_told_and_everything_is_logged(tmp_path: Path) -> None:
+    steps: list[str] = []
+    with pytest.raises(DfgenError):
+        buildx(tmp_path, (1, OUTPUT)).build(request(tmp_path), steps.append)
+    assert steps == [
+        "[1/3] FROM 127.0.0.1:5000/busybox:1",
+        "[2/3] COPY files/ /files/",
+        "[stage 3/3] RUN echo '#9 [9/9] NOT A STEP'",
+        "[2/3] COPY files/ /files/",
+        "exporting to oci image format",
+    ]
+    assert request(tmp_path).log.read_text() == OUTPUT
+
+
+FAILED = """\
+#7 [3/3] RUN exit 3
+#7 ERROR: process "/bin/sh -c exit 3" did not complete successfully: exit code: 3
+------
+Dockerfile_arm64:4
+--------------------
+   4 | >>> RUN exit 3
+--------------------
+ERROR: failed to build: failed to solve: process "/bin/sh -c exit 3" did not complete \
+successfully: exit code: 3
+"""
+UNRESOLVED = """\
+ERROR: failed to build: failed to solve: mirror.example.com/x:1: failed to resolve source metadata for \
+mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "expected"),
+    [
+        (
+            (1, FAILED),
+            CheckError,
+            'bases/a/1/Dockerfile_arm64:4: the build failed: process "/bin/sh -c exit 3" did not complete'
+            " successfully: exit code: 3",
+        ),
+        (
+            (1, "ERROR: something new\n"),
+            CheckError,
+            "bases/a/1/Dockerfile_arm64: the build failed: something new",
+        ),
+        (
+            (1, UNRESOLVED),
+            OutsideError,
+            "bases/a/1/Dockerfile_arm64: parent mirror.example.com/x:1 cannot be read: dial tcp: lookup"
+            " mirror.example.com: no such host",
+        ),
+        (
+            (1, "ERROR: Cannot connect to the Docker daemon at unix:///x. Is it running?\n"),
+            OutsideError,
+            "bases/a/1/Dockerfile_arm64: the build was broken off: Cannot connect to the Docker daemon at"
+            " unix:///x. Is it running?",
+        ),
+        (
+            (
+                1,
+                "ERROR: failed to receive status: rpc error: code = Unavailable desc ="
+                " error reading from server: EOF",
+            ),
+            OutsideError,
+            "bases/a/1/Dockerfile_arm64: the build was broken off: failed to receive status: rpc error:"
+            " code = Unavailable desc = error reading from server: EOF",
+        ),
+        (
+            (1, "ERROR: failed to solve: write /var/lib/x: no space left on device\n"),
+            OutsideError,
+            "bases/a/1/Dockerfile_arm64: the build was broken off: write /var/lib/x: no space left on device",
+        ),
+    ],
+)
+def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenError], expected: str) -> None:
+    with pytest.raises(kind) as caught:
+        buildx(tmp_path, answer).build(request(tmp_path), print)
+    assert str(caught.value) == expected
+
+
+def test_nothing_is_left_of_a_build_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(CheckError):
+        buildx(tmp_path, (1, FAILED)).build(request(tmp_path), print)
+    assert list((tmp_path / "dist" / ".partial").iterdir()) == []
+
+
+def test_what_was_exported_is_in_the_layout(tmp_path: Path) -> None:
+    class Exporting(ScriptedProcesses):
+        def _answer(self, command: object) -> str:
+            assert isinstance(command, list)
+            output = next(csv.reader([command[command.index("--output") + 1]]))
+            folder = Path(next(word for word in output if word.startswith("dest=")).removeprefix("dest="))
+            exported(folder)
+            return ""
+
+    maker = Buildx(tmp_path, Layout(tmp_path / "dist"), Nodes({}, Exporting({})))
+    (image,) = maker.build(request(tmp_path), print)
+    assert maker.layout.is_intact(image)
+    assert list((tmp_path / "dist" / ".partial").iterdir()) == []
+
+
+def exported(folder: Path) -> None:
+    """Write what buildx exports: a layout of one image."""
+    layout = Layout(folder)
+    configuration = json.dumps(ARM64.to_json()).encode()
+    layout.add(configuration)
+    config = Descriptor.of(configuration, "application/vnd.oci.image.config.v1+json").to_json()
+    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+    raw = json.dumps(manifest).encode()
+    layout.add(raw)
+    layout.tag({"latest": Descriptor.of(raw, OCI_MANIFEST, ARM64)})

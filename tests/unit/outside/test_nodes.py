@@ -1,0 +1,201 @@
+"""Which node builds a platform, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.catalog import Builder
+from dfgen.outside.nodes import Endpoint, Nodes, is_unreachable, jobs
+from dfgen.values.errors import OutsideError
+from dfgen.values.platform import Platform
+from tests.unit.outside.scripted import Answer, ScriptedProcesses
+from tests.unit.world import AMD64, ARM64
+
+S390X = Platform.parse("s390x")
+HOST = "unix:///run/docker.sock"
+
+
+def context(host: str = HOST, name: str = "default", tls: str = "<IN MEMORY>") -> str:
+    endpoint = {"docker": {"Host": host}}
+    return json.dumps([{"Name": name, "Endpoints": endpoint, "Storage": {"TLSPath": tls}}])
+
+
+def inspected(driver: str = "docker", error: str = "") -> str:
+    said = f"Error:         {error}\n" if error else ""
+    return (
+        f"Name:          default\nDriver:        {driver}\nLast Activity: 2026-11-24 05:45:06 +0000 UTC\n"
+        f"{said}\nNodes:\nName:             default\nEndpoint:         default\nStatus:           running\n"
+        "BuildKit version: v0.0.0+unknown\n"
+        "Platforms:        linux/amd64*, linux/amd64/v2, linux/arm64, linux/arm/v7\n"
+        "Labels:\n org.mobyproject.buildkit.worker.executor: containerd\n"
+    )
+
+
+def info(store: str = "io.containerd.snapshotter.v1", cores: int = 4) -> str:
+    return json.dumps({"NCPU": cores, "DriverStatus": [["driver-type", store]]})
+
+
+GOOD: dict[str, Answer] = {
+    "docker context inspect": context(),
+    "docker buildx inspect": inspected(),
+    "docker info": info(),
+}
+
+
+def nodes(answers: dict[str, Answer], builders: dict[Platform, Builder] | None = None) -> Nodes:
+    return Nodes(
+        builders or {},
+        ScriptedProcesses(answers | {end: said for end, said in GOOD.items() if end not in answers}),
+    )
+
+
+def refused(answers: dict[str, Answer], builders: dict[Platform, Builder] | None = None) -> str:
+    with pytest.raises(OutsideError) as caught:
+        nodes(answers, builders).check([AMD64, ARM64])
+    return str(caught.value)
+
+
+def test_the_local_engine_is_asked_once_for_all_platforms() -> None:
+    found = nodes({})
+    answers = found.check([AMD64, ARM64, AMD64])
+    assert isinstance(found.processes, ScriptedProcesses)
+    assert found.processes.commands == [
+        "docker context inspect",
+        "docker buildx inspect",
+        "docker info --format {{json .}}",
+    ]
+    node = answers[ARM64]
+    assert (node.name, node.host, node.driver, node.native, node.cores) == (
+        "default",
+        HOST,
+        "docker",
+        AMD64,
+        4,
+    )
+    assert node.platforms == {AMD64, Platform.of("linux", "amd64", "v2"), ARM64, Platform.parse("armv7")}
+    assert jobs(answers.values()) == 4
+
+
+def test_a_context_and_a_builder_are_asked_each_in_its_way() -> None:
+    builders = {AMD64: Builder(context="big"), ARM64: Builder(builder="farm")}
+    answers: dict[str, Answer] = {
+        "docker context inspect big": context("ssh://big", "big"),
+        "docker --context big buildx inspect": inspected(),
+        "docker --context big info": info(cores=16),
+        "docker buildx inspect farm --bootstrap": inspected("kubernetes"),
+    }
+    found = nodes(answers, builders)
+    checked = found.check([AMD64, ARM64])
+    assert [(node.name, node.driver, node.cores) for node in checked.values()] == [
+        ("big", "docker", 16),
+        ("farm", "kubernetes", 0),
+    ]
+    assert jobs(checked.values()) == 16
+    assert found.endpoint(AMD64) == Endpoint("ssh://big")
+    assert found.endpoint(ARM64) == Endpoint(HOST)  # beside a builder there is no engine: the local one runs
+
+
+def test_certificates_are_those_of_the_context(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    answers: dict[str, Answer] = {"docker context inspect": context("tcp://far:2376", "far", str(tmp_path))}
+    found = nodes(answers, {AMD64: Builder(context="far")})
+    assert found.endpoint(AMD64) == Endpoint("tcp://far:2376", tmp_path / "docker")
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (
+            {"docker context inspect": (None, "docker: No such file or directory")},
+            "there is no docker program; install Docker with its buildx plugin,"
+            " or run `make demo`, which brings one on Debian",
+        ),
+        (
+            {"docker buildx inspect": (1, "docker: unknown command: docker buildx\n\nRun 'docker --help'")},
+            "docker has no buildx; install its plugin (docker-buildx), or run `make demo`,"
+            " which brings one on Debian",
+        ),
+        (
+            {
+                "docker buildx inspect": inspected(
+                    "", f"Cannot connect to the Docker daemon at {HOST}. Is it?"
+                )
+            },
+            f"no Docker engine answers at {HOST}; start it, or run `make demo`, which brings one on Debian",
+        ),
+        (
+            {"docker buildx inspect": inspected("", f"permission denied while trying to connect to {HOST}")},
+            f"the Docker engine at {HOST} refuses this user; add it to the group docker, or run as root",
+        ),
+        (
+            {"docker info": (1, "Cannot connect to the Docker daemon at x")},
+            f"no Docker engine answers at {HOST}; start it, or run `make demo`, which brings one on Debian",
+        ),
+        (
+            {"docker info": info(store="overlay2")},
+            f"the Docker engine at {HOST} cannot export an OCI layout, its containerd image store is off;"
+            ' put {"features": {"containerd-snapshotter": true}} into its daemon.json and restart it',
+        ),
+        (
+            {"docker buildx inspect": inspected("", "no space left")},
+            f"the node {HOST} does not answer: no space left",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_local_engine(answers: dict[str, Answer], expected: str) -> None:
+    assert refused(answers) == expected
+
+
+@pytest.mark.parametrize(
+    ("builder", "answers", "expected"),
+    [
+        (
+            Builder(context="big"),
+            {"docker context inspect big": (1, 'context "big": context not found')},
+            "builders: there is no docker context 'big'; `docker context ls` lists them,"
+            " `docker context create` makes one",
+        ),
+        (
+            Builder(builder="farm"),
+            {"docker buildx inspect farm": (1, 'ERROR: no builder "farm" found')},
+            "builders: there is no buildx builder 'farm'; `docker buildx ls` lists them,"
+            " `docker buildx create` makes one",
+        ),
+        (
+            Builder(builder="farm"),
+            {"docker buildx inspect farm": inspected("remote", "failed to connect to 10.0.0.1: timeout")},
+            "the node farm does not answer: failed to connect to 10.0.0.1: timeout",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_node(builder: Builder, answers: dict[str, Answer], expected: str) -> None:
+    assert refused(answers, {AMD64: builder}) == expected
+
+
+def test_a_platform_that_the_engine_cannot_run() -> None:
+    with pytest.raises(OutsideError) as caught:
+        nodes({}).check([AMD64, S390X])
+    assert str(caught.value) == (
+        f"the engine at {HOST} cannot run linux/s390x; add it there with"
+        " `docker run --privileged --rm tonistiigi/binfmt --install s390x`,"
+        " or on Debian with `apt-get install qemu-user-static binfmt-support`"
+    )
+
+
+def test_jobs_without_an_answer_are_the_cores_of_this_machine() -> None:
+    assert jobs([]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", True),
+        ("error during connect: Get http://x: EOF", True),
+        ("failed to solve: process ... did not complete", False),
+    ],
+)
+def test_whether_an_engine_answered(output: str, expected: bool) -> None:
+    assert is_unreachable(output) is expected

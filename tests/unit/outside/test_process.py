@@ -1,0 +1,148 @@
+"""Programs that run, fail, hang, or are ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.process import CommandError, Processes
+from dfgen.values.errors import ExitCode
+
+WAIT = 20.0
+
+
+def test_output_is_returned_without_what_goes_to_stderr() -> None:
+    assert Processes().read(["sh", "-c", "echo out; echo err >&2"]) == "out\n"
+
+
+def test_a_failure_carries_command_code_and_output() -> None:
+    with pytest.raises(CommandError) as caught:
+        Processes().read(["sh", "-c", "echo out; echo 'went wrong' >&2; exit 7"])
+    error = caught.value
+    assert error.command == ("sh", "-c", "echo out; echo 'went wrong' >&2; exit 7")
+    assert (error.code, error.output.split("\n")) == (7, ["out", "", "went wrong"])
+    shown = """`sh -c 'echo out; echo '"'"'went wrong'"'"' >&2; exit 7'`"""
+    assert str(error) == f"{shown} failed (exit code 7): went wrong"
+    assert error.exit_code == ExitCode.OUTSIDE
+
+
+def test_a_failure_without_output_says_so() -> None:
+    with pytest.raises(CommandError, match=r"^`false` failed \(exit code 1\): no output$"):
+        Processes().read(["false"])
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(CommandError) as caught:
+        Processes().read(["no-such-program", "x"])
+    said = "no-such-program: No such file or directory"
+    assert str(caught.value) == f"`no-such-program x` failed (it did not end by itself): {said}"
+    assert caught.value.code is None
+
+
+def test_a_program_that_does_not_answer_in_time_is_ended() -> None:
+    with pytest.raises(CommandError) as caught:
+        Processes().read(["sleep", "1000"], timeout=0.1)
+    assert str(caught.value) == "`sleep 1000` failed (it did not end by itself): no answer within 0.1 s"
+
+
+def test_lines_of_both_streams_come_one_by_one() -> None:
+    lines: list[str] = []
+    Processes().follow(["sh", "-c", "echo one; echo $X >&2; printf three"], lines.append, {"X": "two"})
+    assert lines == ["one", "two", "three"]
+
+
+def test_a_failure_that_was_followed_keeps_the_last_lines() -> None:
+    lines: list[str] = []
+    with pytest.raises(CommandError) as caught:
+        Processes().follow(["sh", "-c", "seq 1 150; exit 3"], lines.append, {})
+    assert len(lines) == 150
+    assert caught.value.output.splitlines() == [str(n) for n in range(51, 151)]
+    assert str(caught.value) == "`sh -c 'seq 1 150; exit 3'` failed (exit code 3): 150"
+
+
+def test_output_that_is_not_utf8_is_no_failure() -> None:
+    assert Processes().read(["printf", r"a\377b"]) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def follow_in_a_thread(
+    processes: Processes, command: list[str]
+) -> tuple[threading.Thread, list[str], list[str]]:
+    lines: list[str] = []
+    errors: list[str] = []
+    ready = threading.Event()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        ready.set()
+
+    def work() -> None:
+        try:
+            processes.follow(command, on_line, {})
+        except CommandError as error:
+            errors.append(str(error.code))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert ready.wait(WAIT)
+    return thread, lines, errors
+
+
+def test_stop_ends_programs_with_their_children() -> None:
+    processes = Processes()
+    command = ["sh", "-c", "sleep 1000 & echo $!; wait"]
+    thread, lines, errors = follow_in_a_thread(processes, command)
+    processes.stop()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+    assert errors == ["-15"]
+    assert not is_alive(int(lines[0]))
+
+
+def test_stop_insists_when_a_program_does_not_listen() -> None:
+    processes = Processes(grace=0.1)
+    program = (
+        "import os, signal, time; signal.signal(15, signal.SIG_IGN);"
+        "print(os.getpid(), flush=True); time.sleep(1000)"
+    )
+    thread, lines, errors = follow_in_a_thread(processes, [sys.executable, "-c", program])
+    processes.stop()
+    thread.join(WAIT)
+    assert errors == ["-9"]
+    assert not is_alive(int(lines[0]))
+
+
+def test_nothing_begins_after_stop() -> None:
+    processes = Processes()
+    processes.stop()
+    with pytest.raises(CommandError, match="stopped before it began"):
+        processes.read(["true"])
+
+
+def test_a_listener_that_fails_ends_the_program() -> None:
+    pids: list[int] = []
+
+    def on_line(line: str) -> None:
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Processes().follow(["sh", "-c", "echo $$; sleep 1000"], on_line, {})
+    assert not is_alive(pids[0])
+
+
+def test_a_terminal_s_interrupt_does_not_reach_the_program_by_itself() -> None:
+    own = os.getpgid(0)
+    group = Processes().read([sys.executable, "-c", "import os; print(os.getpgid(0))"])
+    assert int(group) != own

@@ -1,0 +1,187 @@
+"""Which files of a build context a Dockerfile uses, as BuildKit finds them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dfgen.outside.context import ContextReader
+from dfgen.values.errors import InputError
+from tests.unit.world import AMD64, BOTH, family, image
+
+TREE = ("a.txt", "b.txt", "files/one", "files/sub/two", "files/sub/deep/three", "bin/run", ".hidden", "x[1]")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make a catalog of one family whose context has some files."""
+    for name in TREE:
+        path = tmp_path / "bases" / "a" / "ctx" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def files(root: Path, *instructions: str, text: str = "") -> dict[str, str]:
+    """Hash the inputs of an image whose Dockerfile has these instructions."""
+    path = root / "bases" / "a" / "1" / "Dockerfile_amd64"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text or "\n".join(("FROM x", *instructions, "")))
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    return dict(ContextReader(root).inputs(one, {}).files)
+
+
+def problem(root: Path, *instructions: str) -> str:
+    with pytest.raises(InputError) as caught:
+        files(root, *instructions)
+    return str(caught.value)
+
+
+EVERYTHING = {*TREE, "files", "files/sub", "files/sub/deep", "bin"}
+SUB = {"files/sub", "files/sub/two", "files/sub/deep", "files/sub/deep/three"}
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("COPY a.txt /x", {"a.txt"}),
+        ("COPY ./a.txt /b.txt /x/", {"a.txt", "b.txt"}),
+        ("copy --chown=1:1 --chmod=755 a.txt /x", {"a.txt"}),
+        ("COPY files/sub/ /x", SUB),
+        ("COPY files/sub /x", SUB),
+        ("COPY *.txt /x/", {"a.txt", "b.txt"}),
+        ("COPY ?.txt /x/", {"a.txt", "b.txt"}),
+        ("COPY [^b].txt /x/", {"a.txt"}),
+        ("COPY f*s/sub /x", SUB),
+        ("COPY * /x/", EVERYTHING),
+        ("COPY --parents files/**/three /x/", {"files/sub/deep/three"}),
+        ("COPY nothing*.here /x/", set()),
+        ('COPY ["a.txt", "/x"]', {"a.txt"}),
+        ('COPY "a.txt" /x', {"a.txt"}),
+        ("ADD bin /x", {"bin", "bin/run"}),
+        ("COPY . /x", EVERYTHING),
+        ("COPY / /x", EVERYTHING),
+        ("COPY $WHAT /x", EVERYTHING),
+        ("COPY files/${WHAT}/x a.txt /x", EVERYTHING),
+        ("COPY files/../a.txt /x", {"a.txt"}),
+        ("COPY ../a.txt /x", {"a.txt"}),  # for BuildKit the context is the root of the disk
+        ("COPY --from=other /etc/passwd /x", set()),
+        ("ADD https://example.com/x.tar /x", set()),
+        ("ADD git@example.com:x/y.git /x", set()),
+        ("RUN cat a.txt", set()),
+        ("RUN --mount=type=bind,source=files/one,target=/x cat /x", {"files/one"}),
+        ("RUN --mount=src=bin,target=/x,type=bind cat /x", {"bin", "bin/run"}),
+        ("RUN --mount=type=bind,target=/x cat /x", EVERYTHING),
+        ("RUN --mount=target=/x cat /x", EVERYTHING),
+        ("RUN --mount=type=bind,from=other,source=/x,target=/x cat /x", set()),
+        ("RUN --mount=type=cache,target=/x --mount=type=secret,id=s true", set()),
+        ("ONBUILD COPY a.txt /x", set()),
+        ("COPY <<EOF /x\nCOPY b.txt /x\nEOF", set()),
+        ("COPY a.txt <<EOF /x\nhello\nEOF", {"a.txt"}),
+        ("# COPY a.txt /x", set()),
+        ("COPY \\\n  a.txt \\\n  /x", {"a.txt"}),
+    ],
+)
+def test_what_an_instruction_takes(root: Path, instruction: str, expected: set[str]) -> None:
+    assert set(files(root, instruction)) == expected
+
+
+def test_kind_mode_and_content_are_what_counts(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "bin").chmod(0o750)
+    (context / "bin" / "run").chmod(0o755)
+    (context / "bin" / "link").symlink_to("../nowhere")
+    digest = hashlib.sha256(b"bin/run").hexdigest()
+    assert files(root, "COPY bin /x") == {
+        "bin": "folder 750",
+        "bin/link": "link ../nowhere",
+        "bin/run": f"file 755 sha256:{digest}",
+    }
+
+
+def test_a_source_is_followed_through_links_and_the_links_count(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "current").symlink_to("files/sub")
+    (context / "two").symlink_to("/current/two")
+    assert set(files(root, "COPY two /x")) == {"two", "current", "files/sub/two"}
+    assert set(files(root, "COPY current/ /x")) == {"current", *SUB}
+
+
+def test_a_link_out_of_the_context_is_an_error(root: Path) -> None:
+    (root / "bases" / "a" / "secret").write_text("s")
+    (root / "bases" / "a" / "ctx" / "out").symlink_to("../secret")
+    assert problem(root, "", "COPY out /x") == (
+        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside of the context bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_a_loop_of_links_is_an_error(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "x").symlink_to("y")
+    (context / "y").symlink_to("x")
+    assert problem(root, "COPY x/one /x") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which is not in bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_sources_that_are_not_there_are_told_together_with_their_lines(root: Path) -> None:
+    advice = "put it there, or take it from a stage with --from"
+    assert problem(root, "COPY nothing /x", "ADD a.txt ../none /x/").splitlines() == [
+        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which is not in bases/a/ctx; {advice}",
+        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside of the context bases/a/ctx;"
+        f" {advice}",
+    ]
+
+
+def test_the_ignore_file_leaves_out_what_docker_leaves_out(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("# comment\n\nfiles/**\n!files/sub/two\n*.txt\n")
+    found = set(files(root, "COPY . /x"))
+    assert found == {"bin", "bin/run", ".hidden", ".dockerignore", "x[1]", "files", "files/sub/two"}
+
+
+def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    beside = root / "bases/a/1/Dockerfile_amd64.dockerignore"
+    beside.parent.mkdir(parents=True)
+    beside.write_text("b.txt\n")
+    assert set(files(root, "COPY *.txt /x/")) == {"a.txt"}
+
+
+def test_a_source_that_is_ignored_is_an_error(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    assert problem(root, "COPY a.txt /x") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file leaves out of bases/a/ctx;"
+        " except it there with !"
+    )
+
+
+def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
+    read: list[str] = []
+    reader = ContextReader(root, lambda path: read.append(path.name) or "x")
+    for platform in BOTH:
+        one = image("a", platform, family=family("a", context=PurePosixPath("bases/a/ctx")))
+        path = root / one.dockerfile
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("FROM x\nCOPY files/sub *.txt /x/\n")
+        reader.inputs(one, {})
+    assert sorted(read) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
+
+
+def test_a_context_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
+    assert problem(tmp_path, "COPY a /x") == (
+        "bases/a/base.yaml: the build context bases/a/ctx is not a folder"
+    )
+
+
+def test_special_files_do_not_stop_a_build(root: Path) -> None:
+    os.mkfifo(root / "bases/a/ctx/bin/fifo")
+    assert files(root, "COPY bin /x")["bin/fifo"] == "special"
+
+
+def test_a_dockerfile_that_cannot_be_parsed_is_an_error_with_its_line(root: Path) -> None:
+    assert problem(root, "COPY <<EOF /x", "text").startswith("bases/a/1/Dockerfile_amd64:2: ")

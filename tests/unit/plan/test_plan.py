@@ -1,0 +1,162 @@
+"""What a plan says of each image, and in which order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.model.lock import Lock
+from dfgen.stages.plan import with_parents
+from dfgen.values.errors import InputError
+from tests.unit.world import AMD64, ARM64, World, catalog, images
+
+COPY = "FROM x\nCOPY files/ /x/\n"
+
+
+def dockerfile(world: World, text: str, name: str = "a") -> None:
+    (world.root / "bases" / name / "1" / "Dockerfile_amd64").write_text(text)
+
+
+def context_file(world: World, path: str, text: str) -> Path:
+    target = world.root / "bases" / "a" / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    return target
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Give a world whose one image is built from a Dockerfile and two files."""
+    found = World.of(tmp_path, {"a": []}, [AMD64])
+    dockerfile(found, COPY)
+    context_file(found, "files/one", "1")
+    context_file(found, "files/two", "2")
+    context_file(found, "unused", "0")
+    found.build()
+    assert found.reasons() == {"a:1@amd64": "up to date"}
+    return found
+
+
+def test_what_the_layout_does_not_have_is_new(tmp_path: Path) -> None:
+    assert World.of(tmp_path, {"a": []}).reasons() == {"a:1@amd64": "new", "a:1@arm64": "new"}
+
+
+def test_a_dockerfile_that_changed_is_named(world: World) -> None:
+    dockerfile(world, f"{COPY}RUN true\n")
+    assert world.reasons() == {"a:1@amd64": "inputs changed: Dockerfile"}
+
+
+def test_a_context_file_that_changed_is_named(world: World) -> None:
+    context_file(world, "files/two", "other")
+    assert world.reasons() == {"a:1@amd64": "inputs changed: files/two"}
+
+
+def test_a_mode_that_changed_is_named(world: World) -> None:
+    context_file(world, "files/two", "2").chmod(0o755)
+    assert world.reasons() == {"a:1@amd64": "inputs changed: files/two"}
+
+
+def test_files_that_come_and_go_are_named(world: World) -> None:
+    context_file(world, "files/three", "3")
+    (world.root / "bases/a/files/one").unlink()
+    assert world.reasons() == {"a:1@amd64": "inputs changed: files/one (gone) and files/three (added)"}
+
+
+def test_of_many_changed_files_three_are_named(world: World) -> None:
+    for at in range(5):
+        context_file(world, f"files/{at}", "")
+    added = "files/0 (added), files/1 (added), files/2 (added) and 2 more"
+    assert world.reasons() == {"a:1@amd64": f"inputs changed: {added}"}
+
+
+def test_times_and_files_that_no_instruction_takes_do_not_count(world: World) -> None:
+    context_file(world, "unused", "other")
+    os.utime(world.root / "bases/a/files/one", (1, 1))
+    assert world.reasons() == {"a:1@amd64": "up to date"}
+
+
+def test_inputs_that_are_not_on_record_any_more_changed_without_a_name(world: World) -> None:
+    for path in (world.root / "dist" / "inputs").iterdir():
+        path.write_text("{}")
+    dockerfile(world, "FROM y\n")
+    assert world.reasons() == {"a:1@amd64": "inputs changed"}
+
+
+def test_a_pin_that_moved_is_named(world: World) -> None:
+    locked = world.lock.parents["docker.io/library/busybox:1"]
+    pins = {**locked.platforms, AMD64: locked.platforms[ARM64]}
+    world.lock = Lock({"docker.io/library/busybox:1": replace(locked, platforms=pins)})
+    assert world.reasons() == {"a:1@amd64": "inputs changed: org.opencontainers.image.base.digest"}
+
+
+def test_children_of_what_is_built_are_built_as_well(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": [], "x": []}, [AMD64])
+    world.build()
+    dockerfile(world, "FROM y\n")
+    assert world.reasons() == {
+        "a:1@amd64": "inputs changed: Dockerfile",
+        "b:1@amd64": "parent is rebuilt: a:1",
+        "c:1@amd64": "parent is rebuilt: b:1",
+        "x:1@amd64": "up to date",
+    }
+
+
+def test_parents_stand_before_their_children(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": []}, [AMD64])
+    assert [step.image.name for step in world.plan().steps] == ["a:1@amd64", "b:1@amd64", "c:1@amd64"]
+
+
+def test_a_selection_brings_the_parents_it_needs_and_nothing_else(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": [], "x": []}, [AMD64])
+    assert [step.image.name for step in world.plan("b:1@amd64").steps] == ["a:1@amd64", "b:1@amd64"]
+
+
+def test_dockerfiles_that_are_not_there_are_told_together(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    for arch in ("amd64", "arm64"):
+        (tmp_path / "bases" / "a" / "1" / f"Dockerfile_{arch}").unlink()
+    with pytest.raises(InputError) as caught:
+        world.plan()
+    assert str(caught.value).splitlines() == [
+        "bases/a/1/Dockerfile_amd64: does not exist; run `dfgen render`",
+        "bases/a/1/Dockerfile_arm64: does not exist; run `dfgen render`",
+    ]
+
+
+def test_a_parent_without_a_pin_is_an_error_with_its_place(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    world.lock = Lock()
+    with pytest.raises(InputError) as caught:
+        world.plan()
+    pin = "parent docker.io/library/busybox:1 has no pin for linux/amd64; run `dfgen lock`"
+    assert str(caught.value) == f"bases/base.yaml:2: {pin}"
+
+
+NAMES = "abcdef"
+
+
+@given(
+    edges=st.lists(st.lists(st.integers(0, 4), max_size=3), min_size=6, max_size=6),
+    wanted=st.sets(st.sampled_from(NAMES)),
+    order=st.permutations(NAMES),
+)
+def test_any_graph_has_what_is_needed_and_no_more(
+    edges: list[list[int]], wanted: set[str], order: list[str]
+) -> None:
+    graph = {name: sorted({NAMES[one] for one in edges[at] if one < at}) for at, name in enumerate(NAMES)}
+    found = catalog(Path(), images({name: graph[name] for name in order}))
+    needed: set[str] = set()
+    todo = list(wanted)
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        todo.extend(graph[name])
+    chosen = with_parents([one for one in found.images if one.family.name in wanted], found)
+    assert sorted(one.name for one in chosen) == sorted(
+        one.name for one in found.images if one.family.name in needed
+    )

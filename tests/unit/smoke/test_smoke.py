@@ -1,0 +1,144 @@
+"""What a smoke test expects, and what it says when that does not come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from dfgen.model.building import Outcome
+from dfgen.model.catalog import SmokeTest
+from dfgen.stages.smoke import judge, smoke
+from dfgen.values.errors import CheckError, Place
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from dfgen.values.platform import Platform
+from tests.unit.world import ARM64, a_test, image
+
+BUILT = Descriptor.of(b"{}", OCI_MANIFEST)
+HEALTHY = a_test(command=(), healthy=5)
+REQUEST = a_test(command=("wget", "-O-", "localhost"), healthy=5, expect="hi")
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome", "expected"),
+    [
+        (a_test(), Outcome(exit=0, output=""), ""),
+        (a_test(expect="17."), Outcome(exit=0, output="openjdk 17.0.1\n"), ""),
+        (a_test(exit=3), Outcome(exit=3, output=""), ""),
+        (HEALTHY, Outcome(exit=None, output="", health="healthy"), ""),
+        (REQUEST, Outcome(exit=0, output="hi", health="healthy"), ""),
+        (
+            a_test(),
+            Outcome(exit=1, output="a\nno java\n\n"),
+            "ended with exit status 1, expected 0; its last line: no java",
+        ),
+        (
+            a_test(exit=3),
+            Outcome(exit=0, output=""),
+            "ended with exit status 0, expected 3; it printed nothing",
+        ),
+        (
+            a_test(expect="17."),
+            Outcome(exit=0, output="openjdk 21"),
+            "its output has no '17.'; its last line: openjdk 21",
+        ),
+        (
+            a_test(timeout=7),
+            Outcome(exit=None, output="waiting\n", timed_out=True),
+            "did not end within 7 s; its last line: waiting",
+        ),
+        (
+            HEALTHY,
+            Outcome(exit=None, output="", timed_out=True, health="starting", health_log="wget: refused\n"),
+            "was not healthy within 5 s; its HEALTHCHECK said last: wget: refused",
+        ),
+        (
+            HEALTHY,
+            Outcome(exit=None, output="", timed_out=True, health="starting"),
+            "was not healthy within 5 s; it printed nothing",
+        ),
+        (
+            HEALTHY,
+            Outcome(exit=1, output="nginx: [emerg] no\n", health="starting"),
+            "ended with exit status 1 before it was healthy; its last line: nginx: [emerg] no",
+        ),
+        (
+            HEALTHY,
+            Outcome(exit=None, output=""),
+            "has no HEALTHCHECK; add one to its template, or use 'run'",
+        ),
+        (
+            REQUEST,
+            Outcome(exit=None, output="", timed_out=True, health="healthy"),
+            "did not end within 60 s; it printed nothing",
+        ),
+        (
+            REQUEST,
+            Outcome(exit=0, output="no\n", health="healthy"),
+            "its output has no 'hi'; its last line: no",
+        ),
+    ],
+)
+def test_what_is_expected_and_what_came(test: SmokeTest, outcome: Outcome, expected: str) -> None:
+    assert judge(test, outcome) == expected
+
+
+@dataclass
+class ScriptedEngine:
+    """Runs nothing: each test has the outcome that its name says."""
+
+    outcomes: dict[str, Outcome]
+    log: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def loaded(self, built: Descriptor, platform: Platform) -> Iterator[ScriptedEngine]:
+        self.log.append(f"load {built.digest.short} {platform}")
+        try:
+            yield self
+        finally:
+            self.log.append("remove")
+
+    def run(self, test: SmokeTest) -> Outcome:
+        self.log.append(test.name)
+        return self.outcomes[test.name]
+
+
+def test_all_tests_are_run_and_every_failure_is_told() -> None:
+    tests = tuple(
+        a_test(name=name, place=Place("bases/a/base.yaml", line))
+        for line, name in enumerate(("one", "two", "three"), 4)
+    )
+    good, bad = Outcome(exit=0, output="fine\n"), Outcome(exit=2, output="bad\n")
+    engine = ScriptedEngine({"one": bad, "two": good, "three": bad})
+    written: list[str] = []
+    with pytest.raises(CheckError) as caught:
+        smoke(image("a", ARM64, tests=tests), BUILT, engine, written.append)
+    reason = "ended with exit status 2, expected 0; its last line: bad"
+    assert str(caught.value).splitlines() == [
+        f"bases/a/base.yaml:4: smoke test 'one' of a:1@arm64: {reason}",
+        f"bases/a/base.yaml:6: smoke test 'three' of a:1@arm64: {reason}",
+    ]
+    assert engine.log == [f"load {BUILT.digest.short} linux/arm64", "one", "two", "three", "remove"]
+    assert "".join(written) == (
+        f"smoke test 'one': {reason}\n  bad\nsmoke test 'two': passed\n  fine\n"
+        f"smoke test 'three': {reason}\n  bad\n"
+    )
+
+
+def test_the_log_has_the_last_lines_and_what_the_health_check_said() -> None:
+    test = a_test(command=(), healthy=1)
+    output = "".join(f"line {at}\n" for at in range(30))
+    outcome = Outcome(exit=None, output=output, timed_out=True, health="starting", health_log="no\n")
+    written: list[str] = []
+    with pytest.raises(CheckError):
+        smoke(image("a", tests=(test,)), BUILT, ScriptedEngine({"works": outcome}), written.append)
+    lines = "".join(written).splitlines()
+    assert lines[1:] == [*(f"  line {at}" for at in range(10, 30)), "  HEALTHCHECK: no"]
+
+
+def test_nothing_is_loaded_when_there_are_no_tests() -> None:
+    engine = ScriptedEngine({})
+    smoke(image("a"), BUILT, engine, print)
+    assert engine.log == []
