@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem, listing
+from dfgen.model.locking import LockChanges, Moved, Want
+from dfgen.model.together import attempt
+from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Problem, listing
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
@@ -31,42 +32,6 @@ class Registry(Protocol):
 
     def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
         """A small blob, such as an image's configuration."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
-    """A parent that the catalog uses: where it is read, for which platforms, and where it is named."""
-
-    key: str
-    reference: Reference
-    platforms: tuple[Platform, ...]
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """A parent whose pins differ from the lock's; `old` is None for a parent that had none."""
-
-    key: str
-    old: LockedParent | None
-    new: LockedParent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockChanges:
-    """What locking does: the new lock, what moved, and what could not or should not be moved.
-
-    `held` gives the reason for each parent that was left as it is; `waiting` are families that have not been
-    built yet; `unused` are entries that no image uses any more; `failed` tells of the parents that could not
-    be pinned, while the others were.
-    """
-
-    lock: Lock
-    moved: tuple[Moved, ...]
-    held: Mapping[str, str] = field(default_factory=dict)
-    waiting: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    failed: DfgenError | None = None
 
 
 def wanted(catalog: Catalog) -> tuple[Want, ...]:
@@ -206,7 +171,9 @@ def _resolve(want: Want, reference: Reference, how: Locking) -> LockedParent:
             _only_platform(want, found, how.registry): Pin(found.descriptor.digest, found.descriptor.size)
         }
     else:
-        pins = {entry.platform: Pin(entry.digest, entry.size) for entry in found.images if entry.platform}
+        # The first entry of a platform counts, as for every client; an index within the index is no image.
+        usable = [entry for entry in found.images if entry.platform and not entry.is_index]
+        pins = {entry.platform: Pin(entry.digest, entry.size) for entry in reversed(usable) if entry.platform}
     lacking = [platform for platform in want.platforms if platform not in pins]
     if lacking:
         has = listing(str(platform) for platform in sorted(pins))
@@ -237,19 +204,20 @@ def _each(
     wants: Sequence[Want], work: Callable[[Want], Result], how: Locking
 ) -> tuple[list[tuple[Want, Result]], DfgenError | None]:
     """Work on all parents at once; one failure does not stop the others, and all are told together."""
-    failures: list[tuple[Want, DfgenError]] = []
 
-    def one(want: Want) -> tuple[Want, Result] | None:
+    def one(want: Want) -> Result:
         try:
-            return want, work(want)
-        except DfgenError as error:
-            failures.append((want, error))
-            return None
+            return work(want)
         finally:
             how.done(want.key)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = [result for result in pool.map(one, wants) if result]
+    results: list[tuple[Want, Result]] = []
+    failures: list[tuple[Want, DfgenError]] = []
+    for want, result in zip(wants, attempt(one, wants, _AT_ONCE), strict=True):
+        if isinstance(result, DfgenError):
+            failures.append((want, result))
+        else:
+            results.append((want, result))
     return results, _together(failures) if failures else None
 
 

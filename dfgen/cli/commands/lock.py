@@ -9,9 +9,9 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.model.lock import LOCK_FILE
+from dfgen.model.locking import LockChanges, Moved
 from dfgen.outside import files
 from dfgen.stages import lock as stage
-from dfgen.stages.lock import LockChanges, Moved
 
 
 @click.command("lock")

@@ -1,0 +1,86 @@
+"""A registry in memory that counts what it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TypeVar
+
+from dfgen.values.digest import Digest
+from dfgen.values.errors import DfgenError, OutsideError
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference, Repository
+
+Kind = TypeVar("Kind", Manifest, Index)
+
+CONFIG = "application/vnd.oci.image.config.v1+json"
+
+
+class MemoryRegistry:
+    """Tags by full reference; every manifest that was ever tagged can be read by its digest.
+
+    `asked` holds each request as `HEAD docker.io/library/x:1`, `GET …`, `BLOB repository`.
+    """
+
+    def __init__(self) -> None:
+        self.tags: dict[str, Manifest | Index] = {}
+        self.manifests: dict[Digest, Manifest | Index] = {}
+        self.blobs: dict[Digest, bytes] = {}
+        self.broken: dict[str, DfgenError] = {}
+        self.asked: list[str] = []
+
+    def index(self, name: str, **builds: str) -> Index:
+        """Tag an index: a platform's alias and what distinguishes its image, `amd64="first"`."""
+        entries = [
+            Descriptor.of(build.encode(), OCI_MANIFEST, Platform.parse(alias))
+            for alias, build in builds.items()
+        ]
+        return self.tag(name, canonical_index(entries))
+
+    def tag(self, name: str, found: Kind) -> Kind:
+        self.tags[name] = found
+        self.manifests[found.descriptor.digest] = found
+        return found
+
+    def single(self, name: str, config: object) -> Manifest:
+        """Tag one image, without an index, with that configuration."""
+        raw = config if isinstance(config, bytes) else json.dumps(config).encode()
+        self.blobs[Digest.of(raw)] = raw
+        data = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": Descriptor.of(raw, CONFIG).to_json(),
+            "layers": [],
+        }
+        found = parse(json.dumps(data).encode())
+        assert isinstance(found, Manifest)
+        return self.tag(name, found)
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        self.asked.append(f"HEAD {reference}")
+        return self._find(reference).descriptor
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        self.asked.append(f"GET {reference}")
+        return self._find(reference)
+
+    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
+        self.asked.append(f"BLOB {repository}")
+        return self.blobs[descriptor.digest]
+
+    def _find(self, reference: Reference) -> Manifest | Index:
+        name = str(reference.without_digest())
+        if name in self.broken:
+            raise self.broken[name]
+        digest = reference.digest
+        found = self.manifests.get(digest) if digest else self.tags.get(name)
+        if found is None:
+            raise OutsideError(f"{reference} is not there")
+        return found
+
+
+def digests(found: Index, *aliases: str) -> Sequence[str]:
+    """The digests of an index's platforms."""
+    entries = [found.find(Platform.parse(alias)) for alias in aliases]
+    return [str(entry.digest) for entry in entries if entry]
