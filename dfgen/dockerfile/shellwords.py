@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 # What Go's unicode.IsSpace accepts; str.isspace() would take the separators \x1c to \x1f too.
 SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 SPACES += "\u2028\u2029\u202f\u205f\u3000"
-_SPECIAL_PARAMETERS = "@*#?-$!0"
+_SPECIAL_PARAMETERS = "@*#?-$!"
 
 
 class UnbalancedError(ValueError):
@@ -155,9 +155,9 @@ class _Lexer:
     def name(self) -> str:
         start = self.at
         first = self.peek()
-        if first and first in _SPECIAL_PARAMETERS:
-            return self.take()
         digits_only = first.isdigit()
+        if first and first in _SPECIAL_PARAMETERS and not digits_only:
+            return self.take()
         while (char := self.peek()) and (char.isdigit() if digits_only else char.isalnum() or char == "_"):
             self.at += 1
         return self.text[start : self.at]

@@ -17,7 +17,7 @@ HARMLESS = re.compile(r"(?!-)[A-Za-z0-9_@%+=:,./~^-]+")  # changes nothing aroun
 
 _UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL = re.compile(f"[{_UNSEEN}]")
-_OPEN_VARIABLE = re.compile(r"\$[A-Za-z0-9_]+$")
+_OPEN_VARIABLE = re.compile(r"\$\w+$")
 _SHOWN = 60
 _REACH = 80  # how far back a variable's name or a command's start is searched
 
@@ -63,7 +63,7 @@ class Spot(NamedTuple):
 
     def extends_variable(self, text: str) -> bool:
         """Whether the value would make a variable before it another variable."""
-        return self.open_variable and NAME.match(text) is not None
+        return self.open_variable and (text[:1].isalnum() or text[:1] == "_")
 
 
 def spot_at(style: str, text: str, at: int) -> Spot:
@@ -106,7 +106,10 @@ def only(allowed: re.Pattern[str], text: str, advice: str, part: bool = False) -
 
 def name(text: str) -> str:
     """A part of a variable's name."""
-    return only(NAME, text, "only letters, digits and _ can name a variable")
+    only(NAME, text, "only letters, digits and _ can name a variable")
+    if text[0].isdigit() and not text.isdigit():
+        raise RefusedError("it begins with a digit; a variable's name begins with a letter or _")
+    return text
 
 
 def strict(text: str, why: str) -> str:

@@ -56,6 +56,8 @@ def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_ex
     if final.startswith("--") and not skeleton.startswith("--"):
         raise RefusedError("it would be read as a flag; write the flag in the template")
     command = health_check(final)[1] if keyword == "HEALTHCHECK" else final
+    if not command.strip(SPACES):
+        raise RefusedError(f"{keyword} would have no argument; leave it out when there is no value")
     if keyword in EXEC_FORM and not was_exec and _is_exec(command):
         raise RefusedError("the arguments would be read as a JSON array; write something before the [")
     if keyword in ("ENV", "LABEL", "ARG"):

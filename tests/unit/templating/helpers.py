@@ -13,7 +13,9 @@ OPTIONS = TemplateOptions()
 class Memory:
     """Templates in a folder of their own; `render` gives the first of them a text."""
 
-    def __init__(self, root: Path, options: TemplateOptions = OPTIONS, snippets: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, root: Path, options: TemplateOptions = OPTIONS, snippets: frozenset[str] = frozenset()
+    ) -> None:
         self.root, self.options, self.snippets = root, options, snippets
 
     def render(self, text: str, variables: Mapping[str, object] | None = None, **others: str) -> str:
