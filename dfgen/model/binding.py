@@ -63,13 +63,14 @@ def _disagreeing(children: Sequence[Child]) -> Iterator[str]:
 
 def _alike(children: Sequence[Child]) -> Iterator[str]:
     """Find the classic mistake: one architecture's image, labelled as another's."""
+    advice = "allow it with `architecture_independent: true` in base.yaml or --architecture-independent"
     for one, other in combinations(children, 2):
         if one.platform.architecture == other.platform.architecture or not one.layers:
             continue
         if one.layers == other.layers:
             pair = f"{one.name} ({one.platform}) and {other.name} ({other.platform})"
-            advice = "if that is meant, declare the family architecture_independent"
-            yield f"{pair} have the same layers, so one is not for its architecture; {advice}"
+            same = f"{pair} have the same layers, so one is not for its architecture"
+            yield f"{same}; if that is meant, {advice}"
 
 
 def _dropped(children: Sequence[Child], before: Index) -> Iterator[str]:

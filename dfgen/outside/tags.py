@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from dfgen.outside.layout.files import writing
 from dfgen.outside.registry import Missing, Registry
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
@@ -28,7 +29,7 @@ class TagRegistry(Registry):
         """Bring a blob to another repository; it comes through this machine only where it has to."""
         if self.has_blob(target, descriptor.digest) or self.mount(target, descriptor, source):
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
             path = Path(folder, descriptor.digest.hex)
             self.download(source, descriptor, path)
             self.upload(target, descriptor, path)

@@ -164,7 +164,8 @@ def test_two_architectures_with_the_same_layers_are_refused_unless_told() -> Non
     children = [child(image(AMD64), "a"), child(image(ARM64), "b")]
     assert refusal(*children) == (
         "java-base:1.0: not merged: a (linux/amd64) and b (linux/arm64) have the same layers,"
-        " so one is not for its architecture; if that is meant, declare the family architecture_independent"
+        " so one is not for its architecture; if that is meant, allow it with"
+        " `architecture_independent: true` in base.yaml or --architecture-independent"
     )
     assert len(merge(TARGET, children, rules=Rules(architecture_independent=True)).images) == 2
 
