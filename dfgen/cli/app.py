@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,13 @@ from dfgen.model.catalog import TEMPLATES, Catalog, Image, JinjaOptions
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.model.select import select
 from dfgen.values.errors import DfgenError, InputError, Place, Problem
+from dfgen.values.reference import Reference
 
 if TYPE_CHECKING:
     from dfgen.outside.layout import Layout
     from dfgen.outside.nodes import Nodes
-    from dfgen.outside.registry.client import Registry
+    from dfgen.outside.tags import TagRegistry
+    from dfgen.stages.publish import Publishing
     from dfgen.templating import Templates
 
 DIST = "dist"
@@ -72,15 +74,44 @@ class App:
         return select(self.catalog.images, words)
 
     @cached_property
-    def registry(self) -> Registry:
-        """The registry client, as the catalog configures it."""
-        from dfgen.outside.registry.client import Registry
-        from dfgen.outside.registry.options import RegistryOptions
+    def registry(self) -> TagRegistry:
+        """The registry client, as the catalog configures it where there is one."""
+        from dfgen.outside.registry import RegistryOptions
+        from dfgen.outside.tags import TagRegistry
 
-        options = RegistryOptions(
-            insecure=self.catalog.insecure_registries, ca_file=self.catalog.ca_file, deadline=self.deadline
+        if not self.has_catalog:
+            return TagRegistry(RegistryOptions(deadline=self.deadline))
+        insecure, ca_file = self.catalog.insecure_registries, self.catalog.ca_file
+        return TagRegistry(RegistryOptions(insecure=insecure, ca_file=ca_file, deadline=self.deadline))
+
+    def targets(self, registries: Sequence[str]) -> Sequence[str]:
+        """Where to publish: what the command line names, else the catalog's own registry."""
+        for registry in registries:
+            Reference.parse(f"{registry}/x:1")
+        return tuple(registries) or (self.catalog.registry,)
+
+    def publishing(
+        self,
+        registries: Sequence[str],
+        *,
+        force: bool,
+        total: Callable[[int], None],
+        progress: Callable[[int], None],
+    ) -> Publishing:
+        """What a publish works with."""
+        from dfgen.outside.layout import Ledger
+        from dfgen.stages.publish import Publishing
+
+        return Publishing(
+            catalog=self.catalog,
+            store=self.layout,
+            registry=self.registry,
+            ledger=Ledger(self.root / DIST),
+            registries=self.targets(registries),
+            force=force,
+            total=total,
+            progress=progress,
         )
-        return Registry(options)
 
     @cached_property
     def nodes(self) -> Nodes:

@@ -18,19 +18,17 @@ COMMANDS = {
     "list": "Show families, versions, platforms, tags, parents and state.",
     "lock": "Pin parents that have no pin; --upgrade moves pins.",
     "render": "Write the Dockerfiles; --check and --diff only look.",
-    "lint": "Check templates, catalog and rendered files.",
     "plan": "Show what a build would do, in order, and why.",
     "build": "Build, test and merge what is not up to date.",
     "publish": "Push the layout to a registry.",
     "merge": "Bind per-architecture tags that are in a registry.",
     "verify": "Check that what is published is what the catalog says.",
-    "inspect": "Show an index or image: platforms, digests, sizes.",
     "doctor": "Show what this machine lacks, and what mends it.",
 }
 
 
 def usage(error: click.ClickException) -> str:
-    """Say what is wrong with a command line in one line, and where its help is; without a command, the help."""
+    """Say in one line what is wrong with a command line; without a command, give the help."""
     message = error.format_message()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return message

@@ -14,8 +14,10 @@ from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Resul
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+Count = Callable[[int], None]
 Report = Callable[[Event], None]
 
+_DURATION = 6  # the width of most durations, so that columns stand still
 _STYLES = {State.BUILT: "green", State.UP_TO_DATE: "dim", State.FAILED: "bold red", State.NOT_TRIED: "yellow"}
 
 
@@ -45,6 +47,22 @@ class Lines:
     def __call__(self, event: Event) -> None:
         """Write an event's line."""
         print(line(event), file=self._stream, flush=True)
+
+
+@contextmanager
+def transferring(stream: TextIO | None = None) -> Iterator[tuple[Count, Count]]:
+    """Show on a terminal how many bytes are there; yields what is told the total, and each step."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield (lambda _: None), (lambda _: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as shown:
+        task = shown.add_task("publish", total=None)
+        yield (lambda total: shown.update(task, total=total)), (lambda count: shown.advance(task, count))
 
 
 def line(event: Event) -> str:
@@ -119,11 +137,12 @@ class Picture:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
+        running = list(self._running.items())
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(no_wrap=True, min_width=max((len(name) for name, _ in running), default=0))
+        table.add_column(no_wrap=True, min_width=_DURATION, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for name, (begun, doing) in list(self._running.items()):
+        for name, (begun, doing) in running:
             table.add_row(Text(name, "bold"), duration(self._clock() - begun), Text(doing))
         return Group(table, Text(self._summary(), "dim"))
 

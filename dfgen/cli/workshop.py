@@ -22,8 +22,8 @@ from dfgen.stages import smoke
 from dfgen.stages.build import Building
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.plan import Planning
-from dfgen.stages.render import Change, File, render_image
-from dfgen.values.errors import CheckError, Place, Problem
+from dfgen.stages.render import Change, File, render, render_image
+from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 
 
@@ -53,6 +53,22 @@ class Workshop:
     def plan(self, images: Sequence[Image]) -> Plan:
         """Plan images and what they are built on."""
         return planning.plan(images, self.app.lock, self.planning)
+
+    def check_rendered(self, plan: Plan) -> None:
+        """Refuse to build Dockerfiles that are not what the catalog renders: nobody reviewed those images.
+
+        Errors: CheckError with every file concerned.
+        """
+        images = [step.image for step in plan.steps]
+        rendering = render(
+            self.app.catalog, images, self.app.lock, self.app.templates_for, self._dockerfiles(images)
+        )
+        if rendering.differing:
+            raise CheckError(file.problem for file in rendering.differing)
+
+    def _dockerfiles(self, images: Sequence[Image]) -> dict[str, str]:
+        wanted = {str(image.dockerfile) for image in images}
+        return {path: text for path, text in files.dockerfiles(self.app.root).items() if path in wanted}
 
     def building(self, jobs: int, report: Callable[[Event], None]) -> Building:
         """What a run builds with."""
@@ -111,7 +127,6 @@ class Sources:
         if file.change is Change.NONE:
             return None
         if file.change in (Change.EDITED, Change.FOREIGN):
-            mend = "move the change to the template, then `dfgen render --force`"
-            raise CheckError(Problem(Place(path), f"was edited by hand; {mend}"))
+            raise CheckError(file.problem)
         files.write(target, new)
         return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dfgen.model.catalog import Image
@@ -19,6 +19,7 @@ class Reason(StrEnum):
     DAMAGED = "layout damaged"
     TESTS = "smoke tests changed"
     PARENT = "parent is rebuilt"
+    ASKED = "asked to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,11 @@ class Plan:
     """The steps, each after those of the images it is built on."""
 
     steps: tuple[Step, ...]
+
+    def again(self) -> Plan:
+        """The plan to build everything, whatever is there."""
+        steps = (replace(step, reason=Reason.ASKED) if not step.is_needed else step for step in self.steps)
+        return Plan(steps=tuple(steps))
 
     @property
     def needed(self) -> tuple[Step, ...]:

@@ -7,8 +7,8 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.outside import files
-from dfgen.stages.render import Change, File, Rendering, render
-from dfgen.values.errors import CheckError, Place, Problem
+from dfgen.stages.render import Rendering, render
+from dfgen.values.errors import CheckError
 
 
 @click.command("render")
@@ -42,23 +42,7 @@ def _look(rendering: Rendering, *, diff: bool) -> None:
             click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
     _waiting(rendering)
     if rendering.differing:
-        raise CheckError(_problem(file) for file in rendering.differing)
-
-
-def _problem(file: File) -> Problem:
-    mend = "`dfgen render` writes it" if file.new is not None else "`dfgen render` removes it"
-    if file.change in (Change.EDITED, Change.FOREIGN):
-        mend = "move the change to the template, then `dfgen render --force`"
-    return Problem(Place(file.path), f"{_WORDS[file.change]}; {mend}")
-
-
-_WORDS = {
-    Change.NEW: "is missing",
-    Change.CHANGED: "is not what the catalog renders",
-    Change.REMOVED: "belongs to no version any more",
-    Change.EDITED: "was edited by hand",
-    Change.FOREIGN: "stands where a generated file belongs, and dfgen did not write it",
-}
+        raise CheckError(file.problem for file in rendering.differing)
 
 
 def _write(app: App, rendering: Rendering, *, force: bool) -> None:
@@ -74,7 +58,7 @@ def _write(app: App, rendering: Rendering, *, force: bool) -> None:
     _waiting(rendering)
     kept = [file for file in rendering.differing if file not in writable]
     if kept:
-        raise CheckError(_problem(file) for file in kept)
+        raise CheckError(file.problem for file in kept)
 
 
 def _waiting(rendering: Rendering) -> None:

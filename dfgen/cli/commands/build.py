@@ -1,0 +1,65 @@
+"""`dfgen build`: images that are exactly what the Dockerfiles say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.cli.progress import duration, progress
+from dfgen.cli.workshop import Workshop
+from dfgen.model.run import Result, Run, State
+from dfgen.outside.nodes import jobs as cores
+from dfgen.stages.build import build
+
+COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
+
+
+@click.command("build")
+@click.argument("select", nargs=-1)
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at once. Default: the engine's cores.")
+@click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
+@click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
+@click.pass_context
+def command(
+    ctx: click.Context, select: tuple[str, ...], jobs: int | None, locked: bool, no_cache: bool
+) -> None:
+    """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
+    app: App = ctx.obj
+    workshop = Workshop(app)
+    plan = workshop.plan(app.images(select))
+    plan = plan.again() if no_cache else plan
+    workshop.check_rendered(plan)
+    nodes = app.nodes.check(step.image.platform for step in plan.needed) if plan.needed else {}
+    with progress(plan.needed) as report:
+        how = workshop.building(jobs or cores(nodes.values()), report)
+        run = build(plan, app.lock, replace(how, locked=locked, no_cache=no_cache))
+    _show(app, run)
+    ctx.exit(run.exit_code)
+
+
+def _show(app: App, run: Run) -> None:
+    found = [_row(result, app.output) for result in run.results]
+    show.rows(COLUMNS, found, app.output)
+    for result in run.results:
+        if result.state is State.FAILED and result.error:
+            for text in result.tail:
+                show.note(f"    {text}")
+            show.note(f"{result.error}" + (f"; its log is {result.log}" if result.log else ""))
+    for error in run.errors:
+        show.note(str(error))
+    for name, digest in sorted(run.merged.items()):
+        show.note(f"{name}: {digest}")
+    count = {state: sum(1 for one in run.results if one.state is state) for state in State}
+    summary = ", ".join(f"{number} {state}" for state, number in count.items() if number)
+    show.note(f"{summary or 'nothing to build'} in {duration(run.seconds)}")
+
+
+def _row(result: Result, output: str) -> tuple[object, ...]:
+    image = result.image
+    size = result.size if output == "json" else show.size(result.size) if result.size else ""
+    seconds = round(result.seconds, 1) if result.state is State.BUILT else None
+    architecture = image.platform.row.tag
+    return (image.family.name, image.version, architecture, result.state, result.digest, size, seconds)

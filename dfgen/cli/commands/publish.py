@@ -1,0 +1,53 @@
+"""`dfgen publish`: the layout to registries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.cli.progress import transferring
+from dfgen.model.release import Release
+from dfgen.stages import publish as stage
+
+COLUMNS = ("tag", "state", "digest")
+
+
+@click.command("publish")
+@click.argument("select", nargs=-1)
+@click.option(
+    "--registry",
+    "registries",
+    multiple=True,
+    metavar="REGISTRY",
+    help="Where to, such as registry.example.com/team; may be given again. Default: the catalog's.",
+)
+@click.option("--dry-run", is_flag=True, help="Say which tags will have which digests; write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite tags that somebody else moved; never immutable ones.")
+@click.option("--deadline", type=float, default=300.0, help="Seconds for each request, retries included.")
+@click.pass_obj
+def command(
+    app: App, select: tuple[str, ...], registries: Sequence[str], dry_run: bool, force: bool, deadline: float
+) -> None:
+    """Push what is built: blobs, then manifests, then each architecture's tag, and the merged tag last."""
+    app.deadline = deadline
+    with transferring() as (total, progress):
+        how = app.publishing(registries, force=force, total=total, progress=progress)
+        releases = stage.plan(app.images(select), how)
+        published = stage.Published(done=releases) if dry_run else stage.publish(releases, how)
+    show.rows(COLUMNS, _rows(published.done), app.output)
+    if dry_run:
+        stage.check(releases)
+    changed = sum(1 for release in published.done if release.changes)
+    words = "would change" if dry_run else "changed"
+    show.note(f"{changed} of {len(releases)} versions {words}")
+    if published.failed:
+        raise published.failed
+
+
+def _rows(releases: Sequence[Release]) -> Iterator[tuple[object, ...]]:
+    for release in releases:
+        for tag in release.tags:
+            yield tag.reference, tag.state, tag.digest
