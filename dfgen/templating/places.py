@@ -22,8 +22,8 @@ _PLAIN = {
 _REFERENCE = (re.compile(r"[A-Za-z0-9_./:@-]+"), "expected an image reference, or a part of one")
 _STAGE = (re.compile(r"[A-Za-z0-9_.-]+"), "a stage's name is made of letters, digits and the signs _ . -")
 _FLAG = (
-    re.compile(r"[A-Za-z0-9_@%+:=,./~^-]+"),
-    "a flag's value is made of letters, digits and _@%+:=,./~^-",
+    re.compile(r"[A-Za-z0-9_@%+:=,./~^*?-]+"),
+    "a flag's value is made of letters, digits and _@%+:=,./~^*?-",
 )
 _MOUNT = (re.compile(r"[A-Za-z0-9_@%+:./~^-]+"), "a mount's value is made of letters, digits and _@%+:./~^-")
 

@@ -109,7 +109,7 @@ class Templates:
         try:
             if text not in self._expressions:
                 self._expressions[text] = self._plain.compile_expression(text, undefined_to_none=False)
-            result = self._expressions[text](**variables)
+            result = self._expressions[text](dict(variables))
             if isinstance(result, Undefined):
                 str(result)
         except FAULTS as error:
