@@ -1,0 +1,87 @@
+"""Golden catalogs: folders whose committed Dockerfiles are what they render to, byte for byte.
+
+After a change that is meant, `dfgen -C tests/unit/render/golden/NAME render` writes them anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from dfgen.model import header
+from dfgen.model import load as loading
+from dfgen.model import lock as locks
+from dfgen.model.catalog import Image
+from dfgen.outside.files import dockerfiles
+from dfgen.stages.render import Change, Rendering, render
+from dfgen.templating import TemplateOptions, Templates
+from tests.unit.dockerfile.oracle import running_oracle
+
+GOLDEN = Path(__file__).parent / "golden"
+CATALOGS = sorted(path.name for path in GOLDEN.iterdir())
+
+
+def _rendered(root: Path) -> Rendering:
+    def templates_for(image: Image) -> Templates:
+        options = image.family.jinja
+        given = TemplateOptions(
+            trim_blocks=options.trim_blocks,
+            lstrip_blocks=options.lstrip_blocks,
+            keep_trailing_newline=options.keep_trailing_newline,
+        )
+        return Templates(root / "templates", "templates", given, image.family.snippets)
+
+    catalog = loading.load(root, Templates(root / "templates", "templates"))
+    return render(catalog, catalog.images, locks.read(root), templates_for, dockerfiles(root))
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_what_is_committed_is_what_is_rendered(name: str) -> None:
+    rendering = _rendered(GOLDEN / name)
+    assert {file.path: file.new for file in rendering.files} == dockerfiles(GOLDEN / name)
+    assert rendering.files
+    assert {file.change for file in rendering.files} == {Change.NONE}
+    assert rendering.waiting == ()
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_two_renders_are_byte_equal(name: str) -> None:
+    one, other = _rendered(GOLDEN / name), _rendered(GOLDEN / name)
+    assert [file.new for file in one.files] == [file.new for file in other.files]
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_a_golden_lock_is_written_as_dfgen_writes_it(name: str) -> None:
+    path = GOLDEN / name / "bases" / "lock.json"
+    assert locks.read(GOLDEN / name).to_text() == path.read_text(encoding="utf-8")
+
+
+def test_buildkit_parses_every_golden_dockerfile_and_every_from_is_pinned() -> None:
+    texts = {f"{name}/{path}": text for name in CATALOGS for path, text in dockerfiles(GOLDEN / name).items()}
+    with running_oracle() as oracle:
+        answers = oracle.parse_all(texts.values())
+    for path, found in zip(texts, answers, strict=True):
+        assert isinstance(found, list), f"{path}: {found}"
+        assert found[0].keyword == "FROM", path
+        for instruction in (one for one in found if one.keyword == "FROM"):
+            assert "@sha256:" in instruction.words[0], path
+            assert instruction.flags[0].startswith("--platform=linux/"), path
+
+
+@pytest.mark.parametrize("version", ["3", "3-debug"])
+def test_a_template_of_another_project_gives_what_plain_jinja_gives(version: str) -> None:
+    """Only FROM's line was changed in it; without dfgen, Jinja2 itself renders the same body."""
+    root = GOLDEN / "plain-jinja"
+    catalog = loading.load(root, Templates(root / "templates", "templates"))
+    image = next(one for one in catalog.images if one.version == version)
+    text = dockerfiles(root)[str(image.dockerfile)]
+    assert header.is_intact(text)
+    body = text[text.index("FROM ") :]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root / "templates"), keep_trailing_newline=True
+    )
+    parent = body.partition("\n")[0].removeprefix("FROM ")
+    plain = environment.get_template(image.template).render(parent=parent, arch="amd64", **image.variables)
+    assert plain == body
