@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from dfgen.dockerfile.shellwords import UnbalancedError, plain_words, quoted_words, raw_words
+from dfgen.dockerfile.shellwords import plain_words, quoted_words, raw_words
 
 _OPENING = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)", re.DOTALL)
 
@@ -55,10 +55,7 @@ def _quotes(word: str) -> int:
 
 
 def opened(text: str) -> list[Heredoc]:
-    """The heredocs that a joined instruction opens, in order, without bodies. Raises UnbalancedError."""
+    """The heredocs that a joined instruction opens, in order, without their bodies."""
     if "<<" not in text:
         return []
     return [heredoc for word in raw_words(text) if (heredoc := _heredoc(word)) is not None]
-
-
-__all__ = ["Heredoc", "UnbalancedError", "opened"]

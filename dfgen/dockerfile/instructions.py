@@ -15,7 +15,7 @@ from dfgen.dockerfile.arguments import (
     split_flags,
     split_keyword,
 )
-from dfgen.dockerfile.heredocs import Heredoc, UnbalancedError, opened
+from dfgen.dockerfile.heredocs import Heredoc, opened
 from dfgen.dockerfile.lines import ESCAPES, Kind, Reader, Statement, directive
 from dfgen.values.errors import InputError, Place, Problem
 
@@ -151,8 +151,6 @@ class _Parser:
             heredocs = opened(statement.text) if takes_heredocs(found) else []
         except NotStringsError:
             raise self.fail(statement.line, _NOT_STRINGS) from None
-        except UnbalancedError as error:
-            raise self.fail(statement.line, f"the heredoc's name has {error}; close it") from None
         except ValueError as error:
             keyword = split_keyword(statement.text)[0].upper()
             raise self.fail(statement.line, f"{keyword} {error}") from None

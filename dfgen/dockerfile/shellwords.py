@@ -134,7 +134,7 @@ class _Lexer:
         return self.substitution(name, operator)
 
     def substitution(self, name: str, operator: str) -> str:
-        """`${name:-word}` and its kin; a value that is not known stays as it is written."""
+        """`${name:-word}` and `${name:+word}`; those that change a value stay as they are written."""
         if operator == "/":
             pattern, replacement = self.run("/")[0], self.run("}")[0]
             return f"${{{name}/{pattern}/{replacement}}}"
@@ -143,11 +143,13 @@ class _Lexer:
         if operator[-1:] not in ("+", "-", "?", "#", "%"):
             raise UnbalancedError("unsupported modifier")
         word = self.run("}")[0]
-        known = (self.variables or {}).get(name)
         if self.variables is None or operator[-1] in "?#%":
-            return f"${{{name}{operator}{word}}}" if known is None else known
+            return f"${{{name}{operator}{word}}}"
+        known = self.variables.get(name)
         is_set = bool(known) if operator[0] == ":" else known is not None
-        return word if is_set == (operator[-1] == "+") else (known or "") * (operator[-1] != "+")
+        if operator[-1] == "+":
+            return word if is_set else ""
+        return known or "" if is_set else word
 
     def value(self, name: str, written: str) -> str:
         return written if self.variables is None else self.variables.get(name, "")
@@ -173,15 +175,15 @@ def raw_words(line: str) -> list[str]:
 
 
 def plain_words(text: str) -> list[str]:
-    """Split and unquote; variables stay as they are written. Raises UnbalancedError."""
+    """Split and unquote one of the raw words; variables stay as they are written."""
     return _Lexer(text, "\\", None).run()[1]
 
 
 def quoted_words(text: str) -> list[str]:
-    """Split without unquoting, but with escapes resolved. Raises UnbalancedError."""
+    """Split one of the raw words without unquoting, but with escapes resolved."""
     return _Lexer(text, "\\", None, raw_quotes=True).run()[1]
 
 
 def unquote(word: str, escape: str = "\\", variables: Mapping[str, str] | None = None) -> str:
-    """Resolve quotes, escapes and variables (kept as written without `variables`). Raises UnbalancedError."""
+    """Resolve quotes, escapes and, given `variables`, what they replace. Raises UnbalancedError."""
     return _Lexer(word, escape, variables).run()[0]

@@ -16,6 +16,7 @@ from jinja2 import (
     TemplateSyntaxError,
 )
 from jinja2.exceptions import SecurityError
+from jinja2.utils import missing
 
 from dfgen.templating.missing import MissingNameError
 from dfgen.values.errors import InputError, Place, Problem, nearest
@@ -60,7 +61,7 @@ def _visible(variables: Mapping[str, object], frames: Sequence[_Running]) -> dic
         if (context := local.get("context")) is not None:
             seen.update(context.get_all())
         seen.update((found[1], value) for name, value in local.items() if (found := _LOCAL.fullmatch(name)))
-    return {name: value for name, value in seen.items() if repr(value) != "missing"}
+    return {name: value for name, value in seen.items() if value is not missing}
 
 
 def _unknown_name(message: str, known: Mapping[str, Sequence[str]]) -> str:
@@ -83,6 +84,8 @@ def say(error: BaseException, variables: Mapping[str, object], names: Sequence[s
     match error:
         case MissingNameError():
             text = error.tell(variables)
+        case TemplateSyntaxError():
+            text = " ".join((error.message or "").split())
         case TemplateNotFound():
             text = _missing_template(error, names)
         case RecursionError():

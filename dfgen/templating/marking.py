@@ -46,10 +46,12 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     """Mark what an expression gives; trusted and composed text is not marked again."""
     if type(value) is str and not SENTINEL.search(value):
         return f"{VALUE}{site}{value}{CLOSE}"
+    if isinstance(value, Fragment):
+        return (
+            Fragment(str.replace(value, UNKNOWN_SITE, site)) if str.find(value, UNKNOWN_SITE) >= 0 else value
+        )
     if isinstance(value, Trusted):
         return value
-    if isinstance(value, Fragment):
-        return Fragment(value.replace(UNKNOWN_SITE, site)) if UNKNOWN_SITE in value else value
     text = as_text(value)
     if SENTINEL.search(text):
         raise UnprintableError(_LOST)

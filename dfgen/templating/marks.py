@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 VALUE, JSON, WORD, CLOSE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 SENTINEL = re.compile("[\ufdd0-\ufdd3]")
-MARK = re.compile("([\ufdd0-\ufdd2])(.)([^\ufdd0-\ufdd3]*)\ufdd3", re.DOTALL)
+MARK = re.compile("([\ufdd0-\ufdd2])([\U000f0000-\U0010fffd])([^\ufdd0-\ufdd3]*)\ufdd3")
 
 UNKNOWN_SITE = "\U0010fffd"  # text composed away from a print: the print that shows it names the place
 _FIRST_SITE = 0xF0000
@@ -59,7 +59,7 @@ class Word(str):
     __slots__ = ()
 
 
-class Fragment(str):
+class Fragment(Trusted):
     """Composed text, marked inside: what a macro, a caller, a set block or `join` gives.
 
     It compares as the text that a reader sees. Operations that keep the marks whole give a Fragment;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dfgen.dockerfile.arguments import NotStringsError, exec_form, health_check, quoted_words
-from dfgen.dockerfile.heredocs import UnbalancedError, opened
+from dfgen.dockerfile.heredocs import opened
 from dfgen.dockerfile.instructions import EXEC_FORM
 from dfgen.dockerfile.lines import continues
 from dfgen.dockerfile.shellwords import SPACES
@@ -14,8 +14,6 @@ from dfgen.templating.holes import HOLE, RefusedError
 
 def filled(text: str, written: Sequence[str]) -> str:
     """A text with its holes filled."""
-    if not written:
-        return text
     pieces = text.split(HOLE)
     return pieces[0] + "".join(value + piece for value, piece in zip(written, pieces[1:], strict=True))
 
@@ -43,11 +41,8 @@ def _is_exec(arguments: str) -> bool:
         return True
 
 
-def _heredocs(text: str) -> list[str] | None:
-    try:
-        return [heredoc.name for heredoc in opened(text)]
-    except UnbalancedError:
-        return None
+def _heredocs(text: str) -> list[str]:
+    return [heredoc.name for heredoc in opened(text)]
 
 
 def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_exec: bool) -> None:

@@ -51,7 +51,7 @@ PLACES = {
     "run line start": "RUN a \\\n{{ v }} b",
     "run open quote": 'RUN echo "a \\\n{{ v }} \\\n{{ v }}" b',
     "run line end": "RUN a {{ v }}\\\n b",
-    "run packages": "RUN apt-get install \\\n    {{ [v, v] | join(' \\\n    ') }}",
+    "run packages": "RUN apt-get install \\\n    {{ [v, v] | join(' \\\\\\n    ') }}",
     "run before heredoc": "RUN cat {{ v }} <<EOF\nx\nEOF",
     "run after heredoc": 'RUN cat <<EOF > {{ v }} "{{ v }}"\nx\nEOF',
     "run glued heredoc": "RUN {{ v }}<<EOF cat\nx\nEOF",

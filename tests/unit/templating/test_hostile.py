@@ -21,7 +21,7 @@ HARMLESS = "x"
 def written(escape: str, line: str) -> str:
     """A place's template; line continuations follow the escape directive."""
     text = HEADS[escape] + line + TAIL
-    return text.replace("\\\n", "`\n") if escape == "backtick" else text
+    return text.replace("\\\n", "`\n").replace(r"\\\n", r"`\n") if escape == "backtick" else text
 
 
 TEMPLATES = {

@@ -1,7 +1,10 @@
 """What is written for a value, place by place."""
 
+from pathlib import PurePosixPath
+
 import pytest
 
+from dfgen.values.errors import InputError
 from tests.unit.templating.helpers import Memory
 
 HARD = "a b'c\"d$e`f\\"
@@ -15,6 +18,8 @@ WRITTEN = [
     ("WORKDIR /srv/{{ v }}", "a-b", "WORKDIR /srv/a-b"),
     ("EXPOSE {{ v }}", 8080, "EXPOSE 8080"),
     ("ENV A={{ v }}", True, "ENV A=True"),
+    ("WORKDIR {{ v }}", PurePosixPath("/a b"), 'WORKDIR "/a b"'),
+    ("RUN a {{ 3 }} {{ 'x;' }}", None, "RUN a 3 x;"),
     # ENV, LABEL, ARG, and what BuildKit's lexer reads like them.
     ("LABEL a={{ v }} b=c", HARD, 'LABEL a="a b\'c\\"d\\$e`f\\\\" b=c'),
     ('LABEL a="{{ v }}" b=c', HARD, 'LABEL a="a b\'c\\"d\\$e`f\\\\" b=c'),
@@ -69,6 +74,21 @@ WRITTEN = [
     ("CMD {{ v }}", '["a"]', "CMD '[\"a\"]'"),
     ("HEALTHCHECK --interval={{ v }} CMD curl {{ v }}", "3s", "HEALTHCHECK --interval=3s CMD curl 3s"),
     ("ONBUILD RUN echo {{ v }}", "a;b", "ONBUILD RUN echo 'a;b'"),
+    # Where a shell text's quotes and substitutions end.
+    ('RUN echo "x \\" {{ v }}" \\" {{ v }}', "a;b", 'RUN echo "x \\" a;b" \\" \'a;b\''),
+    ("RUN echo '\\' {{ v }}", "a;b", "RUN echo '\\' 'a;b'"),
+    ("RUN echo \"$(echo ')' \"x\" {{ v }})\" {{ v }}", "a;b", "RUN echo \"$(echo ')' \"x\" 'a;b')\" 'a;b'"),
+    ("RUN echo ${X:-${Y}} {{ v }}", "a;b", "RUN echo ${X:-${Y}} 'a;b'"),
+    ("RUN echo ${X:-$(echo {{ v }})} {{ v }}", "a;b", "RUN echo ${X:-$(echo 'a;b')} 'a;b'"),
+    ("RUN echo $((1 + (2 * 3))) {{ v }}", "a;b", "RUN echo $((1 + (2 * 3))) 'a;b'"),
+    ("RUN echo $(( ${X} + ((2)) + $(echo {{ v }}) )) {{ v }}", "a;b",
+     "RUN echo $(( ${X} + ((2)) + $(echo 'a;b') )) 'a;b'"),
+    ('RUN echo "`echo x`{{ v }}"', "a;b", 'RUN echo "`echo x`a;b"'),
+    ("RUN (a; b) && sh -c 'c' {{ v }}", "a;b", "RUN (a; b) && sh -c 'c' 'a;b'"),
+    ("RUN echo a#{{ v }}", "b c", "RUN echo a#'b c'"),
+    ("RUN case x in y) echo {{ v }};; esac", "a;b", "RUN case x in y) echo 'a;b';; esac"),
+    ("RUN <<EOF\n# it's\necho {{ v }}\nEOF", "a;b", "RUN <<EOF\n# it's\necho 'a;b'\nEOF"),
+    ('LABEL a="x \\" {{ v }}" b=\\"{{ v }}', "c d", 'LABEL a="x \\" c d" b=\\""c d"'),
     # Exec form.
     ('CMD ["{{ v }}"]', "a\n\"b\\\u202e\x7f", 'CMD ["a\\n\\"b\\\\\\u202e\\u007f"]'),
     ('CMD ["a", {{ v | tojson }}]', "b\"c", 'CMD ["a", "b\\"c"]'),
@@ -110,3 +130,11 @@ def test_the_escape_directive_is_followed(memory: Memory) -> None:
 def test_shell_is_followed_to_the_next_stage(memory: Memory) -> None:
     text = 'FROM a\nSHELL ["pwsh"]\nFROM b\nRUN echo {{ v }}\nSHELL ["/bin/bash", "-c"]\nRUN echo {{ v }}'
     assert memory.render(text, {"v": "a;b"}).count("'a;b'") == 2
+
+
+def test_what_is_broken_in_the_template_is_not_this_passs_business(memory: Memory) -> None:
+    """BuildKit tells it; a value is written, or refused, all the same."""
+    for text in ("SHELL [1]\nRUN echo {{ v }}", "ENV <<\nRUN <<E'\nUSER {{ v }}", "COPY <<EOF /x\n# {{ v }}"):
+        with pytest.raises(InputError, match="cannot stand in"):
+            memory.render(text, {"v": "a\nb"})
+        assert memory.render(text, {"v": "ab"}) == text.replace("{{ v }}", "ab") + "\n"

@@ -79,6 +79,18 @@ REFUSED = [
         f"it holds ' ', which is not safe in shell text that is not followed this far{ADVICE}",
     ),
     (
+        "RUN echo ${X:-\"a\"} {{ v }}", "a b", "RUN",
+        f"it holds ' ', which is not safe in shell text that is not followed this far{ADVICE}",
+    ),
+    (
+        "RUN echo \"$(case x in y) echo {{ v }};; esac)\"", "a b", "RUN",
+        f"it holds ' ', which is not safe in shell text that is not followed this far{ADVICE}",
+    ),
+    (
+        "RUN sh -c \"$(a) {{ v }}\"", "a b", "RUN",
+        f"it holds ' ', which is not safe in shell text that is not followed this far{ADVICE}",
+    ),
+    (
         "RUN echo # {{ v }}", "a b", "RUN",
         "it holds ' ', which is not safe in a comment of the shell; make it a comment of the Dockerfile",
     ),

@@ -1,0 +1,153 @@
+"""Text that macros, blocks, filters and join compose: template text stays, values stay values."""
+
+import pytest
+
+from dfgen.templating.marks import Fragment
+from dfgen.values.errors import InputError
+from tests.unit.templating.helpers import Memory
+
+PACKAGES = {"packages": ["curl=7.*", "tzdata"], "v": "a;b"}
+
+COMPOSED = [
+    ("{% macro m(x) %}a && echo {{ x }}{% endmacro %}RUN {{ m(v) }}", "RUN a && echo 'a;b'"),
+    ("{% macro m(o='-y && c') %}a {{ o }}{% endmacro %}RUN {{ m() }}", "RUN a -y && c"),
+    ("{% macro m(o) %}a {{ o }}{% endmacro %}RUN {{ m('-y && c') }}", "RUN a -y && c"),
+    ("{% macro m() %}a && {{ caller(v) }}{% endmacro %}RUN {% call(x) m() %}b {{ x }}{% endcall %}",
+     "RUN a && b 'a;b'"),
+    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x }}", "RUN a && 'a;b'"),
+    ("{% set x = '-y && c' %}RUN a {{ x }}", "RUN a -y && c"),
+    ("RUN a {{ v and '-y && c' or 'd' }}", "RUN a -y && c"),
+    ("RUN a {{ '&& b' if v else v }}", "RUN a && b"),
+    ("RUN a {{ nothing | default('&& b') }}", "RUN a && b"),
+    ("{% filter indent(2) %}RUN a \\\n{{ v }} && b{% endfilter %}", "RUN a \\\n  'a;b' && b"),
+    ("RUN a \\\n  {{ packages | join(' \\\\\\n  ') }}", "RUN a \\\n  'curl=7.*' \\\n  tzdata"),
+    ("RUN a {{ packages | join(v) }}", "RUN a 'curl=7.*''a;b'tzdata"),
+    ("RUN a {{ users | map(attribute='name') | join(' && ') }}", "RUN a x && y z"),
+    ("RUN a {{ users | join(', ', attribute='name') }}", "RUN a x, y z"),
+    ("{% set x %}  a && {{ v }} {% endset %}RUN {{ x | trim }}", "RUN a && 'a;b'"),
+    ("{% set x %}  a && {{ v }} {% endset %}RUN {{ x.strip() ~ ' | c ' ~ v }}", "RUN a && 'a;b' | c 'a;b'"),
+    ("{% set x %}&& b{% endset %}RUN a {{ x + ' c ' + v }}", "RUN a && b c 'a;b'"),
+    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | replace('a &&', 'c ||') }}", "RUN c || 'a;b'"),
+    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | upper }} {{ x | lower }}", "RUN A && 'A;B' a && 'a;b'"),
+    ("{% set x %}a;b{% endset %}RUN {{ x if x == v }}{{ '!' if 'a;' in x }}", "RUN a;b!"),
+    ("{% set x %}a;b{% endset %}RUN {{ '?' if x != 'a' }}", "RUN ?"),
+    ("{% set x %}{{ e }}{% endset %}RUN a{{ ' && b' if not x }}", "RUN a && b"),
+    ("{% set x %}12{% endset %}RUN {{ x | int + 1 }} {{ x | length }}", "RUN 13 2"),
+    ("{% set x %}a {{ v }}{% endset %}RUN {{ x | quote }}", "RUN 'a a;b'"),
+    ("{% set x %}a {{ v }}{% endset %}CMD [{{ x | tojson }}]", 'CMD ["a a;b"]'),
+    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | raw }}", "RUN a && a;b"),
+    ("{% set x = {'a;b': 'c'} %}{% set k %}{{ v }}{% endset %}RUN {{ x[k] }}", "RUN c"),
+    ("{% set c = joiner(' && ') %}RUN {% for p in packages %}{{ c() }}{{ p }}{% endfor %}",
+     "RUN 'curl=7.*' && tzdata"),
+    ("RUN {{ ('a', v) | join(' && ') }}", "RUN a && 'a;b'"),
+    ("RUN {{ 'x' ~ v }}", "RUN 'xa;b'"),
+    ("RUN {{ 'x' ~ ';y' }}", "RUN x;y"),
+    ("RUN {{ '%s;' | format(v) }}", "RUN 'a;b;'"),
+    ("RUN {{ v | safe }}", "RUN 'a;b'"),
+    ("RUN {{ v | raw }}", "RUN a;b"),
+    ("RUN {{ v | string | default('x') }}", "RUN 'a;b'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), COMPOSED)
+def test_composed_text_keeps_its_values_apart(text: str, line: str, memory: Memory) -> None:
+    given = {**PACKAGES, "users": [{"name": "x"}, {"name": "y z"}], "e": ""}
+    assert memory.render(text, given) == f"{line}\n"
+
+
+def test_includes_imports_inheritance_and_recursion(memory: Memory) -> None:
+    text = memory.render(
+        "{% extends 'base.j2' %}{% import 'lib.j2' as lib %}"
+        "{% block body %}{{ super() }} && {{ lib.show(v) }} {% include 'part.j2' %}{% endblock %}",
+        {"v": "a;b"},
+        base="RUN {% block body %}x {{ v }}{% endblock %}\n\nRUN {{ self.body() }}\n",
+        lib="{% macro show(x) %}show {{ x }};{% endmacro %}",
+        part="{% for i in [v, [v]] recursive %}{% if i is string %}<{{ i }}{% else %}{{ loop(i) }}{% endif %}"
+        "{% endfor %}",
+    )
+    line = "RUN x 'a;b' && show 'a;b'; <'a;b'<'a;b'"
+    assert text == f"{line}\n{line}\n"
+
+
+def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) -> None:
+    memory = Memory(tmp_path_factory.mktemp("t"), snippets=frozenset(("extra", "steps", "hooks")))
+    text = memory.render(
+        "{{ extra }}\n{% for s in steps %}\nRUN {{ s }}\n{% endfor %}\n{{ hooks.x }}\nRUN {{ steps[0] ~ v }}",
+        {"extra": "RUN a && \\\n  b", "steps": ["c && d"], "hooks": {"x": "USER x"}, "v": ";"},
+    )
+    assert text == "RUN a && \\\n  b\nRUN c && d\nUSER x\nRUN c '&&' 'd;'\n"
+
+
+LOST = (
+    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
+    " can no longer be told from its text; change the values before they are composed"
+)
+BROKEN = (
+    "templates/x.j2: text that a macro, a block or join composed was cut or changed inside, so that its"
+    " values can no longer be told from its text; change the values before they are composed"
+)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("x | title", f"the filter 'title' cannot follow composed text: {LOST}"),
+        ("x | urlencode", f"the filter 'urlencode' cannot follow composed text: {LOST}"),
+        ("x[:-1]", f"'x[…]' cannot be printed: {LOST}"),
+        ("x.split() | last", f"'x.split(…) | last' cannot be printed: {LOST}"),
+        ("v | replace('a', x)", f"'v | replace' cannot be printed: {LOST}"),
+    ],
+)
+def test_composed_text_that_cannot_be_followed_is_refused(
+    expression: str, message: str, memory: Memory
+) -> None:
+    with pytest.raises(InputError) as error:
+        memory.render(f"{{% set x %}}a {{{{ v }}}}{{% endset %}}\nRUN {{{{ {expression} }}}}", {"v": "a;b"})
+    assert str(error.value) == f"templates/x.j2:2: {message}"
+
+
+@pytest.mark.parametrize("expression", ["x | replace('', '&')", "x | replace('b', v)"])
+def test_marks_that_are_cut_are_refused(expression: str, memory: Memory) -> None:
+    text = f"{{% set x %}}a {{{{ v }}}}{{% endset %}}RUN {{{{ {expression} }}}}"
+    with pytest.raises(InputError) as error:
+        memory.render(text, {"v": "a;b"})
+    assert str(error.value) == BROKEN
+
+
+@pytest.mark.parametrize("value", ["\ufdd0", "\ufdd0\U000f0000x\ufdd3", "a\ufdd2"])
+@pytest.mark.parametrize("snippets", [frozenset(), frozenset(("v",))])
+def test_a_value_cannot_forge_marks(value: str, snippets: frozenset[str], memory: Memory) -> None:
+    memory.snippets = snippets
+    for text in ("RUN {{ v }}", "RUN {{ v | raw }}", "RUN {{ [v] | join }}", "CMD [{{ v | tojson }}]"):
+        with pytest.raises(InputError) as error:
+            memory.render(text, {"v": value})
+        assert str(error.value).endswith(LOST)
+
+
+def test_an_object_can_be_dockerfile_text(memory: Memory) -> None:
+    class Pinned:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def __dockerfile__(self) -> str:
+            return self.text
+
+    text = "FROM {{ base }}"
+    assert memory.render(text, {"base": Pinned("--platform=linux/arm64 a@b")}) == (
+        "FROM --platform=linux/arm64 a@b\n"
+    )
+    with pytest.raises(InputError):
+        memory.render(text, {"base": Pinned("\ufdd0")})
+
+
+def test_a_fragment_is_what_a_reader_sees() -> None:
+    fragment = Fragment("a \ufdd0\U000f0000b\ufdd3")
+    assert fragment == "a b"
+    assert fragment == Fragment("a b")
+    assert fragment != "a"
+    assert {fragment: 1}["a b"] == 1
+    assert "a b" in [fragment]
+    assert fragment
+    assert not Fragment("\ufdd0\U000f0000\ufdd3")
+    assert Fragment(" a ").lstrip() == "a "
+    assert Fragment(" a ").rstrip() == " a"

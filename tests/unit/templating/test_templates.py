@@ -1,0 +1,237 @@
+"""The folder of templates: options, places of errors, the catalog's own expressions."""
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.templating import TemplateOptions, Templates
+from dfgen.values.errors import InputError, Place
+from tests.unit.templating.helpers import Memory
+
+PLACE = Place("bases/a/base.yaml", 3, 7)
+OPTIONS = TemplateOptions(trim_blocks=False, lstrip_blocks=False, keep_trailing_newline=False)
+
+
+def failure(memory: Memory, text: str, variables: dict[str, object] | None = None, **others: str) -> str:
+    with pytest.raises(InputError) as error:
+        memory.render(text, variables, **others)
+    return str(error.value)
+
+
+VARIABLES: dict[str, object] = {"java": {"jvm": {"heap": "1g"}}, "n": 1, "names": ["a"], "nothing": None}
+NO_LOOP = "it calls itself without an end; a macro or an include needs a condition that stops it"
+TOO_LONG = "1: not allowed in a template: the result would have more than 4,000,000 characters or items"
+TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; 100,000 is allowed"
+TOO_WIDE = (
+    "1: not allowed in a template: a width of more than five digits, or '*', in a format is not allowed"
+)
+GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; 4,000,000 are allowed"
+RANGE = "1: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."
+
+FAILURES = [
+    ("\n{{ jvaa }}", "2: 'jvaa' is not defined (did you mean 'java'?)"),
+    ("{{ xyz }}", "1: 'xyz' is not defined"),
+    ("{% set version = 1 %}{{ versoin }}", "1: 'versoin' is not defined (did you mean 'version'?)"),
+    ("{% if xyz %}{% endif %}", "1: 'xyz' is not defined"),
+    ("{{ java.jmv }}", "1: 'java' has no 'jmv' (did you mean 'jvm'?)"),
+    ("{{ java['jvm'].x }}", "1: 'java.jvm' has no 'x'"),
+    ("{{ {'a': 1}.b }}", "1: 'dict' has no 'b'"),
+    ("{{ names[7] }}", "1: 'names' has no 7"),
+    ("{{ (1).reel }}", "1: 'n' has no 'reel' (did you mean 'real'?)"),
+    (
+        "{{ nothing }}",
+        "1: 'nothing' cannot be printed: it is null; give it a value, or print it with | default('…', true)",
+    ),
+    (
+        "{{ names }}",
+        "1: 'names' cannot be printed: it is a list; print it with | join(' '), or with | tojson",
+    ),
+    (
+        "{{ java }}",
+        "1: 'java' cannot be printed: it is a mapping; print one of its items, or print it with | tojson",
+    ),
+    (
+        "{% macro m() %}{% endmacro %}{{ m }}",
+        "1: 'm' cannot be printed: a Macro has no text of its own; print one of its attributes",
+    ),
+    ("{{ 1 / (n - 1) }}", "1: it divides by zero"),
+    ("{{ n + 'a' }}", "1: unsupported operand type(s) for +: 'int' and 'Trusted'"),
+    ("{{ n() }}", "1: 'int' object is not callable"),
+    ("{{ names.index('z') }}", "1: 'z' is not in list"),
+    ("{{ {}.popitem() }}", "1: there is no 'popitem(): dictionary is empty'"),
+    ("{{ ''.__class__ }}", "1: not allowed in a template: the attribute '__class__' is closed to templates"),
+    ("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", f"1: {NO_LOOP}"),
+    ("{% include 'x.j2' %}", f"1: {NO_LOOP}"),
+    ("{% include 'y.j2' %}", "1: there is no template 'y.j2' (did you mean 'x.j2'?)"),
+    ("{% include ['q', 'r'] %}", "1: there is no template 'q'"),
+    ("{% include '../x.j2' %}", "1: there is no template '../x.j2' (did you mean 'x.j2'?)"),
+    ("\n{% if %}", "2: Expected an expression, got 'end of statement block'"),
+    ("{{ n | intt }}", "1: there is no filter 'intt' (did you mean 'int'?)"),
+    ("{{ n is evenn }}", "1: there is no test 'evenn' (did you mean 'even'?)"),
+    ("{{ 'a' | random }}", "1: there is no filter 'random'"),
+    ("{{ lipsum() }}", "1: 'lipsum' is not defined"),
+    ("{{ 'a' * 9999999 }}", TOO_LONG),
+    ("{{ [1] * 9999999 }}", TOO_LONG),
+    ("{{ 10 ** 99999 }}", "1: not allowed in a template: the power has too many digits"),
+    ("{{ range(999999999) | list }}", RANGE),
+    ("{{ 'a'.ljust(999999999) }}", TOO_LARGE),
+    ("{{ 'a' | center(999999999) }}", TOO_LARGE),
+    ("{{ '%0999999999d' % 1 }}", TOO_WIDE),
+    ("{{ '%*d' | format(9, 1) }}", TOO_WIDE),
+    ("{{ '{:0999999999}'.format(1) }}", TOO_WIDE),
+    ("{{ '{:{}}'.format(1, 999999999) }}", TOO_LARGE),
+    (
+        "{% set s = namespace(t='a' * 10) %}{% for i in range(40) %}{% set s.t = s.t ~ s.t %}{% endfor %}",
+        GROWN,
+    ),
+    (
+        "{% set s = namespace(t='a' * 10) %}{% for i in range(40) %}{% set s.t = s.t + s.t %}{% endfor %}",
+        GROWN,
+    ),
+    (
+        "{% set s = namespace(n=10) %}{% for i in range(40) %}{% set s.n = s.n * s.n %}{% endfor %}",
+        "1: not allowed in a template: the number has too many digits",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), FAILURES)
+def test_whatever_goes_wrong_is_one_line_with_its_place(text: str, message: str, memory: Memory) -> None:
+    variables = {**VARIABLES, "n": 1}
+    assert failure(memory, text, variables) == f"templates/x.j2:{message}"
+
+
+def test_the_innermost_template_is_named(memory: Memory) -> None:
+    lib = "\n\n{% macro m(x) %}\n{{ x.y }}\n{% endmacro %}"
+    message = "templates/m.j2:4: 'v' has no 'y'"
+    assert failure(memory, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
+    assert (
+        failure(memory, "{% include 'm.j2' %}", {"v": {}}, m="\n{{ v.y }}")
+        == "templates/m.j2:2: 'v' has no 'y'"
+    )
+    assert failure(memory, "{% import 'm.j2' as m %}", m="{% if %}").startswith(
+        "templates/m.j2:1: Expected an"
+    )
+
+
+def test_values_in_macros_are_refused_at_the_macros_line(memory: Memory) -> None:
+    text = "{% from 'm.j2' import m %}\nRUN a\n{{ m(v) }}"
+    message = failure(memory, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
+    assert message.startswith(
+        "templates/m.j2:2: 'x' is 'a\\nb', which cannot stand in USER: it holds a line break"
+    )
+
+
+def test_options_are_jinjas(memory: Memory) -> None:
+    text = "USER a\n  {% if true %}\nUSER b\n  {% endif %}\n{% include 'm.j2' %}USER d\n"
+    assert memory.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
+    memory.options = OPTIONS
+    assert memory.render(text, m="USER c\n") == "USER a\n  \nUSER b\n  \nUSER cUSER d\n"
+
+
+def test_a_render_ends_in_one_newline(memory: Memory) -> None:
+    assert memory.render("USER a\n\n\n") == "USER a\n"
+    assert memory.render("USER a") == "USER a\n"
+
+
+def test_renders_do_not_see_each_other(tmp_path: Path) -> None:
+    (tmp_path / "lib.j2").write_text(
+        "{% set seen = [] %}{% macro m(x) %}{% set _ = seen.append(x) %}{{ seen | join(' ') }}{% endmacro %}"
+    )
+    text = (
+        "{% from 'lib.j2' import m %}{% set _ = names.append('z') %}RUN {{ m('a') }} {{ names | join(' ') }}"
+    )
+    (tmp_path / "x.j2").write_text(text)
+    templates = Templates(tmp_path, "templates")
+    names = ["b"]
+    for _ in range(2):
+        assert templates.render("x.j2", {"names": names}) == "RUN a b z\n"
+    assert names == ["b"]
+
+
+def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "sub").mkdir(parents=True)
+    (root / ".git").mkdir()
+    for path in ("a.j2", "sub/b.j2", ".git/c"):
+        (root / path).write_text("USER a")
+    (tmp_path / "secret").write_text("USER secret")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "inner").symlink_to(root / "a.j2")
+    templates = Templates(root, "templates")
+    assert templates.names() == ("a.j2", "inner", "sub/b.j2")
+    assert templates.render("sub/b.j2", {}) == "USER a\n"
+    for name in ("link", "../secret", str(tmp_path / "secret"), "sub", "sub\\b.j2", "a.j2\0"):
+        with pytest.raises(InputError, match="there is no template"):
+            templates.render(name, {})
+
+
+def test_a_missing_template_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "java-base.Dockerfile.j2").touch()
+    with pytest.raises(InputError) as error:
+        Templates(tmp_path, "templates").render("java.Dockerfile.j2", {})
+    assert str(error.value) == (
+        "templates: there is no template 'java.Dockerfile.j2' (did you mean 'java-base.Dockerfile.j2'?)"
+    )
+
+
+def test_a_template_is_text(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"USER \xff")
+    (tmp_path / "b").write_text("USER a\n# \ufdd0", encoding="utf-8")
+    templates = Templates(tmp_path, "templates")
+    for name, message in (
+        ("a", "templates/a:1: it is not UTF-8 (byte 5); save it as UTF-8"),
+        ("b", "templates/b:2: it holds the noncharacter U+FDD0, which no text may hold; remove it"),
+    ):
+        with pytest.raises(InputError) as error:
+            templates.render(name, {})
+        assert str(error.value) == message
+
+
+def test_expressions_of_the_catalog(tmp_path: Path) -> None:
+    templates = Templates(tmp_path, "templates")
+    given = {"java": 17, "kind": "jre"}
+    assert templates.expression('java >= 17 and kind == "jre"', given, PLACE) is True
+    assert templates.expression("java + 1", given, PLACE) == 18
+    assert type(templates.expression("'a'", given, PLACE)) is str
+    assert templates.expression("[kind, 'x']", given, PLACE) == ["jre", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jaav >= 17", "'jaav' is not defined (did you mean 'java'?)"),
+        ("jaav", "'jaav' is not defined (did you mean 'java'?)"),
+        ("java.x", "'java' has no 'x'"),
+        ("java >= 'a'", "'>=' not supported between instances of 'int' and 'str'"),
+        ("java +", "unexpected 'end of template'"),
+        ("''.__class__", "not allowed in a template: the attribute '__class__' is closed to templates"),
+    ],
+)
+def test_a_wrong_expression_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        Templates(tmp_path, "templates").expression(text, {"java": 17}, PLACE)
+    assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
+
+
+def test_texts_of_the_catalog(tmp_path: Path) -> None:
+    templates = Templates(tmp_path, "templates")
+    assert templates.text("{{ java }}-jre\n", {"java": 17}, PLACE) == "17-jre\n"
+    assert templates.text("plain $a \\", {}, PLACE) == "plain $a \\"
+    assert templates.text("{% if java > 11 %}a b;c{% endif %}", {"java": 17}, PLACE) == "a b;c"
+    assert templates.text("{# c #}x", {}, PLACE) == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ jaav }}", "'jaav' is not defined (did you mean 'java'?)"),
+        ("{{ none }}", "it is null; give it a value, or print it with | default('…', true)"),
+        ("{{ java }", "unexpected '}'"),
+        ("{% include 'x' %}", "no loader for this environment specified"),
+    ],
+)
+def test_a_wrong_text_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        Templates(tmp_path, "templates").text(text, {"java": 17}, PLACE)
+    assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
