@@ -75,19 +75,19 @@ class Work:
 
     def dfgen(self, *arguments: str) -> None:
         """Runs a dfgen command as a person would, and stops the demo when it fails."""
-        self.run(str(DFGEN), "-C", str(self.folder), *arguments, shown=["dfgen", *arguments])
+        self.run(str(DFGEN), *arguments, shown=["dfgen", *arguments])
 
     def run(self, *command: str, shown: Sequence[str] = ()) -> None:
         """Prints a command, then runs it."""
         print(f"\n$ {shlex.join(shown or command)}", flush=True)
-        done = subprocess.run(command, env=self.environment, check=False)
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, check=False)
         if done.returncode:
             raise DemoError(f"`{shlex.join(shown or command)}` ended with {done.returncode}", done.returncode)
 
 
 def run_images(work: Work) -> None:
     """Runs every merged tag on both platforms; the engine picks the right child."""
-    target = f"{work.registry}/platform"
+    target = f"{work.registry}/demo"
     done = subprocess.run(
         [DFGEN, "-C", work.folder, "--format", "json", "list"],
         env=work.environment,
@@ -121,15 +121,17 @@ def demo(home: Home) -> int:
     with locked(home):
         work.prepare()
         parents.make_parents(home, work.upstream_parents())
-    print("\nThe parents are stand-ins made from Debian's packages, under the upstream names.", flush=True)
-    target = f"{work.registry}/platform"
+    print(f"\n$ eval \"$({sys.executable} {Path(__file__).with_name('engine.py')} env)\"")
+    print(f"$ cd {work.folder}", flush=True)
+    target = f"{work.registry}/demo"
     work.dfgen("lock", "--upgrade")
     work.dfgen("render")
     work.dfgen("build")
     work.dfgen("publish", "--registry", target)
     work.dfgen("verify", "--registry", target)
     run_images(work)
-    work.dfgen("list")
+    print("\nBuilt again, nothing is to be done:", flush=True)
+    work.dfgen("build")
     say(
         f"done in {time.monotonic() - start:.0f} s; the catalog, the layout and the logs are in {work.folder}"
     )

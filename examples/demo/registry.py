@@ -1,0 +1,91 @@
+"""A registry of the demo's own on 127.0.0.1: its configuration, start, and the few questions put to it."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import socket
+import urllib.request
+from typing import Any
+
+from home import DemoError, Home, write_file
+from processes import Process, is_running, start, stop, wait_until
+
+FIRST_PORT = 5000
+CONFIG = """\
+version: 0.1
+log: {{level: warn, accesslog: {{disabled: true}}}}
+storage:
+  filesystem: {{rootdirectory: {data}}}
+  delete: {{enabled: true}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "oci.image.index.v1",
+        "oci.image.manifest.v1",
+        "docker.distribution.manifest.list.v2",
+        "docker.distribution.manifest.v2",
+    )
+)
+
+
+def get(port: int, path: str) -> Any:
+    """The JSON at `path` of the registry; None when the registry does not have it or does not answer."""
+    # Loopback is never asked through a proxy, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": MANIFESTS})
+    try:
+        with opener.open(request, timeout=10) as response:
+            return json.load(response)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+
+
+def answers(port: int) -> bool:
+    """Whether a registry answers on this port."""
+    return get(port, "/v2/") is not None
+
+
+def is_free(port: int) -> bool:
+    """Whether this port of 127.0.0.1 can be listened on."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def choose_port(remembered: int) -> int:
+    """The remembered port when it is free, else the next free one from 5000 on."""
+    for port in itertools.chain([remembered or FIRST_PORT], range(FIRST_PORT, FIRST_PORT + 100)):
+        if is_free(port):
+            return port
+    raise DemoError(f"127.0.0.1: no free port from {FIRST_PORT} to {FIRST_PORT + 99} for the registry")
+
+
+def start_registry(home: Home, port: int, prefix: tuple[str, ...] = ()) -> Process:
+    """Starts the registry on a port of 127.0.0.1.
+
+    `prefix` is a command that runs it elsewhere, such as nsenter for another network namespace.
+    """
+    home.registry.mkdir(parents=True, exist_ok=True)
+    config, log = home.registry / "config.yml", home.registry / "registry.log"
+    # JSON is YAML: a path with any character in it stays one string.
+    write_file(config, CONFIG.format(data=json.dumps(str(home.registry / "data")), port=port))
+    command = [*prefix, str(home.bin / "docker-registry"), "serve", str(config)]
+    return start(command, log=log, environ=os.environ)
+
+
+def wait_for_registry(process: Process, home: Home, port: int) -> None:
+    """Waits until the registry answers; ends it when it does not."""
+    wait_until(lambda: answers(port) or not is_running(process), 20)
+    if not (is_running(process) and answers(port)):
+        stop(process, seconds=5)
+        log = home.registry / "registry.log"
+        raise DemoError(f"docker-registry: no answer on 127.0.0.1:{port}; its log is {log}")

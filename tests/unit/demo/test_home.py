@@ -1,0 +1,95 @@
+"""The demo's folder, what it remembers, and how a step is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import home
+import pytest
+from home import DemoError, Home, State
+from processes import Process
+
+PROCESS = Process(pid=1, start=2, boot="b")
+
+
+def test_the_folder_is_named_by_the_environment(tmp_path: Path) -> None:
+    assert home.find_home({"DFGEN_DEMO_HOME": "/x/demo"}).root == Path("/x/demo")
+    assert home.find_home({}).root == Path.home() / ".cache" / "dfgen-demo"
+
+
+def test_a_folder_that_is_too_deep_for_sockets_is_refused() -> None:
+    deep = "/" + "x" * 80
+    with pytest.raises(DemoError) as caught:
+        home.find_home({"DFGEN_DEMO_HOME": deep})
+    assert str(caught.value) == (
+        f"DFGEN_DEMO_HOME: '{deep}' is 27 bytes too long for the engine's sockets, expected a shorter path"
+    )
+    assert caught.value.code == 2
+
+
+def test_the_state_is_remembered(tmp_path: Path) -> None:
+    place = Home(root=tmp_path / "demo")
+    assert home.load_state(place) == State()
+    state = dataclasses.replace(State().with_process("engine", PROCESS), port=5001).with_system("installed x")
+    assert home.save_state(place, state) == state
+    assert home.load_state(place) == state
+    assert [path.name for path in place.root.iterdir()] == ["state.json"], "no temporary file is left"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"processes": {"engine": {}}, "port": 1, "system": []}'])
+def test_a_damaged_state_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    assert home.load_state(Home(root=tmp_path)) == State()
+
+
+def test_a_change_of_the_system_is_told_once() -> None:
+    assert State().with_system("a", "b").with_system("a", "c").system == ("a", "b", "c")
+
+
+def test_a_process_is_forgotten() -> None:
+    state = State().with_process("a", PROCESS).with_process("b", PROCESS)
+    assert state.without_process("a").processes == {"b": PROCESS}
+
+
+def test_a_step_is_one_line_with_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    with home.step("does it"):
+        pass
+    assert re.fullmatch(r"demo: does it \.\.\. \d+\.\d s\n", capsys.readouterr().out)
+
+
+def test_a_step_that_fails_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DemoError), home.step("does it"):
+        raise DemoError("no")
+    assert capsys.readouterr().out == "demo: does it ... failed\n"
+
+
+def fail(_arguments: object) -> int:
+    raise DemoError("it: is not there, expected it; bring it", 2)
+
+
+def interrupt(_arguments: object) -> int:
+    raise KeyboardInterrupt
+
+
+def test_an_error_is_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        home.run_main(fail)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "demo: it: is not there, expected it; bring it\n"
+
+
+def test_an_interrupted_run_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        home.run_main(interrupt)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "demo: interrupted; run it again to go on\n"
+
+
+def test_the_lock_can_be_taken_again(tmp_path: Path) -> None:
+    place = Home(root=tmp_path / "new")
+    with home.locked(place):
+        pass
+    with home.locked(place):
+        assert (place.root / "lock").exists()

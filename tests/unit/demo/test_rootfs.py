@@ -1,0 +1,164 @@
+"""Root file systems: dpkg's database, and what package scripts would have set up."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+import tarfile
+from pathlib import Path
+
+import packages
+import pytest
+import rootfs
+import settle
+from rootfs import RootFs
+
+CONTROL = (
+    "Package: demo\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.com>\nDescription: x\n x: y\n"
+)
+
+
+def make_package(folder: Path) -> Path:
+    """A real package with a program, a configuration file and documentation."""
+    tree = folder / "tree"
+    for name, text in (
+        ("DEBIAN/control", CONTROL),
+        ("DEBIAN/conffiles", "/etc/demo.conf\n"),
+        ("DEBIAN/triggers", "interest-noawait /usr/share/demo\ninterest demo-done\nactivate ldconfig\n"),
+        ("bin/demo", "program"),
+        ("etc/demo.conf", "a=1\n"),
+        ("usr/share/doc/demo/README", "long"),
+    ):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    archive = folder / "demo.deb"
+    subprocess.run(["dpkg-deb", "-b", str(tree), str(archive)], check=True, capture_output=True)
+    return archive
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    rootfs.merge_usr(folder, "amd64")
+    return folder
+
+
+def test_a_package_is_unpacked_through_the_merged_folders(tmp_path: Path, root: Path) -> None:
+    rootfs.unpack_archive(make_package(tmp_path), root)
+    assert (root / "bin").readlink() == Path("usr/bin")
+    assert (root / "usr/bin/demo").read_text() == "program"
+    assert not (root / "usr/share/doc/demo").exists(), "documentation is left out"
+
+
+def test_dpkg_reads_what_was_written(tmp_path: Path, root: Path) -> None:
+    entry = rootfs.unpack_archive(make_package(tmp_path), root)
+    (root / "var/lib/dpkg/status").write_text(entry)
+    settle.settle_dpkg(root)
+
+    def ask(*arguments: str) -> str:
+        command = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert ask("-W", "-f", "${db:Status-Status} ${Version}", "demo") == "installed 1"
+    assert "/bin/demo\n" in ask("-L", "demo")
+    digest = hashlib.md5(b"a=1\n").hexdigest()
+    assert ask("-W", "-f", "${Conffiles}", "demo").strip() == f"/etc/demo.conf {digest}"
+
+
+def test_interests_in_triggers_are_written(tmp_path: Path, root: Path) -> None:
+    rootfs.unpack_archive(make_package(tmp_path), root)
+    triggers = root / "var/lib/dpkg/triggers"
+    settle.settle_triggers(root / "var/lib/dpkg")
+    assert (triggers / "File").read_text() == "/usr/share/demo demo/noawait\n"
+    assert (triggers / "demo-done").read_text() == "demo\n"
+    assert not (triggers / "ldconfig").exists()
+
+
+def test_a_damaged_package_is_told(tmp_path: Path, root: Path) -> None:
+    archive = tmp_path / "x.deb"
+    archive.write_text("no package")
+    with pytest.raises(rootfs.DemoError) as caught:
+        rootfs.unpack_archive(archive, root)
+    assert str(caught.value) == f"{archive}: cannot be unpacked, expected a package; remove it and run again"
+
+
+def test_files_of_co_installable_packages_are_named_with_their_architecture() -> None:
+    assert rootfs.info_name("Package: libc6\nArchitecture: arm64\nMulti-Arch: same\n") == "libc6:arm64"
+    assert rootfs.info_name("Package: bash\nArchitecture: arm64\nMulti-Arch: foreign\n") == "bash"
+
+
+def test_the_list_of_paths_is_dpkgs() -> None:
+    assert rootfs.listed_paths("./\n./usr/\n./usr/a\n") == "/.\n/usr\n/usr/a\n"
+
+
+def test_a_key_for_everything_that_decides() -> None:
+    first = RootFs(suite="trixie", packages=("a",))
+    second = dataclasses.replace(first, users=("x:x:1:1::/:/bin/sh",))
+    assert first.key() == RootFs(suite="trixie", packages=("a",)).key()
+    assert first.key() != second.key()
+    assert first.key().startswith("trixie-")
+
+
+def test_the_same_content_is_packed_to_the_same_bytes(tmp_path: Path) -> None:
+    packed = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in ("b", "a") if name == "one" else ("a", "b"):
+            (folder / file).write_text(file)
+        rootfs.pack(folder, tmp_path / f"{name}.tar")
+        packed.append((tmp_path / f"{name}.tar").read_bytes())
+    assert packed[0] == packed[1]
+    with tarfile.open(tmp_path / "one.tar") as content:
+        assert {(member.uid, member.mtime) for member in content} == {(0, rootfs.FILE_TIME)}
+
+
+def test_one_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+    wanted = RootFs(suite="trixie")
+    there = tmp_path / f"{wanted.key()}-arm64.tar"
+    there.touch()
+    mirror = packages.Source(uri="http://127.0.0.1:1/", suites=(), components=())
+    apt = packages.Apt(folder=tmp_path / "apt", suite="trixie", arch="arm64", mirror=mirror)
+    assert rootfs.make_rootfs(wanted, apt, tmp_path) == there
+
+
+def test_settings_that_reach_the_mirror_are_kept_for_builds() -> None:
+    dumped = (
+        'Acquire::http "";\nAcquire::http::Proxy "http://proxy.example:3128";\n'
+        'Acquire::https::Proxy "http://127.0.0.1:3142";\nAcquire::Check-Date "false";\nAPT::Get "";\n'
+    )
+    assert settle.transport_settings(dumped) == (
+        'Acquire::http::Proxy "http://proxy.example:3128";\nAcquire::Check-Date "false";\n'
+    )
+
+
+def test_accounts(root: Path) -> None:
+    masters = root / "usr/share/base-passwd"
+    masters.mkdir(parents=True)
+    (masters / "passwd.master").write_text("root:*:0:0:root:/root:/bin/bash\n")
+    (masters / "group.master").write_text("root:*:0:\n")
+    (root / "etc").mkdir()
+    settle.settle_users(root, ("app:x:7:8:App:/home/app:/bin/sh",))
+    assert (root / "etc/passwd").read_text().splitlines() == [
+        "root:x:0:0:root:/root:/bin/bash",
+        "_apt:x:42:65534::/nonexistent:/usr/sbin/nologin",
+        "app:x:7:8:App:/home/app:/bin/sh",
+    ]
+    assert (root / "etc/group").read_text() == "root:x:0:\napp:x:8:\n"
+    assert (root / "etc/shadow").read_text().splitlines()[2] == "app:*:19723:0:99999:7:::"
+    assert (root / "etc/shadow").stat().st_mode & 0o777 == 0o640
+    assert (root / "home/app").is_dir()
+
+
+def test_java_and_nginx_lie_where_upstream_has_them(root: Path) -> None:
+    (root / "usr/lib/jvm/java-17-openjdk-arm64").mkdir(parents=True)
+    (root / "usr/lib/jvm/java-1.17.0-openjdk-arm64").symlink_to("java-17-openjdk-arm64")
+    (root / "var/lib/nginx").mkdir(parents=True)
+    (root / "var/cache").mkdir()
+    settle.settle_java(root)
+    settle.settle_nginx(root)
+    assert (root / "opt/java/openjdk").readlink() == Path("/usr/lib/jvm/java-17-openjdk-arm64")
+    assert (root / "var/lib/nginx").readlink() == Path("/var/cache/nginx")
+    assert (root / "var/cache/nginx").is_dir()
