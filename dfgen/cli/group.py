@@ -23,6 +23,7 @@ COMMANDS = {
     "publish": "Push the layout to a registry.",
     "merge": "Bind per-architecture tags that are in a registry.",
     "verify": "Check that what is published is what the catalog says.",
+    "inspect": "Show an index or image: platforms, digests, sizes.",
     "doctor": "Show what this machine lacks, and what mends it.",
 }
 

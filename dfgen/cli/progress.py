@@ -18,6 +18,7 @@ Count = Callable[[int], None]
 Report = Callable[[Event], None]
 
 _DURATION = 6  # the width of most durations, so that columns stand still
+_LONGEST = 100  # characters of an instruction that are shown
 _STYLES = {State.BUILT: "green", State.UP_TO_DATE: "dim", State.FAILED: "bold red", State.NOT_TRIED: "yellow"}
 
 
@@ -45,7 +46,9 @@ class Lines:
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
-        """Write an event's line."""
+        """Write an event's line; that nothing was to be done for an image is told by the summary."""
+        if isinstance(event, Finished) and event.result.state is State.UP_TO_DATE:
+            return
         print(line(event), file=self._stream, flush=True)
 
 
@@ -71,13 +74,19 @@ def line(event: Event) -> str:
         case Started(step):
             return f"{step.image.name}: begins ({step.why})"
         case Progressed(image, doing):
-            return f"{image.name}: {doing}"
+            return f"{image.name}: {_cut(doing)}"
         case Finished(result):
             return f"{result.image.name}: {_outcome(result)}"
         case Merged(version, digest):
             return f"{version}: merged, {digest}"
         case Rendered(path):
             return f"{path}: rendered again, its parent moved"
+
+
+def _cut(doing: str) -> str:
+    """Keep the beginning of an instruction: the whole of it stands in the Dockerfile and in the log."""
+    text = " ".join(doing.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _outcome(result: Result) -> str:

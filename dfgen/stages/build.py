@@ -230,9 +230,11 @@ class _Scheduler:
         images = self.how.catalog.versions[version]
         if not all(self.is_there(image) for image in images):
             return
-        merged = self.bound(version, images) or self.how.merge(images, self.lock)
+        merged = self.bound(version, images)
+        if merged is None:
+            merged = self.how.merge(images, self.lock)
+            self.report(Merged(version, merged.digest))
         self.merged[version] = merged.digest
-        self.report(Merged(version, merged.digest))
         pins = {image.platform: self.images[image.name] for image in images}
         moved = relock(self.how.catalog, version, self.lock, merged, pins)
         if moved:

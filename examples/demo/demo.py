@@ -121,7 +121,7 @@ def demo(home: Home) -> int:
     with locked(home):
         work.prepare()
         parents.make_parents(home, work.upstream_parents())
-    print(f"\n$ eval \"$({sys.executable} {Path(__file__).with_name('engine.py')} env)\"")
+    print(f'\n$ eval "$({sys.executable} {Path(__file__).with_name("engine.py")} env)"')
     print(f"$ cd {work.folder}", flush=True)
     target = f"{work.registry}/demo"
     work.dfgen("lock", "--upgrade")

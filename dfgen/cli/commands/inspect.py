@@ -1,0 +1,133 @@
+"""`dfgen inspect`: what an index or image is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.model.inspected import ImageRecord, Inspected
+from dfgen.outside.opened import open_images
+from dfgen.stages.inspect import compare, inspect
+from dfgen.values.errors import ExitCode
+from dfgen.values.platform import Platform
+
+COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
+
+
+@click.command("inspect")
+@click.argument("reference", metavar="REF")
+@click.argument("other", metavar="[REF]", required=False)
+@click.option(
+    "--platform", metavar="PLATFORM", help="Only this platform, in full: environment, labels, layers."
+)
+@click.option("--raw", is_flag=True, help="The bytes of the manifest or index as they are.")
+@click.pass_context
+def command(ctx: click.Context, reference: str, other: str | None, platform: str | None, raw: bool) -> None:
+    """Show an index or image: of a registry, a layout's folder (dist, dist:java-base:21) or an archive.
+
+    With two, say how they differ; exit code 1 when they do.
+    """
+    app: App = ctx.obj
+    found = _read(app, reference, platform)
+    if other:
+        if _compare(app, found[0], _read(app, other, platform)[0]):
+            ctx.exit(ExitCode.DIFFERS)
+    elif raw:
+        sys.stdout.buffer.write(found[0].raw)
+    elif app.output == "json":
+        show.data([_data(one) for one in found])
+    else:
+        for one in found:
+            _print(app, one, in_full=platform is not None)
+
+
+def _read(app: App, text: str, platform: str | None) -> list[Inspected]:
+    opened = open_images(text, lambda: app.registry, app.root)
+    found = [inspect(one.name, one.document, one.reader) for one in opened]
+    return [one.only(Platform.parse(platform)) for one in found] if platform else found
+
+
+def _compare(app: App, left: Inspected, right: Inspected) -> bool:
+    differences = compare(left, right)
+    columns = ("platform", "what", left.name, right.name)
+    rows = ((one.platform or "", one.what, one.left, one.right) for one in differences)
+    show.rows(columns, rows, app.output)
+    show.note(f"{len(differences) or 'no'} differences")
+    return bool(differences)
+
+
+def _print(app: App, one: Inspected, *, in_full: bool) -> None:
+    print(f"{one.name}\n{one.digest}  {one.media_type}  {show.size(one.size)}")
+    show.rows(COLUMNS, (_row(image) for image in one.images), app.output)
+    for attestation in one.attestations:
+        print(f"attestation {attestation.digest} of {attestation.of}")
+    for image in one.images if in_full else ():
+        show.rows(("what", "value"), _details(image), app.output)
+    print()
+
+
+def _row(image: ImageRecord) -> tuple[object, ...]:
+    shared = sum(1 for layer in image.layers if layer.shared)
+    layers = f"{len(image.layers)}" + (f" ({shared} shared)" if shared else "")
+    settings = image.settings
+    command = " ".join((*settings.entrypoint, *settings.cmd))
+    platform = str(image.listed or image.platform or "")
+    if not image.agrees:
+        platform += f" (its configuration says {image.platform})"
+    size = show.size(image.size) if image.here else "not here"
+    return (platform, image.digest, size, layers, settings.created, image.base_name, settings.user, command)
+
+
+def _details(image: ImageRecord) -> Iterator[tuple[object, ...]]:
+    settings = image.settings
+    yield "base", f"{image.base_name}@{image.base_digest}" if image.base_digest else image.base_name
+    yield "workdir", settings.workdir
+    yield "ports", settings.ports
+    yield "healthcheck", " ".join(settings.healthcheck)
+    yield from (("env", text) for text in settings.env)
+    yield from ((f"label {key}", text) for key, text in settings.labels.items())
+    yield from ((f"annotation {key}", text) for key, text in sorted(image.annotations.items()))
+    yield from ((f"layer {show.size(layer.size)}", layer.digest) for layer in image.layers)
+
+
+def _data(one: Inspected) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "digest": str(one.digest),
+        "media_type": one.media_type,
+        "size": one.size,
+        "annotations": dict(one.annotations),
+        "images": [_image(image) for image in one.images],
+        "attestations": [{"digest": str(a.digest), "of": a.of, "size": a.size} for a in one.attestations],
+    }
+
+
+def _image(image: ImageRecord) -> dict[str, Any]:
+    settings = image.settings
+    return {
+        "platform": str(image.listed or image.platform or ""),
+        "configured_platform": str(image.platform or ""),
+        "digest": str(image.digest),
+        "media_type": image.media_type,
+        "size": image.size,
+        "layers": [
+            {"digest": str(layer.digest), "size": layer.size, "shared": layer.shared}
+            for layer in image.layers
+        ],
+        "base": {"name": image.base_name, "digest": image.base_digest},
+        "created": settings.created,
+        "env": list(settings.env),
+        "entrypoint": list(settings.entrypoint),
+        "cmd": list(settings.cmd),
+        "user": settings.user,
+        "workdir": settings.workdir,
+        "ports": list(settings.ports),
+        "healthcheck": list(settings.healthcheck),
+        "labels": dict(settings.labels),
+        "annotations": dict(image.annotations),
+    }
