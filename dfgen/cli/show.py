@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,15 +12,24 @@ from typing import Any
 Row = Sequence[object]
 
 
-def rows(columns: Sequence[str], found: Iterable[Row], output: str, title: str = "") -> None:
-    """Print rows under their columns; JSON is a list of objects with the columns as keys."""
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def rows(columns: Sequence[str], found: Iterable[Row], output: str, spare: Sequence[str] = ()) -> None:
+    """Print rows under their columns; JSON is a list of objects with the columns as keys.
+
+    `spare` are columns that a table does without, in this order, where a terminal is too narrow for it.
+    """
     listed = [list(row) for row in found]
     if output == "json":
         data([dict(zip(columns, (_plain(cell) for cell in row), strict=True)) for row in listed])
     elif output == "markdown":
         _markdown(columns, listed)
     elif listed:
-        _table(columns, listed, title)
+        cells = [[_text(cell) for cell in row] for row in listed]
+        if sys.stdout.isatty():
+            columns, cells = _fitted(columns, cells, shutil.get_terminal_size().columns, spare)
+        _table(columns, cells)
 
 
 def data(value: Any) -> None:
@@ -58,21 +69,39 @@ def _markdown(columns: Sequence[str], found: list[list[object]]) -> None:
         print(f"| {' | '.join(_text(cell).replace('|', chr(92) + '|') for cell in row)} |")
 
 
-def _table(columns: Sequence[str], found: list[list[object]], title: str) -> None:
+def _table(columns: Sequence[str], found: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     # Into a pipe every row stays on its line, whatever the width: scripts cut columns from it.
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    if not sys.stdout.isatty():
-        console.width = 10_000
-    table = Table(box=None, pad_edge=False, title=title or None, title_justify="left", header_style="bold")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in found:
-        table.add_row(*(Text(_text(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     with console.capture() as capture:
         console.print(table)
     # Rich fills every line up to the table's width; in a pipe or a log that is only noise.
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def _fitted(
+    columns: Sequence[str], found: list[list[str]], width: int, spare: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Make a table fit a terminal: shorten digests, then leave out what can be told from the rest."""
+    kept = list(columns)
+    if _width(kept, found) > width:
+        found = [[_DIGEST.sub(r"\1", cell) for cell in row] for row in found]
+    for column in spare:
+        if _width(kept, found) > width:
+            at = kept.index(column)
+            kept.pop(at)
+            found = [row[:at] + row[at + 1 :] for row in found]
+    return kept, found
+
+
+def _width(columns: Sequence[str], found: list[list[str]]) -> int:
+    cells = zip(columns, *found, strict=True)
+    return sum(max(map(len, column)) for column in cells) + 2 * (len(columns) - 1)

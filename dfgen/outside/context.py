@@ -9,7 +9,6 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from dfgen.model.catalog import Image
 from dfgen.model.inputs import Inputs
@@ -19,6 +18,7 @@ from dfgen.values.errors import InputError, OutsideError, Place, Problem
 
 _LINKS = 40  # a chain of more symbolic links is a loop, as it is for the kernel
 _USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(COPY|ADD)\b|--mount")
+_CLASS = re.compile(r"\[(\^?)([^]]+)\]")
 _IGNORE = ".dockerignore"
 
 Excluded = Callable[[str], bool]
@@ -184,15 +184,23 @@ def _excluded(ignore: Path | None) -> Excluded:
     """Read an ignore file; without one nothing is excluded."""
     if ignore is None:
         return lambda _: False
-    from docker.utils.build import PatternMatcher
+    from docker.utils.build import Pattern
 
     try:
         lines = ignore.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(Problem(Place(str(ignore)), f"cannot be read: {error}")) from error
-    patterns = (line.strip() for line in lines if not line.startswith("#"))
-    # Its types ask for a PathLike, its code for text.
-    return cast("Excluded", PatternMatcher([line for line in patterns if line]).matches)
+    words = (line.strip() for line in lines if not line.startswith("#"))
+    patterns = [pattern for pattern in map(Pattern, filter(None, words)) if pattern.dirs]
+
+    def excluded(path: str) -> bool:
+        # The library's own walk looks at one parent only, BuildKit at all: `**/deep` excludes what is in it.
+        parts = path.split("/")
+        prefixes = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        found = [one.exclusion for one in patterns if any(one.match(prefix) for prefix in prefixes)]
+        return bool(found) and not found[-1]
+
+    return excluded
 
 
 def _clean(path: str) -> str:
@@ -210,7 +218,7 @@ def _pattern(glob: str) -> re.Pattern[str]:
     at = 0
     while at < len(glob):
         char = glob[at]
-        klass = re.compile(r"\[\^?[^]]+\]").match(glob, at)
+        klass = _CLASS.match(glob, at)
         if glob.startswith("**", at):
             text, at = f"{text}.*", at + 1
         elif char in "*?":
@@ -218,7 +226,8 @@ def _pattern(glob: str) -> re.Pattern[str]:
         elif char == "\\" and at + 1 < len(glob):
             text, at = text + re.escape(glob[at + 1]), at + 1
         elif klass:
-            text, at = text + klass[0], klass.end() - 1
+            members = klass[2].replace("[", r"\[")
+            text, at = f"{text}[{klass[1]}{members}]", klass.end() - 1
         else:
             text += re.escape(char)
         at += 1

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TEST_NAME = "localhost/dfgen-test"
 TEST_LABEL = "dev.dfgen.test"
 
+# What runc says when the fault is the image's or the test's and not the engine's.
+_CANNOT_RUN = "unable to start container process"
+
 _SECOND = 1_000_000_000  # the engine counts in nanoseconds
 _POLL = 0.2  # seconds between two looks at a container's health
 _OUTPUT = 2000  # lines of output that are fetched
@@ -133,7 +136,9 @@ class LoadedImage:
         container = self.client.containers.create(self.name, **self._options(test))
         try:
             with self.running.container(str(container.id), lambda: _kill(container)):
-                container.start()
+                refusal = _start(container)
+                if refusal:
+                    return refusal
                 return self._watch(container, test) if test.healthy else _wait(container, test)
         finally:
             container.remove(force=True, v=True)
@@ -164,6 +169,22 @@ class LoadedImage:
             if health.get("Status") in ("healthy", None, "none") or not state["Running"] or over:
                 return _health(container, timed_out=over)
             time.sleep(_POLL)
+
+
+def _start(container: Container) -> Outcome | None:
+    """Start a container; what cannot be run, such as a program that the image lacks, is an outcome."""
+    from docker.errors import APIError
+
+    try:
+        container.start()
+    except APIError as error:
+        said = _one_line(error)
+        if _CANNOT_RUN not in said:
+            raise
+        container.reload()
+        reason = said.rpartition(f"{_CANNOT_RUN}: ")[2]
+        return Outcome(exit=int(container.attrs["State"]["ExitCode"]), output=reason)
+    return None
 
 
 def _words(test: SmokeTest) -> list[str]:

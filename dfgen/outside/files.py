@@ -52,7 +52,9 @@ def dockerfiles(root: Path) -> dict[str, str]:
     try:
         return {str(path.relative_to(root)): _read(path) for path in _find(root / BASES)}
     except OSError as error:
-        raise OutsideError(Problem(Place(str(error.filename)), f"cannot be read: {error.strerror}")) from error
+        raise OutsideError(
+            Problem(Place(str(error.filename)), f"cannot be read: {error.strerror}")
+        ) from error
 
 
 def _find(bases: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -57,7 +58,7 @@ class Processes:
         self, command: Sequence[str], on_line: Callable[[str], None], environment: Mapping[str, str]
     ) -> None:
         """Run a program and hand over each line of both its streams. Errors: CommandError."""
-        process = self._start(command, subprocess.STDOUT, environment)
+        process = self._start(command, subprocess.STDOUT, environment, leash=_leash())
         kept: deque[str] = deque(maxlen=_KEPT)
         try:
             for line in process.stdout or ():
@@ -89,14 +90,14 @@ class Processes:
                 _end(process, signal.SIGKILL)
 
     def _start(
-        self, command: Sequence[str], errors: int, environment: Mapping[str, str]
+        self, command: Sequence[str], errors: int, environment: Mapping[str, str], leash: Sequence[str] = ()
     ) -> subprocess.Popen[str]:
         with self._guard:
             if self._stopped:
                 raise CommandError(command, None, "stopped before it began")
             try:
                 process = subprocess.Popen(
-                    command,
+                    [*leash, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -114,6 +115,11 @@ class Processes:
     def _forget(self, process: subprocess.Popen[str]) -> None:
         with self._guard:
             self._running.discard(process)
+
+
+def _leash() -> tuple[str, ...]:
+    """What makes a program end when dfgen is killed, which leaves it no time for `stop`; Linux has it."""
+    return ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 def _end(process: subprocess.Popen[str], how: signal.Signals) -> None:

@@ -41,8 +41,10 @@ def command(
 
 
 def _show(app: App, run: Run) -> None:
-    found = [_row(result, app.output) for result in run.results]
-    show.rows(COLUMNS, found, app.output)
+    place = {image.name: position for position, image in enumerate(app.catalog.images)}
+    in_order = sorted(run.results, key=lambda result: place[result.image.name])
+    found = [_row(result, app.output) for result in in_order]
+    show.rows(COLUMNS, found, app.output, spare=("size",))
     for result in run.results:
         if result.state is State.FAILED and result.error:
             for text in result.tail:

@@ -17,6 +17,7 @@ from dfgen.values.errors import ExitCode
 from dfgen.values.platform import Platform
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
+_SPARE = ("command", "created", "user", "layers", "base")
 
 
 @click.command("inspect")
@@ -63,7 +64,7 @@ def _compare(app: App, left: Inspected, right: Inspected) -> bool:
 
 def _print(app: App, one: Inspected, *, in_full: bool) -> None:
     print(f"{one.name}\n{one.digest}  {one.media_type}  {show.size(one.size)}")
-    show.rows(COLUMNS, (_row(image) for image in one.images), app.output)
+    show.rows(COLUMNS, (_row(image) for image in one.images), app.output, spare=_SPARE)
     for attestation in one.attestations:
         print(f"attestation {attestation.digest} of {attestation.of}")
     for image in one.images if in_full else ():

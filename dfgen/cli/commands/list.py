@@ -20,9 +20,8 @@ def command(app: App, select: tuple[str, ...]) -> None:
     """Show families, versions, platforms, tags, parents and the state of each Dockerfile."""
     images = app.images(select)
     existing = files.dockerfiles(app.root)
-    show.rows(
-        COLUMNS, (_row(app, image, existing.get(str(image.dockerfile))) for image in images), app.output
-    )
+    found = (_row(app, image, existing.get(str(image.dockerfile))) for image in images)
+    show.rows(COLUMNS, found, app.output, spare=("dockerfile", "tag", "end_of_life"))
 
 
 def _row(app: App, image: Image, text: str | None) -> tuple[object, ...]:

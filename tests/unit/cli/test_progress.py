@@ -41,7 +41,12 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     with progress(STEPS, stream) as report:
         for event, _ in EVENTS:
             report(event)
-    assert stream.getvalue() == "".join(f"{expected}\n" for _, expected in EVENTS)
+    told = [expected for _, expected in EVENTS if not expected.endswith("up to date")]
+    assert stream.getvalue() == "".join(f"{expected}\n" for expected in told)
+
+
+def test_a_long_instruction_is_cut() -> None:
+    assert line(Progressed(A.image, f"RUN set -eux;     {'x' * 200}")) == f"a:1@amd64: RUN set -eux; {'x' * 86} …"
 
 
 class Terminal(io.StringIO):

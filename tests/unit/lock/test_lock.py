@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """Lock: parents become pins, and a pin stays until the user moves it."""
 
 from __future__ import annotations

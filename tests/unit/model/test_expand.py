@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """How settings of the catalog, family, platform, version and overrides become images."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """The header: the template's directives stay first, and a hand edit is found."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """A whole catalog: its defaults, its families, what they are to one another, and where parents are read."""
 
 from __future__ import annotations

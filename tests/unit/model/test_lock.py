@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """The lock file: one digest a line, and every way in which it can be broken."""
 
 from __future__ import annotations

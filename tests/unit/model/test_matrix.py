@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """Versions that are written out, and versions that a matrix spans."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """The published schemas: each kind of mistake has its exact text, and all are told at once."""
 
 from __future__ import annotations

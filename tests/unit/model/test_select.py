@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """SELECT in all its forms."""
 
 from __future__ import annotations

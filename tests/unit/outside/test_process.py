@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,22 @@ def test_stop_insists_when_a_program_does_not_listen() -> None:
     thread.join(WAIT)
     assert errors == ["-9"]
     assert not is_alive(int(lines[0]))
+
+
+def test_a_program_ends_when_dfgen_is_killed() -> None:
+    program = (
+        "from dfgen.outside.process import Processes\n"
+        "command = ['sh', '-c', 'echo $$; exec sleep 1000']\n"
+        "Processes().follow(command, lambda line: print(line, flush=True), {})"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        pid = int(killed.stdout.readline())
+        killed.kill()
+    deadline = time.monotonic() + WAIT
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_nothing_begins_after_stop() -> None:

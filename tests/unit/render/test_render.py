@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (messages stand whole on their line)
+
 """What rendering does to each file, and what it refuses to write."""
 
 from __future__ import annotations
