@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -78,8 +78,8 @@ def _missing_template(error: TemplateNotFound, names: Sequence[str]) -> str:
     return f"there is no template {first!r}{nearest(first, names)}"
 
 
-def say(error: BaseException, variables: Mapping[str, object], names: Sequence[str]) -> str:
-    """What went wrong, in one line; `names` are the templates that exist."""
+def say(error: BaseException, variables: Mapping[str, object], names: Callable[[], Sequence[str]]) -> str:
+    """What went wrong, in one line; `names` gives the templates that exist."""
     text = " ".join(str(error).split()) or type(error).__name__
     match error:
         case MissingNameError():
@@ -87,7 +87,7 @@ def say(error: BaseException, variables: Mapping[str, object], names: Sequence[s
         case TemplateSyntaxError():
             text = " ".join((error.message or "").split())
         case TemplateNotFound():
-            text = _missing_template(error, names)
+            text = _missing_template(error, names())
         case RecursionError():
             text = "it calls itself without an end; a macro or an include needs a condition that stops it"
         case ZeroDivisionError():
@@ -107,13 +107,17 @@ class Faults:
         self.known = {"filter": sorted(environment.filters), "test": sorted(environment.tests)}
 
     def translate(
-        self, error: BaseException, variables: Mapping[str, object], names: Sequence[str], place: Place
+        self,
+        error: BaseException,
+        variables: Mapping[str, object],
+        names: Callable[[], Sequence[str]],
+        place: Place,
     ) -> InputError:
         """Name the innermost template that was running, else `place`."""
         frames = _frames(error.__traceback__)
         if isinstance(error, TemplateSyntaxError):
             at = self.place(error.name, error.lineno) if error.name else place
-            return InputError(Problem(at, _unknown_name(say(error, {}, ()), self.known)))
+            return InputError(Problem(at, _unknown_name(say(error, {}, tuple), self.known)))
         if frames and frames[-1][0].name:
             place = self.place(frames[-1][0].name, frames[-1][1])
         return InputError(Problem(place, say(error, _visible(variables, frames), names)))

@@ -96,7 +96,7 @@ class Templates:
             text = self._marking.concat(template.root_render_func(template.new_context(given)))
         except FAULTS as error:
             place = Place(self._shown)
-            raise self._faults.translate(error, given, self.names(), place) from None
+            raise self._faults.translate(error, given, self.names, place) from None
         return self._quoting.write(text, name).rstrip("\n") + "\n"
 
     def _forget_modules(self) -> None:
@@ -130,5 +130,5 @@ class Templates:
     def _in_catalog(
         self, error: BaseException, text: str, variables: Mapping[str, object], place: Place
     ) -> InputError:
-        found = self._faults.translate(error, variables, (), place).problems[0].message
+        found = self._faults.translate(error, variables, tuple, place).problems[0].message
         return InputError(Problem(place, f"in {text!r}: {found}"))
