@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 
-def main() -> None:
-    """Run the command that the process was called with, and exit as DESIGN of exit codes says.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, that of the process unless arguments are given, and exit with its status.
 
     Every error that a user can cause is one line an entry on standard error, never a traceback.
     """
@@ -17,7 +18,7 @@ def main() -> None:
     from dfgen.values.errors import DfgenError, ExitCode
 
     try:
-        status = dfgen.main(prog_name="dfgen", standalone_mode=False)
+        status = dfgen.main(arguments, prog_name="dfgen", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that went away is still noticed
     except click.exceptions.Abort:
         print("interrupted", file=sys.stderr)

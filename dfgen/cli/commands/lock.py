@@ -30,6 +30,8 @@ def command(
     """
     if parents and not upgrade:
         raise click.UsageError("PARENT goes with --upgrade")
+    if check and (upgrade or dry_run):
+        raise click.UsageError("--check changes nothing; it goes without --upgrade and --dry-run")
     app.deadline = deadline
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     how = stage.Locking(registry=app.registry, today=today, built=app.built)

@@ -1,0 +1,151 @@
+"""`dfgen lock` against a registry on loopback: what it writes, says and asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfgen.model import lock as locks
+from dfgen.model.lock import LOCK_FILE
+from tests.fakes.images import ARM64, image, index_of
+from tests.fakes.registry import FakeRegistry
+from tests.unit.catalogs import write
+from tests.unit.cli.run import dfgen
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        _publish(running, b"first")
+        yield running
+
+
+def _publish(registry: FakeRegistry, layer: bytes) -> list[str]:
+    """Put an index of both architectures under team/os:1 and give its pins."""
+    amd64 = registry.add_image("team/os", image(layers=(layer,)))
+    arm64 = registry.add_image("team/os", image(ARM64, layers=(layer,)))
+    entries = [amd64, arm64]
+    registry.add_manifest("team/os", index_of(entries), "application/vnd.oci.image.index.v1+json", tag="1")
+    return [str(entry.digest) for entry in entries]
+
+
+@pytest.fixture
+def root(tmp_path: Path, registry: FakeRegistry) -> Path:
+    base = f"template: t.j2\nparent: {registry.address}/team/os:1\nversions: ['1']\n"
+    return write(tmp_path, {"bases/app/base.yaml": base})
+
+
+def _pins(root: Path) -> list[str]:
+    (entry,) = locks.read(root).parents.values()
+    return [str(pin.digest) for _, pin in sorted(entry.platforms.items())]
+
+
+def test_locking_writes_the_lock_and_shows_the_pins(root: Path, registry: FakeRegistry) -> None:
+    pins = _publish(registry, b"first")
+    done = dfgen("-C", root, "--format", "json", "lock")
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
+    key = f"{registry.address}/team/os:1"
+    assert json.loads(done.out) == [
+        {"parent": key, "platform": "linux/amd64", "old": "", "new": pins[0]},
+        {"parent": key, "platform": "linux/arm64", "old": "", "new": pins[1]},
+    ]
+    assert _pins(root) == pins
+    assert dfgen("-C", root, "render").status == 0
+
+
+def test_a_lock_that_is_complete_is_not_written_and_nobody_is_asked(
+    root: Path, registry: FakeRegistry
+) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    before = (root / LOCK_FILE).stat()
+    registry.forget()
+    done = dfgen("-C", root, "lock")
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 0 changed"])
+    after = (root / LOCK_FILE).stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert registry.count() == 0
+
+
+def test_a_dry_run_writes_nothing(root: Path) -> None:
+    done = dfgen("-C", root, "lock", "--dry-run")
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 would be changed"])
+    assert not (root / LOCK_FILE).exists()
+
+
+def test_check_holds_until_a_parent_moves_and_upgrade_mends_it(root: Path, registry: FakeRegistry) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    assert dfgen("-C", root, "lock", "--check").lines == [f"{LOCK_FILE}: every pin is what its tag points at"]
+    pins = _publish(registry, b"second")
+    done = dfgen("-C", root, "lock", "--check")
+    assert done.status == 1
+    assert done.lines[0].startswith(
+        f"bases/app/base.yaml:2:9: {registry.address}/team/os:1 moved: locked sha256:"
+    )
+    assert dfgen("-C", root, "lock").status == 0
+    assert _pins(root) != pins
+    assert dfgen("-C", root, "lock", "--upgrade", f"{registry.address}/team/os:1").status == 0
+    assert _pins(root) == pins
+    assert dfgen("-C", root, "lock", "--check").status == 0
+
+
+def test_a_half_published_parent_is_said_to_be_held(root: Path, registry: FakeRegistry) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    entries = [
+        registry.add_image("team/os", image(layers=(b"second",))),
+        registry.add_image("team/os", image(ARM64, layers=(b"first",))),
+    ]
+    registry.add_manifest("team/os", index_of(entries), "application/vnd.oci.image.index.v1+json", tag="1")
+    done = dfgen("-C", root, "lock", "--upgrade")
+    assert (done.status, done.lines) == (
+        0,
+        [
+            f"{registry.address}/team/os:1: held back: only linux/amd64 moved, linux/arm64 did not yet;"
+            " architectures move together",
+            f"{LOCK_FILE}: 1 parents, 0 changed",
+        ],
+    )
+
+
+def test_unused_entries_and_families_that_are_not_built_are_said(root: Path) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    base = (root / "bases/app/base.yaml").read_text()
+    child = "template: t.j2\nparent: app:1\nversions: ['2']\n"
+    write(root, {"bases/app/base.yaml": base, "bases/child/base.yaml": child})
+    assert dfgen("-C", root, "lock").lines == [
+        "app:1: a family that is not built yet; `dfgen build` pins it",
+        f"{LOCK_FILE}: 1 parents, 0 changed",
+    ]
+    lock = locks.read(root)
+    more = lock.with_parents({"docker.io/library/gone:1": next(iter(lock.parents.values()))})
+    write(root, {LOCK_FILE: more.to_text()})
+    assert (
+        "docker.io/library/gone:1: no image is built on it any more; removed"
+        in dfgen("-C", root, "lock").lines
+    )
+    assert locks.read(root) == lock
+
+
+def test_a_missing_platform_is_told_and_the_others_are_locked(root: Path, registry: FakeRegistry) -> None:
+    other = f"template: t.j2\nparent: {registry.address}/team/os:1\nversions: ['1']\nplatforms: [s390x]\n"
+    write(root, {"bases/wide/base.yaml": other})
+    done = dfgen("-C", root, "lock")
+    assert (done.status, done.lines[-1]) == (
+        2,
+        f"bases/app/base.yaml:2:9: parent {registry.address}/team/os:1 has no linux/s390x;"
+        " it has linux/amd64 and linux/arm64",
+    )
+
+
+def test_a_registry_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with FakeRegistry() as gone:
+        address = gone.address
+    base = f"template: t.j2\nparent: {address}/team/os:1\nversions: ['1']\n"
+    write(tmp_path, {"bases/app/base.yaml": base})
+    done = dfgen("-C", tmp_path, "lock", "--deadline", "0.2")
+    assert done.status == 3
+    assert address in done.lines[-1]
+    assert done.lines[-1].endswith("`make demo` needs no registry")
+    assert not (tmp_path / LOCK_FILE).exists()
