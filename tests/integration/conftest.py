@@ -1,0 +1,102 @@
+"""What integration tests share: busybox parents, and catalogs on which `dfgen` itself is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.outside.engine import TEST_LABEL, TEST_NAME
+from dfgen.outside.layout import Layout
+from tests.integration import busybox
+from tests.integration.busybox import Published
+
+
+@pytest.fixture(scope="session")
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Give the root file system of busybox by architecture."""
+    return busybox.root_filesystems(tmp_path_factory.mktemp("busybox"))
+
+
+@pytest.fixture(scope="session")
+def parent(layers: Mapping[str, bytes]) -> Published:
+    """Give a parent for both architectures, in the local registry."""
+    name = f"dfgen-test/{uuid.uuid4().hex}"
+    return busybox.publish(os.environ["DFGEN_DEMO_REGISTRY"], name, layers)
+
+
+@dataclass
+class Work:
+    """A catalog in a folder, and `dfgen` as a person runs it there."""
+
+    root: Path
+    parent: Published
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files of the catalog; `PARENT` stands for the parent's reference."""
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace("PARENT", self.parent.reference), encoding="utf-8")
+
+    def command(self, *words: str) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "dfgen", "-C", str(self.root), *words]
+
+    def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command that has to end with an exit code."""
+        done = subprocess.run(
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment},
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    def prepare(self, files: Mapping[str, str]) -> None:
+        """Write the catalog, lock and render it."""
+        self.write(files)
+        self.run("lock")
+        self.run("render")
+
+
+@pytest.fixture
+def work(tmp_path: Path, parent: Published) -> Work:
+    """Give an empty catalog."""
+    return Work(tmp_path / "work", parent)
+
+
+def record(work: Work) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((work.root / "dist" / "build.json").read_text())
+    return found
+
+
+def states(work: Work) -> dict[str, str]:
+    return {image["name"]: image["state"] for image in record(work)["images"]}
+
+
+def digests(work: Work) -> dict[str, str]:
+    return {name: str(entry.digest) for name, entry in Layout(work.root / "dist").entries().items()}
+
+
+def leftovers() -> str:
+    """What smoke tests left in the engine."""
+    shown = ""
+    for command in (
+        ["docker", "ps", "-aq", "--filter", f"label={TEST_LABEL}"],
+        ["docker", "images", "-q", TEST_NAME],
+    ):
+        shown += subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return shown

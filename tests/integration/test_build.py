@@ -1,0 +1,224 @@
+"""`dfgen build` on a real engine: both architectures are built, run and bound, and only when needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.annotations import INPUTS
+from dfgen.outside.layout import Layout
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index, Manifest
+from tests.integration import busybox
+from tests.integration.conftest import Work, digests, leftovers, record, states
+
+pytestmark = pytest.mark.integration
+
+TEMPLATE = """\
+FROM {{ parent }}
+COPY files/ /files/
+RUN uname -m > /arch
+HEALTHCHECK --interval=60s CMD test -e /arch
+CMD ["sleep", "60"]
+"""
+BASE = """\
+template: base.j2
+parent: PARENT
+versions: ["1.0"]
+tests:
+  - run: [uname, -m]
+    expect: "{{ {'amd64': 'x86_64', 'arm64': 'aarch64'}[arch] }}"
+  - run: test "$(uname -m)" = "$(cat /arch)" && cat /files/hello
+    expect: hello
+  - name: is healthy, and stays up
+    healthy: 20
+    run: [cat, /files/hello]
+    expect: hello
+"""
+CATALOG = {
+    "bases/catalog.yaml": "registry: localhost\n",
+    "templates/base.j2": TEMPLATE,
+    "bases/base/base.yaml": BASE,
+    "bases/base/files/hello": "hello\n",
+}
+CHILD = {
+    "templates/child.j2": "FROM {{ parent }}\nRUN cat /arch > /child\n",
+    "bases/child/base.yaml": (
+        "template: child.j2\nparent: base:1.0\nversions: ['2']\ntests:\n  - run: cat /child /files/hello\n"
+    ),
+}
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def test_both_architectures_are_built_run_and_bound(work: Work) -> None:
+    work.prepare(CATALOG)
+    done = work.run("build")
+    layout = Layout(work.root / "dist")
+    entries = layout.entries()
+    assert sorted(entries) == ["base:1.0", "base:1.0-aarch64", "base:1.0-x86_64"]
+    index = layout.manifest(entries["base:1.0"])
+    assert isinstance(index, Index)
+    assert [str(child.platform) for child in index.images] == ["linux/amd64", "linux/arm64"]
+    for arch, machine in ARCHITECTURES.items():
+        entry = entries[f"base:1.0-{machine}"]
+        manifest = layout.manifest(entry)
+        assert isinstance(manifest, Manifest)
+        configuration = json.loads(layout.read(manifest.config))
+        assert configuration["architecture"] == arch
+        assert configuration["created"] == "1970-01-01T00:00:00Z"
+        assert manifest.annotations == {
+            BASE_NAME: work.parent.reference,
+            BASE_DIGEST: work.parent.platforms[arch],
+            INPUTS: entry.annotations[INPUTS],
+        }
+        assert entry.digest.text in done.stdout
+        assert layout.is_intact(entry, deep=True)
+    assert leftovers() == ""
+
+
+def test_a_second_build_has_nothing_to_do_even_without_an_engine(work: Work) -> None:
+    work.prepare(CATALOG)
+    work.run("build")
+    before = digests(work)
+    work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+    work.run("build")
+    assert set(states(work).values()) == {"up to date"}
+    assert digests(work) == before
+
+
+def test_two_builds_without_cache_have_the_same_digests(work: Work) -> None:
+    work.prepare({**CATALOG, **CHILD})
+    work.run("build")
+    before = digests(work)
+    work.run("build", "--no-cache")
+    assert set(states(work).values()) == {"built"}
+    assert digests(work) == before
+
+
+def test_a_child_is_built_on_the_layout_and_again_when_its_parent_moves(work: Work) -> None:
+    work.prepare({**CATALOG, **CHILD})
+    work.run("build")
+    before = digests(work)
+    pinned = (work.root / "bases/child/2/Dockerfile_arm64").read_text()
+    assert f"FROM --platform=linux/arm64 localhost/base:1.0@{before['base:1.0-aarch64']}\n" in pinned
+    work.run("render", "--check")
+
+    work.write({"bases/base/files/hello": "hello, other\n"})
+    work.run("build", "--locked", code=1)
+    assert states(work)["child:2@amd64"] == "failed"
+    done = work.run("build")
+    after = digests(work)
+    assert {image["name"]: image["reason"] for image in record(work)["images"]} == {
+        "base:1.0@amd64": "up to date",
+        "base:1.0@arm64": "up to date",
+        "child:2@amd64": "parent is rebuilt: base:1.0",
+        "child:2@arm64": "parent is rebuilt: base:1.0",
+    }
+    assert all(before[name] != after[name] for name in before)
+    for arch in ARCHITECTURES:
+        assert f"bases/child/2/Dockerfile_{arch}: rendered again, its parent moved" in done.stderr
+    work.run("render", "--check")
+    work.run("build", "--locked")
+
+
+FAILING = {
+    "templates/fails.j2": "FROM {{ parent }}\nRUN seq 1 30\nRUN echo went wrong && exit 3\n",
+    "bases/fails/base.yaml": (
+        "template: fails.j2\nparent: PARENT\nversions: ['1']\nplatforms: [linux/arm64]\n"
+    ),
+}
+
+
+def test_a_build_that_fails_is_told_with_its_line_and_log_and_the_rest_goes_on(work: Work) -> None:
+    work.prepare({**CATALOG, **FAILING})
+    done = work.run("build", code=1)
+    assert states(work) == {
+        "base:1.0@amd64": "built",
+        "base:1.0@arm64": "built",
+        "fails:1@arm64": "failed",
+    }
+    lines = (work.root / "bases/fails/1/Dockerfile_arm64").read_text().splitlines()
+    line = lines.index("RUN echo went wrong && exit 3") + 1
+    why = 'process "/bin/sh -c echo went wrong && exit 3" did not complete successfully: exit code: 3'
+    assert f"bases/fails/1/Dockerfile_arm64:{line}: the build failed: {why}" in done.stderr
+    log = (work.root / "dist/logs/fails-1-arm64.log").read_text().splitlines()
+    assert all(f"    {text}" in done.stderr for text in log[-20:])
+    assert "Traceback" not in done.stderr
+    assert not (set(Path(work.root / "dist" / ".partial").iterdir()))
+
+
+def test_without_an_engine_one_line_says_what_to_do(work: Work) -> None:
+    work.prepare(CATALOG)
+    work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+    done = work.run("build", code=3)
+    assert done.stderr.strip() == (
+        "no Docker engine answers at unix:///nowhere/docker.sock; start it, or run `make demo`,"
+        " which brings one on Debian"
+    )
+    assert not (work.root / "dist" / "logs").exists()
+
+
+def test_a_parent_that_cannot_be_read_is_not_the_dockerfile_s_fault(
+    work: Work, layers: Mapping[str, bytes]
+) -> None:
+    registry, _, path = work.parent.reference.partition("/")
+    # One that the engine has not seen yet: what it has, it finds by its digest without any registry.
+    work.parent = busybox.publish(registry, path.partition(":")[0], layers, note=uuid.uuid4().hex)
+    work.prepare(CATALOG)
+    work.write({"bases/catalog.yaml": f"mirrors: {{'{registry}': '127.0.0.1:1'}}\n"})
+    work.run("render")
+    done = work.run("build", code=3)
+    pin = work.parent.platforms["arm64"]
+    why = f"bases/base/1.0/Dockerfile_arm64: parent 127.0.0.1:1/{path}@{pin} cannot be read: "
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_provenance_is_kept_beside_the_images_and_not_in_the_way(work: Work) -> None:
+    work.prepare({**CATALOG, "bases/catalog.yaml": "registry: localhost\nprovenance: true\n"})
+    work.run("build")
+    layout = Layout(work.root / "dist")
+    entries = layout.entries()
+    index = layout.manifest(entries["base:1.0"])
+    assert isinstance(index, Index)
+    assert [str(child.platform) for child in index.images] == ["linux/amd64", "linux/arm64"]
+    assert len([child for child in index.manifests if child.is_attestation]) == 2
+    for machine in ARCHITECTURES.values():
+        manifest = layout.manifest(entries[f"base:1.0-{machine}"])
+        assert isinstance(manifest, Manifest)
+        assert manifest.annotations[BASE_NAME] == work.parent.reference
+
+
+def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: Path) -> None:
+    configuration = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+    own = tmp_path / "docker"
+    own.mkdir()
+    if (configuration / "cli-plugins").exists():
+        (own / "cli-plugins").symlink_to(configuration / "cli-plugins")
+    work.environment["DOCKER_CONFIG"] = str(own)
+    shown = subprocess.run(["docker", "context", "inspect"], capture_output=True, text=True, check=True)
+    host = json.loads(shown.stdout)[0]["Endpoints"]["docker"]["Host"]
+    subprocess.run(
+        ["docker", "context", "create", "node", "--docker", f"host={host}"],
+        env={**os.environ, **work.environment},
+        capture_output=True,
+        check=True,
+    )
+    # Only the node answers: what is not sent there fails.
+    work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+    nodes = "builders:\n  amd64: {context: node}\n  arm64: {context: node}\n"
+    work.prepare({**CATALOG, "bases/catalog.yaml": f"registry: localhost\n{nodes}"})
+    work.run("build")
+    assert set(states(work).values()) == {"built"}
+
+    work.write({"bases/catalog.yaml": "registry: localhost\nbuilders:\n  arm64: {context: elsewhere}\n"})
+    work.write({"bases/base/files/hello": "hello, other\n"})
+    assert work.run("build", "base@arm64", code=3).stderr.strip() == (
+        "builders: there is no docker context 'elsewhere'; `docker context ls` lists them,"
+        " `docker context create` makes one"
+    )
