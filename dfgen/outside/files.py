@@ -11,9 +11,11 @@ from dfgen.model.catalog import BASES
 from dfgen.values.errors import OutsideError, Place, Problem
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file whole or not at all; its mode stays.
 
+    A `durable` one is on the disk before the old one goes, whatever happens to the machine; what can be
+    generated again does without, since waiting for the disk costs more than all the rest of a render.
     Errors: OutsideError naming the file.
     """
     try:
@@ -23,8 +25,9 @@ def write(path: Path, text: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.chmod(name, mode)  # noqa: PTH101 (the temporary file has a name, not a Path)
             os.replace(name, path)  # noqa: PTH105
         except BaseException:

@@ -51,7 +51,7 @@ def _write(app: App, rendering: Rendering, *, force: bool) -> None:
         if file.new is None:
             files.remove(app.root / file.path)
         else:
-            files.write(app.root / file.path, file.new)
+            files.write(app.root / file.path, file.new, durable=False)
         show.note(f"{file.path}: {file.change.value if file.new is not None else 'removed'}")
     unchanged = len(rendering.files) - len(rendering.differing)
     show.note(f"{len(writable)} of {len(rendering.files)} Dockerfiles written, {unchanged} unchanged")
