@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = dfgen.main(arguments, prog_name="dfgen", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that went away is still noticed
     except click.exceptions.Abort:
-        print("interrupted", file=sys.stderr)
-        status = 130
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # at once: an ordinary exit waits for the threads that wait for a registry
     except click.ClickException as error:
         print(usage(error), file=sys.stderr)
         status = ExitCode.BAD_INPUT

@@ -37,6 +37,7 @@ KEYWORDS = frozenset(
 )
 _HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
 _NOT_STRINGS = "the JSON array may hold strings only; quote the others"
+_LONGEST_LINE = 65_535  # bytes without the line break
 _SPLIT = frozenset(("ADD", "COPY", "EXPOSE", "FROM", "VOLUME"))
 
 
@@ -125,6 +126,7 @@ class _Parser:
         return InputError(Problem(Place(self.file, line), message))
 
     def run(self) -> Dockerfile:
+        self.check_lengths()
         instructions = []
         for statement in self.reader:
             if statement.kind is Kind.DIRECTIVE:
@@ -136,6 +138,13 @@ class _Parser:
         return Dockerfile(
             directives=self.directives, instructions=tuple(instructions), escape=self.reader.escape
         )
+
+    def check_lengths(self) -> None:
+        for number, line in enumerate(self.reader.lines, start=1):
+            if (length := len(line.encode())) > _LONGEST_LINE:
+                raise self.fail(
+                    number, f"the line has {length:,} bytes; BuildKit reads {_LONGEST_LINE:,} at most"
+                )
 
     def directive(self, statement: Statement) -> None:
         name, value = directive(statement.text) or ("", "")

@@ -29,8 +29,11 @@ def attempt(
     listed = list(items)
     if len(listed) < 2:  # a thread would only cost time
         return [one(item) for item in listed]
-    with ThreadPoolExecutor(min(at_once, len(listed))) as pool:
+    pool = ThreadPoolExecutor(min(at_once, len(listed)))
+    try:
         return list(pool.map(one, listed))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for a registry that is silent
 
 
 def each(work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE) -> list[Result]:

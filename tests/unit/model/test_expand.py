@@ -1,4 +1,3 @@
-
 """How settings of the catalog, family, platform, version and overrides become images."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """The header: the template's directives stay first, and a hand edit is found."""
 
 from __future__ import annotations

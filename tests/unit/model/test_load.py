@@ -1,4 +1,3 @@
-
 """A whole catalog: its defaults, its families, what they are to one another, and where parents are read."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """The lock file: one digest a line, and every way in which it can be broken."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """Versions that are written out, and versions that a matrix spans."""
 
 from __future__ import annotations
@@ -84,6 +83,14 @@ def test_the_axes_are_variables(tmp_path: Path) -> None:
         "preview": False,
     }
     assert image.parent.key == "docker.io/library/eclipse-temurin:21-jdk-noble"
+
+
+def test_an_axis_is_where_a_variable_of_it_stands(tmp_path: Path) -> None:
+    found = images(tmp_path, JAVA)
+    layer = next(one for one in found["app:17-jdk-jammy@amd64"].layers if one.variables_at)
+    assert str(layer.place("variables", "kind")) == "bases/app/base.yaml:13:11"
+    included = next(one for one in found["app:23-jdk-noble@amd64"].layers if one.variables_at)
+    assert str(included.place("variables", "preview")) == "bases/app/base.yaml:18:59"
 
 
 def test_versions_stand_in_the_order_of_the_axes(tmp_path: Path) -> None:

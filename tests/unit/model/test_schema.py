@@ -1,4 +1,3 @@
-
 """The published schemas: each kind of mistake has its exact text, and all are told at once."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """SELECT in all its forms."""
 
 from __future__ import annotations

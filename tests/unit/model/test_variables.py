@@ -1,4 +1,3 @@
-
 """What a template can use."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """What rendering does to each file, and what it refuses to write."""
 
 from __future__ import annotations
@@ -224,6 +223,15 @@ def test_stages_and_pinned_images_are_fine(tmp_path: Path, template: str) -> Non
 )  # fmt: skip
 def test_what_a_template_gets_wrong(tmp_path: Path, template: str, message: str) -> None:
     assert _refused(tmp_path, template) == [message]
+
+
+def test_a_line_that_buildkit_does_not_read(tmp_path: Path) -> None:
+    longest = 65_535 - len("RUN é") - 1  # bytes, and é has two
+    catalog = loaded(tmp_path, AMD64, **{"templates/t.j2": f"FROM {{{{ parent }}}}\nRUN é{'x' * longest}\n"})
+    assert _render(catalog).files[0].change is Change.NEW
+    assert _refused(tmp_path, f"FROM {{{{ parent }}}}\n# é{'x' * (longest + 3)}\n") == [
+        f"{PATH}:7: the line has 65,536 bytes; BuildKit reads 65,535 at most"
+    ]
 
 
 def test_the_problems_of_all_images_are_told_at_once(tmp_path: Path) -> None:
