@@ -62,8 +62,7 @@ class Nodes:
 
     def endpoint(self, platform: Platform) -> Endpoint:
         """Where images of a platform are run: the engine that builds it; beside a builder, the local one."""
-        node = self.of(platform)
-        return self._endpoint(node if node.context else LOCAL)
+        return self._endpoint(self.of(platform))
 
     def _endpoint(self, node: Builder) -> Endpoint:
         if node not in self._known:

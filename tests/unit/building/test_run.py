@@ -12,6 +12,7 @@ import pytest
 from dfgen.model.annotations import INPUTS
 from dfgen.model.building import TESTS, digest_of_tests
 from dfgen.model.run import Event, Finished
+from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, OutsideError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index
 from tests.unit.world import AMD64, UPSTREAM, World, a_test, states
@@ -97,6 +98,17 @@ def test_a_merged_name_that_is_gone_is_made_again_without_a_build(tmp_path: Path
     assert world.layout.entries()["a:1"].digest == first.merged["a:1"]
 
 
+def test_a_version_is_merged_again_when_the_index_that_it_is_built_on_is_another(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []})
+    world.build()
+    locked = replace(world.lock.parents[UPSTREAM], digest=Digest.of(b"another index of the same images"))
+    world.lock = world.lock.with_parents({UPSTREAM: locked})
+    world.build()
+    assert world.builder.built == []
+    index = world.layout.manifest(world.layout.entries()["a:1"])
+    assert index.annotations[BASE_DIGEST] == str(locked.digest)
+
+
 def test_other_smoke_tests_are_run_without_a_build(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     digest = world.build().results[0].digest
@@ -166,6 +178,7 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
     world.builder.during = during
     with pytest.raises(KeyboardInterrupt):
         world.build(report=report, stop=ended.set)
+    assert ended.is_set()
     found = {one["name"]: (one["state"], one["error"]) for one in world.records.read_run()["images"]}
     broken = "not tried, since the run was broken off"
     assert found["a:1@amd64"] == ("built", None)

@@ -106,6 +106,14 @@ def test_children_of_what_is_built_are_built_as_well(tmp_path: Path) -> None:
     }
 
 
+def test_a_child_with_a_reason_of_its_own_keeps_it(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"b": ["a"], "a": []}, [AMD64])
+    world.build()
+    dockerfile(world, "FROM y\n")
+    dockerfile(world, "FROM z\n", "b")
+    assert world.reasons()["b:1@amd64"] == "inputs changed: Dockerfile"
+
+
 def test_parents_stand_before_their_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": []}, [AMD64])
     assert [step.image.name for step in world.plan().steps] == ["a:1@amd64", "b:1@amd64", "c:1@amd64"]
