@@ -2,7 +2,7 @@
 
 Each is published for linux/amd64 and linux/arm64 in the demo's registry, below the upstream registry's
 host: docker.io/library/nginx:1.30 as 127.0.0.1:PORT/docker.io/library/nginx:1.30. One that is published
-with an unchanged recipe is not made again. The engine of `engine.py up` must run.
+with an unchanged recipe is not made again. The registry of `engine.py up` must run; no engine is needed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import registry
-from engine import ARCHITECTURES, engine_variables
-from home import DemoError, Home, State, find_home, load_state, locked, run_main, say, step
+from engine import ARCHITECTURES
+from home import DemoError, Home, find_home, load_state, locked, run_main, say, step
+from images import Layer, pack, push_image, push_index
 from machine import make_apt
 from processes import is_running
-from rootfs import FILE_TIME, make_rootfs
-from standins import FILES, StandIn, choose, split_reference
+from rootfs import make_rootfs
+from standins import FILES, RECIPE_LABEL, StandIn, choose, split_reference
 
 
 def published_recipes(port: int, reference: str) -> set[tuple[str, str]]:
@@ -36,7 +36,7 @@ def published_recipes(port: int, reference: str) -> set[tuple[str, str]]:
         blob = f"{base}/blobs/{manifest.get('config', {}).get('digest')}"
         config = registry.get(port, blob) or {}
         labels = config.get("config", {}).get("Labels") or {}
-        found.add((config.get("architecture", ""), labels.get("dfgen.stand-in.recipe", "")))
+        found.add((config.get("architecture", ""), labels.get(RECIPE_LABEL, "")))
     return found
 
 
@@ -46,48 +46,44 @@ def is_published(port: int, wanted: StandIn) -> bool:
     return {(arch, recipe) for arch in ARCHITECTURES} <= published_recipes(port, wanted.reference)
 
 
-def make_roots(home: Home, wanted: StandIn) -> dict[str, Path]:
-    """The root file system's tar file for each architecture; both are made at the same time."""
+def make_roots(home: Home, wanted: StandIn) -> dict[str, Layer]:
+    """The root file system for each architecture; both are made at the same time."""
 
-    def make(arch: str) -> Path:
+    def make(arch: str) -> Layer:
         return make_rootfs(wanted.rootfs, make_apt(home, wanted.rootfs.suite, arch), home.parents)
 
     with ThreadPoolExecutor(len(ARCHITECTURES)) as pool:
         return dict(zip(ARCHITECTURES, pool.map(make, ARCHITECTURES), strict=True))
 
 
-def write_context(wanted: StandIn, roots: dict[str, Path], folder: Path) -> None:
-    """Lays out the build context: Dockerfile, one tar file per architecture, the files laid over it."""
-    for arch, path in roots.items():
-        os.link(path, folder / f"{arch}.tar")
-    (folder / "Dockerfile").write_text(wanted.dockerfile())
-    files = folder / "files"
-    shutil.copytree(FILES / wanted.files, files, symlinks=True)
-    (files / "etc").mkdir(exist_ok=True)
-    (files / "etc/dfgen-stand-in").write_text(f"{wanted.title}\n")
-    for path in (files, *files.rglob("*")):
-        os.utime(path, (FILE_TIME, FILE_TIME), follow_symlinks=False)
+def write_files(wanted: StandIn, folder: Path) -> None:
+    """Lays out the files that are laid over the root file system."""
+    shutil.copytree(FILES / wanted.files, folder, symlinks=True, dirs_exist_ok=True)
+    (folder / "etc").mkdir(exist_ok=True)
+    (folder / "etc/dfgen-stand-in").write_text(f"{wanted.title}\n")
+    # The modes do not follow from the umask of whoever cloned the repository.
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
-def publish(home: Home, state: State, wanted: StandIn, roots: dict[str, Path]) -> None:
-    """Builds the stand-in for every architecture and pushes it into the registry."""
-    platforms = ",".join(f"linux/{arch}" for arch in ARCHITECTURES)
-    with tempfile.TemporaryDirectory(dir=home.parents, prefix="context-") as name:
-        write_context(wanted, roots, Path(name))
-        target = f"127.0.0.1:{state.port}/{wanted.reference}"
-        command = ["docker", "buildx", "build", "--platform", platforms, "--provenance=false"]
-        command += ["--output", f"type=image,name={target},push=true,oci-mediatypes=true", name]
-        # With the times of all files fixed too, the same packages give the same digests.
-        fixed = {"SOURCE_DATE_EPOCH": str(FILE_TIME)}
-        environ = {**os.environ, **engine_variables(home, state), **fixed}
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = " | ".join(done.stderr.strip().splitlines()[-3:])
-        raise DemoError(f"{wanted.reference}: docker buildx build failed: {lines}")
+def publish(home: Home, port: int, wanted: StandIn, roots: Mapping[str, Layer]) -> None:
+    """Pushes the stand-in for every architecture, and the index of them, into the registry."""
+    host, repository, tag = split_reference(wanted.reference)
+    target = f"{host}/{repository}"
+    with tempfile.TemporaryDirectory(dir=home.parents, prefix="files-") as name:
+        folder = Path(name)
+        write_files(wanted, folder / "files")
+        files = pack(folder / "files", folder / "files.tar.gz")
+        children = [
+            push_image(port, target, arch, (root, files), wanted.config()) for arch, root in roots.items()
+        ]
+    push_index(port, target, tag, children)
 
 
 def make_parents(home: Home, references: Sequence[str]) -> None:
     """Makes and publishes the stand-ins that are not published yet."""
+    os.umask(0o022)
     stand_ins = [choose(reference) for reference in references]
     state = load_state(home)
     if not is_running(state.processes.get("registry")):
@@ -97,10 +93,9 @@ def make_parents(home: Home, references: Sequence[str]) -> None:
         if is_published(state.port, wanted):
             say(f"stand-in {target} is there")
             continue
-        with step(f"root file systems {wanted.rootfs.key()} for {' and '.join(ARCHITECTURES)}"):
+        with step(f"stand-in {target}, from Debian packages ({wanted.rootfs.suite})"):
             roots = make_roots(home, wanted)
-        with step(f"stand-in {target}, made from Debian packages ({wanted.rootfs.suite})"):
-            publish(home, state, wanted, roots)
+            publish(home, state.port, wanted, roots)
     say("stand-ins are made from Debian packages; they are not the upstream images")
 
 

@@ -7,8 +7,10 @@ import itertools
 import json
 import os
 import socket
+import urllib.error
 import urllib.request
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 from home import DemoError, Home, write_file
 from processes import Process, is_running, start, stop, wait_until
@@ -33,16 +35,51 @@ MANIFESTS = ", ".join(
 )
 
 
-def get(port: int, path: str) -> Any:
-    """The JSON at `path` of the registry; None when the registry does not have it or does not answer."""
+def _open(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
     # Loopback is never asked through a proxy, whatever the environment says.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        response = opener.open(request, timeout=seconds)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+    assert isinstance(response, http.client.HTTPResponse)
+    return response
+
+
+def get(port: int, path: str) -> Any:
+    """The JSON at `path` of the registry; None when the registry does not have it or does not answer."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": MANIFESTS})
     try:
-        with opener.open(request, timeout=10) as response:
+        with _open(request, 10) as response:
             return json.load(response)
     except (OSError, http.client.HTTPException, ValueError):
         return None
+
+
+def has(port: int, path: str) -> bool:
+    """Whether the registry has something at `path`."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method="HEAD")
+    try:
+        with _open(request, 10):
+            return True
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def send(
+    port: int, method: str, path: str, content: bytes | BinaryIO, headers: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Sends a POST or PUT to the registry; `path` may be a whole URL of it. Returns the answer's headers."""
+    url = path if path.startswith("http:") else f"http://127.0.0.1:{port}{path}"
+    given = {"Content-Type": "application/octet-stream", **(headers or {})}
+    request = urllib.request.Request(url, data=content, headers=given, method=method)
+    try:
+        with _open(request, 600) as response:
+            return dict(response.headers.items())
+    except (OSError, http.client.HTTPException) as error:
+        place = path.partition("?")[0]
+        raise DemoError(f"{method} {place}: {error}, expected the demo's registry to take it") from error
 
 
 def answers(port: int) -> bool:

@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from home import DemoError
+from home import DemoError, write_file
+from images import Layer, pack
 from packages import Apt
 from settle import settle
 
@@ -32,8 +33,6 @@ BASE = (
 )
 LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 MERGED = ("bin", "lib", "sbin")
-# The time of every file, so that the same packages give the same bytes: 2024-01-01.
-FILE_TIME = 1704067200
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class RootFs:
     def key(self) -> str:
         """A name for the result that changes with everything that decides it, this code included."""
         here = Path(__file__).parent
-        code = (here / "rootfs.py").read_bytes() + (here / "settle.py").read_bytes()
+        code = b"".join((here / name).read_bytes() for name in ("rootfs.py", "settle.py", "images.py"))
         text = json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
         return f"{self.suite}-{hashlib.sha256(code + text).hexdigest()[:12]}"
 
@@ -117,20 +116,12 @@ def merge_usr(root: Path, arch: str) -> None:
         (root / name).symlink_to(f"usr/{name}")
 
 
-def pack(root: Path, target: Path) -> None:
-    """Packs `root` as a tar file whose bytes depend on the content alone."""
-    temporary = target.with_suffix(".tmp")
-    command = ["tar", "--create", "--file", str(temporary), "--directory", str(root), "--sort=name"]
-    command += ["--numeric-owner", "--owner=0", "--group=0", f"--mtime=@{FILE_TIME}", "."]
-    subprocess.run(command, check=True)
-    temporary.rename(target)
-
-
-def make_rootfs(wanted: RootFs, apt: Apt, folder: Path) -> Path:
-    """The tar file with the root file system for `apt`'s architecture; made once, then kept in `folder`."""
-    target = folder / f"{wanted.key()}-{apt.arch}.tar"
-    if target.exists():
-        return target
+def make_rootfs(wanted: RootFs, apt: Apt, folder: Path) -> Layer:
+    """The root file system for `apt`'s architecture as a layer; made once, then kept in `folder`."""
+    record = folder / f"{wanted.key()}-{apt.arch}.json"
+    target = record.with_suffix(".tar.gz")
+    if record.exists():
+        return dataclasses.replace(Layer(**json.loads(record.read_text())), path=str(target))
     archives = apt.download_system((*BASE, *wanted.packages))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="making-") as name:
@@ -140,5 +131,7 @@ def make_rootfs(wanted: RootFs, apt: Apt, folder: Path) -> Path:
         status = "".join(unpack_archive(archive, root) for archive in archives)
         (root / "var/lib/dpkg/status").write_text(status)
         settle(root, apt, wanted.users)
-        pack(root, target)
-    return target
+        layer = pack(root, target)
+    # Written last: it says that the layer beside it is whole.
+    write_file(record, json.dumps(dataclasses.asdict(layer)) + "\n")
+    return layer

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from home import DemoError
 from rootfs import RootFs
@@ -17,6 +19,8 @@ JAVA_SUITES = {"17": "bookworm", "21": "trixie", "25": "trixie"}
 RPM_NAMES = ("centos", "almalinux", "rockylinux")
 NGINX_USER = "nginx:x:101:101:nginx user:/nonexistent:/bin/false"
 UBUNTU_USER = "ubuntu:x:1000:1000:Ubuntu:/home/ubuntu:/bin/bash"
+LABEL, RECIPE_LABEL = "dfgen.stand-in", "dfgen.stand-in.recipe"
+LOCALE = ("LANG=C.UTF-8", "LC_ALL=C.UTF-8")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -29,8 +33,8 @@ class StandIn:
     rootfs: RootFs
     files: str
     """The folder below `files/` whose content is laid over the root file system; empty for none."""
-    settings: tuple[str, ...]
-    """Dockerfile instructions: environment, ports, entry point."""
+    settings: Mapping[str, Any]
+    """The image's configuration: environment, ports, entry point, as an OCI config names them."""
 
     @property
     def title(self) -> str:
@@ -50,11 +54,9 @@ class StandIn:
                 digest.update(str(path.relative_to(FILES)).encode() + content)
         return digest.hexdigest()[:16]
 
-    def dockerfile(self) -> str:
-        """The Dockerfile that makes the image from `<arch>.tar` and `files/`."""
-        lines = ["FROM scratch", "ARG TARGETARCH", "ADD ${TARGETARCH}.tar /", "COPY files/ /", *self.settings]
-        labels = f'LABEL dfgen.stand-in="{self.title}" dfgen.stand-in.recipe="{self.recipe()}"'
-        return "\n".join([*lines, labels]) + "\n"
+    def config(self) -> dict[str, Any]:
+        """The image's configuration with the labels by which a stand-in is known."""
+        return {**self.settings, "Labels": {LABEL: self.title, RECIPE_LABEL: self.recipe()}}
 
 
 def split_reference(reference: str) -> tuple[str, str, str]:
@@ -73,35 +75,33 @@ def java(reference: str, tag: str) -> StandIn:
         known = ", ".join(JAVA_SUITES)
         raise DemoError(f"{reference!r}: no stand-in for Java {major!r}, expected a tag of {known}", 2)
     packages = [f"openjdk-{major}-{kind}-headless"]
-    settings = [
-        "ENV JAVA_HOME=/opt/java/openjdk",
-        f"ENV PATH=/opt/java/openjdk/bin:{PATH}",
-        "ENV LANG=C.UTF-8 LC_ALL=C.UTF-8",
-        'ENTRYPOINT ["/__cacert_entrypoint.sh"]',
-        *(['CMD ["jshell"]'] if kind == "jdk" else []),
-    ]
+    settings: dict[str, Any] = {
+        "Env": [f"PATH=/opt/java/openjdk/bin:{PATH}", "JAVA_HOME=/opt/java/openjdk", *LOCALE],
+        "Entrypoint": ["/__cacert_entrypoint.sh"],
+        **({"Cmd": ["jshell"]} if kind == "jdk" else {}),
+    }
     # Ubuntu's images, which most tags stand on, have this user; a template must get along with it.
     users = (UBUNTU_USER,)
     rootfs = RootFs(suite=JAVA_SUITES[major], packages=tuple(packages), users=users)
-    return StandIn(reference=reference, rootfs=rootfs, files="java", settings=tuple(settings))
+    return StandIn(reference=reference, rootfs=rootfs, files="java", settings=settings)
 
 
 def nginx(reference: str) -> StandIn:
     """An nginx with the configuration folders, user and entry point of the upstream image."""
-    settings = (
-        f"ENV PATH={PATH}",
-        "EXPOSE 80",
-        "STOPSIGNAL SIGQUIT",
-        'ENTRYPOINT ["/docker-entrypoint.sh"]',
-        'CMD ["nginx", "-g", "daemon off;"]',
-    )
+    settings = {
+        "Env": [f"PATH={PATH}"],
+        "ExposedPorts": {"80/tcp": {}},
+        "StopSignal": "SIGQUIT",
+        "Entrypoint": ["/docker-entrypoint.sh"],
+        "Cmd": ["nginx", "-g", "daemon off;"],
+    }
     rootfs = RootFs(suite="bookworm", packages=("nginx",), users=(NGINX_USER,))
     return StandIn(reference=reference, rootfs=rootfs, files="nginx", settings=settings)
 
 
 def plain(reference: str) -> StandIn:
     """A root file system with a dnf, yum and microdnf that find everything installed."""
-    settings = (f"ENV PATH={PATH}", 'CMD ["/bin/bash"]')
+    settings = {"Env": [f"PATH={PATH}"], "Cmd": ["/bin/bash"]}
     return StandIn(reference=reference, rootfs=RootFs(suite="bookworm"), files="rpm", settings=settings)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
+import json
 import subprocess
 import tarfile
 from pathlib import Path
 
+import images
 import packages
 import pytest
 import rootfs
 import settle
+from home import DemoError
 from rootfs import RootFs
 
 CONTROL = (
@@ -79,7 +83,7 @@ def test_interests_in_triggers_are_written(tmp_path: Path, root: Path) -> None:
 def test_a_damaged_package_is_told(tmp_path: Path, root: Path) -> None:
     archive = tmp_path / "x.deb"
     archive.write_text("no package")
-    with pytest.raises(rootfs.DemoError) as caught:
+    with pytest.raises(DemoError) as caught:
         rootfs.unpack_archive(archive, root)
     assert str(caught.value) == f"{archive}: cannot be unpacked, expected a package; remove it and run again"
 
@@ -101,27 +105,38 @@ def test_a_key_for_everything_that_decides() -> None:
     assert first.key().startswith("trixie-")
 
 
-def test_the_same_content_is_packed_to_the_same_bytes(tmp_path: Path) -> None:
-    packed = []
+def test_the_same_content_is_packed_to_the_same_layer(tmp_path: Path) -> None:
+    layers = []
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
         for file in ("b", "a") if name == "one" else ("a", "b"):
             (folder / file).write_text(file)
-        rootfs.pack(folder, tmp_path / f"{name}.tar")
-        packed.append((tmp_path / f"{name}.tar").read_bytes())
-    assert packed[0] == packed[1]
-    with tarfile.open(tmp_path / "one.tar") as content:
-        assert {(member.uid, member.mtime) for member in content} == {(0, rootfs.FILE_TIME)}
+        layers.append(images.pack(folder, tmp_path / f"{name}.tar.gz"))
+    assert layers[0].digest == layers[1].digest
+    content = (tmp_path / "one.tar.gz").read_bytes()
+    assert layers[0].digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert layers[0].diff_id == f"sha256:{hashlib.sha256(gzip.decompress(content)).hexdigest()}"
+    assert layers[0].size == len(content)
+    with tarfile.open(tmp_path / "one.tar.gz") as packed:
+        assert {(member.uid, member.mtime) for member in packed} == {(0, images.FILE_TIME)}
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DemoError) as caught:
+        images.pack(tmp_path / "none", tmp_path / "x.tar.gz")
+    assert str(caught.value) == f"{tmp_path}/none: tar ended with 2, expected to pack it; is the disk full?"
 
 
 def test_one_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     wanted = RootFs(suite="trixie")
-    there = tmp_path / f"{wanted.key()}-arm64.tar"
-    there.touch()
+    there = images.Layer(path="x", digest="sha256:a", size=1, diff_id="sha256:b")
+    (tmp_path / f"{wanted.key()}-arm64.json").write_text(json.dumps(dataclasses.asdict(there)))
     mirror = packages.Source(uri="http://127.0.0.1:1/", suites=(), components=())
     apt = packages.Apt(folder=tmp_path / "apt", suite="trixie", arch="arm64", mirror=mirror)
-    assert rootfs.make_rootfs(wanted, apt, tmp_path) == there
+    assert rootfs.make_rootfs(wanted, apt, tmp_path) == dataclasses.replace(
+        there, path=str(tmp_path / f"{wanted.key()}-arm64.tar.gz")
+    ), "also in a folder that was moved"
 
 
 def test_settings_that_reach_the_mirror_are_kept_for_builds() -> None:

@@ -6,10 +6,13 @@ import dataclasses
 import json
 from pathlib import Path
 
+import images
 import parents
 import pytest
 from home import DemoError, Home
 from standins import choose, split_reference
+
+from tests.fakes.registry import FakeRegistry, Fault
 
 from .serving import serving
 
@@ -70,19 +73,22 @@ def test_a_reference_is_split() -> None:
 
 
 def test_a_stand_in_says_what_it_is() -> None:
-    text = choose("docker.io/library/nginx:1.30").dockerfile()
-    assert (
-        'LABEL dfgen.stand-in="stand-in for docker.io/library/nginx:1.30,'
-        ' made from Debian packages (bookworm), not the upstream image"'
-    ) in text
-    assert text.startswith("FROM scratch\nARG TARGETARCH\nADD ${TARGETARCH}.tar /\nCOPY files/ /\n")
+    wanted = choose("docker.io/library/nginx:1.30")
+    assert wanted.config()["Labels"] == {
+        "dfgen.stand-in": (
+            "stand-in for docker.io/library/nginx:1.30, made from Debian packages (bookworm),"
+            " not the upstream image"
+        ),
+        "dfgen.stand-in.recipe": wanted.recipe(),
+    }
+    assert wanted.config()["ExposedPorts"] == {"80/tcp": {}}
 
 
 def test_java_lies_where_the_upstream_image_has_it() -> None:
     settings = choose("docker.io/library/eclipse-temurin:17-jdk").settings
-    assert "ENV JAVA_HOME=/opt/java/openjdk" in settings
-    assert 'CMD ["jshell"]' in settings
-    assert 'CMD ["jshell"]' not in choose("docker.io/library/eclipse-temurin:17-jre").settings
+    assert "JAVA_HOME=/opt/java/openjdk" in settings["Env"]
+    assert settings["Cmd"] == ["jshell"]
+    assert "Cmd" not in choose("docker.io/library/eclipse-temurin:17-jre").settings
 
 
 def test_the_recipe_follows_what_decides_the_image() -> None:
@@ -90,7 +96,7 @@ def test_the_recipe_follows_what_decides_the_image() -> None:
     assert wanted.recipe() == choose("docker.io/library/centos:7").recipe()
     others = [
         dataclasses.replace(wanted, reference="docker.io/library/centos:8"),
-        dataclasses.replace(wanted, settings=()),
+        dataclasses.replace(wanted, settings={}),
         dataclasses.replace(wanted, files="java"),
         dataclasses.replace(wanted, rootfs=dataclasses.replace(wanted.rootfs, packages=("tini",))),
     ]
@@ -145,16 +151,31 @@ def test_another_image_under_the_name_is_not_the_stand_in() -> None:
         assert parents.published_recipes(port, "docker.io/library/centos:7") == {("amd64", "")}
 
 
-def test_the_build_context(tmp_path: Path) -> None:
+def test_the_files_of_a_stand_in(tmp_path: Path) -> None:
     wanted = choose("docker.io/library/centos:7")
-    roots = {}
-    for arch in ("amd64", "arm64"):
-        roots[arch] = tmp_path / f"cached-{arch}"
-        roots[arch].write_text(arch)
-    folder = tmp_path / "context"
-    folder.mkdir()
-    parents.write_context(wanted, roots, folder)
-    assert (folder / "arm64.tar").read_text() == "arm64"
-    assert (folder / "files/etc/dfgen-stand-in").read_text() == f"{wanted.title}\n"
-    assert (folder / "files/usr/bin/yum").is_symlink()
-    assert {path.lstat().st_mtime for path in (folder / "files").rglob("*")} == {parents.FILE_TIME}
+    parents.write_files(wanted, tmp_path)
+    assert (tmp_path / "etc/dfgen-stand-in").read_text() == f"{wanted.title}\n"
+    assert (tmp_path / "usr/bin/yum").is_symlink()
+    assert (tmp_path / "usr/bin/dnf").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "etc/yum.repos.d/stand-in.repo").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_stand_in_is_published_and_known_again(tmp_path: Path) -> None:
+    wanted = choose("docker.io/library/centos:7")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/file").write_text("content")
+    layer = images.pack(tmp_path / "root", tmp_path / "root.tar.gz")
+    home = Home(root=tmp_path)
+    home.parents.mkdir()
+    with FakeRegistry() as server:
+        parents.publish(home, server.port, wanted, {"amd64": layer, "arm64": layer})
+        assert parents.is_published(server.port, wanted)
+        assert not parents.is_published(server.port, choose("docker.io/library/centos:8"))
+        blobs = server.blobs["docker.io/library/centos"]
+        assert len(blobs) == 4, "one root, one layer of files, two configurations"
+        server.script("POST", "/uploads/", Fault(status=507))
+        with pytest.raises(DemoError) as caught:
+            images.push_blob(server.port, "a/b", b"new", images.digest_of(b"new"))
+    assert str(caught.value).startswith("POST /v2/a/b/blobs/uploads/: HTTP Error 507")
+    assert str(caught.value).endswith(", expected the demo's registry to take it")
+    assert list(home.parents.iterdir()) == [], "nothing is left behind"
