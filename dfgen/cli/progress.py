@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from dfgen.model.plan import Step
-from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
+from dfgen.images.plan import Step
+from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

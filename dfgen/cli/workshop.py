@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from dfgen.cli.app import DIST, App
+from dfgen.images.plan import Plan
+from dfgen.images.run import Event
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.model.plan import Plan
-from dfgen.model.run import Event
 from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.context import ContextReader

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dfgen.model.layers import Layers, Package
 from dfgen.values.errors import InputError, Place
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
-
-if TYPE_CHECKING:
-    from dfgen.model.layers import Layers
 
 BASES = "bases"
 TEMPLATES = "templates"
@@ -26,18 +24,6 @@ def check_family_name(name: str) -> None:
     except InputError:
         expected = "lower-case letters and digits, with single '.', '_' or '-' between them"
         raise InputError(f"{name!r} is not a family name; expected {expected}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package of the distribution, with the version it is pinned to, if any."""
-
-    name: str
-    version: str = ""
-
-    def __str__(self) -> str:
-        """Write it as apt and apk take it: `name=version`."""
-        return f"{self.name}={self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

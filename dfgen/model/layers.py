@@ -6,9 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dfgen.model.catalog import Package
 from dfgen.model.yaml import Document, KeyPath
 from dfgen.values.errors import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package of the distribution, with the version it is pinned to, if any."""
+
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        """Write it as apt and apk take it: `name=version`."""
+        return f"{self.name}={self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dfgen.model.annotations import IMAGE_NAME
+from dfgen.images.annotations import IMAGE_NAME
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError, Place, Problem
 from dfgen.values.manifest import DOCKER_MANIFEST, REF_NAME, Descriptor, Index, Manifest, parse

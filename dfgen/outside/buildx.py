@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from dfgen.model.building import BuildRequest, OnStep
+from dfgen.images.building import BuildRequest, OnStep
 from dfgen.outside.layout import Layout
 from dfgen.outside.layout.files import writing
 from dfgen.outside.nodes import Nodes, is_unreachable

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from dfgen.images.inputs import Inputs
+from dfgen.images.sources import Source, context_sources
 from dfgen.model.catalog import Image
-from dfgen.model.inputs import Inputs
-from dfgen.model.sources import Source, context_sources
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, OutsideError, Place, Problem
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfgen.model.building import Outcome
+from dfgen.images.building import Outcome
 from dfgen.model.catalog import SmokeTest
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dfgen.model.children import Reader
-from dfgen.model.remote import Pulls, Remote
+from dfgen.images.children import Reader
+from dfgen.images.remote import Pulls, Remote
 from dfgen.outside.archives import Archive
 from dfgen.outside.layout import Layout
 from dfgen.values.errors import InputError, nearest

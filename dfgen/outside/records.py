@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
-from dfgen.model.inputs import Inputs
 from dfgen.outside import files
 from dfgen.outside.layout.files import writing
 from dfgen.values.digest import Digest

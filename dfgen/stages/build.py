@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from threading import Lock as Guard
 from typing import Any
 
-from dfgen.model.annotations import INPUTS
-from dfgen.model.building import TESTS, BuildRequest, build_request, digest_of_tests
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
+from dfgen.images.plan import Plan, Reason, Step
+from dfgen.images.ports import Builder, Records, Sources, Store
+from dfgen.images.relock import Relock, relock
+from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Run, Started, State
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.model.plan import Plan, Reason, Step
-from dfgen.model.ports import Builder, Records, Sources, Store
-from dfgen.model.relock import Relock, relock
-from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Result, Run, Started, State
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError, listing
 from dfgen.values.manifest import BASE_DIGEST, Descriptor, Index, Manifest

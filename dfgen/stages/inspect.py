@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dfgen.model.children import Reader, configuration_of, configured_platform
-from dfgen.model.inspected import (
+from dfgen.images.children import Reader, configuration_of, configured_platform
+from dfgen.images.inspected import (
     AttestationRecord,
     Difference,
     ImageRecord,
@@ -16,7 +16,7 @@ from dfgen.model.inspected import (
     Layer,
     Settings,
 )
-from dfgen.model.together import each
+from dfgen.images.together import each
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from dfgen.images.together import attempt
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.model.locking import LockChanges, Moved, Want
-from dfgen.model.together import attempt
 from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Problem, listing
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform

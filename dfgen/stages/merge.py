@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dfgen.model.binding import Rules, merge
+from dfgen.images.binding import Rules, merge
+from dfgen.images.children import Child, child_of, children_of
+from dfgen.images.ports import Store
+from dfgen.images.readback import read_back
+from dfgen.images.remote import Remote
+from dfgen.images.together import attempt, each, joined
 from dfgen.model.catalog import Image
-from dfgen.model.children import Child, child_of, children_of
 from dfgen.model.lock import Lock
-from dfgen.model.ports import Store
-from dfgen.model.readback import read_back
-from dfgen.model.remote import Remote
-from dfgen.model.together import attempt, each, joined
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest

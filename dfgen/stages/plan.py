@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from dfgen.model.annotations import INPUTS
-from dfgen.model.building import TESTS, base_annotations, digest_of_tests
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS, base_annotations, digest_of_tests
+from dfgen.images.inputs import Inputs
+from dfgen.images.plan import Plan, Reason, Step
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
-from dfgen.model.inputs import Inputs
 from dfgen.model.lock import Lock
-from dfgen.model.plan import Plan, Reason, Step
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem, listing
 from dfgen.values.manifest import Descriptor

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.images.ports import Store
+from dfgen.images.readback import read_back
+from dfgen.images.release import Bundle, Release, Tag, bundle_of, refusal
+from dfgen.images.together import attempt, each, joined
+from dfgen.images.transfer import BlobKey, Transfer, keys_of, transfers
 from dfgen.model.catalog import Catalog, Image
-from dfgen.model.ports import Store
-from dfgen.model.readback import read_back
-from dfgen.model.release import Bundle, Release, Tag, bundle_of, refusal
-from dfgen.model.together import attempt, each, joined
-from dfgen.model.transfer import BlobKey, Transfer, keys_of, transfers
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, Problem
 from dfgen.values.manifest import Descriptor, Index, Manifest

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from dfgen.model.building import Outcome
+from dfgen.images.building import Outcome
 from dfgen.model.catalog import Image, SmokeTest
 from dfgen.values.errors import CheckError, Problem
 from dfgen.values.manifest import Descriptor

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dfgen.images.children import configuration_of, configured_platform
+from dfgen.images.ports import Store
+from dfgen.images.remote import Remote
+from dfgen.images.together import each
 from dfgen.model.catalog import Catalog, Image
-from dfgen.model.children import configuration_of, configured_platform
 from dfgen.model.lock import Lock
-from dfgen.model.ports import Store
-from dfgen.model.remote import Remote
-from dfgen.model.together import each
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, listing
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest

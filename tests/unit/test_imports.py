@@ -21,9 +21,10 @@ ALLOWED = {
     "dockerfile": {"values"},
     "templating": {"values", "dockerfile"},
     "model": {"values", "dockerfile"},
-    "stages": {"model", "values", "dockerfile"},
-    "outside": {"values", "dockerfile", "model", ""},
-    "cli": {"values", "dockerfile", "templating", "model", "stages", "outside", "cli", ""},
+    "images": {"values", "dockerfile", "model"},
+    "stages": {"values", "dockerfile", "model", "images"},
+    "outside": {"values", "dockerfile", "model", "images", ""},
+    "cli": {"values", "dockerfile", "templating", "model", "images", "stages", "outside", "cli", ""},
     "__main__": {"cli"},
     "": set(),
 }

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dfgen.model.building import BuildRequest, OnStep
+from dfgen.images.building import BuildRequest, OnStep
+from dfgen.images.plan import Plan
+from dfgen.images.run import Event, Run
 from dfgen.model.catalog import Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
 from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.model.plan import Plan
-from dfgen.model.run import Event, Run
 from dfgen.outside.context import ContextReader
 from dfgen.outside.layout import Layout
 from dfgen.outside.records import Records

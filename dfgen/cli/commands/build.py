@@ -10,7 +10,7 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
 from dfgen.cli.workshop import Workshop
-from dfgen.model.run import Result, Run, State
+from dfgen.images.run import Result, Run, State
 from dfgen.outside.nodes import jobs as cores
 from dfgen.stages.build import build
 

@@ -10,7 +10,7 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.model.inspected import ImageRecord, Inspected
+from dfgen.images.inspected import ImageRecord, Inspected
 from dfgen.outside.opened import open_images
 from dfgen.stages.inspect import compare, inspect
 from dfgen.values.errors import ExitCode

@@ -6,7 +6,7 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.model.binding import Rules
+from dfgen.images.binding import Rules
 from dfgen.stages.merge import Merging, merge_published
 from dfgen.values.digest import Digest
 from dfgen.values.reference import Reference

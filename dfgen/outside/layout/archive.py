@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dfgen.model.annotations import IMAGE_NAME
+from dfgen.images.annotations import IMAGE_NAME
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor, Manifest
 

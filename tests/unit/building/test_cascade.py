@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfgen.model.run import Rendered
+from dfgen.images.run import Rendered
 from dfgen.values.errors import ExitCode
 from tests.unit.world import AMD64, ARM64, TODAY, World, states
 

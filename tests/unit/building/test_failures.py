@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.model.run import State
+from dfgen.images.run import State
 from dfgen.values.errors import CheckError, ExitCode
 from tests.unit.world import AMD64, BOTH, World, a_test, states
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from dfgen.model.run import Finished, Merged, Started
+from dfgen.images.run import Finished, Merged, Started
 from tests.unit.world import AMD64, World, states
 
 WAIT = 20.0  # seconds after which a test that waits for another thread fails

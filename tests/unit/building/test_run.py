@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.annotations import INPUTS
-from dfgen.model.building import TESTS, digest_of_tests
-from dfgen.model.run import Event, Finished
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.run import Event, Finished
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, OutsideError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index

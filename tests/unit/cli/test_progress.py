@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from dfgen.cli.progress import Picture, duration, line, progress
-from dfgen.model.plan import Reason, Step
-from dfgen.model.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
+from dfgen.images.plan import Reason, Step
+from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, Problem
 from tests.unit.world import image
@@ -46,7 +46,10 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
 
 
 def test_a_long_instruction_is_cut() -> None:
-    assert line(Progressed(A.image, f"RUN set -eux;     {'x' * 200}")) == f"a:1@amd64: RUN set -eux; {'x' * 86} …"
+    assert (
+        line(Progressed(A.image, f"RUN set -eux;     {'x' * 200}"))
+        == f"a:1@amd64: RUN set -eux; {'x' * 86} …"
+    )
 
 
 class Terminal(io.StringIO):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.inspected import Difference, Inspected
+from dfgen.images.inspected import Difference, Inspected
 from dfgen.outside.layout import Layout
 from dfgen.outside.opened import open_images
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions

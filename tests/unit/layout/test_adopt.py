@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.annotations import IMAGE_NAME
+from dfgen.images.annotations import IMAGE_NAME
 from dfgen.outside.layout import Layout
 from dfgen.values.digest import Digest
 from dfgen.values.errors import OutsideError

@@ -1,4 +1,3 @@
-
 """Lock: parents become pins, and a pin stays until the user moves it."""
 
 from __future__ import annotations

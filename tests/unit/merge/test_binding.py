@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.model.binding import Rules, merge
-from dfgen.model.children import Child, children_of
+from dfgen.images.binding import Rules, merge
+from dfgen.images.children import Child, children_of
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode
 from dfgen.values.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse

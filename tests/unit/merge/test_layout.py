@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.annotations import INPUTS
+from dfgen.images.annotations import INPUTS
 from dfgen.model.lock import Lock
 from dfgen.outside.layout import Layout
 from dfgen.stages.merge import merge_layout, recorded

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.binding import Rules
+from dfgen.images.binding import Rules
 from dfgen.outside.layout import Layout
 from dfgen.outside.tags import TagRegistry
 from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.model.building import BuildRequest
+from dfgen.images.building import BuildRequest
 from dfgen.model.catalog import Builder
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.layout import Layout

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.inputs import Inputs
+from dfgen.images.inputs import Inputs
 from dfgen.outside.records import Records
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError

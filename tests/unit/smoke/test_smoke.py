@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dfgen.model.building import Outcome
+from dfgen.images.building import Outcome
 from dfgen.model.catalog import SmokeTest
 from dfgen.stages.smoke import judge, smoke
 from dfgen.values.errors import CheckError, Place

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfgen.model.building import BuildRequest, OnStep
+from dfgen.images.building import BuildRequest, OnStep
+from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
-from dfgen.model.inputs import Inputs
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor, Index, Manifest

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dfgen.model.annotations import INPUTS
+from dfgen.images.annotations import INPUTS
+from dfgen.images.plan import Step
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.model.plan import Step
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.images.release import Release
 from dfgen.model.catalog import Catalog
-from dfgen.model.release import Release
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Repository

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
-from dfgen.model.inputs import Inputs
 from dfgen.values.manifest import Descriptor
 
 

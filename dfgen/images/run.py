@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dfgen.images.plan import Step
 from dfgen.model.catalog import Image
-from dfgen.model.plan import Step
 from dfgen.values.digest import Digest
 from dfgen.values.errors import DfgenError, ExitCode
 
