@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from dfgen.cli.group import dfgen, usage
     from dfgen.values.errors import DfgenError, ExitCode
 
+    # A CI system ends a job by SIGTERM: clean up as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = dfgen.main(arguments, prog_name="dfgen", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that went away is still noticed

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.annotations import INPUTS
+from dfgen.images.annotations import INPUTS
 from dfgen.outside.layout import Layout
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index, Manifest
 from tests.integration import busybox

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command at once, also while it waits for a registry that is silent."""
+"""Ctrl-C, or a CI system's SIGTERM, ends a command at once, also while it waits for a registry that is silent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.catalogs import write
 
 
-@pytest.mark.parametrize("parents", [1, 3])
-def test_locking_is_broken_off(tmp_path: Path, parents: int) -> None:
+@pytest.mark.parametrize(("parents", "sign"), [(1, signal.SIGINT), (3, signal.SIGINT), (1, signal.SIGTERM)])
+def test_locking_is_broken_off(tmp_path: Path, parents: int, sign: signal.Signals) -> None:
     with FakeRegistry() as registry:
         registry.script("GET", "/manifests/", Fault(status=200, body=b"{" * 1000, stall=True), times=None)
         lines = [f"  v{number}: {{parent: '{registry.address}/os:{number}'}}\n" for number in range(parents)]
@@ -27,7 +27,7 @@ def test_locking_is_broken_off(tmp_path: Path, parents: int) -> None:
             while registry.count("GET", "/manifests/") < parents:
                 assert running.poll() is None
                 time.sleep(0.01)
-            running.send_signal(signal.SIGINT)
+            running.send_signal(sign)
             out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err.strip()) == (130, "", "interrupted")
     assert not (tmp_path / LOCK_FILE).exists()
