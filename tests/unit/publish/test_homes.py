@@ -1,0 +1,72 @@
+"""Layers that the registry has elsewhere: in a parent's repository, or in what is published already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dfgen.outside.layout import Layout
+from dfgen.stages.publish import plan, publish
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import OCI_INDEX, Descriptor
+from tests.fakes.catalogs import family, pair
+from tests.fakes.images import index_of
+from tests.fakes.registry import FakeRegistry
+from tests.unit.publish.conftest import Build, How, built, put
+
+BASE = pair()
+APP = tuple(
+    replace(image, parent=replace(image.parent, family="java-base", version="1.0"))
+    for image in pair(family("java-app"))
+)
+
+
+def mounted_from(fake: FakeRegistry) -> set[str]:
+    return {seen.call.value("from") for seen in fake.seen if seen.status == 201 and seen.call.value("mount")}
+
+
+def test_the_layers_of_a_family_that_is_the_parent_are_mounted(
+    fake: FakeRegistry, build: Build, how: How
+) -> None:
+    build(BASE)
+    publish(plan(BASE, how(BASE)), how(BASE))
+    build(APP)
+    fake.forget()
+    options = how([*BASE, *APP])
+    publish(plan(APP, options), options)
+    assert mounted_from(fake) == {"team/java-base"}
+
+
+def test_the_layers_of_a_version_that_did_not_change_are_mounted(
+    fake: FakeRegistry, build: Build, how: How
+) -> None:
+    sibling = pair(family("java-tools"))
+    build(BASE)
+    publish(plan(BASE, how(BASE)), how(BASE))
+    build(sibling)
+    fake.forget()
+    both = [*BASE, *sibling]
+    publish(plan(both, how(both)), how(both))
+    assert mounted_from(fake) == {"team/java-base"}
+
+
+def test_an_index_in_an_index_is_not_published(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(BASE)
+    made = built(BASE)
+    inner = index_of([made["java-base:1.0-aarch64"].descriptor])
+    layout.add(inner)
+    nested = Descriptor.of(inner, OCI_INDEX, BASE[1].platform)
+    outer = index_of([made["java-base:1.0-x86_64"].descriptor, nested])
+    layout.add(outer)
+    put(layout, made)
+    layout.tag({"java-base:1.0": Descriptor.of(outer, OCI_INDEX), "java-base:1.0-aarch64": nested})
+    with pytest.raises(CheckError) as caught:
+        plan(BASE, how(BASE))
+    assert str(caught.value) == (
+        "java-base:1.0: not published: its index binds another index, expected image manifests;"
+        " run `dfgen build java-base:1.0`"
+    )
+    assert fake.count() == 0
