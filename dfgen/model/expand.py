@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from dfgen.model import layers as settings
 from dfgen.model.catalog import Family, Image, Parent, SmokeTest
 from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
 from dfgen.model.yaml import Document
-from dfgen.values.errors import Gathering, InputError, Place, Problem, nearest, placed
+from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.values.platform import Platform
+
+Value = TypeVar("Value")
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -41,18 +43,27 @@ class Expander:
     family: Family
     defaults: Layer
     expressions: Expressions
+    templates: frozenset[str]
     resolve: Callable[[str, Platform, Place], Parent]
+    gathering: Gathering = field(default_factory=Gathering)
 
     def images(self) -> Iterator[Image]:
         """Yield every image in the order of versions and platforms; all problems are one InputError."""
-        gathering = Gathering()
-        gathering.problems.extend(self._reserved_names())
+        self.gathering.problems.extend(self._reserved_names())
         base = (self.defaults, Layer(self.document, (), self.document.data))
-        for version, own in versions(self.document, self._version_name).items():
-            with gathering.step():
+        with self.gathering.step():
+            for version, own in versions(self.document, self._version_name).items():
                 for platform, layers in self._platforms(version, base, own):
-                    yield self._image(version, platform, layers)
-        gathering.check()
+                    image = self._image(version, platform, layers)
+                    if image:
+                        yield image
+        self.gathering.check()
+
+    def _attempt(self, make: Callable[[], Value]) -> Value | None:
+        """Make a part of an image; what is wrong with it is kept, and the other parts are looked at too."""
+        with self.gathering.step():
+            return make()
+        return None
 
     def _reserved_names(self) -> Iterator[Problem]:
         for path in self.document.keys:
@@ -73,16 +84,16 @@ class Expander:
         found = settings.last((*base, *own), "platforms")
         wanted, layer = found or (DEFAULT_PLATFORMS, base[0])
         for position, alias in enumerate(wanted):
-            path = (alias,) if isinstance(wanted, dict) else (position,)
-            platform = _platform(alias, layer.place("platforms", *path))
-            layers = (*base, *_of_platform(base[-1], platform), *own)
-            for version_layer in own:
-                layers = (*layers, *_of_platform(version_layer, platform))
-            names = self._names(version, platform, layers)
-            special = _of_platform(layer, platform)
-            if not all(self._holds(one, names) for one in special if "when" in one.settings):
-                continue
-            yield from self._overridden(platform, layers, names)
+            at = layer.place("platforms", alias if isinstance(wanted, dict) else position)
+            with self.gathering.step():
+                platform = _platform(alias, at)
+                layers = (*base, *_of_platform(base[-1], platform), *own)
+                for version_layer in own:
+                    layers = (*layers, *_of_platform(version_layer, platform))
+                names = self._names(version, platform, layers)
+                special = _of_platform(layer, platform)
+                if all(self._holds(one, names) for one in special if "when" in one.settings):
+                    yield from self._overridden(platform, layers, names)
 
     def _overridden(
         self, platform: Platform, layers: Layers, names: Mapping[str, Any]
@@ -105,6 +116,10 @@ class Expander:
         return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
+        """Judge a condition; one that cannot be judged does not hold, and is told at the end."""
+        return bool(self._attempt(lambda: self._judge(layer, names)))
+
+    def _judge(self, layer: Layer, names: Mapping[str, Any]) -> bool:
         condition, place = layer.settings["when"], layer.place("when")
         if isinstance(condition, str):
             return bool(self.expressions.expression(condition, names, place))
@@ -128,30 +143,48 @@ class Expander:
             hint = nearest(key, sorted({*given, *names}))
             raise InputError(Problem(place, f"{key!r} is not defined{hint}"))
 
-    def _image(self, version: str, platform: Platform, layers: Layers) -> Image:
+    def _image(self, version: str, platform: Platform, layers: Layers) -> Image | None:
         names = self._names(version, platform, layers)
-        template, template_layer = _required(settings.last(layers, "template"))
-        parent, parent_layer = _required(settings.last(layers, "parent"))
-        place = template_layer.place("template")
+        place = _required(settings.last(layers, "template"))[1].place("template")
+        template = self._attempt(lambda: self._template(names, layers))
+        parent = self._attempt(lambda: self._main_parent(platform, names, layers))
+        parents = {
+            name: self._attempt(lambda: self._stage(entry, platform, names, layer.place("parents", name)))  # noqa: B023
+            for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
+        }
+        tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
+        if self.gathering.problems or template is None or parent is None:
+            return None
         return Image(
             family=self.family,
             version=version,
             platform=platform,
-            template=self.expressions.text(template, names, place),
-            parent=self._parent(parent, platform, names, parent_layer.place("parent")),
-            parents={
-                name: self._stage(entry, platform, names, layer.place("parents", name))
-                for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
-            },
+            template=template,
+            parent=parent,
+            parents={name: stage for name, stage in parents.items() if stage},
             variables=settings.merged(layers, "variables"),
             packages=settings.packages(layers),
             labels=settings.merged(layers, "labels"),
-            tests=tuple(self._test(entry, names, at) for entry, at in settings.tests(layers)),
+            tests=tuple(test for test in tests if test),
             immutable=bool((settings.last(layers, "immutable") or (False,))[0]),
             end_of_life=str((settings.last(layers, "end_of_life") or ("",))[0]),
             place=place,
             layers=layers,
         )
+
+    def _template(self, names: Mapping[str, Any], layers: Layers) -> str:
+        text, layer = _required(settings.last(layers, "template"))
+        name, place = self.expressions.text(text, names, layer.place("template")), layer.place("template")
+        if name not in self.templates:
+            hint = (
+                nearest(name, sorted(self.templates)) or f"; templates/ has {listing(sorted(self.templates))}"
+            )
+            raise InputError(Problem(place, f"template {name!r} does not exist{hint}"))
+        return name
+
+    def _main_parent(self, platform: Platform, names: Mapping[str, Any], layers: Layers) -> Parent:
+        text, layer = _required(settings.last(layers, "parent"))
+        return self._parent(text, platform, names, layer.place("parent"))
 
     def _parent(self, text: str, platform: Platform, names: Mapping[str, Any], place: Place) -> Parent:
         return self.resolve(self.expressions.text(text, names, place), platform, place)

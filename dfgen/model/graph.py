@@ -10,17 +10,19 @@ from dfgen.values.errors import InputError, Problem, listing, nearest
 Versions = Mapping[str, Sequence[Image]]
 
 
-def check_graph(images: Sequence[Image], templates: frozenset[str]) -> None:
-    """Hold the images against one another; all problems are one InputError."""
+def check_tags(images: Sequence[Image]) -> None:
+    """Refuse images that would have the same tag. Errors: InputError with all of them."""
+    problems = [*_same_tags(images)]
+    if problems:
+        raise InputError(problems)
+
+
+def check_parents(images: Sequence[Image]) -> None:
+    """Refuse parents of the catalog that are not there, and cycles. Errors: InputError with all of them."""
     versions: dict[str, list[Image]] = {}
     for image in images:
         versions.setdefault(image.merged_name, []).append(image)
-    problems = [
-        *_same_tags(images),
-        *_missing_templates(images, templates),
-        *_missing_parents(images, versions),
-    ]
-    problems = problems or [*_cycles(versions)]
+    problems = [*_missing_parents(images, versions)] or [*_cycles(versions)]
     if problems:
         raise InputError(sorted(set(problems)))
 
@@ -72,15 +74,6 @@ def _same_tags(images: Sequence[Image]) -> Iterator[Problem]:
                 image.place, f"two images have the tag {tag}: platform {image.platform} stands twice"
             )
         taken[tag] = image
-
-
-def _missing_templates(images: Sequence[Image], templates: frozenset[str]) -> Iterator[Problem]:
-    for image in images:
-        if image.template not in templates:
-            hint = (
-                nearest(image.template, sorted(templates)) or f"; templates/ has {listing(sorted(templates))}"
-            )
-            yield Problem(image.place, f"template {image.template!r} does not exist{hint}")
 
 
 def _missing_parents(images: Sequence[Image], versions: Versions) -> Iterator[Problem]:

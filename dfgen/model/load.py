@@ -19,7 +19,7 @@ from dfgen.model.catalog import (
     check_family_name,
 )
 from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
-from dfgen.model.graph import check_graph
+from dfgen.model.graph import check_parents, check_tags
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
 from dfgen.values.errors import Gathering, InputError, Place, Problem, nearest, placed
@@ -47,12 +47,15 @@ def load(root: Path, templates: TemplateFolder) -> Catalog:
     resolver = _Resolver(catalog)
     images: list[Image] = []
     gathering = Gathering()
+    known = frozenset(templates.names())
     for name, document in families.items():
-        expander = Expander(document, catalog.families[name], defaults, templates, resolver.parent)
+        expander = Expander(document, catalog.families[name], defaults, templates, known, resolver.parent)
         with gathering.step():
             images.extend(expander.images())
+    with gathering.step():
+        check_tags(images)
     gathering.check()
-    check_graph(images, frozenset(templates.names()))
+    check_parents(images)
     return replace(catalog, images=tuple(images))
 
 

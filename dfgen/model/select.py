@@ -40,7 +40,7 @@ def _matcher(word: str) -> Callable[[Image], bool]:
 
     def matches(image: Image) -> bool:
         return (
-            fnmatch.fnmatchcase(image.family.name, family)
+            ((at and not name) or fnmatch.fnmatchcase(image.family.name, family))
             and (not colon or fnmatch.fnmatchcase(image.version, version))
             and (platform is None or image.platform == platform)
         )
