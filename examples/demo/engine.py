@@ -12,6 +12,7 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import dockerd
 import emulation
@@ -23,6 +24,7 @@ from packages import install
 from processes import is_running, stop
 
 SUITE = "testing"
+BRIDGE = Path("/sys/class/net/docker0")
 ARCHITECTURES = ("amd64", "arm64")
 
 
@@ -60,6 +62,8 @@ def up_emulation(home: Home, state: State) -> State:
 def up_own_engine(home: Home, state: State) -> State:
     """Starts an engine of the demo's own."""
     bring_programs(home)
+    if not BRIDGE.exists():
+        state = state.with_system("made the bridge docker0 and its iptables rules (until the next boot)")
     state = up_emulation(home, up_system(state))
     with step("dockerd"):
         process = dockerd.start_engine(home, home.engine)
