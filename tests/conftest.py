@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-_MISSING = pytest.StashKey[tuple[str, int]]()
 _BRING = "on Debian as root, `make test` brings both"
 
 
@@ -26,25 +26,31 @@ def _what_is_missing() -> str:
     return "no Docker engine answers" if said or done.returncode else ""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     needing = [item for item in items if item.get_closest_marker("integration")]
     missing = _what_is_missing() if needing else ""
-    if missing:
-        config.stash[_MISSING] = (missing, len(needing))
-        for item in needing:
-            item.add_marker(pytest.mark.skip(reason=missing))
+    for item in needing if missing else ():
+        item.add_marker(pytest.mark.skip(reason=f"{missing}; {_BRING}"))
+
+
+def _not_run(config: pytest.Config) -> Counter[str]:
+    """Count the integration tests that were skipped, by reason: an engine or a tool that is not there."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    return Counter(str(report.longrepr[2]) for report in skipped if "integration" in report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if _MISSING in config.stash:
-        missing, count = config.stash[_MISSING]
+    not_run = _not_run(config)
+    if not_run:
         terminalreporter.section("NOT RUN", red=True, bold=True)
-        terminalreporter.write_line(f"{count} integration tests did not run: {missing}; {_BRING}")
+    for reason, count in not_run.items():
+        terminalreporter.write_line(f"{count} integration tests: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     # In CI a test that did not run is a failure: a green run must mean that all of it was tried.
-    if os.environ.get("CI") and _MISSING in session.config.stash:
+    if os.environ.get("CI") and _not_run(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return (yield)

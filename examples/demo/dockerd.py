@@ -16,8 +16,18 @@ from home import DemoError, Home, write_file
 from packages import Apt, unpack
 from processes import Process, children_of, is_running, running_below, start, stop, wait_until
 
-PACKAGES = ("docker.io", "docker-cli", "docker-buildx", "containerd", "tini-static", "docker-registry")
+# crane is here for whoever wants a second opinion on what was published, the tests among them.
+PACKAGES = (
+    "docker.io",
+    "docker-cli",
+    "docker-buildx",
+    "containerd",
+    "tini-static",
+    "docker-registry",
+    "crane",
+)
 PROGRAMS = {
+    "crane": "usr/bin/crane",
     "docker": "usr/bin/docker",
     "dockerd": "usr/sbin/dockerd",
     "docker-proxy": "usr/sbin/docker-proxy",

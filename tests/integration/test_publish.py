@@ -139,7 +139,7 @@ def digest_of(request: pytest.FixtureRequest) -> Callable[[str], str]:
 
 def need(tool: str) -> None:
     if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+        pytest.skip(f"{tool} is not installed; apt-get install {tool} brings it")
 
 
 def test_other_clients_agree_with_every_digest(
