@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.images.annotations import INPUTS
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.images.release import Bundle, Release, Tag, bundle_of, refusal
@@ -25,6 +26,9 @@ class Registry(Protocol):
 
     def find(self, reference: Reference) -> Descriptor | None:
         """What a reference points at, None where it is not there."""
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """A manifest or index, checked against its digest."""
 
     def upload(
         self,
@@ -108,9 +112,14 @@ def publish(releases: Sequence[Release], how: Publishing) -> Published:
     """
     check(releases)
     seen = how.ledger.seen()
-    tags = {str(tag.reference): tag.digest for release in releases for tag in release.tags}
-    # Before the first tag moves: a run that is killed must know its own digests again.
-    how.ledger.record({name: {*seen.get(name, ()), digest} for name, digest in tags.items()})
+    tags = {str(tag.reference): tag for release in releases for tag in release.tags}
+    # Before the first tag moves: a run that is killed must know again what it replaces and what it writes.
+    how.ledger.record(
+        {
+            name: {*seen.get(name, ()), tag.digest, *([tag.now] if tag.now else [])}
+            for name, tag in tags.items()
+        }
+    )
     failures = _upload(releases, how)
     results = attempt(lambda release: _write(release, failures, how), releases)
     done = tuple(result for result in results if isinstance(result, Release))
@@ -132,10 +141,7 @@ def _release(
         return Tag(reference=reference, digest=digest, now=_now(reference, how))
 
     *tags, merged = each(look, wanted)
-    why = (
-        refusal(tag, bundle.immutable, seen.get(str(tag.reference), frozenset()), how.force)
-        for tag in (*tags, merged)
-    )
+    why = (refusal(tag, bundle.immutable, _known(tag, seen, how), how.force) for tag in (*tags, merged))
     release = Release(
         bundle=bundle,
         registry=registry,
@@ -145,6 +151,23 @@ def _release(
         refusals=tuple(reason for reason in why if reason),
     )
     return replace(release, missing=_missing(release, how))
+
+
+def _known(tag: Tag, seen: Mapping[str, frozenset[Digest]], how: Publishing) -> frozenset[Digest]:
+    """Say which digests of a tag are dfgen's: those on record here, else what the image says of itself.
+
+    A fresh CI machine has no record; an image that carries the annotation was published by another run.
+    """
+    known = seen.get(str(tag.reference), frozenset())
+    if known or tag.now is None or not tag.changes:
+        return known
+    document = how.registry.manifest(Reference(tag.reference.repository, digest=tag.now))
+    if isinstance(document, Index):
+        first = next(iter(document.images), None)
+        if first is None:
+            return known
+        document = how.registry.manifest(Reference(tag.reference.repository, digest=first.digest))
+    return frozenset([tag.now]) if INPUTS in document.annotations else known
 
 
 def _now(reference: Reference, how: Publishing) -> Digest | None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from dfgen.images.annotations import INPUTS
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing
+from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor
 from tests.fakes.catalogs import catalog, pair
 from tests.fakes.clock import FakeClock
@@ -46,7 +48,7 @@ def built(images: Sequence[Image], stamp: str = "") -> dict[str, FakeImage]:
     for one in images:
         name = f"{one.family.name}:{one.tag}"
         layers = [f"base {one.platform}".encode(), f"{name} {stamp}".encode()]
-        made[name] = image(one.platform, layers)
+        made[name] = image(one.platform, layers, annotations={INPUTS: str(Digest.of(layers[1]))})
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout
+from dfgen.outside.layout import Layout, Ledger
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, check, plan, publish
 from dfgen.values.digest import Digest
@@ -221,6 +221,33 @@ def test_a_tag_that_moved_since_dfgen_last_saw_it_is_refused(
     with pytest.raises(CheckError) as caught:
         check(plan(IMAGES, options))
     assert f"it has {theirs}, dfgen last saw {last}; look at it" in str(caught.value)
+
+
+def test_a_machine_without_a_record_knows_dfgens_own_images(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    build(IMAGES, "new")
+    fresh = how(IMAGES, ledger=Ledger(tmp_path / "another machine"))
+    publish(plan(IMAGES, fresh), fresh)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_a_record_outweighs_what_an_image_says_of_itself(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    last = tags(layout)["1.0"]
+    build(IMAGES, "another machine's")
+    other = how(IMAGES, ledger=Ledger(tmp_path / "another machine"))
+    publish(plan(IMAGES, other), other)
+    build(IMAGES, "new")
+    with pytest.raises(CheckError, match=f"dfgen last saw {last}"):
+        check(plan(IMAGES, options))
 
 
 def test_what_dfgen_published_itself_moves(
