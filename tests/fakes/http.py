@@ -180,6 +180,11 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             except (ConnectionError, ssl.SSLError):
                 self.close_connection = True
 
+        def finish(self) -> None:
+            with _quiet(self):  # a client that went away leaves what it never read
+                super().finish()
+            self.rfile.close()
+
         def _serve(self) -> None:
             answer, fault = server.handle(_read(self))
             if fault.reset:
