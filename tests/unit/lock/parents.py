@@ -1,0 +1,30 @@
+"""What the lock tests share: two parents in a registry, and a catalog built on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfgen.model.catalog import Catalog
+from dfgen.model.lock import Lock
+from dfgen.model.locking import LockChanges
+from dfgen.stages.lock import Locking, lock
+from tests.unit.lock.fakes import MemoryRegistry
+
+KEY = "docker.io/library/busybox:1.36"
+OTHER = "docker.io/library/alpine:3"
+TWO = f"parents: {{tool: '{OTHER}'}}\n"
+
+
+def how(registry: MemoryRegistry, today: str = "2026-01-31", **more: Any) -> Locking:
+    return Locking(registry=registry, today=today, **more)
+
+
+def first_lock(catalog: Catalog, registry: MemoryRegistry) -> Lock:
+    first = lock(catalog, Lock(), how(registry)).lock
+    registry.asked.clear()
+    return first
+
+
+def pins(changes: LockChanges | Lock, key: str = KEY) -> list[str]:
+    found = changes if isinstance(changes, Lock) else changes.lock
+    return [f"{platform} {pin.digest}" for platform, pin in sorted(found.parents[key].platforms.items())]

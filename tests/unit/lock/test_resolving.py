@@ -1,0 +1,129 @@
+"""What a tag has to be to become a pin, and how failures are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.catalog import Catalog
+from dfgen.model.lock import Lock
+from dfgen.stages.lock import lock
+from dfgen.values.errors import CheckError, InputError, OutsideError
+from dfgen.values.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, canonical_index
+from dfgen.values.platform import Platform
+from tests.unit.catalogs import FAMILY, loaded
+from tests.unit.lock.fakes import MemoryRegistry
+from tests.unit.lock.parents import KEY, OTHER, how, pins
+
+
+def test_a_single_image_is_pinned_when_its_platform_is_the_wanted(
+    tmp_path: Path, registry: MemoryRegistry
+) -> None:
+    one = loaded(tmp_path, FAMILY + "platforms: [arm64]\n")
+    image = registry.single(KEY, {"os": "linux", "architecture": "arm64", "variant": "v8"})
+    changes = lock(one, Lock(), how(registry))
+    assert registry.asked == [f"GET {KEY}", "BLOB docker.io/library/busybox"]
+    entry = changes.lock.parents[KEY]
+    assert (entry.digest, entry.media_type) == (image.descriptor.digest, OCI_MANIFEST)
+    assert entry.platforms[Platform.parse("arm64")].size == len(image.raw)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "message"),
+    [
+        ({"os": "linux", "architecture": "amd64"}, InputError, f"parent {KEY} has no linux/arm64; it has linux/amd64"),
+        ({"os": "windows", "architecture": "amd64"}, InputError, f"parent {KEY} has no linux/amd64 and linux/arm64; it has windows/amd64"),
+        ({}, CheckError, f"parent {KEY} has no image configuration: it names no architecture"),
+        ([], CheckError, f"parent {KEY} has no image configuration: 'list' object has no attribute 'get'"),
+        (b"x", CheckError, f"parent {KEY} has no image configuration: Expecting value: line 1 column 1 (char 0)"),
+        (b"[" * 100_000, CheckError, None),
+    ],
+)  # fmt: skip
+def test_a_single_image_of_something_else(
+    tmp_path: Path, registry: MemoryRegistry, config: object, kind: type[Exception], message: str | None
+) -> None:
+    registry.single(KEY, config)
+    failed = lock(loaded(tmp_path, FAMILY), Lock(), how(registry)).failed
+    assert type(failed) is kind
+    if message:
+        assert str(failed) == f"bases/app/base.yaml:2:9: {message}"
+
+
+def test_a_missing_platform_lists_those_that_are_there(tmp_path: Path, registry: MemoryRegistry) -> None:
+    wide = loaded(tmp_path, FAMILY + "platforms: [amd64, riscv64, ppc64le]\n")
+    changes = lock(wide, Lock(), how(registry))
+    assert isinstance(changes.failed, InputError)
+    assert str(changes.failed) == (
+        f"bases/app/base.yaml:2:9: parent {KEY} has no linux/ppc64le and linux/riscv64;"
+        " it has linux/amd64, linux/arm64 and linux/s390x"
+    )
+    assert changes.lock == Lock()
+
+
+def test_attestations_and_windows_are_no_platforms_and_the_first_entry_counts(
+    tmp_path: Path, registry: MemoryRegistry
+) -> None:
+    amd64, nested = Platform.parse("amd64"), Platform.parse("arm64")
+    entries = [
+        Descriptor.of(b"first", OCI_MANIFEST, amd64),
+        Descriptor.of(b"second", OCI_MANIFEST, amd64),
+        Descriptor.of(b"nested", OCI_INDEX, nested),
+        Descriptor.of(b"win", OCI_MANIFEST, Platform.of("windows", "amd64", "", "10.0.1")),
+        Descriptor.of(b"proof", OCI_MANIFEST, Platform("unknown", "unknown")),
+        Descriptor(
+            media_type=OCI_MANIFEST,
+            digest=Descriptor.of(b"sbom", OCI_MANIFEST).digest,
+            size=4,
+            platform=amd64,
+            annotations={ATTESTATION_TYPE: "attestation-manifest"},
+        ),
+    ]
+    index = canonical_index(entries)
+    registry.tag(KEY, index)
+    one = loaded(tmp_path, FAMILY + "platforms: [amd64]\n")
+    first = index.find(amd64)
+    assert first is not None
+    assert pins(lock(one, Lock(), how(registry))) == [f"linux/amd64 {first.digest}"]
+    both = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    assert str(both.failed) == (
+        f"bases/app/base.yaml:2:9: parent {KEY} has no linux/arm64; it has linux/amd64 and windows/amd64:10.0.1"
+    )
+
+
+def test_one_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:
+    del registry.tags[KEY]
+    changes = lock(catalog, Lock(), how(registry))
+    assert isinstance(changes.failed, OutsideError)
+    assert str(changes.failed) == f"bases/app/base.yaml:2:9: {KEY} is not there"
+    assert list(changes.lock.parents) == [OTHER]
+
+
+def test_failures_of_several_parents_are_told_together_with_the_worst_exit_code(
+    tmp_path: Path, registry: MemoryRegistry
+) -> None:
+    third = "docker.io/library/third:1"
+    registry.index(third, amd64="t")
+    registry.broken = {name: OutsideError("hub is down") for name in (KEY, OTHER)}
+    catalog = loaded(tmp_path, FAMILY + f"parents: {{a: '{OTHER}', b: '{third}'}}\n")
+    failed = lock(catalog, Lock(), how(registry)).failed
+    assert isinstance(failed, OutsideError)
+    assert failed.exit_code == 3
+    assert str(failed).splitlines() == [
+        f"bases/app/base.yaml:4:{21 + len(OTHER)}: parent {third} has no linux/arm64; it has linux/amd64",
+        f"hub is down (parents concerned: {OTHER}, {KEY})",
+    ]
+
+
+def test_an_unreachable_host_is_told_once(catalog: Catalog, registry: MemoryRegistry) -> None:
+    class UnreachableError(OutsideError):
+        unreachable = "hub.example.com"
+
+    registry.broken = {
+        KEY: UnreachableError("hub: 3 tries in 5 s"),
+        OTHER: UnreachableError("hub: 3 tries in 5 s"),
+    }
+    failed = lock(catalog, Lock(), how(registry)).failed
+    assert str(failed) == (
+        f"hub: 3 tries in 5 s; `make demo` needs no registry (parents concerned: {OTHER}, {KEY})"
+    )
