@@ -10,6 +10,9 @@ import pytest
 
 from dfgen.model import lock as locks
 from dfgen.model.lock import LOCK_FILE
+from dfgen.outside.layout import Layout
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.fakes.images import ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write
@@ -149,3 +152,28 @@ def test_a_registry_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert address in done.lines[-1]
     assert done.lines[-1].endswith("`make demo` needs no registry")
     assert not (tmp_path / LOCK_FILE).exists()
+
+
+def test_a_family_that_is_in_the_layout_is_pinned_from_it(root: Path) -> None:
+    child = "template: t.j2\nparent: app:1\nversions: ['2']\n"
+    write(root, {"bases/child/base.yaml": child})
+    layout = Layout(root / "dist")
+    entries = [built.put_into(layout) for built in (image(), image(ARM64))]
+    raw = index_of(entries)
+    layout.add(raw)
+    layout.tag({"app:1": Descriptor.of(raw, OCI_INDEX)})
+    done = dfgen("-C", root, "lock")
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 2 parents, 2 changed"])
+    locked = locks.read(root).parents["app:1"]
+    assert locked.digest == Digest.of(raw)
+    assert [str(pin.digest) for _, pin in sorted(locked.platforms.items())] == [
+        str(one.digest) for one in entries
+    ]
+    assert dfgen("-C", root, "render", "child").status == 0
+
+
+def test_a_version_in_the_layout_that_is_a_single_image_is_no_parent_yet(root: Path) -> None:
+    write(root, {"bases/child/base.yaml": "template: t.j2\nparent: app:1\nversions: ['2']\n"})
+    layout = Layout(root / "dist")
+    layout.tag({"app:1": image().put_into(layout)})
+    assert "app:1: a family that is not built yet; `dfgen build` pins it" in dfgen("-C", root, "lock").lines
