@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ def _what_is_missing() -> str:
     # buildx ends with 0 when the engine does not answer, and says so among the node's fields.
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.lower().startswith("error")]
     return "no Docker engine answers" if said or done.returncode else ""
+
+
+def pytest_configure() -> None:
+    # Under nohup, or in a shell's background, Ctrl-C is ignored, and every child inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
