@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
+
 Row = Sequence[object]
 
 
@@ -28,7 +30,11 @@ def rows(columns: Sequence[str], found: Iterable[Row], output: str, spare: Seque
     elif listed:
         cells = [[_text(cell) for cell in row] for row in listed]
         if sys.stdout.isatty():
-            columns, cells = _fitted(columns, cells, shutil.get_terminal_size().columns, spare)
+            width = shutil.get_terminal_size().columns
+            columns, cells = _fitted(columns, cells, width, spare)
+            if _width(columns, cells) > width:
+                _folded(columns, cells)
+                return
         _table(columns, cells)
 
 
@@ -70,21 +76,26 @@ def _markdown(columns: Sequence[str], found: list[list[object]]) -> None:
 
 
 def _table(columns: Sequence[str], found: list[list[str]]) -> None:
+    """Print a row a line, whatever the width: scripts cut columns from it."""
+    widths = [max(map(len, column)) for column in zip(columns, *found, strict=True)]
+    for row in (columns, *found):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(cells).rstrip()
+        click.secho(line, bold=True) if row is columns else click.echo(line)
+
+
+def _folded(columns: Sequence[str], found: list[list[str]]) -> None:
+    """Print a table that is too wide for the terminal: its cells go on in further lines."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # Into a pipe every row stays on its line, whatever the width: scripts cut columns from it.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in found:
         table.add_row(*map(Text, row))
-    with console.capture() as capture:
-        console.print(table)
-    # Rich fills every line up to the table's width; in a pipe or a log that is only noise.
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    Console(highlight=False).print(table)
 
 
 def _fitted(

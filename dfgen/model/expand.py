@@ -10,6 +10,7 @@ from dfgen.model import layers as settings
 from dfgen.model.catalog import Family, Image, Parent, SmokeTest
 from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
+from dfgen.model.variables import TemplatePlatform
 from dfgen.model.yaml import Document
 from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.values.platform import Platform
@@ -112,7 +113,7 @@ class Expander:
 
     def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
         """List the names a condition or text can use; the catalog's own variables win."""
-        own = {"family": self.family.name, "version": version, "platform": str(platform)}
+        own = {"family": self.family.name, "version": version, "platform": TemplatePlatform(platform)}
         return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:

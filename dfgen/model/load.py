@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -107,7 +108,7 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         provenance=settings.get("provenance", False),
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),
         ca_file=root / ca_file if ca_file else None,
-        families={name: _family(name, document.data, settings) for name, document in families.items()},
+        families={name: _family(name, document, settings) for name, document in families.items()},
         images=(),
     )
 
@@ -122,16 +123,27 @@ def _check_prefix(gathering: Gathering, prefix: str | None, place: Place) -> Non
             raise InputError(Problem(place, f"{prefix!r} cannot be used; {expected}")) from None
 
 
-def _family(name: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> Family:
+def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Family:
+    data = document.data
     return Family(
         name=name,
         description=data.get("description", ""),
-        context=PurePosixPath(BASES, name, data.get("context", ".")),
+        context=_context(name, document),
         snippets=frozenset(data.get("snippets") or ()),
         jinja=JinjaOptions(**{**(defaults.get("jinja") or {}), **(data.get("jinja") or {})}),
         architecture_independent=data.get("architecture_independent", False),
         lint=data.get("lint") or {},
     )
+
+
+def _context(name: str, document: Document) -> PurePosixPath:
+    """Find the build context; one outside of the catalog's folder would differ between machines."""
+    written = document.data.get("context", ".")
+    path = PurePosixPath(posixpath.normpath(PurePosixPath(BASES, name, written)))
+    if path.is_absolute() or path.parts[:1] == ("..",):
+        message = f"context {written!r} leads out of the catalog's folder; expected a folder in it"
+        raise InputError(Problem(document.place(("context",)), message))
+    return path
 
 
 class _Resolver:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfgen.model.catalog import Catalog, Image
+from dfgen.values.errors import InputError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
@@ -55,11 +56,19 @@ class PinnedParent:
         return self.__dockerfile__()
 
 
-@dataclass(frozen=True, slots=True)
-class TemplatePlatform:
-    """A platform in a template: `{{ platform }}` is linux/arm64, the attributes are its parts and names."""
+class TemplatePlatform(str):
+    """A platform in a template: `{{ platform }}` is linux/arm64, the attributes are its parts and names.
+
+    It equals any alias of itself, since a person types one.
+    """
 
     value: Platform
+
+    def __new__(cls, value: Platform) -> TemplatePlatform:
+        """Make it from the value."""
+        made = super().__new__(cls, str(value))
+        made.value = value
+        return made
 
     @property
     def os(self) -> str:
@@ -86,19 +95,20 @@ class TemplatePlatform:
         """`arm64`, `armhf`, `ppc64el`, as dpkg says."""
         return _DEBIAN.get(str(self.value), self.value.architecture)
 
-    def __str__(self) -> str:
-        """Write `linux/arm64`."""
-        return str(self.value)
-
     def __eq__(self, other: object) -> bool:
-        """Compare with the text that a template writes, under any alias that OCI gives it."""
-        return str(other) == str(self.value) or (
-            str(self.value) == "linux/arm64" and other == "linux/arm64/v8"
-        )
+        """Compare with a platform's name, under any alias."""
+        if not isinstance(other, str):
+            return False
+        try:
+            return str.__eq__(self, other) or Platform.parse(other) == self.value
+        except InputError:
+            return False
 
-    def __hash__(self) -> int:
+    def __ne__(self, other: object) -> bool:
         """Agree with equality."""
-        return hash(str(self.value))
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent]) -> dict[str, Any]:

@@ -280,12 +280,11 @@ def _changes(
 
 def _families(catalog: Catalog, old: Lock, how: Locking) -> tuple[dict[str, LockedParent], tuple[str, ...]]:
     """Pin the parents that are families of this catalog, as far as they are built."""
-    keys = {parent.key for image in catalog.images for parent in image.all_parents if parent.family}
+    parents = (parent for image in catalog.images for parent in image.all_parents if parent.family)
+    keys = {parent.key for parent in parents if old.pin(parent) is None}
     found: dict[str, LockedParent] = {}
     waiting: list[str] = []
     for key in sorted(keys):
-        if key in old.parents:
-            continue
         built = how.built(key)
         if built:
             found[key] = built

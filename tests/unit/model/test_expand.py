@@ -124,7 +124,7 @@ def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
     )
     catalog = loaded(tmp_path, text, "jinja: {lstrip_blocks: false}\n")
     family = catalog.families["app"]
-    assert (family.description, str(family.context)) == ("what it is for", "bases/app/../..")
+    assert (family.description, str(family.context)) == ("what it is for", ".")
     assert (family.snippets, family.lint) == (frozenset({"s"}), {"DL3008": "why"})
     assert family.jinja == JinjaOptions(trim_blocks=False, lstrip_blocks=False)
     assert family.architecture_independent

@@ -277,3 +277,10 @@ def test_mirrors(tmp_path: Path, parent: str, read: str) -> None:
 def test_a_mirror_does_not_change_a_parents_name_in_the_lock(tmp_path: Path) -> None:
     catalog = loaded(tmp_path, _on("nginx:1"), "mirrors: {docker.io: mirror.example.com}\n")
     assert {parent.key for parent in catalog.upstream_parents()} == {"docker.io/library/nginx:1"}
+
+
+@pytest.mark.parametrize("context", ["/etc", "../../..", "files/../../../../x"])
+def test_a_context_outside_of_the_catalogs_folder(tmp_path: Path, context: str) -> None:
+    base = f"template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1']\ncontext: {context}\n"
+    message = f"context {context!r} leads out of the catalog's folder; expected a folder in it"
+    assert problems(tmp_path, base) == [f"bases/app/base.yaml:4:10: {message}"]
