@@ -152,7 +152,7 @@ class Picture:
         table.add_column(no_wrap=True, min_width=_DURATION, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for name, (begun, doing) in running:
-            table.add_row(Text(name, "bold"), duration(self._clock() - begun), Text(doing))
+            table.add_row(Text(name, "bold"), duration(self._clock() - begun), Text(_cut(doing)))
         return Group(table, Text(self._summary(), "dim"))
 
     def _summary(self) -> str:
