@@ -20,7 +20,7 @@ from dfgen.values.reference import Reference
 if TYPE_CHECKING:
     from dfgen.outside.layout import Layout
     from dfgen.outside.nodes import Nodes
-    from dfgen.outside.tags import TagRegistry
+    from dfgen.outside.registry import Registry
     from dfgen.stages.publish import Publishing
     from dfgen.templating import Templates
 
@@ -74,15 +74,14 @@ class App:
         return select(self.catalog.images, words)
 
     @cached_property
-    def registry(self) -> TagRegistry:
+    def registry(self) -> Registry:
         """The registry client, as the catalog configures it where there is one."""
-        from dfgen.outside.registry import RegistryOptions
-        from dfgen.outside.tags import TagRegistry
+        from dfgen.outside.registry import Registry, RegistryOptions
 
         if not self.has_catalog:
-            return TagRegistry(RegistryOptions(deadline=self.deadline))
+            return Registry(RegistryOptions(deadline=self.deadline))
         insecure, ca_file = self.catalog.insecure_registries, self.catalog.ca_file
-        return TagRegistry(RegistryOptions(insecure=insecure, ca_file=ca_file, deadline=self.deadline))
+        return Registry(RegistryOptions(insecure=insecure, ca_file=ca_file, deadline=self.deadline))
 
     def targets(self, registries: Sequence[str]) -> Sequence[str]:
         """Where to publish: what the command line names, else the catalog's own registry."""

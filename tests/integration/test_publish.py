@@ -23,8 +23,7 @@ import pytest
 from dfgen.model.lock import Lock
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.outside.opened import open_images
-from dfgen.outside.registry import NoCredentials, RegistryOptions
-from dfgen.outside.tags import TagRegistry
+from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.inspect import inspect
 from dfgen.stages.merge import Merging, merge_layout, merge_published
 from dfgen.stages.publish import Published, Publishing, plan, publish
@@ -87,11 +86,11 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def client() -> TagRegistry:
-    return TagRegistry(RegistryOptions(), None, NoCredentials())
+def client() -> Registry:
+    return Registry(RegistryOptions(), None, NoCredentials())
 
 
-def publish_to(prefix: str, layout: Layout, client: TagRegistry) -> Published:
+def publish_to(prefix: str, layout: Layout, client: Registry) -> Published:
     options = Publishing(
         catalog=catalog(pair()),
         store=layout,
@@ -143,7 +142,7 @@ def need(tool: str) -> None:
 
 
 def test_other_clients_agree_with_every_digest(
-    layout: Layout, prefix: str, client: TagRegistry, digest_of: Callable[[str], str]
+    layout: Layout, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     (release,) = publish_to(prefix, layout, client).done
     planned = {tag.reference.tag: str(tag.digest) for tag in release.tags}
@@ -152,7 +151,7 @@ def test_other_clients_agree_with_every_digest(
 
 
 def test_what_was_published_verifies_and_again_changes_nothing(
-    layout: Layout, prefix: str, client: TagRegistry
+    layout: Layout, prefix: str, client: Registry
 ) -> None:
     publish_to(prefix, layout, client)
     how = Verifying(catalog=catalog(pair()), lock=LOCK, store=layout, registry=client, registries=[prefix])
@@ -163,7 +162,7 @@ def test_what_was_published_verifies_and_again_changes_nothing(
     assert {finding.what for finding in verify(pair(), unpinned)} == {"base digest"}
 
 
-def test_crane_finds_nothing_wrong(layout: Layout, prefix: str, client: TagRegistry) -> None:
+def test_crane_finds_nothing_wrong(layout: Layout, prefix: str, client: Registry) -> None:
     need("crane")
     publish_to(prefix, layout, client)
     for tag in digests(layout):
@@ -215,7 +214,7 @@ def buildx(context: Path, platform: Platform, export: Path) -> None:
 
 
 def test_what_buildx_exports_with_provenance_is_published_as_plain_images_and_their_attestations(
-    tmp_path: Path, prefix: str, client: TagRegistry, digest_of: Callable[[str], str]
+    tmp_path: Path, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     layout = Layout(tmp_path / "built")
     for platform, name in NAMES.items():
@@ -234,7 +233,7 @@ def test_what_buildx_exports_with_provenance_is_published_as_plain_images_and_th
 
 
 def test_merging_from_two_other_repositories_mounts_and_crane_agrees(
-    layout: Layout, prefix: str, client: TagRegistry, digest_of: Callable[[str], str]
+    layout: Layout, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     publish_to(f"{prefix}/builders", layout, client)
     sources = [Reference.parse(f"{prefix}/builders/{name}") for name in NAMES.values()]
@@ -277,7 +276,7 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def test_killed_at_random_moments_the_next_run_ends_right(
-    tmp_path: Path, prefix: str, client: TagRegistry
+    tmp_path: Path, prefix: str, client: Registry
 ) -> None:
     layout = Layout(tmp_path / "dist")
     chance = random.Random()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,13 @@ class Registry:
         """
         return self._exchange.run(*manifests.get(reference))
 
+    def current(self, reference: Reference) -> Manifest | Index | None:
+        """What a tag has, None when it is not there: one GET either way."""
+        try:
+            return self.manifest(reference)
+        except Missing:
+            return None
+
     def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
         """Write a manifest or index under the reference's tag, or its digest if it has none."""
         return self._exchange.run(*manifests.put(reference, raw, media_type))
@@ -108,3 +116,12 @@ class Registry:
         `progress` is told how many bytes each piece had, and a negative number when a try starts over.
         """
         return self._uploader.upload(repository, descriptor, source, mount_from, progress)
+
+    def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
+        """Bring a blob to another repository; it comes through this machine only where it has to."""
+        if self.has_blob(target, descriptor.digest) or self._uploader.mount(target, descriptor, source):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, descriptor.digest.hex)
+            self.download(source, descriptor, path)
+            self.upload(target, descriptor, path)

@@ -93,6 +93,10 @@ class Uploader:
             return False
         return True
 
+    def mount(self, repository: Repository, descriptor: Descriptor, other: Repository) -> bool:
+        """Take a blob over from another repository of the same registry, if that can be done there."""
+        return self._mount(repository, descriptor, [other]) is None
+
     def _mount(
         self, repository: Repository, descriptor: Descriptor, others: Iterable[Repository]
     ) -> str | None:

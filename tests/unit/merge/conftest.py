@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dfgen.outside.registry import NoCredentials, RegistryOptions
-from dfgen.outside.tags import TagRegistry
+from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry
@@ -25,8 +24,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def client(clock: FakeClock) -> TagRegistry:
-    return TagRegistry(RegistryOptions(), None, NoCredentials(), clock.clock)
+def client(clock: FakeClock) -> Registry:
+    return Registry(RegistryOptions(), None, NoCredentials(), clock.clock)
 
 
 def at(fake: FakeRegistry, name: str, tag: str = "") -> Reference:

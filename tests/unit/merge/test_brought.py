@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dfgen.outside.tags import TagRegistry
+from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError
@@ -21,7 +21,7 @@ ARM = image(ARM64)
 
 
 @pytest.fixture
-def merging(client: TagRegistry, clock: FakeClock) -> Merging:
+def merging(client: Registry, clock: FakeClock) -> Merging:
     return Merging(registry=client, pause=clock.sleep)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dfgen.images.binding import Rules
 from dfgen.outside.layout import Layout
-from dfgen.outside.tags import TagRegistry
+from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, InputError, OutsideError
@@ -34,12 +34,12 @@ def put(fake: FakeRegistry, name: str = NAME) -> tuple[Reference, Reference]:
     return at(fake, name, "1.0-x86_64"), at(fake, name, "1.0-aarch64")
 
 
-def how(client: TagRegistry, clock: FakeClock, **options: object) -> Merging:
+def how(client: Registry, clock: FakeClock, **options: object) -> Merging:
     return replace(Merging(registry=client, pause=clock.sleep), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def merging(client: TagRegistry, clock: FakeClock) -> Merging:
+def merging(client: Registry, clock: FakeClock) -> Merging:
     return how(client, clock)
 
 
@@ -73,7 +73,7 @@ def test_unchanged_there_is_no_put(fake: FakeRegistry, merging: Merging) -> None
 
 
 def test_a_dry_run_says_the_digest_and_writes_nothing(
-    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+    fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, "other/repository", "1.0"), put(fake)
     dry = merge_published(target, sources, how(client, clock, dry_run=True))
@@ -114,7 +114,7 @@ def test_a_registry_that_never_shows_it_is_told(
 
 
 def test_expect_guards_against_a_tag_that_moved(
-    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+    fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
     expected = Digest.of(b"what was there")
@@ -134,7 +134,7 @@ def test_expect_guards_against_a_tag_that_moved(
 
 
 def test_a_platform_of_the_tag_is_not_dropped_unless_told(
-    fake: FakeRegistry, client: TagRegistry, clock: FakeClock
+    fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
     before = merge_published(target, sources, how(client, clock)).digest

@@ -10,8 +10,7 @@ import pytest
 
 from dfgen.model.lock import Lock
 from dfgen.outside.layout import Layout, Ledger
-from dfgen.outside.registry import NoCredentials, RegistryOptions
-from dfgen.outside.tags import TagRegistry
+from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, plan, publish
 from dfgen.stages.verify import Finding, Verifying, verify
@@ -57,7 +56,7 @@ def how(fake: FakeRegistry, layout: Layout) -> Verifying:
         catalog=catalog(IMAGES),
         lock=LOCK,
         store=layout,
-        registry=TagRegistry(RegistryOptions(), None, NoCredentials(), clock),
+        registry=Registry(RegistryOptions(), None, NoCredentials(), clock),
         registries=[f"{fake.address}/team"],
     )
 
