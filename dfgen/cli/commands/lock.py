@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 
 import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges, Moved
 from dfgen.outside import files
 from dfgen.stages import lock as stage
+from dfgen.values.platform import Platform
 
 
 @click.command("lock")
@@ -50,8 +53,9 @@ def command(
 def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
     if changes.lock != app.lock and not dry_run:
         files.write(app.root / LOCK_FILE, changes.lock.to_text())
-    columns = ("parent", "platform", "old", "new")
-    show.rows(columns, (row for moved in changes.moved for row in _rows(moved)), app.output)
+    columns = ("parent", "platform", "old", "new", "rebuilds")
+    found = (row for moved in changes.moved for row in _rows(app, moved))
+    show.rows(columns, found, app.output, spare=("rebuilds",))
     for key, reason in changes.held.items():
         show.note(f"{key}: held back: {reason}")
     for key in changes.waiting:
@@ -64,10 +68,15 @@ def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
         raise changes.failed
 
 
-def _rows(moved: Moved) -> list[tuple[object, ...]]:
+def _rows(app: App, moved: Moved) -> Iterator[tuple[object, ...]]:
+    """Give a row for each platform's pin that moves, with the images that stand on it."""
     old = moved.old.platforms if moved.old else {}
-    return [
-        (moved.key, platform, old[platform].digest.text if platform in old else "", pin.digest.text)
-        for platform, pin in moved.new.platforms.items()
-        if old.get(platform) != pin
-    ]
+    for platform, pin in moved.new.platforms.items():
+        if old.get(platform) != pin:
+            before = old[platform].digest if platform in old else ""
+            on_it = (image.name for image in app.catalog.images if (moved.key, platform) in _uses(image))
+            yield moved.key, platform, before, pin.digest, list(on_it)
+
+
+def _uses(image: Image) -> set[tuple[str, Platform]]:
+    return {(parent.key, parent.platform) for parent in image.all_parents}

@@ -52,8 +52,8 @@ def test_locking_writes_the_lock_and_shows_the_pins(root: Path, registry: FakeRe
     assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
     key = f"{registry.address}/team/os:1"
     assert json.loads(done.out) == [
-        {"parent": key, "platform": "linux/amd64", "old": "", "new": pins[0]},
-        {"parent": key, "platform": "linux/arm64", "old": "", "new": pins[1]},
+        {"parent": key, "platform": "linux/amd64", "old": "", "new": pins[0], "rebuilds": ["app:1@amd64"]},
+        {"parent": key, "platform": "linux/arm64", "old": "", "new": pins[1], "rebuilds": ["app:1@arm64"]},
     ]
     assert _pins(root) == pins
     assert dfgen("-C", root, "render").status == 0
