@@ -47,7 +47,9 @@ class Child:
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """What the index gets: the image's entry and those of its attestations."""
-        return (replace(self.descriptor, platform=self.platform), *self.attestations)
+        # Clients compare the entry with the configuration to the letter, so that spells the platform.
+        platform = self.configured if self.configured == self.platform else self.platform
+        return (replace(self.descriptor, platform=platform), *self.attestations)
 
     @property
     def layers(self) -> tuple[Digest, ...]:

@@ -7,7 +7,7 @@ and the architecture names of `uname -m`, Debian, and Docker's official images.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from dfgen.values.errors import InputError, listing, nearest
@@ -49,13 +49,15 @@ _DEFAULT_VARIANTS = {("amd64", "v1"), ("arm64", "v8")}
 class Platform:
     """An operating system and an architecture, normalized, so that equal platforms are equal values.
 
-    `os_version` is that of Windows images and is empty elsewhere.
+    `os_version` is that of Windows images and is empty elsewhere. `spelled` is the variant as the source had
+    it (`v8`, or nothing, for the same arm64): an index entry spells it as the image's configuration does.
     """
 
     os: str
     architecture: str
     variant: str = ""
     os_version: str = ""
+    spelled: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     @cache
@@ -71,12 +73,12 @@ class Platform:
     @classmethod
     def of(cls, os: str, architecture: str, variant: str = "", os_version: str = "") -> Platform:
         """Normalize the words of an image configuration or an index entry."""
-        os, architecture, variant = os.lower(), architecture.lower(), variant.lower()
+        os, architecture, variant, spelled = os.lower(), architecture.lower(), variant.lower(), variant
         if architecture == "arm" and not variant:
             variant = "v7"
         if (architecture, variant) in _DEFAULT_VARIANTS:
             variant = ""
-        return cls(os, architecture, variant, os_version)
+        return cls(os, architecture, variant, os_version, spelled)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Platform:
@@ -86,8 +88,7 @@ class Platform:
 
     def to_json(self) -> dict[str, str]:
         """Write the `platform` object of an index entry, in the specification's key order."""
-        # arm64 is written with its variant, as buildx and Docker's official images do.
-        variant = "v8" if self.architecture == "arm64" and not self.variant else self.variant
+        variant = self.variant if self.spelled is None else self.spelled
         data = {"architecture": self.architecture, "os": self.os}
         if self.os_version:
             data["os.version"] = self.os_version

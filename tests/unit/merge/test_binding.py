@@ -65,10 +65,22 @@ def test_an_index_names_each_platform_and_nothing_else() -> None:
             }
             for made, platform in (
                 (amd64, {"architecture": "amd64", "os": "linux"}),
-                (arm64, {"architecture": "arm64", "os": "linux", "variant": "v8"}),
+                (arm64, {"architecture": "arm64", "os": "linux"}),
             )
         ],
     }
+
+
+@pytest.mark.parametrize("configured", [{}, {"variant": "v8"}])
+@pytest.mark.parametrize("listed", [{}, {"variant": "v8"}])
+def test_an_entry_spells_its_platform_as_the_configuration_does(
+    configured: dict[str, str], listed: dict[str, str]
+) -> None:
+    words = {"architecture": "arm64", "os": "linux"}
+    made = image(Platform.from_json({**words, **configured}), [b"1"])
+    entry = replace(made.descriptor, platform=Platform.from_json({**words, **listed}))
+    (bound,) = json.loads(merge(TARGET, [replace(child(made), descriptor=entry)]).raw)["manifests"]
+    assert bound["platform"] == {**words, **configured}
 
 
 @given(

@@ -127,12 +127,12 @@ def test_json_round_trip(oci: str) -> None:
     assert Platform.from_json(platform.to_json()) == platform
 
 
-def test_arm64_is_written_with_its_variant() -> None:
-    assert list(Platform.parse("arm64").to_json().items()) == [
-        ("architecture", "arm64"),
-        ("os", "linux"),
-        ("variant", "v8"),
-    ]
+@pytest.mark.parametrize("variant", [{}, {"variant": "v8"}])
+def test_a_default_variant_is_written_as_it_was_read(variant: dict[str, str]) -> None:
+    words = {"architecture": "arm64", "os": "linux", **variant}
+    assert Platform.from_json(words).to_json() == words
+    assert list(Platform.parse("linux/arm64/v8").to_json()) == ["architecture", "os"]
+    assert Platform("linux", "arm", "v7").to_json()["variant"] == "v7"
 
 
 def test_json_without_words_is_no_platform() -> None:
