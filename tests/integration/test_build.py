@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -222,3 +223,23 @@ def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: P
         "builders: there is no docker context 'elsewhere'; `docker context ls` lists them,"
         " `docker context create` makes one"
     )
+
+
+def test_what_was_built_and_published_satisfies_other_clients(work: Work) -> None:
+    if shutil.which("crane") is None:
+        pytest.skip("crane is not installed; apt-get install crane brings it")
+    work.prepare(CATALOG)
+    work.run("build")
+    target = f"{os.environ['DFGEN_DEMO_REGISTRY']}/dfgen-test/{uuid.uuid4().hex}"
+    work.run("publish", "--registry", target)
+    work.run("verify", "--registry", target)
+    for name, digest in digests(work).items():
+        # It holds each configuration against its entry in the index, to the letter; the layers are left out,
+        # since crane reads none that is not compressed, as busybox's is not.
+        command = ["crane", "validate", "--fast", "--remote", f"{target}/{name}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said = subprocess.run(
+            ["crane", "digest", f"{target}/{name}"], capture_output=True, text=True, check=True
+        )
+        assert said.stdout.strip() == digest
