@@ -135,6 +135,11 @@ class App:
 
         return Layout(self.root / DIST)
 
+    @property
+    def today(self) -> str:
+        """The date that the lock gives to what is seen first now."""
+        return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+
     def built(self, key: str) -> LockedParent | None:
         """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
         from dfgen.values.manifest import Index
@@ -145,8 +150,7 @@ class App:
         index = self.layout.manifest(entry)
         if not isinstance(index, Index):
             return None
-        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         pins = {child.platform: Pin(child.digest, child.size) for child in index.images if child.platform}
         return LockedParent(
-            digest=entry.digest, media_type=entry.media_type, first_seen=today, platforms=pins
+            digest=entry.digest, media_type=entry.media_type, first_seen=self.today, platforms=pins
         )

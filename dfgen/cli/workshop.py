@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -83,7 +82,7 @@ class Workshop:
             records=self.records,
             report=report,
             stop=self.stop,
-            today=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+            today=self.app.today,
             jobs=jobs,
             past=self.records.past_seconds(),
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from dfgen.model.catalog import BASES
+from dfgen.outside import atomic
+from dfgen.outside.atomic import replacing
 from dfgen.values.errors import OutsideError, Place, Problem
 
 
@@ -21,18 +22,9 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.chmod(name, mode)  # noqa: PTH101 (the temporary file has a name, not a Path)
-            os.replace(name, path)  # noqa: PTH105
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(path, path.parent, prefix=f".{path.name}.") as beside:
+            atomic.write(beside, text.encode(), durable=durable)
+            beside.chmod(mode)
     except OSError as error:
         raise OutsideError(Problem(Place(str(path)), f"cannot be written: {error.strerror}")) from error
 

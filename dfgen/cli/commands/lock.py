@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 
 import click
@@ -36,8 +35,7 @@ def command(
     if check and (upgrade or dry_run):
         raise click.UsageError("--check changes nothing; it goes without --upgrade and --dry-run")
     app.deadline = deadline
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    how = stage.Locking(registry=app.registry, today=today, built=app.built)
+    how = stage.Locking(registry=app.registry, today=app.today, built=app.built)
     if check:
         stage.check(app.catalog, app.lock, how)
         show.note(f"{LOCK_FILE}: every pin is what its tag points at")

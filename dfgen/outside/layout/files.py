@@ -6,13 +6,14 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfgen.outside import atomic
+from dfgen.outside.atomic import replacing
 from dfgen.values.errors import OutsideError
 
 
@@ -31,17 +32,9 @@ def write(target: Path, data: bytes, scratch: Path) -> None:
     with writing(target):
         scratch.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=scratch)
-        try:
-            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor, not a path)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(target, scratch) as beside:
+            atomic.write(beside, data, durable=True)
+            beside.chmod(0o644)
 
 
 def move(source: Path, target: Path, scratch: Path) -> None:
@@ -54,15 +47,9 @@ def move(source: Path, target: Path, scratch: Path) -> None:
             if error.errno != errno.EXDEV:
                 raise
             scratch.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=scratch)
-            os.close(handle)
-            try:
-                shutil.copyfile(source, name)
-                Path(name).chmod(0o644)
-                Path(name).replace(target)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(target, scratch) as beside:
+                shutil.copyfile(source, beside)
+                beside.chmod(0o644)
 
 
 @contextmanager
