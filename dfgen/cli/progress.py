@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from dfgen.images.plan import Step
-from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
+from dfgen.images.run import (
+    Again,
+    Event,
+    Finished,
+    Lost,
+    Merged,
+    Progressed,
+    Rendered,
+    Result,
+    Started,
+    State,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -81,6 +92,10 @@ def line(event: Event) -> str:
             return f"{version}: merged, {digest}"
         case Rendered(path):
             return f"{path}: rendered again, its parent moved"
+        case Again(image, why):
+            return f"{image.name}: tried again: {_cut(why)}"
+        case Lost(node):
+            return f"the node {node} does not answer any more: its work goes elsewhere"
 
 
 def _cut(doing: str) -> str:
@@ -129,8 +144,9 @@ class Picture:
                 self._running[image.name] = (begun, doing)
             case Finished(result):
                 self._finish(result)
-            case Merged() | Rendered():
-                self._console.print(line(event), style="cyan", markup=False, soft_wrap=True)
+            case Merged() | Rendered() | Again() | Lost():
+                style = "yellow" if isinstance(event, Again | Lost) else "cyan"
+                self._console.print(line(event), style=style, markup=False, soft_wrap=True)
 
     def _finish(self, result: Result) -> None:
         self._waiting.pop(result.image.name, None)

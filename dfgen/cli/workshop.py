@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -9,7 +10,8 @@ from functools import cached_property, partial
 from dfgen.cli.app import DIST, App
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event
-from dfgen.model.catalog import Image
+from dfgen.images.slots import Slots
+from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
@@ -69,21 +71,23 @@ class Workshop:
         wanted = {str(image.dockerfile) for image in images}
         return {path: text for path, text in files.dockerfiles(self.app.root).items() if path in wanted}
 
-    def building(self, jobs: int, report: Callable[[Event], None]) -> Building:
+    def building(self, slots: Slots, report: Callable[[Event], None]) -> Building:
         """What a run builds with."""
         return Building(
             catalog=self.app.catalog,
             store=self.app.layout,
             builder=Buildx(self.app.root, self.app.layout, self.app.nodes),
+            slots=slots,
+            answers=self.app.nodes.answers,
             smoke=self._smoke,
             judge=partial(planning.judge, how=self.planning),
             merge=self._merge,
             sources=Sources(self.app),
             records=self.records,
             report=report,
+            pause=time.sleep,
             stop=self.stop,
             today=self.app.today,
-            jobs=jobs,
             past=self.records.past_seconds(),
         )
 
@@ -92,8 +96,8 @@ class Workshop:
         self.app.nodes.processes.stop()
         self.engine.stop()
 
-    def _smoke(self, image: Image, built: Descriptor) -> None:
-        smoke.smoke(image, built, self.engine, partial(self.records.append_log, image))
+    def _smoke(self, image: Image, built: Descriptor, node: Builder) -> None:
+        smoke.smoke(image, built, node, self.engine, partial(self.records.append_log, image))
 
     def _merge(self, images: Sequence[Image], lock: Lock) -> Descriptor:
         name = images[0].merged_name

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.plan import Step
-from dfgen.model.catalog import Catalog, Image
+from dfgen.model.catalog import Builder, Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem
@@ -29,7 +29,7 @@ class BuildRequest:
 
     `contexts` are the references in FROM that are taken from the layout instead of a registry, each with the
     digest that it stands for. `source_date_epoch` is in seconds since 1970. Everything that the build prints
-    goes to `log`.
+    goes to `log`. `node` builds it.
     """
 
     platform: Platform
@@ -41,6 +41,7 @@ class BuildRequest:
     provenance: bool
     contexts: Mapping[str, Digest]
     no_cache: bool = False
+    node: Builder = Builder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

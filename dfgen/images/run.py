@@ -26,7 +26,8 @@ class State(StrEnum):
 class Result:
     """What became of one image: `size` is that of its blobs in bytes, compressed as they are.
 
-    `error` says why it failed or was not tried, and `tail` are the last lines of its log then.
+    `error` says why it failed or was not tried, and `tail` are the last lines of its log then. `node` is
+    where it was built.
     """
 
     step: Step
@@ -37,6 +38,7 @@ class Result:
     error: DfgenError | None = None
     log: str = ""
     tail: tuple[str, ...] = ()
+    node: str = ""
 
     @property
     def image(self) -> Image:
@@ -104,6 +106,7 @@ def _record(result: Result) -> dict[str, Any]:
         "digest": str(result.digest) if result.digest else None,
         "size": result.size,
         "seconds": round(result.seconds, 3),
+        "node": result.node or None,
         "log": result.log or None,
         "error": str(result.error) if result.error else None,
     }
@@ -122,6 +125,21 @@ class Progressed:
 
     image: Image
     doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An image's build was failed by the network, and is tried again."""
+
+    image: Image
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A node does not answer any more; what it was building goes to others."""
+
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +164,4 @@ class Rendered:
     path: str
 
 
-Event = Started | Progressed | Finished | Merged | Rendered
+Event = Started | Progressed | Again | Lost | Finished | Merged | Rendered

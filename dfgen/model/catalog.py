@@ -73,10 +73,19 @@ class JinjaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """The node that builds a platform: a docker context or a buildx builder, whichever is set."""
+    """A node that builds a platform: a docker context, a buildx builder, or with neither the local engine.
+
+    `jobs` is how many builds it takes at once; 0 is as many as it has cores.
+    """
 
     context: str = ""
     builder: str = ""
+    jobs: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the node is called."""
+        return self.context or self.builder or "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,7 +163,7 @@ class Catalog:
     root: Path
     registry: str
     mirrors: Mapping[str, str]
-    builders: Mapping[Platform, Builder]
+    builders: Mapping[Platform, tuple[Builder, ...]]
     source_date_epoch: int
     provenance: bool
     insecure_registries: frozenset[str]

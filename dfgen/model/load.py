@@ -93,10 +93,11 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
     _check_prefix(gathering, settings.get("registry"), defaults.place("registry"))
     for name, mirror in (settings.get("mirrors") or {}).items():
         _check_prefix(gathering, mirror, defaults.place("mirrors", name))
-    builders: dict[Platform, Builder] = {}
+    builders: dict[Platform, tuple[Builder, ...]] = {}
     for alias, entry in (settings.get("builders") or {}).items():
         with gathering.at(defaults.place("builders", alias)):
-            builders[Platform.parse(alias)] = Builder(**entry)
+            entries = entry if isinstance(entry, list) else [entry]
+            builders[Platform.parse(alias)] = tuple(Builder(**one) for one in entries)
     gathering.check()
     ca_file = settings.get("ca_file")
     return Catalog(

@@ -31,6 +31,12 @@ _OUTSIDE = re.compile(
     r"|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout",
     re.IGNORECASE,
 )
+# The network's faults among these, which may well be over in a moment.
+_PASSING = re.compile(
+    r"toomanyrequests|too many requests|i/o timeout|TLS handshake timeout|connection reset|unexpected EOF"
+    r"|unexpected status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
+    re.IGNORECASE,
+)
 _SAID = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 
 
@@ -65,7 +71,7 @@ class Buildx:
 
     def command(self, request: BuildRequest, destination: Path) -> list[str]:
         """The command line of a build that is exported to a folder, to run or to show."""
-        node = self.nodes.of(request.platform)
+        node = request.node
         builder = ["--builder", node.builder] if node.builder else []
         return [
             *(*self.nodes.docker(node), "buildx", "build", *builder),
@@ -124,10 +130,16 @@ def _failure(error: CommandError, request: BuildRequest) -> DfgenError:
     upstream = _UPSTREAM.search(error.output)
     if upstream:
         message = f"parent {upstream[1]} cannot be read: {upstream[2]}"
-        return OutsideError(Problem(Place(shown), message))
+        return _outside(Place(shown), message, upstream[2])
     said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
     if _OUTSIDE.search(said) or is_unreachable(said) or error.code is None or error.code < 0:
-        return OutsideError(Problem(Place(shown), f"the build was broken off: {said}"))
+        return _outside(Place(shown), f"the build was broken off: {said}", said)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
     return CheckError(Problem(place, f"the build failed: {said}"))
+
+
+def _outside(place: Place, message: str, said: str) -> OutsideError:
+    error = OutsideError(Problem(place, message))
+    error.is_passing = _PASSING.search(said) is not None
+    return error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import SmokeTest
+from dfgen.model.catalog import Builder, SmokeTest
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.values.errors import OutsideError
@@ -46,10 +46,10 @@ class Engine:
         self._running = Running()
 
     @contextmanager
-    def loaded(self, image: Descriptor, platform: Platform) -> Iterator[LoadedImage]:
-        """Load an image under a name of its own, and remove it in the end."""
+    def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> Iterator[LoadedImage]:
+        """Load an image into a node's engine under a name of its own, and remove it in the end."""
         name = f"{TEST_NAME}:{uuid.uuid4().hex}"
-        with self._client(platform) as client:
+        with self._client(node) as client:
             try:
                 self._load(client, image, name)
                 yield LoadedImage(client, name, platform, self._running)
@@ -61,7 +61,7 @@ class Engine:
 
     def load(self, image: Descriptor, name: str, platform: Platform) -> None:
         """Load an image or index under a name, for a person to try it."""
-        with self._client(platform) as client:
+        with self._client(self._nodes.of(platform)[0]) as client:
             self._load(client, image, name)
 
     def stop(self) -> None:
@@ -75,13 +75,13 @@ class Engine:
                 raise OutsideError(f"the engine cannot load {name}: {answer['error']}")
 
     @contextmanager
-    def _client(self, platform: Platform) -> Iterator[DockerClient]:
-        """Connect to the engine of a platform; what it refuses is an OutsideError."""
+    def _client(self, node: Builder) -> Iterator[DockerClient]:
+        """Connect to the engine of a node; what it refuses is an OutsideError."""
         import requests
         from docker.client import DockerClient
         from docker.errors import DockerException
 
-        endpoint = self._nodes.endpoint(platform)
+        endpoint = self._nodes.endpoint(node)
         try:
             tls = _tls(endpoint.certificates)
             client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=_PATIENCE)

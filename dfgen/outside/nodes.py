@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder
 from dfgen.outside.process import CommandError, Processes
-from dfgen.values.errors import OutsideError
+from dfgen.values.errors import OutsideError, listing
 from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"
@@ -44,27 +45,46 @@ class Endpoint:
     certificates: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The nodes that can build each platform, and what is wrong with those that were left out."""
+
+    usable: Mapping[Platform, Mapping[Builder, Node]]
+    left_out: tuple[str, ...] = ()
+
+    def slots(self, total: int) -> Slots:
+        """Share builds among the nodes: as many as each has cores or is told; `total` 0 is no limit."""
+        nodes = {builder: node for found in self.usable.values() for builder, node in found.items()}
+        limits = {one: one.jobs or node.cores or os.cpu_count() or 1 for one, node in nodes.items()}
+        return Slots({platform: tuple(found) for platform, found in self.usable.items()}, limits, total)
+
+    @property
+    def emulated(self) -> Iterable[str]:
+        """A sentence for each platform that a node does not run natively."""
+        for platform, found in self.usable.items():
+            names = [node.name for node in found.values() if node.native != platform]
+            if names:
+                yield f"{platform} is emulated by {listing(names)}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Nodes:
-    """The nodes of a catalog: what `builders` names for a platform, else the local engine."""
+    """The nodes of a catalog: those that `builders` names for a platform, else the local engine."""
 
-    builders: Mapping[Platform, Builder]
+    builders: Mapping[Platform, Sequence[Builder]]
     processes: Processes
     _known: dict[Builder, Endpoint] = field(default_factory=dict)
 
-    def of(self, platform: Platform) -> Builder:
-        """Which node builds a platform."""
-        return self.builders.get(platform, LOCAL)
+    def of(self, platform: Platform) -> Sequence[Builder]:
+        """Which nodes build a platform."""
+        return self.builders.get(platform, (LOCAL,))
 
     def docker(self, node: Builder) -> list[str]:
         """The docker command that speaks to a node's engine."""
         return ["docker", "--context", node.context] if node.context else ["docker"]
 
-    def endpoint(self, platform: Platform) -> Endpoint:
-        """Where images of a platform are run: the engine that builds it; beside a builder, the local one."""
-        return self._endpoint(self.of(platform))
-
-    def _endpoint(self, node: Builder) -> Endpoint:
+    def endpoint(self, node: Builder) -> Endpoint:
+        """Where images are run that a node builds: on its own engine; beside a builder, on the local one."""
         if node not in self._known:
             names = [node.context] if node.context else []
             try:
@@ -76,7 +96,7 @@ class Nodes:
 
     def inspect(self, node: Builder) -> Node:
         """Ask a node what it is. Errors: OutsideError with what to do when it does not answer."""
-        host = self._endpoint(node).host
+        host = self.endpoint(node).host
         name = [node.builder, "--bootstrap"] if node.builder else []
         try:
             text = self.processes.read([*self.docker(node), "buildx", "inspect", *name])
@@ -98,19 +118,39 @@ class Nodes:
             or "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus")),
         )
 
-    def check(self, platforms: Iterable[Platform]) -> dict[Platform, Node]:
-        """Find the node of every platform, and that it can build it, before anything is built.
+    def check(self, platforms: Iterable[Platform]) -> Checked:
+        """Find the nodes of every platform that can build it, before anything is built.
 
-        Errors: OutsideError with the command that mends it.
+        A node that cannot is left out where another is there, and told in `left_out`.
+        Errors: OutsideError with the commands that mend it, for a platform that no node can build.
         """
-        found: dict[Builder, Node] = {}
-        answers: dict[Platform, Node] = {}
+        asked: dict[Builder, Node | OutsideError] = {}
+        usable: dict[Platform, dict[Builder, Node]] = {}
+        left_out: dict[str, None] = {}
         for platform in dict.fromkeys(platforms):
-            builder = self.of(platform)
-            node = found[builder] if builder in found else found.setdefault(builder, self.inspect(builder))
-            _can_build(node, platform)
-            answers[platform] = node
-        return answers
+            problems: list[OutsideError] = []
+            usable[platform] = {}
+            for builder in self.of(platform):
+                if builder not in asked:
+                    asked[builder] = self._asked(builder)
+                try:
+                    usable[platform][builder] = _able(asked[builder], platform)
+                except OutsideError as error:
+                    problems.append(error)
+            if not usable[platform]:
+                raise OutsideError([each for one in problems for each in one.problems])
+            left_out.update(dict.fromkeys(str(one) for one in problems))
+        return Checked(usable, tuple(left_out))
+
+    def answers(self, node: Builder) -> bool:
+        """Whether a node is there."""
+        return isinstance(self._asked(node), Node)
+
+    def _asked(self, node: Builder) -> Node | OutsideError:
+        try:
+            return self.inspect(node)
+        except OutsideError as error:
+            return error
 
     def _info(self, node: Builder, host: str) -> dict[str, Any]:
         try:
@@ -120,12 +160,6 @@ class Nodes:
         except CommandError as error:
             raise _no_engine(error.output, node, host) from error
         return info
-
-
-def jobs(nodes: Iterable[Node]) -> int:
-    """How many builds at once: as many as the nodes have cores together."""
-    cores = {node.name: node.cores for node in nodes}
-    return sum(cores.values()) or os.cpu_count() or 1
 
 
 def is_unreachable(output: str) -> bool:
@@ -156,7 +190,10 @@ def _platform(word: str) -> Platform:
     return Platform.of(*word.strip().rstrip("*").split("/"))
 
 
-def _can_build(node: Node, platform: Platform) -> None:
+def _able(node: Node | OutsideError, platform: Platform) -> Node:
+    """Return a node that can build a platform. Errors: OutsideError with what mends it."""
+    if isinstance(node, OutsideError):
+        raise node
     if not node.has_image_store:
         raise OutsideError(
             f"the Docker engine at {node.host} cannot export an OCI layout, its containerd image store is"
@@ -168,6 +205,7 @@ def _can_build(node: Node, platform: Platform) -> None:
             f" `docker run --privileged --rm tonistiigi/binfmt --install {platform.architecture}`,"
             " or on Debian with `apt-get install qemu-user-static binfmt-support`"
         )
+    return node
 
 
 def _no_docker(error: CommandError, node: Builder) -> OutsideError:

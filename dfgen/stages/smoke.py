@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import Image, SmokeTest
+from dfgen.model.catalog import Builder, Image, SmokeTest
 from dfgen.values.errors import CheckError, Problem
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
@@ -26,7 +26,7 @@ class Loaded(Protocol):
 class Engine(Protocol):
     """Runs images."""
 
-    def loaded(self, image: Descriptor, platform: Platform) -> AbstractContextManager[Loaded]:
+    def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> AbstractContextManager[Loaded]:
         """Load an image from the layout, and remove it in the end."""
         ...
 
@@ -39,15 +39,15 @@ class Write(Protocol):
         ...
 
 
-def smoke(image: Image, built: Descriptor, engine: Engine, write: Write) -> None:
-    """Run all tests of an image.
+def smoke(image: Image, built: Descriptor, node: Builder, engine: Engine, write: Write) -> None:
+    """Run all tests of an image, on the node that built it.
 
     Errors: CheckError with every test that failed, OutsideError for an engine that cannot run any.
     """
     problems: list[Problem] = []
     if not image.tests:
         return
-    with engine.loaded(built, image.platform) as loaded:
+    with engine.loaded(built, image.platform, node) as loaded:
         for test in image.tests:
             outcome = loaded.run(test)
             problem = judge(test, outcome)

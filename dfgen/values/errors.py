@@ -72,6 +72,7 @@ class OutsideError(DfgenError):
 
     exit_code = ExitCode.OUTSIDE
     unreachable = ""  # the host that did not answer at all, when that is what failed
+    is_passing = False  # whether the same may well succeed in a moment
 
 
 class Gathering:

@@ -12,7 +12,8 @@ from typing import Any
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event, Run
-from dfgen.model.catalog import Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
+from dfgen.images.slots import Slots
+from dfgen.model.catalog import Builder, Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.outside.context import ContextReader
 from dfgen.outside.layout import Layout
@@ -29,6 +30,7 @@ from dfgen.values.reference import Reference
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")
 BOTH = (AMD64, ARM64)
 TODAY = "2026-01-02"
+LOCAL = Builder()
 UPSTREAM = "docker.io/library/busybox:1"
 
 
@@ -185,6 +187,9 @@ class World:
     smoked: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     stopped: int = 0
+    smoked_on: dict[str, str] = field(default_factory=dict)
+    dead: set[Builder] = field(default_factory=set)
+    pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.layout = Layout(self.root / "dist")
@@ -240,21 +245,23 @@ class World:
         """Plan, and give each image's reason."""
         return {step.image.name: step.why for step in self.plan(*names).steps}
 
-    def build(self, *names: str, jobs: int = 2, **more: Any) -> Run:
+    def build(self, *names: str, jobs: int = 2, slots: Slots | None = None, **more: Any) -> Run:
         """Plan and build images by name, or all; returns what became of them."""
         how = Building(
             catalog=self.catalog,
             store=self.layout,
             builder=self.builder,
+            slots=slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs}),
+            answers=lambda node: node not in self.dead,
             smoke=self._smoke,
             judge=lambda one, lock: planning.judge(one, lock, self.planning),
             merge=self._merge,
             sources=self,
             records=self.records,
             report=self.events.append,
+            pause=self.pauses.append,
             stop=self._stop,
             today=TODAY,
-            jobs=jobs,
         )
         self.builder.log.clear()
         self.smoked.clear()
@@ -265,8 +272,9 @@ class World:
         found = [replace(one, **more) if one.name == name else one for one in self.catalog.images]
         self.catalog = replace(self.catalog, images=tuple(found))
 
-    def _smoke(self, one: Image, built: Descriptor) -> None:
+    def _smoke(self, one: Image, built: Descriptor, node: Builder) -> None:
         self.smoked.append(one.name)
+        self.smoked_on[one.name] = node.name
         if one.name in self.smoke_failures:
             raise CheckError(self.smoke_failures[one.name])
 

@@ -11,7 +11,6 @@ from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
 from dfgen.cli.workshop import Workshop
 from dfgen.images.run import Result, Run, State
-from dfgen.outside.nodes import jobs as cores
 from dfgen.stages.build import build
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
@@ -19,7 +18,9 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
 
 @click.command("build")
 @click.argument("select", nargs=-1)
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at once. Default: the engine's cores.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at once, on all nodes. Default: their cores."
+)
 @click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
 @click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
 @click.pass_context
@@ -32,9 +33,11 @@ def command(
     plan = workshop.plan(app.images(select))
     plan = plan.again() if no_cache else plan
     workshop.check_rendered(plan)
-    nodes = app.nodes.check(step.image.platform for step in plan.needed) if plan.needed else {}
+    checked = app.nodes.check(step.image.platform for step in plan.needed)
+    for text in (*checked.left_out, *checked.emulated):
+        show.note(text)
     with progress(plan.needed) as report:
-        how = workshop.building(jobs or cores(nodes.values()), report)
+        how = workshop.building(checked.slots(jobs or 0), report)
         run = build(plan, app.lock, replace(how, locked=locked, no_cache=no_cache))
     _show(app, run)
     ctx.exit(run.exit_code)

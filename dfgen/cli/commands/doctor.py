@@ -43,9 +43,12 @@ def _looks(app: App, offline: bool) -> Iterator[tuple[str, stage.Look]]:
 
 
 def _node(app: App, platform: Platform) -> str:
-    node = app.nodes.check([platform])[platform]
-    how = "natively" if platform == node.native else "emulated"
-    return f"built {how} by {node.name} at {node.host}"
+    checked = app.nodes.check([platform])
+    found = [
+        f"{'natively' if platform == node.native else 'emulated'} by {node.name} at {node.host}"
+        for node in checked.usable[platform].values()
+    ]
+    return "; ".join([f"built {' and '.join(found)}", *checked.left_out])
 
 
 def _platforms(app: App) -> list[Platform]:

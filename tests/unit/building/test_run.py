@@ -154,6 +154,7 @@ def test_the_record_of_the_run_is_written(tmp_path: Path) -> None:
             "digest": str(result.digest),
             "size": result.size,
             "seconds": round(result.seconds, 3),
+            "node": "default",
             "log": str(tmp_path / "dist" / "logs" / "a-1-amd64.log"),
             "error": None,
         }

@@ -37,14 +37,14 @@ def test_no_family(tmp_path: Path) -> None:
 def test_the_defaults(tmp_path: Path) -> None:
     text = (
         "registry: r.example.com/x\nsource_date_epoch: 7\nprovenance: true\ninsecure_registries: ['a:5000']\n"
-        "ca_file: ca.pem\nbuilders: {aarch64: {context: arm}, x64: {builder: b}}\n"
+        "ca_file: ca.pem\nbuilders: {aarch64: {context: arm}, x64: [{builder: b}, {context: c, jobs: 4}]}\n"
     )
     catalog = loaded(tmp_path, FAMILY, text)
     assert (catalog.registry, catalog.source_date_epoch, catalog.provenance) == ("r.example.com/x", 7, True)
     assert (catalog.insecure_registries, catalog.ca_file) == (frozenset({"a:5000"}), tmp_path / "ca.pem")
     assert catalog.builders == {
-        Platform.parse("arm64"): Builder(context="arm"),
-        Platform.parse("amd64"): Builder(builder="b"),
+        Platform.parse("arm64"): (Builder(context="arm"),),
+        Platform.parse("amd64"): (Builder(builder="b"), Builder(context="c", jobs=4)),
     }
     assert str(catalog.reference("app", "1.0")) == "r.example.com/x/app:1.0"
     assert str(catalog.reference("app", "1.0", "localhost:5000")) == "localhost:5000/app:1.0"

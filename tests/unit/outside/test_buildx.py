@@ -17,7 +17,6 @@ from dfgen.outside.nodes import Nodes
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
-from dfgen.values.platform import Platform
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 from tests.unit.world import ARM64
 
@@ -37,8 +36,8 @@ def request(root: Path) -> BuildRequest:
     )
 
 
-def buildx(root: Path, answer: Answer = "", builders: dict[Platform, Builder] | None = None) -> Buildx:
-    return Buildx(root, Layout(root / "dist"), Nodes(builders or {}, ScriptedProcesses({"docker": answer})))
+def buildx(root: Path, answer: Answer = "") -> Buildx:
+    return Buildx(root, Layout(root / "dist"), Nodes({}, ScriptedProcesses({"docker": answer})))
 
 
 def test_the_command_line(tmp_path: Path) -> None:
@@ -82,7 +81,7 @@ def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_a_node_is_named(tmp_path: Path, builder: Builder, expected: list[str]) -> None:
-    words = buildx(tmp_path, builders={ARM64: builder}).command(request(tmp_path), Path("/out"))
+    words = buildx(tmp_path).command(replace(request(tmp_path), node=builder), Path("/out"))
     assert words[: len(expected)] == expected
 
 
@@ -180,6 +179,29 @@ def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenEr
     with pytest.raises(kind) as caught:
         buildx(tmp_path, answer).build(request(tmp_path), print)
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "passing"),
+    [
+        ("x:1: failed to resolve source metadata for x:1: dial tcp 10.0.0.1:443: i/o timeout", True),
+        (
+            "x:1: failed to resolve source metadata for x:1: unexpected status from HEAD request: 503 Busy",
+            True,
+        ),
+        ("failed to copy: read tcp 10.0.0.1:443: connection reset by peer", True),
+        ("toomanyrequests: retry-after: 3s", True),
+        ("x:1: failed to resolve source metadata for x:1: x:1: not found", False),
+        ("failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized", False),
+        ("write /var/lib/x: no space left on device", False),
+    ],
+)
+def test_what_may_be_over_in_a_moment(tmp_path: Path, said: str, passing: bool) -> None:
+    with pytest.raises(OutsideError) as caught:
+        buildx(tmp_path, (1, f"ERROR: failed to build: failed to solve: {said}\n")).build(
+            request(tmp_path), print
+        )
+    assert caught.value.is_passing is passing
 
 
 def test_nothing_is_left_of_a_build_that_failed(tmp_path: Path) -> None:

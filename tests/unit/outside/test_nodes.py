@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from dfgen.model.catalog import Builder
-from dfgen.outside.nodes import Endpoint, Nodes, is_unreachable, jobs
+from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
 from dfgen.values.errors import OutsideError
 from dfgen.values.platform import Platform
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
-from tests.unit.world import AMD64, ARM64
+from tests.unit.world import AMD64, ARM64, LOCAL
 
 S390X = Platform.parse("s390x")
 HOST = "unix:///run/docker.sock"
@@ -47,9 +48,13 @@ GOOD: dict[str, Answer] = {
 
 def nodes(answers: dict[str, Answer], builders: dict[Platform, Builder] | None = None) -> Nodes:
     return Nodes(
-        builders or {},
+        {platform: (node,) for platform, node in (builders or {}).items()},
         ScriptedProcesses(answers | {end: said for end, said in GOOD.items() if end not in answers}),
     )
+
+
+def _all(checked: Checked) -> list[Node]:
+    return [node for found in checked.usable.values() for node in found.values()]
 
 
 def refused(answers: dict[str, Answer], builders: dict[Platform, Builder] | None = None) -> str:
@@ -67,7 +72,7 @@ def test_the_local_engine_is_asked_once_for_all_platforms() -> None:
         "docker buildx inspect",
         "docker info --format {{json .}}",
     ]
-    node = answers[ARM64]
+    node = answers.usable[ARM64][LOCAL]
     assert (node.name, node.host, node.driver, node.native, node.cores) == (
         "default",
         HOST,
@@ -76,7 +81,9 @@ def test_the_local_engine_is_asked_once_for_all_platforms() -> None:
         4,
     )
     assert node.platforms == {AMD64, Platform.of("linux", "amd64", "v2"), ARM64, Platform.parse("armv7")}
-    assert jobs(answers.values()) == 4
+    assert answers.slots(0).most == 4
+    assert answers.slots(3).most == 3
+    assert list(answers.emulated) == ["linux/arm64 is emulated by default"]
 
 
 def test_a_context_and_a_builder_are_asked_each_in_its_way() -> None:
@@ -89,20 +96,22 @@ def test_a_context_and_a_builder_are_asked_each_in_its_way() -> None:
     }
     found = nodes(answers, builders)
     checked = found.check([AMD64, ARM64])
-    assert [(node.name, node.driver, node.cores) for node in checked.values()] == [
+    assert [(node.name, node.driver, node.cores) for node in _all(checked)] == [
         ("big", "docker", 16),
         ("farm", "kubernetes", 0),
     ]
-    assert jobs(checked.values()) == 16
-    assert found.endpoint(AMD64) == Endpoint("ssh://big")
-    assert found.endpoint(ARM64) == Endpoint(HOST)  # beside a builder there is no engine: the local one runs
+    assert checked.slots(0).most == 16 + (os.cpu_count() or 1)  # a builder does not say how many cores it has
+    assert found.endpoint(Builder(context="big")) == Endpoint("ssh://big")
+    assert found.endpoint(Builder(builder="farm")) == Endpoint(
+        HOST
+    )  # beside a builder there is no engine: the local one runs
 
 
 def test_certificates_are_those_of_the_context(tmp_path: Path) -> None:
     (tmp_path / "docker").mkdir()
     answers: dict[str, Answer] = {"docker context inspect": context("tcp://far:2376", "far", str(tmp_path))}
     found = nodes(answers, {AMD64: Builder(context="far")})
-    assert found.endpoint(AMD64) == Endpoint("tcp://far:2376", tmp_path / "docker")
+    assert found.endpoint(Builder(context="far")) == Endpoint("tcp://far:2376", tmp_path / "docker")
 
 
 @pytest.mark.parametrize(
@@ -185,10 +194,6 @@ def test_a_platform_that_the_engine_cannot_run() -> None:
     )
 
 
-def test_jobs_without_an_answer_are_the_cores_of_this_machine() -> None:
-    assert jobs([]) >= 1
-
-
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
@@ -199,3 +204,40 @@ def test_jobs_without_an_answer_are_the_cores_of_this_machine() -> None:
 )
 def test_whether_an_engine_answered(output: str, expected: bool) -> None:
     assert is_unreachable(output) is expected
+
+
+TWO = (Builder(context="one"), Builder(context="two", jobs=3))
+DEAD = "Cannot connect to the Docker daemon at ssh://one. Is the docker daemon running?"
+
+
+def sharing(one: str) -> Nodes:
+    answers: dict[str, Answer] = {
+        "docker context inspect one": context("ssh://one", "one"),
+        "docker context inspect two": context("ssh://two", "two"),
+        "docker --context one buildx inspect": one,
+        "docker --context two buildx inspect": inspected(),
+        "docker --context one info": info(cores=2),
+        "docker --context two info": info(cores=8),
+    }
+    return Nodes({AMD64: TWO, ARM64: TWO[:1]}, ScriptedProcesses(answers))
+
+
+def test_nodes_that_share_a_platform_take_as_many_as_they_have_cores_or_are_told() -> None:
+    checked = sharing(inspected()).check([AMD64])
+    assert list(checked.usable[AMD64]) == list(TWO)
+    assert checked.slots(0).most == 2 + 3
+    assert checked.left_out == ()
+
+
+def test_a_node_that_does_not_answer_is_left_out_where_another_is_there() -> None:
+    found = sharing(inspected("", DEAD))
+    checked = found.check([AMD64])
+    assert list(checked.usable[AMD64]) == [TWO[1]]
+    expected = (
+        "no Docker engine answers at ssh://one; start it, or run `make demo`, which brings one on Debian"
+    )
+    assert checked.left_out == (expected,)
+    assert [found.answers(node) for node in TWO] == [False, True]
+    with pytest.raises(OutsideError) as caught:
+        found.check([AMD64, ARM64])
+    assert str(caught.value) == expected

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import SmokeTest
+from dfgen.model.catalog import Builder, SmokeTest
 from dfgen.stages.smoke import judge, smoke
 from dfgen.values.errors import CheckError, Place
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from dfgen.values.platform import Platform
-from tests.unit.world import ARM64, a_test, image
+from tests.unit.world import ARM64, LOCAL, a_test, image
 
 BUILT = Descriptor.of(b"{}", OCI_MANIFEST)
 HEALTHY = a_test(command=(), healthy=5)
@@ -93,7 +93,7 @@ class ScriptedEngine:
     log: list[str] = field(default_factory=list)
 
     @contextmanager
-    def loaded(self, built: Descriptor, platform: Platform) -> Iterator[ScriptedEngine]:
+    def loaded(self, built: Descriptor, platform: Platform, node: Builder) -> Iterator[ScriptedEngine]:
         self.log.append(f"load {built.digest.short} {platform}")
         try:
             yield self
@@ -114,7 +114,7 @@ def test_all_tests_are_run_and_every_failure_is_told() -> None:
     engine = ScriptedEngine({"one": bad, "two": good, "three": bad})
     written: list[str] = []
     with pytest.raises(CheckError) as caught:
-        smoke(image("a", ARM64, tests=tests), BUILT, engine, written.append)
+        smoke(image("a", ARM64, tests=tests), BUILT, LOCAL, engine, written.append)
     reason = "ended with exit status 2, expected 0; its last line: bad"
     assert str(caught.value).splitlines() == [
         f"bases/a/base.yaml:4: smoke test 'one' of a:1@arm64: {reason}",
@@ -133,12 +133,12 @@ def test_the_log_has_the_last_lines_and_what_the_health_check_said() -> None:
     outcome = Outcome(exit=None, output=output, timed_out=True, health="starting", health_log="no\n")
     written: list[str] = []
     with pytest.raises(CheckError):
-        smoke(image("a", tests=(test,)), BUILT, ScriptedEngine({"works": outcome}), written.append)
+        smoke(image("a", tests=(test,)), BUILT, LOCAL, ScriptedEngine({"works": outcome}), written.append)
     lines = "".join(written).splitlines()
     assert lines[1:] == [*(f"  line {at}" for at in range(10, 30)), "  HEALTHCHECK: no"]
 
 
 def test_nothing_is_loaded_when_there_are_no_tests() -> None:
     engine = ScriptedEngine({})
-    smoke(image("a"), BUILT, engine, print)
+    smoke(image("a"), BUILT, LOCAL, engine, print)
     assert engine.log == []

@@ -1,0 +1,45 @@
+"""What a run builds with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dfgen.images.plan import Step
+from dfgen.images.ports import Builder, Records, Sources, Store
+from dfgen.images.run import Event
+from dfgen.images.slots import Slots
+from dfgen.model import catalog as model
+from dfgen.model.catalog import Catalog, Image
+from dfgen.model.lock import Lock
+from dfgen.values.manifest import Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """What a run builds with, and how.
+
+    `slots` are the nodes and how much each takes at once; `answers` asks whether a node is still there.
+    `smoke` runs an image's tests on a node and raises CheckError; `judge` says whether an image is to be
+    built under a lock; `merge` binds the images of a version; `pause` waits for seconds; `stop` ends what
+    runs when the run is broken off. `today` is a date, YYYY-MM-DD. `past` are the seconds that images took
+    before: the longest begin first.
+    """
+
+    catalog: Catalog
+    store: Store
+    builder: Builder
+    slots: Slots
+    answers: Callable[[model.Builder], bool]
+    smoke: Callable[[Image, Descriptor, model.Builder], None]
+    judge: Callable[[Image, Lock], Step]
+    merge: Callable[[Sequence[Image], Lock], Descriptor]
+    sources: Sources
+    records: Records
+    report: Callable[[Event], None]
+    pause: Callable[[float], object]
+    stop: Callable[[], None]
+    today: str
+    locked: bool = False
+    no_cache: bool = False
+    past: Mapping[str, float] = field(default_factory=dict)

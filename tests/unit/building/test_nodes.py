@@ -1,0 +1,136 @@
+"""On which nodes images are built, what becomes of one that dies, and what is tried again."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from dfgen.images.run import Again, Lost
+from dfgen.images.slots import Slots
+from dfgen.model.catalog import Builder
+from dfgen.values.errors import CheckError, OutsideError
+from tests.unit.world import AMD64, ARM64, World, a_test, states
+
+WAIT = 20.0  # seconds after which a test that waits for another thread fails
+ONE, TWO = Builder(context="one"), Builder(builder="two")
+GONE = "bases/a/1/Dockerfile_amd64: the build was broken off: error reading from server: EOF"
+
+
+def used(world: World) -> dict[str, str]:
+    return {name: request.node.name for name, request in world.builder.requests.items()}
+
+
+def both(one: int = 1, two: int = 1, total: int = 0) -> Slots:
+    return Slots({AMD64: (ONE, TWO)}, {ONE: one, TWO: two}, total)
+
+
+def test_the_least_busy_node_is_taken_and_none_takes_more_than_it_may() -> None:
+    slots = both(one=1, two=3)
+    assert slots.most == 4
+    assert [slots.take(AMD64) for _ in range(5)] == [ONE, TWO, TWO, TWO, None]
+    slots.give_back(ONE)
+    assert slots.take(AMD64) == ONE
+    assert slots.take(ARM64) is None
+
+
+def test_all_nodes_together_take_no_more_than_the_total() -> None:
+    slots = both(one=2, two=2, total=3)
+    assert slots.most == 3
+    assert [slots.take(AMD64) for _ in range(4)] == [ONE, TWO, ONE, None]
+
+
+def test_a_lost_node_is_taken_out_of_all_its_platforms() -> None:
+    slots = Slots({AMD64: (ONE, TWO), ARM64: (ONE,)}, {ONE: 1, TWO: 1})
+    assert [slots.lose(ONE), slots.lose(ONE)] == [True, False]
+    assert [slots.take(AMD64), slots.take(ARM64)] == [TWO, None]
+    assert list(slots.left(ARM64)) == []
+
+
+def test_nodes_share_the_images_of_a_platform(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
+    together = threading.Barrier(2, timeout=WAIT)
+    world.builder.during = lambda _: together.wait() and None
+    run = world.build(slots=both())
+    assert sorted(used(world).values()) == ["one", "two"]
+    assert {one.image.name: one.node for one in run.results} == used(world)
+
+
+def test_an_image_is_tested_where_it_was_built(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    world.change("a:1@amd64", tests=(a_test(),))
+    world.build(slots=Slots({AMD64: (TWO,)}, {TWO: 1}))
+    assert world.smoked_on == {"a:1@amd64": "two"}
+
+
+def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
+
+    def during(name: str) -> None:
+        if world.builder.requests[name].node == ONE:
+            world.dead.add(ONE)
+            raise OutsideError(GONE)
+
+    world.builder.during = during
+    run = world.build(slots=both())
+    assert set(states(run).values()) == {"built"}
+    assert set(used(world).values()) == {"two"}
+    assert [event.node for event in world.events if isinstance(event, Lost)] == ["one"]
+    assert world.builder.log.count("+a:1@amd64") == 2
+    assert run.exit_code == 0
+
+
+def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
+
+    def during(name: str) -> None:
+        world.dead.add(world.builder.requests[name].node)
+        raise OutsideError(GONE)
+
+    world.builder.during = during
+    run = world.build(slots=both())
+    assert states(run) == {"a:1@amd64": "failed", "b:1@amd64": "not tried"}
+    assert str(run.results[0].error) == (
+        f"a:1@amd64: no node is left that builds linux/amd64; lost on the way: one ({GONE}), two ({GONE})"
+    )
+    assert run.exit_code == 3
+
+
+def test_a_failing_dockerfile_is_not_built_elsewhere(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    world.dead.update((ONE, TWO))
+    world.builder.failures["a:1@amd64"] = CheckError("no")
+    run = world.build(slots=both())
+    assert states(run) == {"a:1@amd64": "failed"}
+    assert world.builder.built == ["a:1@amd64"]
+
+
+@pytest.mark.parametrize(("passing", "tries", "pauses"), [(True, 3, [2.0, 4.0]), (False, 1, [])])
+def test_what_the_network_failed_is_tried_again_with_growing_pauses(
+    tmp_path: Path, passing: bool, tries: int, pauses: list[float]
+) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    error = OutsideError("the registry is busy")
+    error.is_passing = passing
+    world.builder.failures["a:1@amd64"] = error
+    run = world.build()
+    assert run.results[0].error is error
+    assert world.builder.built == ["a:1@amd64"] * tries
+    assert world.pauses == pauses
+    assert [event.why for event in world.events if isinstance(event, Again)] == ["the registry is busy"] * (
+        tries - 1
+    )
+
+
+def test_a_second_try_that_succeeds_is_a_success(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    error = OutsideError("the registry is busy")
+    error.is_passing = True
+
+    def during(name: str) -> None:
+        if world.builder.built.count(name) == 1:
+            raise error
+
+    world.builder.during = during
+    assert states(world.build()) == {"a:1@amd64": "built"}
