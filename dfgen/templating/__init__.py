@@ -1,5 +1,6 @@
 """Jinja2 templates whose values cannot escape the place in a Dockerfile where they stand."""
 
+from dfgen.templating.origins import Expression, LineOrigin
 from dfgen.templating.templates import TemplateOptions, Templates
 
-__all__ = ["TemplateOptions", "Templates"]
+__all__ = ["Expression", "LineOrigin", "TemplateOptions", "Templates"]

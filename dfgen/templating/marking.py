@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.filters import do_indent, do_replace, make_attrgetter
+from jinja2.filters import do_indent, make_attrgetter
 from jinja2.runtime import Context
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
@@ -47,9 +47,7 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     if type(value) is str and not SENTINEL.search(value):
         return f"{VALUE}{site}{value}{CLOSE}"
     if isinstance(value, Fragment):
-        return (
-            Fragment(str.replace(value, UNKNOWN_SITE, site)) if str.find(value, UNKNOWN_SITE) >= 0 else value
-        )
+        return value.at_site(site) if str.find(value, UNKNOWN_SITE) >= 0 else value
     if isinstance(value, Trusted):
         return value
     text = as_text(value)
@@ -71,7 +69,7 @@ class _FilterBlocks(NodeTransformer):
         return [block, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
 
 
-class _Generator(CodeGenerator):
+class Generator(CodeGenerator):
     """Python code in which every printed expression is marked, and a literal stays template text."""
 
     environment: Marking
@@ -90,6 +88,7 @@ class _Generator(CodeGenerator):
         self.write(f", {self.environment.add_site(site)!r})")
 
     def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
+        """A literal is template text."""
         if isinstance(node.value, str):
             self.environment.literals[node.value] = Trusted(node.value)
             self.write(f"environment.literals[{node.value!r}]")
@@ -97,6 +96,7 @@ class _Generator(CodeGenerator):
             super().visit_Const(node, frame)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        """`a ~ b` goes through the environment, which tells text from values."""
         self.write("environment.concatenate((")
         for part in node.nodes:
             self.visit(part, frame)
@@ -109,7 +109,9 @@ def join(environment: Marking, value: Any, d: object = "", attribute: str | int 
     """The `join` filter: items are values, a literal separator is template text."""
     if attribute is not None:
         value = map(make_attrgetter(environment, attribute), value)
-    return compose([marked(d).join([marked(item) for item in value])])
+    separator = marked(d)
+    parts = [part for item in value for part in (separator, marked(item))]
+    return environment.concat(parts[1:])
 
 
 def raw(value: object) -> Fragment:
@@ -123,7 +125,7 @@ def raw(value: object) -> Fragment:
 class Marking(Sandbox):
     """One environment for a folder of templates; `sites` are the expressions of all that were compiled."""
 
-    code_generator_class = _Generator
+    code_generator_class = Generator
     concat = staticmethod(compose)
 
     def __init__(self, **options: Any) -> None:
@@ -159,7 +161,7 @@ class Marking(Sandbox):
         """`a ~ b`: composed text stays composed, and what joins it is marked; values make a value."""
         items = list(parts)
         if any(isinstance(item, Fragment) for item in items):
-            return compose(marked(item) for item in items)
+            return self.concat(marked(item) for item in items)
         text = "".join(as_text(item) for item in items)
         check_length(text)
         return Trusted(text) if all(isinstance(item, Trusted) for item in items) else text
@@ -199,11 +201,13 @@ def _trim(_function: Any, value: Fragment, chars: str | None = None) -> Fragment
 
 
 def _indent(_function: Any, value: Fragment, *args: Any, **kwargs: Any) -> Fragment:
-    return Fragment(do_indent(str(value), *args, **kwargs))
+    return value.with_text(do_indent(str(value), *args, **kwargs))
 
 
-def _replace(_function: Any, context: Any, value: Fragment, old: str, new: object, *count: int) -> Fragment:
-    return Fragment(do_replace(context, str(value), str(plain(old)), str(marked(new)), *count))
+def _replace(
+    _function: Any, _context: Any, value: Fragment, old: object, new: object, count: int | None = None
+) -> Fragment:
+    return value.replaced(str(plain(old)), str(marked(new)), -1 if count is None else count)
 
 
 _FOLLOWED: dict[str, Callable[..., Fragment]] = {

@@ -92,25 +92,37 @@ class Fragment(Trusted):
         """Search what a reader sees."""
         return str(plain(part)) in self.plain()
 
+    def with_text(self, text: str) -> Fragment:
+        """What an operation that keeps the marks whole made of it."""
+        return Fragment(text)
+
+    def at_site(self, site: str) -> Fragment:
+        """Name the expression that prints what was composed away from one."""
+        return Fragment(str.replace(self, UNKNOWN_SITE, site))
+
+    def replaced(self, old: str, new: str, count: int = -1) -> Fragment:
+        """Replace a text, marks included."""
+        return Fragment(str.replace(self, old, new, count))
+
     def strip(self, chars: str | None = None, /) -> Fragment:
         """Take characters of the template's text off; values are left alone."""
-        return Fragment(super().strip(chars))
+        return self.with_text(super().strip(chars))
 
     def lstrip(self, chars: str | None = None, /) -> Fragment:
         """Take characters of the template's text off; values are left alone."""
-        return Fragment(super().lstrip(chars))
+        return self.with_text(super().lstrip(chars))
 
     def rstrip(self, chars: str | None = None, /) -> Fragment:
         """Take characters of the template's text off; values are left alone."""
-        return Fragment(super().rstrip(chars))
+        return self.with_text(super().rstrip(chars))
 
     def upper(self) -> Fragment:
         """Change the case of text and values."""
-        return Fragment(super().upper())
+        return self.with_text(super().upper())
 
     def lower(self) -> Fragment:
         """Change the case of text and values."""
-        return Fragment(super().lower())
+        return self.with_text(super().lower())
 
 
 def plain(value: object) -> object:

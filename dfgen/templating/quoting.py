@@ -25,18 +25,22 @@ class Quoting:
 
     def write(self, text: str, template: str) -> str:
         """Give the Dockerfile that marked text stands for; InputError with every value that has no place."""
+        texts, written = self.pieces(text, template)
+        return filled(HOLE.join(texts), written) if written else text
+
+    def pieces(self, text: str, template: str) -> tuple[list[str], list[str]]:
+        """Give the template's texts, and what is written in the holes between them; errors as for `write`."""
         pieces = MARK.split(text)
         texts, holes = pieces[::4], [Hole(*pieces[at : at + 3]) for at in range(1, len(pieces), 4)]
         if any(map(SENTINEL.search, texts)):
             raise InputError(Problem(Place(f"{self._shown}/{template}"), _BROKEN))
         if not holes:
-            return text
-        skeleton = HOLE.join(texts)
-        walk = Walk(skeleton, holes)
+            return texts, []
+        walk = Walk(HOLE.join(texts), holes)
         walk.run()
         if walk.refused:
             raise InputError(dict.fromkeys(self._problem(refusal, template) for refusal in walk.refused))
-        return filled(skeleton, walk.written)
+        return texts, walk.written
 
     def _problem(self, refusal: Refusal, template: str) -> Problem:
         index = site_index(refusal.hole.site)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from dfgen.templating.faults import FAULTS, Faults
 from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import SENTINEL, Trusted
+from dfgen.templating.origins import LineOrigin, Origins, check_same
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
+from dfgen.templating.tracing import Tracing
 from dfgen.values.errors import InputError, Place, Problem
 
 _TAGS = ("{{", "{%", "{#")
@@ -49,6 +52,12 @@ def _trusted(value: Any) -> Any:
     return value
 
 
+def _forget_modules(environment: Marking) -> None:
+    """Drop what imported templates have computed: a render must not see another one's state."""
+    for template in (environment.cache or {}).values():
+        template._module = None
+
+
 class Templates:
     """The templates under `root`, compiled once each; `shown` is how messages write that folder.
 
@@ -63,12 +72,8 @@ class Templates:
         snippets: frozenset[str] = frozenset(),
     ) -> None:
         self._loader = FolderLoader(root)
-        self._marking = Marking(
-            loader=self._loader,
-            trim_blocks=options.trim_blocks,
-            lstrip_blocks=options.lstrip_blocks,
-            keep_trailing_newline=options.keep_trailing_newline,
-        )
+        self._options = {**asdict(options), "loader": self._loader}
+        self._marking = Marking(**self._options)
         self._plain = PlainSandbox()
         self._shown = shown
         self._faults = Faults(shown, self._marking)
@@ -86,23 +91,36 @@ class Templates:
 
         InputError when the template is wrong or when a value cannot stand where it is printed.
         """
+        text = self._marked(self._marking, name, variables)
+        return self._quoting.write(text, name).rstrip("\n") + "\n"
+
+    def origins(self, name: str, variables: Mapping[str, object]) -> tuple[LineOrigin, ...]:
+        """Say of every line that `render` gives which template lines and which variables made it.
+
+        It renders again, in an environment that is made when it is first asked for. Errors as for `render`.
+        """
+        text = self._marked(self._tracing, name, variables)
+        found = Origins(self._tracing, self._shown).of(text, name)
+        check_same(found, self.render(name, variables), Place(f"{self._shown}/{name}"))
+        return found
+
+    @cached_property
+    def _tracing(self) -> Tracing:
+        return Tracing(**self._options)
+
+    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
+        """Run a template; its text with every value marked."""
         given = {
             key: _trusted(value) if key in self._snippets else _copied(value)
             for key, value in variables.items()
         }
         try:
-            template = self._marking.get_template(name)
-            self._forget_modules()
-            text = self._marking.concat(template.root_render_func(template.new_context(given)))
+            template = environment.get_template(name)
+            _forget_modules(environment)
+            return environment.concat(template.root_render_func(template.new_context(given)))
         except FAULTS as error:
             place = Place(self._shown)
             raise self._faults.translate(error, given, self.names, place) from None
-        return self._quoting.write(text, name).rstrip("\n") + "\n"
-
-    def _forget_modules(self) -> None:
-        """Drop what imported templates have computed: a render must not see another one's state."""
-        for template in (self._marking.cache or {}).values():
-            template._module = None
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
         """Evaluate a condition or an expression of the catalog, such as `java >= 17 and kind == "jre"`."""

@@ -1,0 +1,219 @@
+"""Every rendered line knows the template lines that made it, and what was printed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from dfgen.templating import LineOrigin, TemplateOptions, Templates
+from dfgen.templating.origins import check_same
+from dfgen.values.errors import InputError, Place
+from tests.unit.templating.helpers import Memory
+from tests.unit.templating.test_composed import COMPOSED, PACKAGES
+
+AS_IN_JINJA = TemplateOptions(trim_blocks=False, lstrip_blocks=False)
+
+
+def origins(
+    memory: Memory, text: str, variables: Mapping[str, object] | None = None, **others: str
+) -> tuple[LineOrigin, ...]:
+    """Render `x.j2` beside other templates, and give the origins of its lines."""
+    memory.render(text, variables, **others)
+    return Templates(memory.root, "t", memory.options, memory.snippets).origins("x.j2", variables or {})
+
+
+def chains(found: tuple[LineOrigin, ...]) -> list[str]:
+    """Write every line with its chain: `RUN a < m.j2:2 < x.j2:5`."""
+    return [
+        " < ".join([line.text, *(str(place).removeprefix("t/") for place in line.places)]) for line in found
+    ]
+
+
+LINES = {
+    "plain text": (
+        "FROM a\n\nRUN b\n",
+        ["FROM a < x.j2:1", " < x.j2:2", "RUN b < x.j2:3"],
+    ),
+    "no line feed at the end": ("FROM a\nRUN b", ["FROM a < x.j2:1", "RUN b < x.j2:2"]),
+    "conditions": (
+        "{% if true %}\nRUN a\n{% else %}\nRUN b\n{% endif %}\n{# c\n d #}\nRUN c\n",
+        ["RUN a < x.j2:2", "RUN c < x.j2:8"],
+    ),
+    "white space control": (
+        "{%- if true -%}\n\n\n  RUN a\n\n{%- endif %}\n\n\n{{- '' }}\nRUN b\n",
+        ["RUN a < x.j2:4", "RUN b < x.j2:10"],
+    ),
+    "a loop": (
+        "{% for p in 'ab' %}\nRUN x \\\n  {{ p }}\n{% endfor %}\n",
+        ["RUN x \\ < x.j2:2", "  a < x.j2:3", "RUN x \\ < x.j2:2", "  b < x.j2:3"],
+    ),
+    "a recursive loop": (
+        "{% for p in [[[]]] recursive %}\nRUN a\n{{ loop(p) }}\n{% endfor %}\n",
+        ["RUN a < x.j2:2 < x.j2:1", "RUN a < x.j2:2 < x.j2:3 < x.j2:1"],
+    ),
+    "a macro": (
+        "{% macro m(x) %}\nRUN {{ x }}\nRUN c\n{%- endmacro %}\nRUN a\n\n{{ m('b') }}\n",
+        ["RUN a < x.j2:5", " < x.j2:6", "RUN b < x.j2:2 < x.j2:7", "RUN c < x.j2:3 < x.j2:7"],
+    ),
+    "a call block": (
+        "{% macro m() %}\nRUN a\n{{ caller() }}\n{%- endmacro %}\n{% call m() %}\nRUN b\n{% endcall %}\n",
+        ["RUN a < x.j2:2 < x.j2:5", "RUN b < x.j2:6 < x.j2:3 < x.j2:5"],
+    ),
+    "a set block": (
+        "{% set x %}\nRUN a\nRUN b\n{%- endset %}\n\n{{ x }}\n",
+        [" < x.j2:5", "RUN a < x.j2:2 < x.j2:6", "RUN b < x.j2:3 < x.j2:6"],
+    ),
+    "a filter block": (
+        "{% filter upper %}\nRun a\nRun b\n{% endfilter %}\nRUN c\n",
+        ["RUN A < x.j2:2 < x.j2:1", "RUN B < x.j2:3 < x.j2:1", "RUN c < x.j2:5"],
+    ),
+    "indent": (
+        "RUN a \\\n{% filter indent(2, true) %}\nb \\\nc\n{% endfilter %}\n",
+        ["RUN a \\ < x.j2:1", "  b \\ < x.j2:3 < x.j2:2", "  c < x.j2:4 < x.j2:2"],
+    ),
+    "trim": (
+        "{% filter trim %}\n\n\n  RUN a\n\n{% endfilter %}\n\nRUN b\n",
+        ["RUN a < x.j2:4 < x.j2:1", "RUN b < x.j2:8"],
+    ),
+    "replace that joins lines": (
+        "{% filter replace('\\n&', ' &') %}\nRUN a\n&& b\nRUN c\n&& d\n{% endfilter %}\n",
+        ["RUN a && b < x.j2:2 < x.j2:1", "RUN c && d < x.j2:4 < x.j2:1"],
+    ),
+    "replace that parts lines": (
+        "{% filter replace(';', '\\nRUN ') %}\nRUN a;b\nRUN c\n{% endfilter %}\n",
+        ["RUN a < x.j2:2 < x.j2:1", "RUN b < x.j2:2 < x.j2:1", "RUN c < x.j2:3 < x.j2:1"],
+    ),
+    "join of composed text": (
+        "{% macro m(p) %}\nRUN {{ p }}\n{%- endmacro %}\n{% set x = [m('a'), m('b')] %}\n\n{{ x | join('\\n') }}\n",
+        [" < x.j2:5", "RUN a < x.j2:2 < x.j2:4 < x.j2:6", "RUN b < x.j2:2 < x.j2:4 < x.j2:6"],
+    ),
+    "raw text": ("RUN a\n{% raw %}\nRUN {{ b }}\n{% endraw %}\nRUN c\n",
+                 ["RUN a < x.j2:1", " < x.j2:2", "RUN {{ b }} < x.j2:3", "RUN c < x.j2:5"]),
+    "an expression of several lines": (
+        "RUN a\nRUN {{\n  'b'\n  ~ 'c'\n}}\nRUN d\n",
+        ["RUN a < x.j2:1", "RUN bc < x.j2:2", "RUN d < x.j2:6"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "lines"), LINES.values(), ids=LINES)
+def test_a_line_knows_the_lines_that_made_it(text: str, lines: list[str], memory: Memory) -> None:
+    assert chains(origins(memory, text)) == lines
+
+
+def test_lines_of_other_templates_know_what_called_them(memory: Memory) -> None:
+    found = origins(
+        memory,
+        "{% extends 'base.j2' %}\n{% import 'lib.j2' as lib %}\n\n{% block body %}\nRUN b\n{{ super() }}"
+        "{{ lib.m() }}\n{% include 'part.j2' %}\n{% endblock %}\n",
+        base="FROM a\n{% block head %}\nRUN h\n{% endblock %}\n{% block body %}\nRUN s\n{% endblock %}\nRUN z\n",
+        lib="{% macro m() %}\nRUN m\n{%- endmacro %}\n",
+        part="\nRUN p\n",
+    )
+    assert chains(found) == [
+        "FROM a < base.j2:1 < x.j2:1",
+        "RUN h < base.j2:3 < x.j2:1",
+        "RUN b < x.j2:5 < base.j2:5 < x.j2:1",
+        "RUN s < base.j2:6 < x.j2:6 < base.j2:5 < x.j2:1",
+        "RUN m < lib.j2:2 < x.j2:6 < base.j2:5 < x.j2:1",
+        " < part.j2:1 < x.j2:7 < base.j2:5 < x.j2:1",
+        "RUN p < part.j2:2 < x.j2:7 < base.j2:5 < x.j2:1",
+        "RUN z < base.j2:8 < x.j2:1",
+    ]
+
+
+def test_without_trimming_the_line_of_a_tag_is_its_own(memory: Memory) -> None:
+    memory.options = AS_IN_JINJA
+    found = origins(memory, "RUN a\n  {% if true %}\nRUN b\n  {% endif %}\nRUN c\n")
+    assert chains(found) == [
+        "RUN a < x.j2:1",
+        "   < x.j2:2",
+        "RUN b < x.j2:3",
+        "   < x.j2:4",
+        "RUN c < x.j2:5",
+    ]
+
+
+def test_parts_of_a_line_from_elsewhere_are_told(memory: Memory) -> None:
+    [line] = origins(memory, "{% macro m() %}b{% endmacro %}\nRUN a \\\n{{- m() }} {{ m() }}\n")
+    assert line.text == "RUN a \\b b"
+    assert line.places == (Place("t/x.j2", 2),)
+    assert line.also == ((Place("t/x.j2", 1), Place("t/x.j2", 3)),)
+
+
+EXPRESSIONS = [
+    ("RUN {{ a }}", [("a", ["a"])]),
+    ("RUN {{ a.b[c] | default(d) }}", [("a.b[c] | default", ["a", "c", "d"])]),
+    ("RUN x{{ '' }}{{ e }}", [("e", ["e"])]),
+    ("{% set x = a ~ c %}RUN {{ x }}", [("x", ["a", "c"])]),
+    ("{% for x in l %}RUN {{ x }}{% endfor %}", [("x", ["l"])]),
+    ("{% for x in l %}{% include 'i.j2' %}{% endfor %}", [("x", ["l"])]),
+    ("{% with x = a %}RUN {{ x }}{% endwith %}", [("x", ["a"])]),
+    ("{% set ns = namespace(x=1) %}{% set ns.x = a %}RUN {{ ns.x }}", [("ns.x", ["a", "namespace"])]),
+    ("{% set c = c ~ a %}RUN {{ c }}", [("c", ["a", "c"])]),
+    ("{% set x %}y{{ a }}{% endset %}RUN {{ x }}", [("x", ["a"]), ("a", ["a"])]),
+    ("{% macro m(a) %}{{ a }}{% endmacro %}RUN {{ m(c) }}", [("a", []), ("m(…)", ["c", "m"])]),
+    ("RUN {{ p }}", [("p", ["p"])]),
+    ("RUN {{ p | raw }}", [("p | raw", ["p"])]),
+    ("RUN {{ s }}", [("s", ["s"])]),
+]
+
+
+@pytest.mark.parametrize(("text", "expressions"), EXPRESSIONS)
+def test_a_line_knows_what_was_printed_in_it(
+    text: str, expressions: list[tuple[str, list[str]]], memory: Memory
+) -> None:
+    given = {"a": {"b": {}}, "c": "c", "d": "d", "e": "", "l": "l", "p": "p", "s": "s"}
+    if "a." not in text:
+        given["a"] = "a"
+    memory.snippets = frozenset("s")
+    [line] = origins(memory, text, given, i="RUN {{ x }}")
+    assert [(one.text, list(one.names)) for one in line.expressions] == expressions
+
+
+def test_an_expression_knows_its_place(memory: Memory) -> None:
+    [_, line] = origins(memory, "RUN a\nRUN b \\\n{{- c }}\n", {"c": "c"})
+    assert [one.place for one in line.expressions] == [Place("t/x.j2", 3)]
+
+
+@pytest.mark.parametrize("text", [text for text, _ in COMPOSED])
+def test_following_lines_changes_nothing(text: str, memory: Memory) -> None:
+    given = {**PACKAGES, "users": [{"name": "x"}, {"name": "y z"}], "e": ""}
+    rendered = memory.render(text, given)
+    found = Templates(memory.root, "t").origins("x.j2", given)
+    assert "".join(f"{line.text}\n" for line in found) == rendered
+    assert all(line.places[-1].file == "t/x.j2" for line in found)
+
+
+def test_a_value_of_several_lines_is_of_one_template_line(memory: Memory) -> None:
+    found = origins(memory, "COPY <<'E' /x\na\n{{ v }}\nb\nE\nRUN c\n", {"v": "1\n2\n\n"})
+    assert chains(found) == [
+        "COPY <<'E' /x < x.j2:1",
+        "a < x.j2:2",
+        "1 < x.j2:3",
+        "2 < x.j2:3",
+        " < x.j2:3",
+        " < x.j2:3",
+        "b < x.j2:4",
+        "E < x.j2:5",
+        "RUN c < x.j2:6",
+    ]
+
+
+def test_what_cannot_be_rendered_has_no_origins(memory: Memory) -> None:
+    (memory.root / "x.j2").write_text("RUN a\nRUN {{ b }}\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        Templates(memory.root, "t").origins("x.j2", {})
+    assert str(caught.value) == "t/x.j2:2: 'b' is not defined"
+
+
+def test_origins_of_another_text_are_refused() -> None:
+    found = (LineOrigin(text="RUN a", places=()), LineOrigin(text="RUN b", places=()))
+    check_same(found, "RUN a\nRUN b\n", Place("t/x.j2"))
+    with pytest.raises(InputError) as caught:
+        check_same(found, "RUN a\n", Place("t/x.j2"))
+    assert str(caught.value) == (
+        "t/x.j2: the origin of line 2 of what it renders cannot be told, for it renders differently when its"
+        " lines are followed; report this as an error of dfgen"
+    )
