@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import shutil
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from dfgen.images.building import BuildRequest, OnStep
+from dfgen.images.output import output
 from dfgen.outside.layout import Layout
 from dfgen.outside.layout.files import writing
 from dfgen.outside.nodes import Nodes, is_unreachable
@@ -79,7 +78,7 @@ class Buildx:
             *("--file", str(self.root / request.dockerfile)),
             *("--provenance=mode=max" if request.provenance else "--provenance=false", "--sbom=false"),
             *("--build-arg", f"SOURCE_DATE_EPOCH={request.source_date_epoch}"),
-            *("--output", _output(request, destination)),
+            *("--output", output(request.annotations, str(destination))),
             *self._contexts(request),
             *(["--no-cache"] if request.no_cache else []),
             str(self.root / request.context),
@@ -92,21 +91,6 @@ class Buildx:
         for reference, digest in sorted(request.contexts.items()):
             words += ["--build-context", f"{reference}=oci-layout://{layout}@{digest}"]
         return words
-
-
-def _output(request: BuildRequest, destination: Path) -> str:
-    """Write the export's options as buildx reads them: one line of CSV."""
-    annotations = [f"annotation.{name}={value}" for name, value in sorted(request.annotations.items())]
-    row = [
-        "type=oci",
-        "tar=false",
-        "rewrite-timestamp=true",
-        f"dest={destination}",
-        *annotations,
-    ]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
 
 
 def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:

@@ -25,6 +25,7 @@ ALLOWED = {
     "reviewing": {"values", "dockerfile", "model", "images"},
     "stages": {"values", "dockerfile", "model", "images", "reviewing"},
     "outside": {"values", "dockerfile", "model", "images", ""},
+    "exports": {"values", "model", "images"},
     "cli": {
         "values",
         "dockerfile",
@@ -34,6 +35,7 @@ ALLOWED = {
         "reviewing",
         "stages",
         "outside",
+        "exports",
         "cli",
         "",
     },

@@ -5,18 +5,67 @@ from __future__ import annotations
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
+from dfgen.cli.app import DIST, App
 from dfgen.cli.workshop import Workshop
+from dfgen.images.plan import Plan
+from dfgen.values.errors import InputError
 
 COLUMNS = ("family", "version", "platform", "reason", "inputs")
+TABLES = ("table", "json", "markdown")
+EXPORTS = ("dot", "mermaid", "bake", "github", "gitlab")
 
 
 @click.command("plan")
 @click.argument("select", nargs=-1)
+@click.option(
+    "--format", "output", type=click.Choice([*TABLES, *EXPORTS]), help="Print it so, or export it as that."
+)
+@click.option(
+    "--runner",
+    "runners",
+    multiple=True,
+    metavar="PLATFORM=LABEL",
+    help="The runner of an architecture, for github and gitlab; may be given again.",
+)
+@click.option("--wave", type=click.IntRange(min=1), help="Only what can be built in this wave, for github.")
 @click.pass_obj
-def command(app: App, select: tuple[str, ...]) -> None:
+def command(
+    app: App, select: tuple[str, ...], output: str | None, runners: tuple[str, ...], wave: int | None
+) -> None:
     """Show what a build would do, in order, and why: parents first, with those that are needed."""
+    if runners and output not in ("github", "gitlab"):
+        raise InputError("--runner: is of --format github and --format gitlab alone; leave it out")
+    if wave and output != "github":
+        raise InputError("--wave: is of --format github alone; leave it out")
     plan = Workshop(app).plan(app.images(select))
+    if output in EXPORTS:
+        print(_export(app, plan, output, runners, wave or 0), end="")
+    else:
+        _table(plan, output or app.output)
+    if output == "bake":
+        show.note(f"build it with `{_baking(plan)}`")
+    show.note(f"{len(plan.needed)} of {len(plan.steps)} images to build")
+
+
+def _export(app: App, plan: Plan, output: str, runners: tuple[str, ...], wave: int) -> str:
+    from dfgen.exports import bake, github, gitlab, graph
+
+    if output == "bake":
+        return bake.bake(plan, app.lock, app.catalog, f"{DIST}/bake")
+    if output == "github":
+        return github.github(plan, runners, wave)
+    if output == "gitlab":
+        return gitlab.gitlab(plan, runners)
+    return graph.dot(plan) if output == "dot" else graph.mermaid(plan)
+
+
+def _baking(plan: Plan) -> str:
+    from dfgen.exports.bake import wave_names
+
+    return " && ".join(f"docker buildx bake -f FILE {wave}" for wave in wave_names(plan))
+
+
+def _table(plan: Plan, output: str) -> None:
     found = (
         (
             step.image.family.name,
@@ -28,6 +77,5 @@ def command(app: App, select: tuple[str, ...]) -> None:
         for step in plan.steps
     )
     # The hash of the inputs is for programs: it says nothing to a person.
-    shown = len(COLUMNS) if app.output == "json" else len(COLUMNS) - 1
-    show.rows(COLUMNS[:shown], (row[:shown] for row in found), app.output)
-    show.note(f"{len(plan.needed)} of {len(plan.steps)} images to build")
+    shown = len(COLUMNS) if output == "json" else len(COLUMNS) - 1
+    show.rows(COLUMNS[:shown], (row[:shown] for row in found), output)

@@ -1,0 +1,99 @@
+"""A plan as a bake file of buildx: `docker buildx bake` builds the same digests as dfgen."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dfgen.exports.steps import plain_names, versions_of, waves
+from dfgen.images.building import BuildRequest, build_request
+from dfgen.images.output import output
+from dfgen.images.plan import Plan, Step
+from dfgen.model.catalog import Catalog, Image
+from dfgen.model.graph import find
+from dfgen.model.lock import Lock
+from dfgen.values.errors import InputError, Problem, listing
+
+
+def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:
+    """Write a target for each image of the plan, what is up to date too: bake has its own cache.
+
+    Paths are relative to the catalog's root. Each target is exported to a layout in a folder of its own below
+    `folder`. There is a group for each wave, `wave-1` and so on, since children are built on those layouts:
+    built on a `target:` they would have layers and a history that are written differently.
+    Errors: InputError for an image whose parents have no pin yet.
+    """
+    problems = [_unpinned(step) for step in plan.steps if step.inputs is None]
+    if problems:
+        raise InputError(problems)
+    folders = {name: f"{folder}/{plain}" for name, plain in plain_names(plan).items()}
+    versions = versions_of(plan)
+    targets = {}
+    for step in plan.steps:
+        request = build_request(step, lock, catalog, Path())
+        target = _target(request, folders[step.image.name])
+        contexts = _contexts(step.image, lock, versions, folders)
+        targets[step.image.name] = {**target, **({"contexts": contexts} if contexts else {})}
+    return _document(plan, targets)
+
+
+def wave_names(plan: Plan) -> tuple[str, ...]:
+    """The groups of a bake file, in the order in which they have to be built."""
+    return tuple(f"wave-{number}" for number, _ in enumerate(waves(plan.steps), start=1))
+
+
+def _document(plan: Plan, targets: Mapping[str, Any]) -> str:
+    names = plain_names(plan)
+    groups = {
+        group: {"targets": [names[step.image.name] for step in steps]}
+        for group, steps in zip(wave_names(plan), waves(plan.steps), strict=True)
+    }
+    document = {"group": groups, "target": {names[name]: target for name, target in targets.items()}}
+    return f"{json.dumps(_literal(document), indent=2, ensure_ascii=False)}\n"
+
+
+def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
+    provenance = "type=provenance,mode=max" if request.provenance else "type=provenance,disabled=true"
+    context = str(request.context)
+    return {
+        "context": context,
+        # Bake looks for the Dockerfile from its context on, and not from where it runs.
+        "dockerfile": posixpath.relpath(str(request.dockerfile), context),
+        "platforms": [str(request.platform)],
+        "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
+        "attest": [provenance, "type=sbom,disabled=true"],
+        "output": [output(request.annotations, destination)],
+    }
+
+
+def _contexts(
+    image: Image, lock: Lock, versions: Mapping[str, Sequence[Image]], folders: Mapping[str, str]
+) -> dict[str, str]:
+    """Name the layout that gives each reference in FROM that is of this catalog."""
+    found: dict[str, str] = {}
+    for parent in image.all_parents:
+        pin, built = lock.pin(parent), find(parent, versions)
+        if pin and built:
+            layout = f"oci-layout://{folders[built.name]}@{pin.digest}"
+            found[str(parent.reference.at(pin.digest))] = layout
+    return dict(sorted(found.items()))
+
+
+def _unpinned(step: Step) -> Problem:
+    keys = listing(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
+    message = (
+        f"cannot be exported: its parent {keys} has no pin yet; run `dfgen build {keys}` and `dfgen lock`"
+    )
+    return Problem(step.image.place, f"{step.image.name} {message}")
+
+
+def _literal(value: Any) -> Any:
+    """Keep bake from reading `${…}` and `%{…}` in a text as its own."""
+    if isinstance(value, dict):
+        return {key: _literal(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_literal(one) for one in value]
+    return value.replace("${", "$${").replace("%{", "%%{")

@@ -1,0 +1,67 @@
+"""A plan as a child pipeline of GitLab: a job for each image, and the merge that joins them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dfgen.exports.ci import runners
+from dfgen.exports.steps import before, plain_names
+from dfgen.images.plan import Plan, Step
+from dfgen.values.platform import Platform
+
+_RUNNERS = {
+    Platform.parse("amd64"): "saas-linux-small-amd64",
+    Platform.parse("arm64"): "saas-linux-small-arm64",
+}
+_HEAD = "# Written by `dfgen plan --format gitlab`: a job for each image, and the merge that joins them.\n"
+
+
+def gitlab(plan: Plan, runner: Iterable[str] = ()) -> str:
+    """Write what has to be built; how a job gets dfgen and an engine is said by a file included beside."""
+    on = runners(_RUNNERS, runner, _RUNNERS[Platform.parse("amd64")])
+    names = plain_names(plan)
+    jobs: dict[str, Any] = {"stages": ["build", "merge"]}
+    for step in plan.needed:
+        jobs[step.image.name] = _job(step, plan, names, on[step.image.platform])
+    jobs["merge"] = _merge([f"layouts/{names[step.image.name]}" for step in plan.needed])
+    return _HEAD + "".join(f"{line}\n" for line in _yaml(jobs, 0))
+
+
+def _job(step: Step, plan: Plan, names: Mapping[str, str], label: str) -> dict[str, Any]:
+    parents = [one.image.name for one in before(step, plan.needed)]
+    layout = f"layouts/{names[step.image.name]}"
+    joined = " ".join(f"layouts/{names[name]}" for name in parents)
+    return {
+        "stage": "build",
+        "tags": [label],
+        "needs": parents,
+        "script": [
+            *([f"dfgen join {joined}"] if parents else []),
+            f"dfgen build --locked {shlex.quote(step.image.name)}",
+            f"mkdir -p layouts && mv dist {layout}",
+        ],
+        "artifacts": {"paths": [layout]},
+    }
+
+
+def _merge(layouts: list[str]) -> dict[str, Any]:
+    """The joining job: as it names no needs it has the artifacts of all jobs before, however many."""
+    script = [f"dfgen join {' '.join(layouts)}"] if layouts else ["echo nothing to build"]
+    return {"stage": "merge", "script": script, "artifacts": {"paths": ["dist"]}}
+
+
+def _yaml(value: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Write mappings as blocks; names and texts are JSON's, all of which YAML reads."""
+    for name, one in value.items():
+        key = f"{'  ' * depth}{json.dumps(name)}:"
+        if isinstance(one, dict):
+            yield key
+            yield from _yaml(one, depth + 1)
+        elif isinstance(one, list) and len(one) > 1:
+            yield key
+            yield from (f"{'  ' * depth}  - {json.dumps(text)}" for text in one)
+        else:
+            yield f"{key} {json.dumps(one)}"

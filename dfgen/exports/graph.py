@@ -1,0 +1,79 @@
+"""The graph of a plan, for Graphviz and for Mermaid: versions, their parents, and why they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dfgen.images.plan import Plan, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """Nodes by name: a version with its lines and whether it is built, an upstream parent with none."""
+
+    versions: Mapping[str, Sequence[Step]]
+    upstream: Sequence[str]
+    edges: Sequence[tuple[str, str]]
+
+
+def _graph(plan: Plan) -> _Graph:
+    versions: dict[str, list[Step]] = {}
+    upstream: dict[str, None] = {}
+    edges: dict[tuple[str, str], None] = {}
+    for step in plan.steps:
+        name = step.image.merged_name
+        versions.setdefault(name, []).append(step)
+        for parent in step.image.all_parents:
+            edges[parent.key, name] = None
+            if not parent.family:
+                upstream[parent.key] = None
+    return _Graph(versions=versions, upstream=tuple(upstream), edges=tuple(edges))
+
+
+def _lines(name: str, steps: Sequence[Step]) -> Iterator[str]:
+    yield name
+    yield from (f"{step.image.platform.row.dockerfile}: {step.why}" for step in steps)
+
+
+def _is_needed(steps: Sequence[Step]) -> bool:
+    return any(step.is_needed for step in steps)
+
+
+def dot(plan: Plan) -> str:
+    """Write it for Graphviz: `dfgen plan --format dot | dot -Tsvg`; what is built is filled."""
+    graph = _graph(plan)
+    lines = ["digraph plan {", "  rankdir=LR;", "  node [shape=box];"]
+    lines += [f"  {_dotted([name])} [style=dashed];" for name in graph.upstream]
+    for name, steps in graph.versions.items():
+        style = ", style=filled" if _is_needed(steps) else ""
+        lines.append(f"  {_dotted([name])} [label={_dotted(_lines(name, steps))}{style}];")
+    lines += [f"  {_dotted([parent])} -> {_dotted([child])};" for parent, child in graph.edges]
+    return "\n".join([*lines, "}", ""])
+
+
+def _dotted(lines: Sequence[str] | Iterator[str]) -> str:
+    texts = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return '"{}"'.format("\\n".join(texts))
+
+
+def mermaid(plan: Plan) -> str:
+    """Write it for Mermaid, which pull requests and wikis draw; what is built has thick lines."""
+    graph = _graph(plan)
+    ids = {name: f"n{at}" for at, name in enumerate([*graph.upstream, *graph.versions])}
+    lines = ["flowchart LR"]
+    lines += [f"  {ids[name]}([{_drawn([name])}])" for name in graph.upstream]
+    for name, steps in graph.versions.items():
+        mark = ":::build" if _is_needed(steps) else ""
+        lines.append(f"  {ids[name]}[{_drawn(_lines(name, steps))}]{mark}")
+    lines += [f"  {ids[parent]} --> {ids[child]}" for parent, child in graph.edges]
+    return "\n".join([*lines, "  classDef build stroke-width:3px", ""])
+
+
+def _drawn(lines: Sequence[str] | Iterator[str]) -> str:
+    # In a label `#` begins an entity, `<` an element, and a quote ends it.
+    texts = (
+        line.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+        for line in lines
+    )
+    return '"{}"'.format("<br>".join(texts))

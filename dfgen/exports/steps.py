@@ -1,0 +1,54 @@
+"""What exports ask of a plan: which steps come before which, and how each is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from dfgen.images.plan import Plan, Step
+from dfgen.model.catalog import Image
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
+
+
+def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:
+    """The images of each version in the plan, by `java-base:1.0`."""
+    found: dict[str, list[Image]] = {}
+    for step in plan.steps:
+        found.setdefault(step.image.merged_name, []).append(step.image)
+    return found
+
+
+def before(step: Step, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps that a step waits for: all platforms of its parents, since a version is pinned whole."""
+    keys = {parent.key for parent in step.image.all_parents if parent.family}
+    return tuple(one for one in steps if one.image.merged_name in keys)
+
+
+def waves(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
+    """Sort steps into waves: those of one need only what is in the waves before it."""
+    left: dict[str, set[str]] = {}
+    for step in steps:
+        parents = {one.image.merged_name for one in before(step, steps)}
+        left.setdefault(step.image.merged_name, set()).update(parents)
+    found: list[tuple[Step, ...]] = []
+    while left:
+        ready = {name for name, parents in left.items() if not parents & left.keys()}
+        found.append(tuple(step for step in steps if step.image.merged_name in ready))
+        left = {name: parents for name, parents in left.items() if name not in ready}
+    return tuple(found)
+
+
+def plain_names(plan: Plan) -> Mapping[str, str]:
+    """Name each image, by `java-base:1.0@arm64`, with letters, digits, `-` and `_` alone; none twice."""
+    found: dict[str, str] = {}
+    for step in plan.steps:
+        image = step.image
+        stem = f"{image.family.name}-{image.version}-{image.platform.row.dockerfile}"
+        name = plain = _NOT_IN_A_NAME.sub("_", stem)
+        count = 1
+        while name in found.values():
+            count += 1
+            name = f"{plain}-{count}"
+        found[image.name] = name
+    return found

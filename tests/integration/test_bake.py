@@ -1,0 +1,42 @@
+"""The bake file of a plan, built by buildx alone: it gives the digests that dfgen gives."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.layout import Layout
+from tests.integration.conftest import Work, digests
+from tests.integration.test_build import CATALOG, CHILD
+
+pytestmark = pytest.mark.integration
+
+
+def bake(root: Path, command: str) -> dict[str, str]:
+    """Bake in a catalog's root without cache; gives each target's digest."""
+    command = command.replace("-f FILE", "-f bake.json --no-cache")
+    done = subprocess.run(
+        command, cwd=root, shell=True, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    folders = sorted((root / "dist" / "bake").iterdir())
+    return {folder.name: str(Layout(folder).descriptors()[0].digest) for folder in folders}
+
+
+def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) -> None:
+    work.prepare({**CATALOG, **CHILD})
+    work.run("build")
+    planned = work.run("plan", "--format", "bake")
+    (work.root / "bake.json").write_text(planned.stdout)
+    told = planned.stderr.splitlines()[0]
+    waves = "docker buildx bake -f FILE wave-1 && docker buildx bake -f FILE wave-2"
+    assert told == f"build it with `{waves}`"
+    built = digests(work)
+    assert bake(work.root, waves) == {
+        "base-1_0-amd64": built["base:1.0-x86_64"],
+        "base-1_0-arm64": built["base:1.0-aarch64"],
+        "child-2-amd64": built["child:2-x86_64"],
+        "child-2-arm64": built["child:2-aarch64"],
+    }

@@ -1,0 +1,84 @@
+"""`dfgen plan --format`: tables as everywhere, and exports on standard output alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.lock import LOCK_FILE
+from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.cli.run import dfgen
+from tests.unit.render.test_render import locked
+
+APP = f"{FAMILY}platforms: [amd64, arm64]\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    catalog = loaded(tmp_path, APP)
+    write(tmp_path, {LOCK_FILE: locked(catalog).to_text()})
+    assert dfgen("-C", tmp_path, "render").status == 0
+    return tmp_path
+
+
+def test_the_format_of_a_table_may_stand_after_the_command_too(root: Path) -> None:
+    before = dfgen("-C", root, "--format", "json", "plan")
+    assert dfgen("-C", root, "plan", "--format", "json") == before
+    assert json.loads(before.out)[0]["reason"] == "new"
+    assert dfgen("-C", root, "--format", "json", "plan", "--format", "markdown").out.startswith("| family")
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("dot", "digraph plan {"),
+        ("mermaid", "flowchart LR"),
+        ("bake", "{"),
+        ("gitlab", "# Written by `dfgen"),
+    ],
+)
+def test_an_export_stands_alone_on_standard_output(root: Path, name: str, first: str) -> None:
+    done = dfgen("-C", root, "plan", "--format", name)
+    assert done.status == 0
+    assert done.out.startswith(first)
+    assert done.lines[-1] == "2 of 2 images to build"
+
+
+def test_a_bake_file_comes_with_the_command_that_builds_it(root: Path) -> None:
+    done = dfgen("-C", root, "plan", "--format", "bake")
+    assert done.lines[0] == "build it with `docker buildx bake -f FILE wave-1`"
+
+
+def test_a_matrix_is_one_line_of_what_select_and_wave_leave(root: Path) -> None:
+    words = ("plan", "app@arm64", "--format", "github", "--wave", "1", "--runner", "arm64=mine")
+    done = dfgen("-C", root, *words)
+    (line,) = done.out.splitlines()
+    assert [(one["select"], one["runner"]) for one in json.loads(line)["include"]] == [
+        ("app:1.0@arm64", "mine")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ("--format", "bake", "--runner", "arm64=x"),
+            "--runner: is of --format github and --format gitlab alone; leave it out",
+        ),
+        (("--format", "gitlab", "--wave", "1"), "--wave: is of --format github alone; leave it out"),
+        (
+            ("--format", "github", "--runner", "arm64"),
+            "--runner arm64: does not say which runner; expected PLATFORM=LABEL, such as arm64=my-arm",
+        ),
+        (
+            ("--format", "svg"),
+            "dfgen plan: Invalid value for '--format': 'svg' is not one of 'table', 'json', 'markdown', 'dot',"
+            " 'mermaid', 'bake', 'github', 'gitlab'; see `dfgen plan --help`",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_format_is_refused(root: Path, words: tuple[str, ...], problem: str) -> None:
+    done = dfgen("-C", root, "plan", *words)
+    assert (done.status, done.out, done.lines) == (2, "", [problem])

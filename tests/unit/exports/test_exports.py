@@ -1,0 +1,120 @@
+"""What each format says of one plan, to the letter; and what cannot be exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from ruamel.yaml import YAML
+
+from dfgen.exports import graph
+from dfgen.exports.bake import bake, wave_names
+from dfgen.exports.github import github
+from dfgen.exports.gitlab import gitlab
+from dfgen.exports.steps import plain_names, waves
+from dfgen.images.plan import Plan
+from dfgen.values.errors import InputError
+from tests.unit.exports.plans import a_plan, all_new, chain, pinned, step
+from tests.unit.world import AMD64, ARM64, catalog, family, image
+
+GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path("somewhere")
+
+
+def baked(plan: Plan) -> str:
+    found = catalog(ROOT, [one.image for one in plan.steps], source_date_epoch=1767225600)
+    return bake(plan, pinned("base:1", "tool:1.0"), found, "dist/bake")
+
+
+def exported(name: str) -> str:
+    plan = a_plan()
+    return {
+        "plan.dot": lambda: graph.dot(plan),
+        "plan.mmd": lambda: graph.mermaid(plan),
+        "bake.json": lambda: baked(plan),
+        "github.json": lambda: github(plan),
+        "gitlab.yml": lambda: gitlab(all_new(plan)),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["plan.dot", "plan.mmd", "bake.json", "github.json", "gitlab.yml"])
+def test_an_export_is_what_is_golden(name: str) -> None:
+    assert exported(name) == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_a_child_comes_in_a_wave_after_all_platforms_of_its_parents() -> None:
+    # Of base only the arm64 image has a parent, and it stands after the child of the other.
+    low, high = image("low", ARM64), image("base", AMD64)
+    steps = [
+        step(high),
+        step(image("app", AMD64, ["base:1"])),
+        step(low),
+        step(image("base", ARM64, ["low:1"])),
+    ]
+    found = [[one.image.name for one in wave] for wave in waves(steps)]
+    assert found == [["low:1@arm64"], ["base:1@amd64", "base:1@arm64"], ["app:1@amd64"]]
+
+
+def test_a_wave_of_github_has_its_images_alone() -> None:
+    plan = Plan(steps=tuple(chain("a", "b", "c")))
+    found = json.loads(github(plan, wave=2))["include"]
+    assert [one["select"] for one in found] == ["b:1@amd64", "b:1@arm64"]
+    assert json.loads(github(plan, wave=4)) == {"include": []}
+
+
+def test_a_runner_can_be_chosen_and_others_have_the_default() -> None:
+    plan = Plan(steps=tuple(chain("a")))
+    found = json.loads(github(plan, ["aarch64=my arm"]))["include"]
+    assert [one["runner"] for one in found] == ["ubuntu-24.04", "my arm"]
+    jobs = YAML(typ="safe").load(gitlab(plan, ["x64=mine"]))
+    assert [jobs["a:1@amd64"]["tags"], jobs["a:1@arm64"]["tags"]] == [["mine"], ["saas-linux-small-arm64"]]
+
+
+@pytest.mark.parametrize("word", ["arm64", "arm64="])
+def test_a_word_that_names_no_runner_is_refused(word: str) -> None:
+    with pytest.raises(InputError) as caught:
+        github(Plan(steps=()), [word])
+    expected = "does not say which runner; expected PLATFORM=LABEL, such as arm64=my-arm"
+    assert str(caught.value) == f"--runner {word}: {expected}"
+
+
+def test_a_pipeline_is_yaml_whose_jobs_wait_for_all_platforms_of_their_parents() -> None:
+    jobs = YAML(typ="safe").load(gitlab(Plan(steps=tuple(chain("a", "b")))))
+    assert jobs["a:1@arm64"]["needs"] == []
+    assert jobs["b:1@arm64"]["needs"] == ["a:1@amd64", "a:1@arm64"]
+    assert jobs["merge"]["script"] == [
+        "dfgen join layouts/a-1-amd64 layouts/a-1-arm64 layouts/b-1-amd64 layouts/b-1-arm64"
+    ]
+
+
+def test_a_pipeline_with_nothing_to_build_still_has_its_joining_job() -> None:
+    assert YAML(typ="safe").load(gitlab(Plan(steps=())))["merge"]["script"] == ["echo nothing to build"]
+
+
+def test_names_that_become_alike_are_told_apart() -> None:
+    plan = Plan(steps=(step(image("a:1.0", AMD64)), step(image("a:1_0", AMD64)), step(image("a-1:0", AMD64))))
+    assert list(plain_names(plan).values()) == ["a-1_0-amd64", "a-1_0-amd64-2", "a-1-0-amd64"]
+
+
+def test_what_bake_would_read_as_its_own_is_text() -> None:
+    odd = family("a", context=PurePosixPath("bases/${a}%{b}"))
+    found = json.loads(baked(Plan(steps=(step(image("a", AMD64, family=odd)),))))
+    assert found["target"]["a-1-amd64"]["context"] == "bases/$${a}%%{b}"
+
+
+def test_an_image_whose_parent_has_no_pin_cannot_be_baked() -> None:
+    steps = chain("a", "b")
+    unknown = (replace(one, inputs=None) for one in steps[2:])
+    with pytest.raises(InputError) as caught:
+        baked(Plan(steps=(*steps[:2], *unknown)))
+    why = "cannot be exported: its parent a:1 has no pin yet; run `dfgen build a:1` and `dfgen lock`"
+    assert str(caught.value).splitlines() == [
+        f"bases/b/base.yaml:1: b:1@{arch} {why}" for arch in ("amd64", "arm64")
+    ]
+
+
+def test_the_groups_of_a_bake_file_are_its_waves() -> None:
+    plan = a_plan()
+    assert list(json.loads(baked(plan))["group"]) == list(wave_names(plan)) == ["wave-1", "wave-2"]
