@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dfgen.values.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Problem
+from dfgen.values.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Place, Problem
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +18,10 @@ _KINDS = {ExitCode.DIFFERS: CheckError, ExitCode.BAD_INPUT: InputError, ExitCode
 def attempt(
     work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE
 ) -> list[Result | DfgenError]:
-    """Work on all items; results, or errors in their place, come in the order of the items."""
+    """Work on all items; results, or errors in their place, come in the order of the items.
+
+    `at_once` is how many threads there are at most; with 1 this one does the work.
+    """
 
     def one(item: Item) -> Result | DfgenError:
         try:
@@ -27,7 +30,7 @@ def attempt(
             return error
 
     listed = list(items)
-    if len(listed) < 2:  # a thread would only cost time
+    if min(at_once, len(listed)) < 2:  # a thread would only cost time
         return [one(item) for item in listed]
     pool = ThreadPoolExecutor(min(at_once, len(listed)))
     try:
@@ -48,6 +51,11 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], at_once: int = A
     if errors:
         raise joined(errors)
     return results
+
+
+def told_at(place: Place | None, error: DfgenError) -> DfgenError:
+    """The same error, whose problems get a place where they have none."""
+    return _KINDS[error.exit_code](Problem(one.place or place, one.message) for one in error.problems)
 
 
 def joined(errors: Iterable[DfgenError]) -> DfgenError:

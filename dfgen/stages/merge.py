@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dfgen.images.binding import Rules, merge
 from dfgen.images.children import Child, child_of, children_of
+from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.images.remote import Remote
-from dfgen.images.together import attempt, each, joined
+from dfgen.images.together import AT_ONCE, attempt, each, joined, told_at
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
@@ -46,7 +47,10 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merging:
-    """How to merge in a registry; `expect` is what the tag has to have, `pause` waits for some seconds."""
+    """How to merge in a registry; `expect` is what the tag has to have, `pause` waits for some seconds.
+
+    `at_once` is how many requests of one merge are under way together.
+    """
 
     registry: Registry
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +58,7 @@ class Merging:
     expect: Digest | None = None
     dry_run: bool = False
     pause: Callable[[float], None] = time.sleep
+    at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +83,14 @@ class Merged:
 def merge_published(target: Reference, sources: Sequence[Reference], how: Merging) -> Merged:
     """Bind images and indexes that are in registries under a tag; from other repositories they are brought.
 
-    In one repository: two requests for each image, one for what the tag has, one PUT when that differs.
+    In one repository: two requests for each image, one for what the tag has; when that differs, one PUT and
+    one look whether it arrived.
     Errors: CheckError for a wrong merge or a tag that is not as expected, InputError for no tag.
     """
     _check_tag(target)
-    found = [pair for pairs in each(lambda source: _read(source, how), sources) for pair in pairs]
+    found = [
+        pair for pairs in each(lambda source: _read(source, how), sources, how.at_once) for pair in pairs
+    ]
     children = [child for _, child in found]
     index = merge(str(target), children, how.annotations, rules=how.rules)
     if not how.dry_run:
@@ -91,10 +99,36 @@ def merge_published(target: Reference, sources: Sequence[Reference], how: Mergin
     return _bind(target, children, index, how)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """What many merges in one run did; the others are done whatever one of them fails with."""
+
+    done: tuple[Merged, ...]
+    failed: DfgenError | None = None
+
+
+def merge_several(entries: Sequence[Entry], how: Merging) -> Several:
+    """Merge every entry of a list, many at once; what fails is told with the line it stands on."""
+    # Threads within the threads would cost more than they win.
+    alone = replace(how, at_once=1)
+
+    def one(entry: Entry) -> Merged:
+        try:
+            return merge_published(entry.target, entry.children, alone)
+        except DfgenError as error:
+            raise told_at(entry.place, error) from error
+
+    results = attempt(one, entries, how.at_once)
+    failures = [result for result in results if isinstance(result, DfgenError)]
+    done = tuple(result for result in results if isinstance(result, Merged))
+    return Several(done=done, failed=joined(failures) if failures else None)
+
+
 def merge_recorded(target: Reference, children: Sequence[Child], how: Merging) -> Merged:
     """Bind images that the build has on record, once the registry says that it has them.
 
-    One HEAD for each image and attestation, one GET for what the tag has, one PUT when that differs.
+    One HEAD for each image and attestation, one GET for what the tag has; when that differs, one PUT and one
+    look whether it arrived.
     """
     _check_tag(target)
     index = merge(str(target), children, how.annotations, rules=how.rules)
@@ -104,7 +138,7 @@ def merge_recorded(target: Reference, children: Sequence[Child], how: Merging) -
             advice = "push it first, with `dfgen publish`"
             raise CheckError(f"{target}: not merged: {target.repository} has no {entry.digest}; {advice}")
 
-    each(check, index.manifests)
+    each(check, index.manifests, how.at_once)
     return _bind(target, children, index, how)
 
 
@@ -147,8 +181,7 @@ def _bind(target: Reference, children: Sequence[Child], index: Index, how: Mergi
         merge(str(target), children, how.annotations, before, how.rules)
     if not how.dry_run:
         how.registry.put_manifest(target, index.raw, index.media_type)
-        if before:  # a tag that was not there cannot be shown as it was
-            read_back(how.registry, target, merged.digest, how.pause)
+        read_back(how.registry, target, merged.digest, how.pause)
     return merged
 
 

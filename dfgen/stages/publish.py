@@ -235,8 +235,8 @@ def _write(release: Release, failures: Mapping[BlobKey, DfgenError], how: Publis
     )
     if release.merged.changes:
         _put_tag(release.merged, release.bundle.index, how)
-        if release.merged.now:  # a tag that was not there cannot be shown as it was
-            read_back(how.registry, release.merged.reference, release.merged.digest, how.pause)
+    written = [tag for tag in release.tags if tag.changes]
+    each(lambda tag: read_back(how.registry, tag.reference, tag.digest, how.pause), written)
     return release
 
 

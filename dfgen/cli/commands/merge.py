@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.images.binding import Rules
-from dfgen.stages.merge import Merging, merge_published
+from dfgen.images.mergelist import Entry, read_list
+from dfgen.stages.merge import Merged, Merging, merge_published, merge_several
 from dfgen.values.digest import Digest
 from dfgen.values.reference import Reference
 
+COLUMNS = ("tag", "state", "digest", "platforms")
+
 
 @click.command("merge")
-@click.argument("target", metavar="NAME:TAG")
-@click.argument("children", metavar="CHILD...", nargs=-1, required=True)
+@click.argument("words", metavar="[NAME:TAG CHILD...]", nargs=-1)
+@click.option("--from", "source", metavar="FILE", help="Merge each line of a file (- is standard input).")
 @click.option("--expect", metavar="DIGEST", help="Fail unless the tag has this digest now.")
 @click.option("--drop", is_flag=True, help="Allow that platforms which the tag has now are lost.")
 @click.option("--architecture-independent", is_flag=True, help="Allow architectures with the same layers.")
@@ -22,8 +28,8 @@ from dfgen.values.reference import Reference
 @click.pass_obj
 def command(
     app: App,
-    target: str,
-    children: tuple[str, ...],
+    words: tuple[str, ...],
+    source: str | None,
     expect: str | None,
     drop: bool,
     architecture_independent: bool,
@@ -32,15 +38,46 @@ def command(
     """Bind images that are published, one for each platform, under one tag.
 
     A CHILD is a tag or digest, of any registry; an index gives all its images, with their attestations.
+    With --from, each line of a file is NAME:TAG CHILD...; all are merged at once, and one that fails stops no
+    other.
     """
+    _check(words, source, expect)
     how = Merging(
         registry=app.registry,
         rules=Rules(architecture_independent=architecture_independent, drop=drop),
         expect=Digest(expect) if expect else None,
         dry_run=dry_run,
     )
-    merged = merge_published(Reference.parse(target), [Reference.parse(child) for child in children], how)
+    if source is not None:
+        stream = click.get_text_stream("stdin") if source == "-" else Path(source)
+        _several(read_list(stream), how, app.output)
+        return
+    target, *children = [Reference.parse(word) for word in words]
+    merged = merge_published(target, children, how)
     rows = ((entry.platform, entry.digest, entry.size) for entry in merged.index.images)
     show.rows(("platform", "digest", "size"), rows, app.output)
-    state = ("would change" if dry_run else "changed") if merged.changed else "unchanged"
-    show.note(f"{merged.name}: {merged.digest} ({state})")
+    show.note(f"{merged.name}: {merged.digest} ({_state(merged, how)})")
+
+
+def _check(words: Sequence[str], source: str | None, expect: str | None) -> None:
+    if source is None and len(words) < 2:
+        raise click.UsageError("Expected NAME:TAG and at least one CHILD, or --from FILE")
+    if source is not None and (words or expect):
+        raise click.UsageError("--from FILE names all merges; it goes without NAME:TAG and --expect")
+
+
+def _several(entries: Sequence[Entry], how: Merging, output: str) -> None:
+    several = merge_several(entries, how)
+    rows = (
+        (one.name, _state(one, how), one.digest, [str(entry.platform) for entry in one.index.images])
+        for one in several.done
+    )
+    show.rows(COLUMNS, rows, output)
+    changed = sum(1 for one in several.done if one.changed)
+    show.note(f"{changed} of {len(entries)} tags {'would change' if how.dry_run else 'changed'}")
+    if several.failed:
+        raise several.failed
+
+
+def _state(merged: Merged, how: Merging) -> str:
+    return ("would change" if how.dry_run else "changed") if merged.changed else "unchanged"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dfgen.outside.registry.options import RegistryOptions
@@ -36,15 +37,20 @@ class Origin:
     def of(cls, url: str) -> Origin:
         """Read a URL's; a URL that has none, or is neither http nor https, is a ValueError."""
         parts = urlsplit(url)
-        scheme = parts.scheme.lower()
-        if scheme not in _PORTS or not parts.hostname:
-            raise ValueError("not an http or https address")
-        return cls(scheme, parts.hostname, parts.port or _PORTS[scheme])
+        return _origin(parts.scheme.lower(), parts.netloc)
 
     def __str__(self) -> str:
         """Write it for a message, without what people hide in URLs: `cdn.example.com`, `127.0.0.1:5000`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@lru_cache(maxsize=256)  # every request asks several times, of the same few servers
+def _origin(scheme: str, netloc: str) -> Origin:
+    parts = urlsplit(f"//{netloc}")
+    if scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not an http or https address")
+    return Origin(scheme, parts.hostname, parts.port or _PORTS[scheme])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Site:
     base: str
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, registry: str, options: RegistryOptions) -> Site:
         """Find it: plain HTTP on loopback or where it is allowed by name, else HTTPS."""
         host = _HUB_API if registry == DOCKER_HUB else registry

@@ -68,6 +68,7 @@ class HttpTransport:
         self._options = options
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._proxies: dict[Origin, str] = {}
 
     def send(self, request: Request) -> Response:
         """Send it, and return when the headers of the answer are there."""
@@ -98,8 +99,11 @@ class HttpTransport:
         )
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        key = (_proxy(url), Origin.of(url).scheme)
+        origin = Origin.of(url)
         with self._lock:
+            if origin not in self._proxies:
+                self._proxies[origin] = _proxy(origin)
+            key = (self._proxies[origin], origin.scheme)
             if key not in self._managers:
                 self._managers[key] = self._new_manager(*key)
             return self._managers[key]
@@ -124,11 +128,10 @@ class HttpTransport:
         )
 
 
-def _proxy(url: str) -> str:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a URL, or nothing."""
+def _proxy(origin: Origin) -> str:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a server, or nothing."""
     from urllib.request import getproxies, proxy_bypass
 
-    origin = Origin.of(url)
     if is_loopback(origin.host) or proxy_bypass(f"{origin.host}:{origin.port}"):
         return ""
     proxy = getproxies().get(origin.scheme, "")

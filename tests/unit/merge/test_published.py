@@ -43,21 +43,36 @@ def merging(client: Registry, clock: FakeClock) -> Merging:
     return how(client, clock)
 
 
-def test_two_foreign_tags_cost_six_requests(fake: FakeRegistry, merging: Merging) -> None:
+def test_two_foreign_tags_cost_six_requests_and_one_to_read_back(
+    fake: FakeRegistry, merging: Merging
+) -> None:
     merged = merge_published(at(fake, NAME, "1.0"), put(fake), merging)
     assert merged.changed
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
     raw, media_type = fake.manifests[NAME][str(merged.digest)]
     assert (raw, media_type) == (merged.index.raw, OCI_INDEX)
-    assert fake.count() == 6
     assert fake.count("PUT") == 1
+    assert fake.count() == 7
+    assert fake.log()[-2:] == [
+        f"{method} /v2/{NAME}/manifests/1.0 20{n}" for method, n in (("PUT", 1), ("HEAD", 0))
+    ]
+
+
+def test_a_tag_that_moves_costs_no_more(fake: FakeRegistry, merging: Merging) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    merge_published(target, sources, merging)
+    fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
+    fake.forget()
+    assert merge_published(target, sources, merging).changed
+    assert fake.count("PUT") == 1
+    assert fake.count() == 7
 
 
 def test_a_token_is_one_more(fake: FakeRegistry, merging: Merging) -> None:
     fake.behaviour.door = Door(kind="token", anonymous=frozenset({"pull", "push"}))
     merge_published(at(fake, NAME, "1.0"), put(fake), merging)
     answered = [line for line in fake.log() if not line.endswith(" 401") and "/token" not in line]
-    assert len(answered) == 6
+    assert len(answered) == 7
     assert fake.count("", "^/token") <= 2  # one to pull, one to push
 
 
@@ -94,6 +109,14 @@ def test_a_moved_tag_is_read_back_until_the_registry_shows_it(
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
     assert clock.pauses == [0.25, 0.5]
     assert fake.count("HEAD", "manifests/1.0$") == 3
+
+
+def test_a_new_tag_is_read_back_too(fake: FakeRegistry, merging: Merging, clock: FakeClock) -> None:
+    sources = put(fake)
+    fake.behaviour.lag = 1
+    merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
+    assert merged.before is None
+    assert clock.pauses == [0.25]
 
 
 def test_a_registry_that_never_shows_it_is_told(
@@ -265,17 +288,17 @@ def layout(tmp_path: Path) -> Layout:
     return layout
 
 
-def test_from_build_records_a_new_tag_costs_four_requests(
+def test_from_build_records_a_new_tag_costs_five_requests_with_the_read_back(
     fake: FakeRegistry, merging: Merging, layout: Layout
 ) -> None:
     put(fake)
     children = recorded(pair(), layout)
     merged = merge_recorded(at(fake, NAME, "1.0"), children, merging)
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
-    assert (fake.count(), fake.count("PUT")) == (4, 1)
+    assert (fake.count(), fake.count("PUT")) == (5, 1)
 
 
-def test_from_build_records_a_moved_tag_costs_five_with_the_read_back(
+def test_from_build_records_a_moved_tag_costs_no_more(
     fake: FakeRegistry, merging: Merging, layout: Layout
 ) -> None:
     put(fake)

@@ -15,6 +15,7 @@ from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, OutsideError
 from dfgen.values.manifest import OCI_INDEX
 from tests.fakes.catalogs import catalog_image, family, pair
+from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.publish.conftest import Build, How, built, put
@@ -362,15 +363,33 @@ def test_only_what_is_whole_in_the_layout_is_published(
     assert fake.count() == 0
 
 
-def test_a_moved_tag_is_read_back(fake: FakeRegistry, build: Build, how: How, clock: object) -> None:
+def test_every_tag_that_is_written_is_read_back(
+    fake: FakeRegistry, build: Build, how: How, clock: FakeClock
+) -> None:
+    fake.behaviour.lag = 1
+    options = how(IMAGES)
+    for stamp in ("", "new"):  # a tag that is new, and one that moves
+        build(IMAGES, stamp)
+        clock.pauses.clear()
+        assert publish(plan(IMAGES, options), options).failed is None
+        assert clock.pauses == [0.25] * 3
+        assert fake.count("HEAD", "manifests/1.0$") == 4  # to plan, before the write, to read back twice
+        fake.forget()
+
+
+def test_a_tag_that_the_registry_never_shows_is_told(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
     build(IMAGES)
     options = how(IMAGES)
-    publish(plan(IMAGES, options), options)
-    build(IMAGES, "new")
     releases = plan(IMAGES, options)
-    fake.behaviour.lag = 1
-    assert publish(releases, options).failed is None
-    assert clock.pauses == [0.25]  # type: ignore[attr-defined]
+    fake.script("HEAD", "manifests/1.0$", Fault(status=404), times=None)
+    published = publish(releases, options)
+    assert published.done == ()
+    assert str(published.failed) == (
+        f"{fake.address}/{NAME}:1.0: pushed {tags(layout)['1.0']}, but the registry shows nothing;"
+        " another writer moved the tag, or the registry lags; look with `dfgen inspect` and run it again"
+    )
 
 
 def test_nothing_is_written_beside_the_layout(build: Build, how: How, layout: Layout, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Lists of merges: what is read, and every problem of a file at once."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from dfgen.images.mergelist import Entry, parse_list, read_list
+from dfgen.values.errors import InputError, Place
+from dfgen.values.reference import Reference
+
+
+def test_a_line_is_a_merge() -> None:
+    text = "# images of a release\n\nreg.example/a:1 reg.example/a:1-x86_64\treg.example/a:1-aarch64 # both\n"
+    target, *children = (Reference.parse(f"reg.example/a:{tag}") for tag in ("1", "1-x86_64", "1-aarch64"))
+    expected = Entry(target=target, children=tuple(children), place=Place("list", 3))
+    assert parse_list(text, "list") == (expected,)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = "\n".join(
+        [
+            "reg.example/a:1",
+            "reg.example/B:1 x",
+            "reg.example/c:1 reg.example/c:1-x86_64",
+            "reg.example/c:1 reg.example/c:1-aarch64",
+            "reg.example/d:1 reg.example/c:1",
+        ]
+    )
+    with pytest.raises(InputError) as caught:
+        parse_list(text, "list")
+    assert str(caught.value).splitlines() == [
+        "list:1: reg.example/a:1 has no children; expected NAME:TAG CHILD...",
+        "list:2: 'reg.example/B:1' is not an image reference: 'B' is not a repository;"
+        " repository names are lower case; expected [registry/]name[:tag][@digest]",
+        "list:4: reg.example/c:1 is merged on line 3 already; name it once",
+        "list:5: reg.example/c:1 is itself merged on line 4; name the images that it binds",
+    ]
+
+
+def test_a_tag_may_be_bound_again_into_itself() -> None:
+    (entry,) = parse_list("reg.example/a:1 reg.example/a:1 reg.example/a:1-s390x", "list")
+    assert entry.children[0] == entry.target
+
+
+def test_nothing_to_merge_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_list(io.StringIO("# nothing\n"))
+    assert str(caught.value) == "standard input: names no merge; expected lines of NAME:TAG CHILD..."
+    path = tmp_path / "list"
+    with pytest.raises(InputError) as caught:
+        read_list(path)
+    assert str(caught.value) == f"{path}: cannot be read: No such file or directory"
+    path.write_bytes(b"\xff")
+    with pytest.raises(InputError) as caught:
+        read_list(path)
+    assert str(caught.value) == f"{path}: not UTF-8; expected text"
