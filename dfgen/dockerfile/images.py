@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dfgen.dockerfile.instructions import Dockerfile, Instruction
+from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
+
+# A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
+_NO_IMAGE = re.compile(r"(?:ENV|LABEL|ARG) \w[\w.-]*=(?:[\w@%+=:,./~^-]*|\"[\w@%+=:,./~^ -]*\")", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +90,8 @@ def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
     for instruction in dockerfile.instructions:
         search.visit(instruction)
     return tuple(search.found)
+
+
+def images_in(text: str, file: str) -> tuple[ExternalImage, ...]:
+    """The external images of a Dockerfile's text; InputError when it is broken."""
+    return external_images(parse(text, file, passed=_NO_IMAGE))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dfgen.dockerfile.arguments import (
     BLANKS,
@@ -88,8 +90,12 @@ def _words(keyword: str, arguments: str, escape: str) -> tuple[str, ...]:
     return tuple(BLANKS.split(arguments)) if keyword in _SPLIT else (arguments,)
 
 
+@lru_cache(maxsize=4096)
 def read_instruction(text: str, line: int, end_line: int, escape: str) -> Instruction:
-    """Read one joined instruction, without heredocs; raises ValueError when BuildKit's parser refuses it."""
+    """Read one joined instruction, without heredocs; raises ValueError when BuildKit's parser refuses it.
+
+    Kept, since the Dockerfiles of a family are alike, line for line.
+    """
     keyword, rest = split_keyword(text)
     keyword = keyword.upper()
     flags, arguments = split_flags(rest, escape)
@@ -117,9 +123,9 @@ def takes_heredocs(instruction: Instruction) -> bool:
 class _Parser:
     """A walk over a file's statements; problems are raised with the file's name."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, passed: re.Pattern[str] | None) -> None:
         self.file = file
-        self.reader = Reader(text)
+        self.reader = Reader(text, passed)
         self.directives: dict[str, str] = {}
 
     def fail(self, line: int, message: str) -> InputError:
@@ -133,7 +139,7 @@ class _Parser:
                 self.directive(statement)
             elif statement.kind is Kind.INSTRUCTION:
                 instructions.append(self.instruction(statement))
-        if not instructions:
+        if not instructions and not self.reader.passes:
             raise self.fail(0, "there is no instruction in it; a Dockerfile begins with FROM")
         return Dockerfile(
             directives=self.directives, instructions=tuple(instructions), escape=self.reader.escape
@@ -141,7 +147,7 @@ class _Parser:
 
     def check_lengths(self) -> None:
         for number, line in enumerate(self.reader.lines, start=1):
-            if (length := len(line.encode())) > _LONGEST_LINE:
+            if len(line) > _LONGEST_LINE // 4 and (length := len(line.encode())) > _LONGEST_LINE:
                 raise self.fail(
                     number, f"the line has {length:,} bytes; BuildKit reads {_LONGEST_LINE:,} at most"
                 )
@@ -177,6 +183,10 @@ class _Parser:
         return replace(instruction, heredocs=tuple(taken), end_line=self.reader.at)
 
 
-def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
-    """Read a Dockerfile as BuildKit's parser does; `file` names it in the InputError of a broken one."""
-    return _Parser(text, file).run()
+def parse(text: str, file: str = "Dockerfile", *, passed: re.Pattern[str] | None = None) -> Dockerfile:
+    """Read a Dockerfile as BuildKit's parser does; `file` names it in the InputError of a broken one.
+
+    Lines that match `passed`, each an instruction of its own, are passed over: what asks for some
+    instructions only need not read the others.
+    """
+    return _Parser(text, file, passed).run()

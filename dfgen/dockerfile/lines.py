@@ -60,9 +60,14 @@ def continues(line: str, escape: str) -> bool:
 
 
 class Reader:
-    """Physical lines with a position; who reads an instruction takes its heredoc bodies from here."""
+    """Physical lines with a position; who reads an instruction takes its heredoc bodies from here.
 
-    def __init__(self, text: str) -> None:
+    Lines at which an instruction begins and that match `passed` are left out.
+    """
+
+    def __init__(self, text: str, passed: re.Pattern[str] | None = None) -> None:
+        self.passed = passed
+        self.passes = 0
         self.lines = text.removeprefix("\ufeff").split("\n")
         if self.lines[-1] == "":
             self.lines.pop()
@@ -73,7 +78,12 @@ class Reader:
     def __iter__(self) -> Iterator[Statement]:
         """Yield statement after statement; `escape` is in force as soon as its directive was read."""
         while self.at < len(self.lines):
-            yield self._statement()
+            if self.passed and self.passed.fullmatch(self.lines[self.at]):
+                self.in_directives = False
+                self.at += 1
+                self.passes += 1
+            else:
+                yield self._statement()
 
     def _statement(self) -> Statement:
         first = self.lines[self.at].rstrip("\r").lstrip(SPACES)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from dfgen.dockerfile.images import external_images
-from dfgen.dockerfile.instructions import parse
+from dfgen.dockerfile.images import images_in
 from dfgen.model import header
 from dfgen.model.catalog import TEMPLATES, Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock
@@ -168,7 +167,7 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
     """Find images that the Dockerfile takes from outside and that are not one of the pins."""
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
-    for use in external_images(parse(text, str(image.dockerfile))):
+    for use in images_in(text, str(image.dockerfile)):
         place = Place(f"{TEMPLATES}/{image.template}")
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:

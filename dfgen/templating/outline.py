@@ -12,9 +12,14 @@ from dfgen.dockerfile.heredocs import Heredoc, opened
 from dfgen.dockerfile.instructions import read_instruction, takes_heredocs
 from dfgen.dockerfile.lines import Kind, Reader, Statement
 from dfgen.templating.bodies import body_spots, body_writer
-from dfgen.templating.holes import HOLE, Spot
-from dfgen.templating.places import Writer
+from dfgen.templating.holes import HARMLESS, HOLE, NAME, Spot
+from dfgen.templating.places import Writer, place_arguments
 
+_PINNED_FROM = re.compile(
+    r"^FROM --platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@sha256:[0-9a-f]{64}(?= |$)", re.MULTILINE
+)
+_ANY_FROM = "FROM --platform=linux/amd64 any"
+_PLAIN = {"key": NAME, "bare": HARMLESS, "double": HARMLESS, "single": HARMLESS}
 _SH = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
 _HEREDOC_WORD = re.compile(r"\d*<<-?[^\s<]+")
 
@@ -24,7 +29,7 @@ class Part(NamedTuple):
 
     `counts` are the holes of each line, `own` tells of each hole whether it is in the instruction and not
     in a comment between its lines. `at_top`: a comment here can be a directive. `is_sh`: shell form is read
-    by a POSIX shell.
+    by a POSIX shell. `plain`: values that match these, one a hole, stand here as they are.
     """
 
     statement: Statement
@@ -33,6 +38,7 @@ class Part(NamedTuple):
     at_top: bool
     is_sh: bool
     escape: str
+    plain: tuple[re.Pattern[str], ...]
 
 
 class Body(NamedTuple):
@@ -44,10 +50,30 @@ class Body(NamedTuple):
     write: Writer
 
 
-@lru_cache(maxsize=512)
 def outline(skeleton: str) -> tuple[Part | Body, ...]:
-    """The statements and bodies that have holes, in order."""
+    """The statements and bodies that have holes, in order.
+
+    A pinned FROM has none, and renders of a family differ in it: for what is kept, all are the same.
+    """
+    return _outline(_PINNED_FROM.sub(_ANY_FROM, skeleton))
+
+
+@lru_cache(maxsize=512)
+def _outline(skeleton: str) -> tuple[Part | Body, ...]:
     return tuple(_Outline(skeleton).run())
+
+
+def _plain(statement: Statement, escape: str) -> tuple[re.Pattern[str], ...]:
+    """What can stand as it is in each hole of an ENV, LABEL or ARG; nothing where that is not certain."""
+    text = statement.text
+    keyword, arguments = split_keyword(text)
+    if keyword.upper() not in ("ENV", "LABEL", "ARG") or len(statement.lines) > 1:
+        return ()
+    if arguments.startswith("-") or any(sign in text for sign in "[<"):
+        return ()
+    spots, _ = place_arguments(keyword.upper(), arguments, (), escape, True)
+    certain = all(spot.style in _PLAIN and not spot.open_variable for spot in spots)
+    return tuple(_PLAIN[spot.style] for spot in spots) if certain else ()
 
 
 class _Outline:
@@ -60,13 +86,19 @@ class _Outline:
         for statement in self.reader:
             counts = tuple(line.count(HOLE) for line in statement.lines)
             if any(counts):
-                own = (own for count, own in zip(counts, statement.joined, strict=True) for _ in range(count))
-                yield Part(statement, counts, tuple(own), at_top, self.is_sh, self.reader.escape)
+                yield self.part(statement, counts, at_top)
             at_top = at_top and statement.kind is Kind.DIRECTIVE
             if statement.kind is Kind.INSTRUCTION:
                 self.follow_shell(statement.text)
                 if "<<" in statement.text:
                     yield from self.bodies(statement.text)
+
+    def part(self, statement: Statement, counts: tuple[int, ...], at_top: bool) -> Part:
+        """Describe a statement that has holes."""
+        own = (own for count, own in zip(counts, statement.joined, strict=True) for _ in range(count))
+        escape = self.reader.escape
+        plain = _plain(statement, escape) if statement.kind is Kind.INSTRUCTION else ()
+        return Part(statement, counts, tuple(own), at_top, self.is_sh, escape, plain)
 
     def follow_shell(self, text: str) -> None:
         """Follow SHELL, which says who reads shell form from here to the next FROM."""

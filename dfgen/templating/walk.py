@@ -49,7 +49,9 @@ class Walk:
                 self.body(part, self.holes[start : start + len(part.spots)])
                 continue
             holes = self.holes[start : start + len(part.own)]
-            if part.statement.kind is Kind.INSTRUCTION:
+            if part.plain and all(map(Hole.is_plain, holes, part.plain)):
+                self.written += [hole.value for hole in holes]
+            elif part.statement.kind is Kind.INSTRUCTION:
                 self.instruction(part, holes)
             else:
                 self.comment(part, holes)

@@ -1,12 +1,16 @@
 import pytest
 
 from dfgen.dockerfile import ExternalImage, external_images, parse
+from dfgen.dockerfile.images import images_in
+from dfgen.values.errors import InputError
 
 PIN = "sha256:" + "a" * 64
 
 
 def found(text: str) -> list[tuple[int, str, str]]:
-    return [(image.line, image.keyword, image.text) for image in external_images(parse(text))]
+    whole = external_images(parse(text))
+    assert images_in(text, "Dockerfile") == whole
+    return [(image.line, image.keyword, image.text) for image in whole]
 
 
 def test_every_way_to_take_an_image_is_found_with_its_line() -> None:
@@ -67,3 +71,29 @@ def test_what_is_not_an_earlier_stage_is_outside(text: str, expected: tuple[int,
 def test_a_trigger_counts_for_the_build_of_the_child() -> None:
     (image,) = external_images(parse("FROM scratch\nONBUILD COPY --from=alpine a b\n"))
     assert image == ExternalImage(line=2, text="alpine", keyword="COPY", onbuild=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ARG A=1\nENV B="2 3"\nFROM a\n', [(3, "FROM", "a")]),
+        ("FROM scratch\nRUN \\\nENV A=b\nCOPY --from=x a b\n", [(4, "COPY", "x")]),
+        ("FROM scratch\nRUN --mount=from=\\\nENV A=b\n", [(2, "RUN", "ENV")]),
+        ("FROM scratch\nRUN <<EOF\nENV A=b\nEOF\nCOPY --from=x a b\n", [(5, "COPY", "x")]),
+        ("FROM scratch\nRUN A=b\\\nCOPY --from=x a b\n", []),
+        ("# escape=`\nFROM scratch\nENV A=b`\nENV C=d\nCOPY --from=x a b\n", [(5, "COPY", "x")]),
+        ("ENV A=b\n# escape=`\nFROM scratch\nRUN `\nCOPY --from=x a b\n", [(5, "COPY", "x")]),
+        ("ENV A=b\n", []),
+    ],
+)
+def test_lines_that_take_no_image_are_passed_over_only_where_an_instruction_begins(
+    text: str, expected: list[tuple[int, str, str]]
+) -> None:
+    assert found(text) == expected
+
+
+def test_a_broken_line_among_those_that_take_no_image_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        images_in("FROM scratch\nENV A=b\nENV C\nENV D=e\n", "Dockerfile_amd64")
+    expected = "Dockerfile_amd64:3: ENV has a name but no value; expected name=value"
+    assert str(caught.value) == expected
