@@ -30,7 +30,13 @@ Report = Callable[[Event], None]
 
 _DURATION = 6  # the width of most durations, so that columns stand still
 _LONGEST = 100  # characters of an instruction that are shown
-_STYLES = {State.BUILT: "green", State.UP_TO_DATE: "dim", State.FAILED: "bold red", State.NOT_TRIED: "yellow"}
+_STYLES = {
+    State.BUILT: "green",
+    State.TAKEN: "green",
+    State.UP_TO_DATE: "dim",
+    State.FAILED: "bold red",
+    State.NOT_TRIED: "yellow",
+}
 
 
 @contextmanager
@@ -105,8 +111,8 @@ def _cut(doing: str) -> str:
 
 
 def _outcome(result: Result) -> str:
-    if result.state is State.BUILT:
-        return f"built in {duration(result.seconds)}, {result.digest}"
+    if result.state in (State.BUILT, State.TAKEN):
+        return f"{result.state} in {duration(result.seconds)}, {result.digest}"
     if result.error:
         return f"{result.state}: {'; '.join(str(result.error).splitlines())}"
     return str(result.state)

@@ -21,11 +21,13 @@ from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
+from dfgen.stages.build.published import Published
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.plan import Planning
 from dfgen.stages.render import Change, File, render, render_image
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
+from dfgen.values.reference import Reference
 
 
 @dataclass(eq=False)
@@ -79,6 +81,7 @@ class Workshop:
             builder=Buildx(self.app.root, self.app.layout, self.app.nodes),
             slots=slots,
             answers=self.app.nodes.answers,
+            published=lambda _step, _on_step: (),
             smoke=self._smoke,
             judge=partial(planning.judge, how=self.planning),
             merge=self._merge,
@@ -90,6 +93,18 @@ class Workshop:
             today=self.app.today,
             past=self.records.past_seconds(),
         )
+
+    @cached_property
+    def published(self) -> Published:
+        """Where images are taken from that were published with the same inputs."""
+        catalog = self.app.catalog
+
+        def tags(image: Image) -> Sequence[Reference]:
+            # Provenance is beside the images of the merged index; a tag of its own has the image alone.
+            stems = (image.version, image.tag) if catalog.provenance else (image.tag,)
+            return [catalog.reference(image.family.name, stem) for stem in stems]
+
+        return Published(self.app.registry, self.app.layout, tags)
 
     def stop(self) -> None:
         """End everything that runs."""

@@ -17,6 +17,7 @@ class State(StrEnum):
     """What became of an image."""
 
     BUILT = "built"
+    TAKEN = "taken"  # from the registry, where it was published with the same inputs
     UP_TO_DATE = "up to date"
     FAILED = "failed"
     NOT_TRIED = "not tried"

@@ -23,9 +23,19 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
 )
 @click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
 @click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
+@click.option(
+    "--cache-from-registry",
+    is_flag=True,
+    help="Take images that were published with the same inputs, instead of building them.",
+)
 @click.pass_context
 def command(
-    ctx: click.Context, select: tuple[str, ...], jobs: int | None, locked: bool, no_cache: bool
+    ctx: click.Context,
+    select: tuple[str, ...],
+    jobs: int | None,
+    locked: bool,
+    no_cache: bool,
+    cache_from_registry: bool,
 ) -> None:
     """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
     app: App = ctx.obj
@@ -38,7 +48,8 @@ def command(
         show.note(text)
     with progress(plan.needed) as report:
         how = workshop.building(checked.slots(jobs or 0), report)
-        run = build(plan, app.lock, replace(how, locked=locked, no_cache=no_cache))
+        published = workshop.published.take if cache_from_registry else how.published
+        run = build(plan, app.lock, replace(how, locked=locked, no_cache=no_cache, published=published))
     _show(app, run)
     ctx.exit(run.exit_code)
 
@@ -65,6 +76,6 @@ def _show(app: App, run: Run) -> None:
 def _row(result: Result, output: str) -> tuple[object, ...]:
     image = result.image
     size = result.size if output == "json" else show.size(result.size) if result.size else ""
-    seconds = round(result.seconds, 1) if result.state is State.BUILT else None
+    seconds = round(result.seconds, 1) if result.state in (State.BUILT, State.TAKEN) else None
     architecture = image.platform.row.tag
     return (image.family.name, image.version, architecture, result.state, result.digest, size, seconds)

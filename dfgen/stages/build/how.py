@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.images.building import OnStep
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
@@ -20,6 +21,7 @@ class Building:
     """What a run builds with, and how.
 
     `slots` are the nodes and how much each takes at once; `answers` asks whether a node is still there.
+    `published` brings an image in that was published with the same inputs, where that is asked for.
     `smoke` runs an image's tests on a node and raises CheckError; `judge` says whether an image is to be
     built under a lock; `merge` binds the images of a version; `pause` waits for seconds; `stop` ends what
     runs when the run is broken off. `today` is a date, YYYY-MM-DD. `past` are the seconds that images took
@@ -31,6 +33,7 @@ class Building:
     builder: Builder
     slots: Slots
     answers: Callable[[model.Builder], bool]
+    published: Callable[[Step, OnStep], Sequence[Descriptor]]
     smoke: Callable[[Image, Descriptor, model.Builder], None]
     judge: Callable[[Image, Lock], Step]
     merge: Callable[[Sequence[Image], Lock], Descriptor]

@@ -28,6 +28,7 @@ _PAUSE = 2.0  # seconds before the second try; each further pause is twice as lo
 class _Built:
     image: Descriptor
     attestations: tuple[Descriptor, ...]
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,14 @@ class Scheduler:
         self.begun[image.name] = time.monotonic()
         self.nodes[image.name] = node.name
         self.how.report(Started(work.step))
-        entries = self.entries(work)
+        taken = () if self.how.no_cache else self.how.published(work.step, self.on_step(work))
+        entries = taken or self.entries(work)
         built = next(entry for entry in entries if not entry.is_attestation)
         if image.tests:
             self.how.report(Progressed(image, "smoke tests"))
             self.how.smoke(image, built, node)
-        return _Built(built, tuple(entry for entry in entries if entry.is_attestation))
+        attestations = tuple(entry for entry in entries if entry.is_attestation)
+        return _Built(built, attestations, State.TAKEN if taken else State.BUILT)
 
     def entries(self, work: _Work) -> tuple[Descriptor, ...]:
         """Build an image, or take what is only tested again; what the network failed is tried again."""
@@ -163,7 +166,7 @@ class Scheduler:
                 self.fail(work.step, error)
         else:
             self.versions.images[work.step.image.name] = built.image
-            self.done(self.result(work.step, State.BUILT, digest=built.image.digest, size=size))
+            self.done(self.result(work.step, built.state, digest=built.image.digest, size=size))
 
     def is_lost(self, node: Builder) -> bool:
         """Whether a node does not answer any more; it is taken out then."""

@@ -1,0 +1,90 @@
+"""An image that another machine built and published from the same inputs is taken, instead of built again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import OnStep
+from dfgen.images.children import Child, children_of
+from dfgen.images.plan import Step
+from dfgen.images.ports import Store
+from dfgen.images.remote import Pulls, Remote
+from dfgen.model.catalog import Image
+from dfgen.values.errors import CheckError, OutsideError
+from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.values.reference import Reference, Repository
+
+
+class Registry(Pulls, Protocol):
+    """Where images are published."""
+
+    def current(self, reference: Reference) -> Manifest | Index | None:
+        """What a tag has, None when it is not there."""
+        ...
+
+    def download(self, repository: Repository, descriptor: Descriptor, target: Path) -> None:
+        """Write a blob to a file, which appears only when it is whole and checked."""
+        ...
+
+
+@dataclass(eq=False)
+class Published:
+    """Takes images from a registry into the layout: those whose inputs' hash is that of the image wanted.
+
+    `references_of` gives the tags to look under. A registry that fails is told through `on_step` and never
+    fails the build, which goes on without; one that does not answer at all is not asked again.
+    """
+
+    registry: Registry
+    store: Store
+    references_of: Callable[[Image], Sequence[Reference]]
+    _silent: bool = field(default=False, init=False)
+
+    def take(self, step: Step, on_step: OnStep) -> tuple[Descriptor, ...]:
+        """Bring an image and its attestations into the layout; nothing when none was published that fits."""
+        if step.inputs is None or self._silent:
+            return ()
+        for reference in self.references_of(step.image):
+            try:
+                found = self._take(step, reference, on_step)
+            except (CheckError, OutsideError) as error:
+                self._silent = self._silent or bool(isinstance(error, OutsideError) and error.unreachable)
+                on_step(f"not taken from {reference.repository}: {error}")
+            else:
+                if found:
+                    return found
+        return ()
+
+    def _take(self, step: Step, reference: Reference, on_step: OnStep) -> tuple[Descriptor, ...]:
+        document = self.registry.current(reference)
+        remote = Remote(self.registry, reference.repository)
+        for child in children_of(str(reference), document, remote) if document else ():
+            if _fits(child, step):
+                on_step(f"taken from {reference.repository}@{child.descriptor.digest}")
+                entries = (child.descriptor, *child.attestations)
+                for entry in entries:
+                    self._bring(entry, remote)
+                return entries
+        return ()
+
+    def _bring(self, entry: Descriptor, remote: Remote) -> None:
+        """Download what the layout lacks of a manifest: blobs first, so that what is named is there."""
+        manifest = remote.manifest(entry)
+        if not isinstance(manifest, Manifest):
+            raise CheckError(f"{entry.digest}: it is an index within an index")
+        self.store.add(remote.read(manifest.config))
+        for blob in manifest.layers:
+            path = self.store.blob_path(blob.digest)
+            if not path.exists():
+                self.registry.download(remote.repository, blob, path)
+        self.store.add(manifest.raw)
+
+
+def _fits(child: Child, step: Step) -> bool:
+    """Whether a published image is for the platform wanted, and was built from the same inputs."""
+    known = child.manifest.annotations.get(INPUTS)
+    return bool(step.inputs and known == str(step.inputs.digest) and child.platform == step.image.platform)

@@ -1,0 +1,130 @@
+"""What another machine published from the same inputs is taken; what is wrong with it only costs a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfgen.images.run import Progressed
+from dfgen.model.catalog import Image
+from dfgen.outside.layout import Layout
+from dfgen.stages.build.published import Published
+from dfgen.values.errors import CheckError, OutsideError
+from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.values.reference import Reference, Repository
+from tests.unit.world import AMD64, World, a_test, states
+
+
+@dataclass
+class Shelf:
+    """A registry that serves what another machine's layout has, and counts what it is asked for."""
+
+    layout: Layout
+    failure: Callable[[], Exception] | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def current(self, reference: Reference) -> Manifest | Index | None:
+        self.asked.append(str(reference))
+        if self.failure:
+            raise self.failure()
+        entry = self.layout.entries().get(f"{reference.repository.path}:{reference.tag}")
+        return self.layout.manifest(entry) if entry else None
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        assert reference.digest
+        path = self.layout.blob_path(reference.digest)
+        entry = next(one for one in self.layout.descriptors() if one.digest == reference.digest)
+        assert path.exists()
+        return self.layout.manifest(entry)
+
+    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
+        assert repository
+        return self.layout.read(descriptor)
+
+    def download(self, repository: Repository, descriptor: Descriptor, target: Path) -> None:
+        assert repository
+        self.asked.append(f"blob {descriptor.digest}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.layout.read(descriptor))
+
+
+def references_of(image: Image) -> list[Reference]:
+    return [Reference.parse(f"localhost/{image.family.name}:{image.tag}")]
+
+
+def two(tmp_path: Path, graph: dict[str, list[str]]) -> tuple[World, World, Shelf]:
+    """One machine that has built a catalog, another that has not, and what stands between them."""
+    first, second = (World.of(tmp_path / name, graph, [AMD64]) for name in ("first", "second"))
+    first.builder.marks = True
+    first.build()
+    return first, second, Shelf(first.layout)
+
+
+def took(world: World, shelf: Shelf) -> Published:
+    return Published(shelf, world.layout, references_of)
+
+
+def test_an_image_published_from_the_same_inputs_is_taken_with_its_digest(tmp_path: Path) -> None:
+    first, second, shelf = two(tmp_path, {"a": [], "b": ["a"]})
+    run = second.build(published=took(second, shelf).take)
+    assert states(run) == {"a:1@amd64": "taken", "b:1@amd64": "taken"}
+    assert second.builder.built == []
+    assert second.layout.entries() == first.layout.entries()
+    assert all(second.layout.is_intact(entry, deep=True) for entry in second.layout.entries().values())
+    assert second.reasons() == {"a:1@amd64": "up to date", "b:1@amd64": "up to date"}
+
+
+def test_other_inputs_are_built(tmp_path: Path) -> None:
+    _, second, shelf = two(tmp_path, {"a": []})
+    (second.root / "bases" / "a" / "1" / "Dockerfile_amd64").write_text("FROM scratch\n")
+    run = second.build(published=took(second, shelf).take)
+    assert states(run) == {"a:1@amd64": "built"}
+    assert shelf.asked == ["localhost/a:1-x86_64"]
+
+
+def test_what_is_taken_is_tested_here_too(tmp_path: Path) -> None:
+    _, second, shelf = two(tmp_path, {"a": []})
+    second.change("a:1@amd64", tests=(a_test(),))
+    second.build(published=took(second, shelf).take)
+    assert second.smoked == ["a:1@amd64"]
+
+
+def test_a_registry_that_lies_costs_a_build_and_is_told(tmp_path: Path) -> None:
+    _, second, shelf = two(tmp_path, {"a": []})
+    shelf.failure = lambda: CheckError("localhost/a:1-x86_64: corrupt")
+    run = second.build(published=took(second, shelf).take)
+    assert states(run) == {"a:1@amd64": "built"}
+    told = [event.doing for event in second.events if isinstance(event, Progressed)]
+    assert told[0] == "not taken from localhost/a: localhost/a:1-x86_64: corrupt"
+
+
+def test_a_registry_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+    _, second, shelf = two(tmp_path, {"a": [], "b": [], "c": []})
+
+    def silent() -> Exception:
+        error = OutsideError("localhost: unreachable")
+        error.unreachable = "localhost"
+        return error
+
+    shelf.failure = silent
+    run = second.build(jobs=1, published=took(second, shelf).take)
+    assert set(states(run).values()) == {"built"}
+    assert len(shelf.asked) == 1
+
+
+def test_no_cache_takes_nothing(tmp_path: Path) -> None:
+    _, second, shelf = two(tmp_path, {"a": []})
+    run = second.build(published=took(second, shelf).take, no_cache=True)
+    assert states(run) == {"a:1@amd64": "built"}
+    assert shelf.asked == []
+
+
+def test_blobs_that_are_there_are_not_downloaded(tmp_path: Path) -> None:
+    first, second, shelf = two(tmp_path, {"a": []})
+    manifest = first.layout.manifest(first.layout.entries()["a:1-x86_64"])
+    assert isinstance(manifest, Manifest)
+    for layer in manifest.layers:
+        assert second.layout.add(first.layout.read(layer)) == layer.digest
+    second.build(published=took(second, shelf).take)
+    assert shelf.asked == ["localhost/a:1-x86_64"]
