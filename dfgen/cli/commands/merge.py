@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,8 +50,7 @@ def command(
         dry_run=dry_run,
     )
     if source is not None:
-        stream = click.get_text_stream("stdin") if source == "-" else Path(source)
-        _several(read_list(stream), how, app.output)
+        _several(read_list(sys.stdin if source == "-" else Path(source)), how, app.output)
         return
     target, *children = [Reference.parse(word) for word in words]
     merged = merge_published(target, children, how)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfgen.values.errors import InputError, OutsideError
+from dfgen.outside.registry.helpers import PATIENCE, ask_helper
+from dfgen.values.errors import DfgenError, InputError
 
 _SECTIONS = ("auths", "credsStore", "credHelpers")
-_HELPER = "docker-credential-"
+_NOBODY = "<token>"  # the user name with which a helper gives an identity token
 _MEND = "mend it, or set DOCKER_CONFIG to another folder"
 
 
@@ -46,21 +47,28 @@ class DockerCredentials:
     """The docker configuration: auths, credsStore, credHelpers; DOCKER_CONFIG or ~/.docker is its folder.
 
     Each registry is looked up once per run. Errors: InputError for a configuration that cannot be read,
-    OutsideError for a credential helper that fails; neither shows a secret.
+    OutsideError for a credential helper that fails, or is silent for `patience` seconds. No secret shows.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, patience: float = PATIENCE) -> None:
         """Read nothing yet."""
+        self._patience = patience
         self._file = (folder or _folder()) / "config.json"
         self._lock = threading.Lock()
-        self._known: dict[str, Login | None] = {}
+        self._known: dict[str, Login | DfgenError | None] = {}
 
     def login(self, registry: str) -> Login | None:
         """Look it up, running a credential helper where one is configured."""
         with self._lock:
             if registry not in self._known:
-                self._known[registry] = self._look_up(registry)
-            return self._known[registry]
+                try:
+                    self._known[registry] = self._look_up(registry)
+                except DfgenError as error:  # a helper that hangs is not waited for once for every thread
+                    self._known[registry] = error
+            found = self._known[registry]
+        if isinstance(found, DfgenError):
+            raise found
+        return found
 
     def _look_up(self, registry: str) -> Login | None:
         settings = self._settings()
@@ -72,16 +80,13 @@ class DockerCredentials:
         try:
             known = auth.AuthConfig.load_config(None, settings)
             helper = known.get_credential_store(registry)
+            # docker.auth would wait for a helper without end, so it is asked for what it has read alone.
+            entry = auth.AuthConfig({"auths": known.auths}).resolve_authconfig(registry)
         except (errors.DockerException, ValueError, TypeError, AttributeError) as error:
             wrong = "its auths cannot be read, expected base64 of user:password"
             raise InputError(f"{self._file}: {wrong}; use `docker login` again") from error
-        helper = _installed(helper, registry)
-        try:
-            return _login(known.resolve_authconfig(registry))
-        except (errors.DockerException, ValueError, KeyError, TypeError):
-            # What a helper prints may hold a secret, so neither its output nor the cause goes further.
-            advice = f"try it with `echo {registry} | {helper} get`"
-            raise OutsideError(f"{registry}: the credential helper {helper} failed; {advice}") from None
+        kept = ask_helper(str(helper), registry, self._patience) if helper else None
+        return _kept(kept) if kept else _login(entry)
 
     def _settings(self) -> dict[str, Any]:
         try:
@@ -101,16 +106,15 @@ def _folder() -> Path:
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
-def _installed(name: str | None, registry: str) -> str:
-    helper = f"{_HELPER}{name}"
-    if name and not shutil.which(helper):
-        where = "is named by the docker configuration but is not on PATH"
-        raise OutsideError(f"{registry}: the credential helper {helper} {where}; install it")
-    return helper
+def _kept(kept: Mapping[str, str]) -> Login:
+    """Read what a helper keeps."""
+    if kept["Username"] == _NOBODY:
+        return Login(identity_token=kept["Secret"])
+    return Login(username=kept["Username"], password=kept["Secret"])
 
 
 def _login(entry: dict[str, Any] | None) -> Login | None:
-    """Read docker.auth's entry, whose keys are capitalized when they come from a helper."""
+    """Read docker.auth's entry."""
     words = {key.lower(): value for key, value in (entry or {}).items() if value}
     if token := words.get("identitytoken"):
         return Login(identity_token=str(token))

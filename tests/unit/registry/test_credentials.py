@@ -115,6 +115,38 @@ def test_a_helper_that_fails_says_so_without_what_it_printed(script: str, folder
     assert caught.value.__suppress_context__
 
 
+def test_a_helper_that_hangs_is_ended_with_what_it_started(folder: Path) -> None:
+    helper(folder, "safe", f"(sleep 600; echo) & echo $! > {folder}/child; wait")
+    write(folder, credsStore="safe")
+    credentials = DockerCredentials(patience=0.5)
+    for _ in range(2):  # every thread of a run gets the same answer, and waits for it once
+        with pytest.raises(OutsideError) as caught:
+            credentials.login("registry.example")
+        assert str(caught.value) == (
+            "registry.example: the credential helper docker-credential-safe did not answer within 0.5 s; "
+            "try it with `echo registry.example | docker-credential-safe get`"
+        )
+    assert (folder / "asked").read_text().split() == ["registry.example"]
+    child = (folder / "child").read_text().strip()
+    state = Path("/proc", child, "stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_a_helper_that_gives_nothing_leaves_the_auths(folder: Path) -> None:
+    helper(folder, "safe", """echo '{"Username":"","Secret":""}'""")
+    write(folder, credsStore="safe", auths={"registry.example": encoded(ALICE)})
+    assert DockerCredentials().login("registry.example") == ALICE
+
+
+def test_a_helper_that_cannot_be_started(folder: Path) -> None:
+    program = folder / "docker-credential-safe"
+    program.write_text("#!/nowhere/at/all\n")
+    program.chmod(0o755)
+    write(folder, credsStore="safe")
+    with pytest.raises(OutsideError, match="the credential helper docker-credential-safe failed; try it"):
+        DockerCredentials().login("registry.example")
+
+
 def test_a_helper_that_is_not_installed(folder: Path) -> None:
     write(folder, credsStore="desktop")
     with pytest.raises(OutsideError) as caught:
