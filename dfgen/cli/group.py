@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from dfgen import __version__
-from dfgen.cli.app import App
 from dfgen.values.errors import nearest
 
 # The order is that of the work.
@@ -18,11 +17,13 @@ COMMANDS = {
     "list": "Show families, versions, platforms, tags, parents and state.",
     "lock": "Pin parents that have no pin; --upgrade moves pins.",
     "render": "Write the Dockerfiles; --check and --diff only look.",
+    "explain": "Say which template line and variables made a line.",
     "plan": "Show what a build would do, in order, and why.",
     "build": "Build, test and merge what is not up to date.",
     "publish": "Push the layout to a registry.",
     "merge": "Bind per-architecture tags that are in a registry.",
     "verify": "Check that what is published is what the catalog says.",
+    "gc": "Remove what dist/ holds and nobody refers to.",
     "inspect": "Show an index or image: platforms, digests, sizes.",
     "doctor": "Show what this machine lacks, and what mends it.",
 }
@@ -91,4 +92,6 @@ def dfgen(ctx: click.Context, root: Path, output: str) -> None:
 
     Exit codes: 0 it holds, 1 it was checked and does not hold, 2 bad input or usage, 3 the outside failed.
     """
+    from dfgen.cli.app import App  # it brings the model, which `--version` and `--help` do without
+
     ctx.obj = App(root=root, output=output)

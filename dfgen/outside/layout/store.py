@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,9 +152,10 @@ class Layout:
         for child in manifest.manifests:
             yield from self.reachable(child)
 
-    def unreferenced(self) -> tuple[Path, ...]:
-        """Blobs that no entry leads to, and what interrupted writes left."""
-        kept = {archive.blob_name(digest) for entry in self.descriptors() for digest in self._kept(entry)}
+    def unreferenced(self, keep: Iterable[Digest] = ()) -> tuple[Path, ...]:
+        """Blobs that neither an entry nor a manifest to keep leads to, and what interrupted writes left."""
+        roots = (*self.descriptors(), *self._stored(keep))
+        kept = {archive.blob_name(digest) for entry in roots for digest in self._kept(entry)}
         blobs = (path for path in self.root.glob("blobs/*/*") if str(path.relative_to(self.root)) not in kept)
         return (*sorted(blobs), *sorted(self._scratch.glob("*")))
 
@@ -161,8 +163,17 @@ class Layout:
         """Delete what is unreferenced; returns how many bytes that freed, 0 while another process writes."""
         if not self.root.exists():
             return 0
-        with self._writers.alone() as alone, files.writing(self.root):
-            return sum(_delete(path) for path in self.unreferenced()) if alone else 0
+        with self.alone() as alone:
+            return self.remove(self.unreferenced()) if alone else 0
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Say whether no other process writes; if so, none begins before the end of the block."""
+        return self._writers.alone()
+
+    def remove(self, paths: Iterable[Path]) -> int:
+        """Delete files and folders; returns how many bytes that freed."""
+        with files.writing(self.root):
+            return sum(_delete(path) for path in paths)
 
     def archive(self, descriptor: Descriptor, name: str) -> Iterator[bytes]:
         """An OCI archive of one image or index, for `docker load`; `name` is the full reference it gets."""
@@ -183,6 +194,13 @@ class Layout:
                 return hashlib.file_digest(file, blob.digest.algorithm).hexdigest() == blob.digest.hex
         except OSError:
             return False
+
+    def _stored(self, digests: Iterable[Digest]) -> Iterator[Descriptor]:
+        """Describe those blobs that are there; whether they are manifests is seen when they are read."""
+        for digest in digests:
+            with suppress(OSError):
+                size = self.blob_path(digest).stat().st_size
+                yield Descriptor(media_type="", digest=digest, size=size)
 
     def _kept(self, entry: Descriptor) -> Iterator[Digest]:
         try:

@@ -1,0 +1,27 @@
+"""`dfgen gc`: room that nothing needs."""
+
+from __future__ import annotations
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.outside.garbage import collect
+
+
+@click.command("gc")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.pass_obj
+def command(app: App, dry_run: bool) -> None:
+    """Remove what dist/ holds and nobody refers to: neither an image or version, nor a record of a run.
+
+    What was published last stays, so that it can be compared and published again.
+    """
+    found = collect(app.layout, dry_run=dry_run)
+    if app.output == "json":
+        show.rows(("kind", "files", "size"), ((one.kind, one.files, one.size) for one in found), app.output)
+    else:
+        rows = ((one.kind, one.files, show.size(one.size)) for one in found if one.files)
+        show.rows(("kind", "files", "size"), rows, app.output)
+    files, size = sum(one.files for one in found), sum(one.size for one in found)
+    show.note(f"{files} files with {show.size(size)} {'would be removed' if dry_run else 'removed'}")

@@ -1,0 +1,83 @@
+"""What `dist/` holds that nobody refers to: blobs, records of inputs, and what killed writers left."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfgen.outside.layout import Layout
+from dfgen.values.digest import Digest
+from dfgen.values.errors import OutsideError
+
+_DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
+# A record is written in no time: one that is being written is much younger, one that is older was killed.
+_STALE = 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """Files of one kind, and how many bytes they have together."""
+
+    kind: str
+    files: int
+    size: int
+
+
+def collect(layout: Layout, *, dry_run: bool = False, now: Callable[[], float] = time.time) -> list[Garbage]:
+    """Delete what neither an index nor a record such as `build.json` or `published.json` refers to.
+
+    Whatever is deleted is garbage by itself, so that one that is killed leaves nothing broken. Nothing is
+    deleted by a dry run. Errors: OutsideError while another process writes.
+    """
+    if not layout.root.is_dir():
+        return []
+    with layout.alone() as alone:
+        if not alone:
+            advice = "run `dfgen gc` again when it has ended"
+            raise OutsideError(f"{layout.root}: nothing is removed while another process writes; {advice}")
+        found = _find(layout, now())
+        result = [
+            Garbage(kind=kind, files=len(paths), size=sum(map(_size, paths))) for kind, paths in found.items()
+        ]
+        if not dry_run:
+            layout.remove(path for paths in found.values() for path in paths)
+        return result
+
+
+def _find(layout: Layout, now: float) -> dict[str, list[Path]]:
+    named = set(_named(layout.root.glob("*.json")))
+    unreferenced = layout.unreferenced(named)
+    records = layout.root.glob("inputs/*.json")
+    stale = (path for path in _beside(layout.root) if path.stat().st_mtime < now - _STALE)
+    blobs = layout.root / "blobs"
+    return {
+        "blobs": [path for path in unreferenced if blobs in path.parents],
+        "inputs": sorted(
+            path for path in records if f"sha256:{path.stem}" not in {str(one) for one in named}
+        ),
+        "interrupted": [*(path for path in unreferenced if blobs not in path.parents), *sorted(stale)],
+    }
+
+
+def _named(paths: Iterable[Path]) -> Iterator[Digest]:
+    """Every digest that a file names, whatever for: a record that is read too generously keeps too much."""
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+        yield from map(Digest, _DIGEST.findall(text))
+
+
+def _beside(root: Path) -> Iterator[Path]:
+    """The files that records are written to before they get their names."""
+    yield from root.glob(".*.json.*")
+    yield from root.glob("inputs/.*.json.*")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,170 @@
+"""Garbage of dist/: only what nobody refers to goes, whatever refers to the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.garbage import Garbage, collect
+from dfgen.outside.layout import INPUTS, Layout, Ledger
+from dfgen.values.digest import Digest
+from dfgen.values.errors import OutsideError
+from dfgen.values.manifest import OCI_INDEX, Descriptor
+from tests.fakes.images import image, index_of
+from tests.unit.cli.run import dfgen
+from tests.unit.world import World
+
+HOUR = 3600
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "dist")
+
+
+def left(found: list[Garbage]) -> dict[str, tuple[int, int]]:
+    return {one.kind: (one.files, one.size) for one in found if one.files}
+
+
+def record(layout: Layout, name: str) -> Path:
+    path = layout.root / "inputs" / f"{Digest.of(name.encode()).hex}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    return path
+
+
+def test_a_folder_that_is_not_there_has_no_garbage_and_stays_away(layout: Layout) -> None:
+    assert collect(layout) == []
+    assert not layout.root.exists()
+
+
+def test_after_a_build_and_another_one_what_the_first_left_is_garbage(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": ["a"]})
+    world.records.write_run(world.build().to_json())
+    assert left(collect(world.layout)) == {}
+    (tmp_path / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
+    world.builder.content["a:1@amd64"] = "other"
+    world.records.write_run(world.build().to_json())
+    found = left(collect(world.layout, dry_run=True))
+    assert found["inputs"][0] == 2  # of a for amd64, and of b, which is built on it
+    assert left(collect(world.layout)) == found
+    assert left(collect(world.layout)) == {}
+    assert set(world.reasons().values()) == {"up to date"}
+    assert all(world.layout.is_intact(one, deep=True) for one in world.layout.entries().values())
+
+
+def test_what_was_published_last_stays_with_all_it_refers_to(layout: Layout) -> None:
+    raw = index_of([image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)])
+    index = Descriptor.of(raw, OCI_INDEX)
+    layout.add(raw)
+    # The index, two manifests with a layer each, and the configuration that they share.
+    assert left(collect(layout, dry_run=True))["blobs"][0] == 6
+    Ledger(layout.root).record({"localhost/a:1": [index.digest]})
+    assert left(collect(layout)) == {}
+    assert layout.is_intact(index, deep=True)
+
+
+def test_what_the_record_of_the_last_run_names_stays(layout: Layout) -> None:
+    entry = image().put_into(layout)
+    kept, gone = record(layout, "kept"), record(layout, "gone")
+    run = {"images": [{"digest": str(entry.digest), "inputs": f"sha256:{kept.stem}"}]}
+    (layout.root / "build.json").write_text(json.dumps(run))
+    assert left(collect(layout)) == {"inputs": (1, 2)}
+    assert (kept.exists(), gone.exists()) == (True, False)
+    assert layout.is_intact(entry, deep=True)
+
+
+def test_inputs_of_what_has_a_name_stay(layout: Layout) -> None:
+    kept = record_of_entry(layout)
+    assert left(collect(layout)) == {}
+    assert kept.exists()
+
+
+def record_of_entry(layout: Layout) -> Path:
+    entry = image().put_into(layout)
+    kept = record(layout, "kept")
+    marked = Descriptor(
+        media_type=entry.media_type,
+        digest=entry.digest,
+        size=entry.size,
+        annotations={INPUTS: f"sha256:{kept.stem}"},
+    )
+    layout.tag({"a:1": marked})
+    return kept
+
+
+def test_what_killed_writers_left_goes_but_not_what_is_being_written(layout: Layout) -> None:
+    (layout.scratch() / "half").write_bytes(b"123")
+    record(layout, "x").unlink()
+    old, young = layout.root / ".build.json.abc", layout.root / "inputs" / ".12.json.def"
+    for path in (old, young):
+        path.write_text("12345")
+    now = time.time()
+    os.utime(old, (now - HOUR - 10, now - HOUR - 10))
+    assert left(collect(layout, now=lambda: now)) == {"interrupted": (2, 8)}
+    assert (old.exists(), young.exists()) == (False, True)
+    assert left(collect(layout, now=lambda: now + HOUR + 10)) == {"interrupted": (1, 5)}
+
+
+def test_nothing_is_removed_while_another_writes(layout: Layout) -> None:
+    other = Layout(layout.root)
+    junk = other.blob_path(other.add(b"junk"))
+    with pytest.raises(OutsideError) as caught:
+        collect(layout)
+    advice = "run `dfgen gc` again when it has ended"
+    assert str(caught.value) == (f"{layout.root}: nothing is removed while another process writes; {advice}")
+    assert junk.exists()
+
+
+def test_a_record_that_cannot_be_read_keeps_everything(layout: Layout) -> None:
+    junk = layout.blob_path(layout.add(b"junk"))
+    (layout.root / "build.json").mkdir()
+    with pytest.raises(OutsideError) as caught:
+        collect(layout)
+    assert str(caught.value) == f"{layout.root / 'build.json'}: cannot be read: Is a directory"
+    assert junk.exists()
+
+
+def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "dist")
+    entry = image().put_into(layout)
+    layout.tag({"a:1": entry})
+    folder = layout.blob_path(entry.digest).parent
+    for at in range(3000):
+        data = str(at).encode()
+        (folder / Digest.of(data).hex).write_bytes(data)
+    program = (
+        "import sys; from pathlib import Path; from dfgen.outside.layout import Layout\n"
+        "from dfgen.outside.garbage import collect\n"
+        "collect(Layout(Path(sys.argv[1])))\n"
+    )
+    whole = len(list(folder.iterdir()))
+    del layout  # and with it the share of the writers' lock
+    child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "dist")])
+    while child.poll() is None and len(list(folder.iterdir())) == whole:
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    rest = len(list(folder.iterdir()))
+    assert rest < whole
+    assert Layout(tmp_path / "dist").is_intact(entry, deep=True)
+    collect(Layout(tmp_path / "dist"))
+    assert len(list(folder.iterdir())) == 3  # the manifest, its configuration and its layer
+
+
+def test_the_command_says_what_it_removes(tmp_path: Path) -> None:
+    Layout(tmp_path / "dist").add(b"x" * 2500)
+    assert dfgen("-C", tmp_path, "gc", "--dry-run").lines == ["1 files with 2.5 kB would be removed"]
+    done = dfgen("-C", tmp_path, "gc")
+    assert done.out.split() == ["kind", "files", "size", "blobs", "1", "2.5", "kB"]
+    assert done.lines == ["1 files with 2.5 kB removed"]
+    again = dfgen("-C", tmp_path, "--format", "json", "gc")
+    assert [one["files"] for one in json.loads(again.out)] == [0, 0, 0]
+    assert again.lines == ["0 files with 0 B removed"]
