@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from dfgen.cli.app import DIST, App
-from dfgen.images.plan import Plan
+from dfgen.images.plan import Plan, Reason
 from dfgen.images.run import Event
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Image
@@ -17,14 +17,16 @@ from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.context import ContextReader
 from dfgen.outside.engine import Engine
+from dfgen.outside.layers import first_difference
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
 from dfgen.stages.build.published import Published
+from dfgen.stages.build.twice import Twice
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.plan import Planning
-from dfgen.stages.render import Change, File, render, render_image
+from dfgen.stages.render import Change, File, Rendering, render, render_image
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference
@@ -57,28 +59,43 @@ class Workshop:
         """Plan images and what they are built on."""
         return planning.plan(images, self.app.lock, self.planning)
 
+    def stale(self, images: Sequence[Image]) -> dict[str, str]:
+        """Say of built images of these versions, by name, in what the catalog has moved on since."""
+        names = dict.fromkeys(image.merged_name for image in images)
+        whole = [image for name in names for image in self.app.catalog.versions[name]]
+        differing = {file.path for file in self._rendering(whole).differing}
+        steps = [planning.judge(image, self.app.lock, self.planning) for image in whole]
+        moved = {one.image.name: one.why for one in steps if one.reason in (Reason.INPUTS, Reason.PARENT)}
+        # What waits to be rendered says more than how an older Dockerfile differs.
+        unlike = {
+            image.name: "its Dockerfile is to be rendered"
+            for image in whole
+            if str(image.dockerfile) in differing
+        }
+        return {**moved, **unlike}
+
     def check_rendered(self, plan: Plan) -> None:
         """Refuse to build Dockerfiles that are not what the catalog renders: nobody reviewed those images.
 
         Errors: CheckError with every file concerned.
         """
-        images = [step.image for step in plan.steps]
-        rendering = render(
-            self.app.catalog, images, self.app.lock, self.app.templates_for, self._dockerfiles(images)
-        )
+        rendering = self._rendering([step.image for step in plan.steps])
         if rendering.differing:
             raise CheckError(file.problem for file in rendering.differing)
 
+    def _rendering(self, images: Sequence[Image]) -> Rendering:
+        there = self._dockerfiles(images)
+        return render(self.app.catalog, images, self.app.lock, self.app.templates_for, there)
+
     def _dockerfiles(self, images: Sequence[Image]) -> dict[str, str]:
-        wanted = {str(image.dockerfile) for image in images}
-        return {path: text for path, text in files.dockerfiles(self.app.root).items() if path in wanted}
+        return files.dockerfiles(self.app.root, [image.path for image in images])
 
     def building(self, slots: Slots, report: Callable[[Event], None]) -> Building:
         """What a run builds with."""
         return Building(
             catalog=self.app.catalog,
             store=self.app.layout,
-            builder=Buildx(self.app.root, self.app.layout, self.app.nodes),
+            builder=self.builder,
             slots=slots,
             answers=self.app.nodes.answers,
             published=lambda _step, _on_step: (),
@@ -93,6 +110,16 @@ class Workshop:
             today=self.app.today,
             past=self.records.past_seconds(),
         )
+
+    @cached_property
+    def builder(self) -> Buildx:
+        """What builds images."""
+        return Buildx(self.app.root, self.app.layout, self.app.nodes)
+
+    @property
+    def twice(self) -> Twice:
+        """What builds images twice, and compares."""
+        return Twice(builder=self.builder, store=self.app.layout, difference=first_difference)
 
     @cached_property
     def published(self) -> Published:

@@ -24,6 +24,9 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
 @click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
 @click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
 @click.option(
+    "--twice", is_flag=True, help="Build all that is selected, and again without cache, and compare."
+)
+@click.option(
     "--cache-from-registry",
     is_flag=True,
     help="Take images that were published with the same inputs, instead of building them.",
@@ -35,21 +38,24 @@ def command(
     jobs: int | None,
     locked: bool,
     no_cache: bool,
+    twice: bool,
     cache_from_registry: bool,
 ) -> None:
     """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
     app: App = ctx.obj
     workshop = Workshop(app)
     plan = workshop.plan(app.images(select))
-    plan = plan.again() if no_cache else plan
+    plan = plan.again() if no_cache or twice else plan
     workshop.check_rendered(plan)
     checked = app.nodes.check(step.image.platform for step in plan.needed)
     for text in (*checked.left_out, *checked.emulated):
         show.note(text)
     with progress(plan.needed) as report:
         how = workshop.building(checked.slots(jobs or 0), report)
-        published = workshop.published.take if cache_from_registry else how.published
-        run = build(plan, app.lock, replace(how, locked=locked, no_cache=no_cache, published=published))
+        published = workshop.published.take if cache_from_registry and not twice else how.published
+        builder = workshop.twice if twice else how.builder
+        how = replace(how, locked=locked, no_cache=no_cache, published=published, builder=builder)
+        run = build(plan, app.lock, how)
     _show(app, run)
     ctx.exit(run.exit_code)
 

@@ -1,4 +1,4 @@
-"""A fresh machine builds nothing that another has built and published."""
+"""What is not built again: what another machine published; and what built again is not the same."""
 
 from __future__ import annotations
 
@@ -45,3 +45,19 @@ def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(wo
     }
     work.run("publish", "--force")
     work.run("verify")
+
+
+def test_an_image_that_is_not_reproducible_is_told_by_its_first_file(work: Work) -> None:
+    work.prepare(
+        {
+            **FAMILIES,
+            "bases/catalog.yaml": "registry: localhost\nplatforms: [amd64]\n",
+            "templates/child.j2": "FROM {{ parent }}\nRUN mkdir /run\nRUN cat /proc/uptime > /run/up; sleep 1\n",
+        }
+    )
+    done = work.run("build", "--twice", code=1)
+    assert states(work) == {"base:1@amd64": "built", "child:2@amd64": "failed"}
+    assert (
+        "bases/child/2/Dockerfile_amd64: built twice it is not the same: layer 4 of 4"
+        " (RUN /bin/sh -c cat /proc/uptime > /run/up; sleep 1): /run/up: its "
+    ) in done.stderr

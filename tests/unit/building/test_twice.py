@@ -1,0 +1,140 @@
+"""What is not the same when it is built again, and where the two builds part."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.images.building import BuildRequest, OnStep
+from dfgen.outside.layers import first_difference
+from dfgen.outside.layout import Layout
+from dfgen.stages.build.twice import Twice
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from tests.unit.world import AMD64, World, states
+
+Files = Mapping[str, tuple[str, Mapping[str, Any]]]
+HISTORY = [{"created_by": "ENV A=1", "empty_layer": True}, {"created_by": "RUN date   > /now # buildkit"}]
+
+
+def layer(files: Files, mode: str = "w:gz") -> bytes:
+    """Pack files, each with its content and what its entry says besides."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode=mode) as packed:  # type: ignore[call-overload]
+        for name, (content, more) in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            for key, value in more.items():
+                setattr(entry, key, value)
+            packed.addfile(entry, io.BytesIO(content.encode()))
+    return data.getvalue()
+
+
+def difference(tmp_path: Path, one: bytes, other: bytes) -> str:
+    paths = tmp_path / "one", tmp_path / "other"
+    for path, data in zip(paths, (one, other), strict=True):
+        path.write_bytes(data)
+    return first_difference(*paths)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"a": ("1", {})}, {"a": ("2", {})}, "/a: its content"),
+        ({"a": ("1", {})}, {"a": ("12", {})}, "/a: its size, 1 and then 2"),
+        ({"a": ("1", {"mtime": 5})}, {"a": ("1", {"mtime": 6})}, "/a: its time, 5 and then 6"),
+        ({"a": ("1", {"uid": 0})}, {"a": ("1", {"uid": 7})}, "/a: its owner, 0 and then 7"),
+        ({"a": ("", {}), "b": ("", {})}, {"a": ("", {})}, "/b: it is in one build only"),
+        ({"a": ("", {})}, {"a": ("", {}), "b": ("", {})}, "/b: it is in one build only"),
+        (
+            {"a": ("", {}), "b": ("", {})},
+            {"b": ("", {}), "a": ("", {})},
+            "/a: it is in one build only, or elsewhere than in the other",
+        ),
+    ],
+)
+def test_the_first_file_that_differs(tmp_path: Path, one: Files, other: Files, expected: str) -> None:
+    assert difference(tmp_path, layer(one), layer(other)) == expected
+
+
+def test_the_same_files_can_be_packed_differently(tmp_path: Path) -> None:
+    files: Files = {"a": ("1", {})}
+    assert difference(tmp_path, layer(files), layer(files, "w")) == "the same files, packed differently"
+
+
+def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckError) as caught:
+        difference(tmp_path, b"no layer", layer({}))
+    assert str(caught.value).startswith(f"{tmp_path / 'one'}: the layer cannot be read: ")
+
+
+@dataclass
+class Unsteady:
+    """Builds an image whose parts follow from how often it was built."""
+
+    layout: Layout
+    part: Callable[[int], dict[str, Any]]
+    requests: list[BuildRequest]
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        self.requests.append(request)
+        on_step("[1/1] RUN date")
+        parts = {
+            "layers": [{"now": ("1", {})}],
+            "config": {},
+            "annotations": {},
+            **self.part(len(self.requests)),
+        }
+        packed = [layer(files) for files in parts["layers"]]
+        configuration = json.dumps({**AMD64.to_json(), "history": HISTORY, **parts["config"]}).encode()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": Descriptor.of(configuration, "application/json").to_json(),
+            "layers": [Descriptor.of(data, "application/gzip").to_json() for data in packed],
+            "annotations": parts["annotations"],
+        }
+        raw = json.dumps(manifest).encode()
+        for data in (*packed, configuration, raw):
+            self.layout.add(data)
+        return (Descriptor.of(raw, OCI_MANIFEST, AMD64),)
+
+
+def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, list[BuildRequest]]:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    unsteady = Unsteady(world.layout, part, [])
+    twice = Twice(builder=unsteady, store=world.layout, difference=first_difference)
+    run = world.build(builder=twice)
+    assert states(run) == {"a:1@amd64": "failed" if run.results[0].error else "built"}
+    return str(run.results[0].error or ""), unsteady.requests
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (
+            lambda at: {"layers": [{"now": (str(at), {})}]},
+            "layer 1 of 1 (RUN date > /now): /now: its content",
+        ),
+        (lambda at: {"layers": [{"a": ("", {})}] * at}, "1 layers, and then 2"),
+        (lambda at: {"config": {"created": at}}, "the configuration's created"),
+        (lambda at: {"annotations": {"at": str(at)}}, "the manifest's annotations"),
+    ],
+)
+def test_where_two_builds_part(tmp_path: Path, part: Callable[[int], dict[str, Any]], expected: str) -> None:
+    error, _ = built(tmp_path, part)
+    assert error == f"bases/a/1/Dockerfile_amd64: built twice it is not the same: {expected}"
+
+
+def test_what_is_the_same_is_built_once_with_cache_and_once_without(tmp_path: Path) -> None:
+    error, requests = built(tmp_path, lambda _: {})
+    assert error == ""
+    assert [request.no_cache for request in requests] == [False, True]
+    assert [request.log.name for request in requests] == ["a-1-amd64.log", "a-1-amd64-again.log"]
