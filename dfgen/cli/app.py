@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.model import load as loading
 from dfgen.model import lock as locks
-from dfgen.model.catalog import TEMPLATES, Catalog, Image, JinjaOptions
+from dfgen.model.catalog import TEMPLATES, Catalog, Family, Image, JinjaOptions
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.model.select import select
 from dfgen.values.errors import DfgenError, InputError, Place, Problem
@@ -38,6 +38,7 @@ class App:
     def __post_init__(self) -> None:
         """Keep environments of templates by their options: one is compiled for the whole run."""
         self._templates: dict[tuple[JinjaOptions, frozenset[str]], Templates] = {}
+        self._of_families: dict[Family, Templates] = {}
 
     def templates(self, options: JinjaOptions, snippets: frozenset[str] = frozenset()) -> Templates:
         """Give the templates under a family's options."""
@@ -55,7 +56,10 @@ class App:
 
     def templates_for(self, image: Image) -> Templates:
         """Give the templates as an image's family reads them."""
-        return self.templates(image.family.jinja, image.family.snippets)
+        family = image.family
+        if family not in self._of_families:
+            self._of_families[family] = self.templates(family.jinja, family.snippets)
+        return self._of_families[family]
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -93,6 +97,7 @@ class App:
         self,
         registries: Sequence[str],
         *,
+        stale: Mapping[str, str],
         force: bool,
         total: Callable[[int], None],
         progress: Callable[[int], None],
@@ -107,6 +112,7 @@ class App:
             registry=self.registry,
             ledger=Ledger(self.root / DIST),
             registries=self.targets(registries),
+            stale=stale,
             force=force,
             total=total,
             progress=progress,

@@ -146,9 +146,14 @@ class Image:
         return f"{self.version}{self.platform.tag_suffix}"
 
     @property
-    def dockerfile(self) -> PurePosixPath:
+    def path(self) -> str:
         """`bases/java-base/1.0/Dockerfile_arm64`, relative to the root."""
-        return self.family.folder / self.version / self.platform.dockerfile
+        return f"{BASES}/{self.family.name}/{self.version}/{self.platform.dockerfile}"
+
+    @property
+    def dockerfile(self) -> PurePosixPath:
+        """The same as a path."""
+        return PurePosixPath(self.path)
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:

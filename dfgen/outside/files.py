@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from dfgen.model.catalog import BASES
@@ -20,8 +22,7 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
     Errors: OutsideError naming the file.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        mode = _mode(path)
         with replacing(path, path.parent, prefix=f".{path.name}.") as beside:
             atomic.write(beside, text.encode(), durable=durable)
             beside.chmod(mode)
@@ -39,37 +40,58 @@ def remove(path: Path) -> None:
         raise OutsideError(Problem(Place(str(path)), f"cannot be removed: {error.strerror}")) from error
 
 
-def dockerfiles(root: Path) -> dict[str, str]:
+def dockerfiles(root: Path, paths: Iterable[str] | None = None) -> dict[str, str]:
     """Read every per-architecture Dockerfile below the catalog, by its path relative to the root.
 
+    With `paths`, read those of them that are there and look for no others.
     Bytes that are not UTF-8 become U+FFFD: such a file was not written by dfgen, and can still be shown.
     """
     try:
-        return {str(path.relative_to(root)): _read(path) for path in _find(root / BASES)}
+        return _read_all(root, _find(root) if paths is None else paths)
     except OSError as error:
         raise OutsideError(
             Problem(Place(str(error.filename)), f"cannot be read: {error.strerror}")
         ) from error
 
 
-def _find(bases: Path) -> Iterator[Path]:
+def _find(root: Path) -> Iterator[str]:
     # bases/FAMILY/VERSION/Dockerfile_ARCH: one pass of scandir is several times as fast as a glob.
-    for family in _folders(bases):
-        for version in _folders(Path(family.path)):
-            with os.scandir(version.path) as entries:
-                yield from sorted(Path(one.path) for one in entries if one.name.startswith("Dockerfile_"))
+    for family in _folders(root, BASES):
+        for version in _folders(root, family):
+            with os.scandir(root / version) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.startswith("Dockerfile_"))
+            yield from (f"{version}/{name}" for name in names)
 
 
-def _folders(path: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return sorted(folders, key=lambda entry: entry.name)
+def _folders(root: Path, path: str) -> list[str]:
+    with os.scandir(root / path) as entries:
+        return sorted(f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _read(path: Path) -> str:
-    return path.read_bytes().decode("utf-8", errors="replace")
+def _read(path: Path | str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read().decode("utf-8", errors="replace")
 
 
+def _read_all(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    folder = "" if root == Path() else f"{root}/"  # text, since a Path for each of thousands takes its time
+    for path in paths:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found[path] = _read(folder + path)
+    return found
+
+
+def _mode(path: Path) -> int:
+    """The mode that a file keeps, or is to have; its folder is there afterwards."""
+    try:
+        return path.stat().st_mode & 0o777
+    except (FileNotFoundError, NotADirectoryError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return 0o666 & ~_umask()
+
+
+@cache
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Protocol
 
 from dfgen.dockerfile.images import images_in
@@ -83,14 +84,14 @@ class File:
         yield from difflib.unified_diff(old, new, before, after, lineterm="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """All files of a selection; `waiting` are images whose parent in the catalog was never built."""
 
     files: tuple[File, ...]
     waiting: tuple[Image, ...]
 
-    @property
+    @cached_property
     def differing(self) -> tuple[File, ...]:
         """The files that are not as they should be."""
         return tuple(file for file in self.files if file.change is not Change.NONE)
@@ -136,11 +137,11 @@ def render(
             waiting.append(image)
             continue
         with gathering.step():
-            path = str(image.dockerfile)
+            path = image.path
             new = render_image(catalog, image, lock, templates(image))
             files.append(File(path=path, old=existing.get(path), new=new))
     gathering.check()
-    expected = {str(image.dockerfile) for image in images}
+    expected = {image.path for image in images}
     gone = (path for path in existing if path not in expected and header.is_generated(existing[path]))
     files.extend(File(path=path, old=existing[path], new=None) for path in sorted(gone))
     return Rendering(files=tuple(files), waiting=tuple(waiting))
@@ -167,7 +168,7 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
     """Find images that the Dockerfile takes from outside and that are not one of the pins."""
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
-    for use in images_in(text, str(image.dockerfile)):
+    for use in images_in(text, image.path):
         place = Place(f"{TEMPLATES}/{image.template}")
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:

@@ -29,11 +29,9 @@ def command(app: App, select: tuple[str, ...], check: bool, diff: bool, force: b
 
 def _existing(app: App, select: tuple[str, ...]) -> dict[str, str]:
     """Read the files in question: all, or with SELECT those of the selected images alone."""
-    found = files.dockerfiles(app.root)
     if not select:
-        return found
-    chosen = {str(image.dockerfile) for image in app.images(select)}
-    return {path: text for path, text in found.items() if path in chosen}
+        return files.dockerfiles(app.root)
+    return files.dockerfiles(app.root, [image.path for image in app.images(select)])
 
 
 def _look(rendering: Rendering, *, diff: bool) -> None:
@@ -56,8 +54,8 @@ def _write(app: App, rendering: Rendering, *, force: bool) -> None:
     unchanged = len(rendering.files) - len(rendering.differing)
     show.note(f"{len(writable)} of {len(rendering.files)} Dockerfiles written, {unchanged} unchanged")
     _waiting(rendering)
-    kept = [file for file in rendering.differing if file not in writable]
-    if kept:
+    written = {file.path for file in writable}
+    if kept := [file for file in rendering.differing if file.path not in written]:
         raise CheckError(file.problem for file in kept)
 
 
