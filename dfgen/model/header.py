@@ -30,6 +30,13 @@ def write(body: str, image: Image) -> str:
     return _seal("\n".join(lines) + "\n", rest)
 
 
+def body_lines(body: str, text: str) -> tuple[int | None, ...]:
+    """For every line of what `write` made of a body: which line of the body it is, from 0, or None."""
+    directives, rest = _split(body)
+    own = text.count("\n") - rest.count("\n") - len(directives)
+    return (*range(len(directives)), *[None] * own, *range(len(directives), body.count("\n")))
+
+
 def is_generated(text: str) -> bool:
     """Whether dfgen wrote the file, edited since or not."""
     return _SEALED.search(text) is not None

@@ -12,9 +12,9 @@ from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
-_TITLE = "org.opencontainers.image.title"
-_VERSION = "org.opencontainers.image.version"
-_DESCRIPTION = "org.opencontainers.image.description"
+TITLE = "org.opencontainers.image.title"
+VERSION = "org.opencontainers.image.version"
+DESCRIPTION = "org.opencontainers.image.description"
 
 # How Debian names architectures; what is not here has the same name as in OCI.
 _DEBIAN = {"linux/arm/v7": "armhf", "linux/ppc64le": "ppc64el"}
@@ -138,9 +138,9 @@ def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, Pinned
 def automatic_labels(image: Image, parent_digest: str) -> dict[str, str]:
     """List the labels that every image has unless the catalog says otherwise."""
     labels = {
-        _TITLE: image.family.name,
-        _VERSION: image.version,
+        TITLE: image.family.name,
+        VERSION: image.version,
         BASE_NAME: str(image.parent.reference.without_digest()),
         BASE_DIGEST: parent_digest,
     }
-    return {**labels, **({_DESCRIPTION: image.family.description} if image.family.description else {})}
+    return {**labels, **({DESCRIPTION: image.family.description} if image.family.description else {})}

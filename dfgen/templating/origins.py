@@ -82,7 +82,8 @@ class Origins:
         chains = [*dict.fromkeys(_by_visible(line))]
         first, *others = dict.fromkeys(self._places(chain) for chain in chains)
         also = tuple(one for one in others if not _is_within(one, {first, *others} - {one}))
-        printed = [*(span.chain for span in line.spans), *empty]
+        # Text of a template has no variable in it, whatever the call was made with that led to it.
+        printed = [*(span.chain for span in line.spans if span.chain[0].site != NO_SITE), *empty]
         expressions = (
             self._expression(step, chain[at:])
             for chain in printed

@@ -1,0 +1,179 @@
+"""`dfgen explain`: where a line of a Dockerfile comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.model import header
+from dfgen.model.catalog import Image
+from dfgen.model.lock import LOCK_FILE
+from dfgen.model.settings import Setting, Settings
+from dfgen.outside import files
+from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
+from dfgen.stages.render import render_image
+from dfgen.values.errors import InputError, Place, Problem, listing, nearest
+
+_LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
+_OWN = "dfgen's own header"
+_ARROW = " ← "
+_WIDTH = 80
+_FOLDED: dict[str, Any] = {
+    "initial_indent": "      ",
+    "subsequent_indent": "        ",
+    "break_long_words": False,
+    "break_on_hyphens": False,
+}
+COLUMNS = ("line", "text", "template", "variables")
+
+
+@click.command("explain")
+@click.argument("wanted", metavar="FILE[:LINE]")
+@click.pass_obj
+def command(app: App, wanted: str) -> None:
+    """Say which template line and which variables made a line of a Dockerfile, or all its lines.
+
+    FILE is a Dockerfile's path, or such as java-base:21@arm64.
+    """
+    word, line = _split(wanted)
+    image = _image(app, word)
+    path = str(image.dockerfile)
+    asked = Wanted(path=path, existing=files.dockerfiles(app.root).get(path), line=line)
+    settings = Settings(image, app.lock, _lock_text(app))
+    render = partial(render_image, app.catalog, image, app.lock)
+    lines = explain(render, app.templates_for(image), settings)
+    _print(choose(asked, lines), asked.path, app.output)
+    if note := difference(asked, lines):
+        show.note(note)
+
+
+def _lock_text(app: App) -> str:
+    path = app.root / LOCK_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _split(text: str) -> tuple[str, int]:
+    """Part `FILE:LINE`; what stands behind a family's colon is its version."""
+    found = _LINE.fullmatch(text)
+    if not found:
+        return text, 0
+    if not int(found[2]):
+        raise InputError(f"{text}: lines count from 1")
+    return found[1], int(found[2])
+
+
+def _image(app: App, word: str) -> Image:
+    """The one image that a word selects."""
+    path = Path(word)
+    if path.is_absolute():
+        root = app.root.resolve()
+        if not path.is_relative_to(root):
+            raise InputError(f"{word}: is not below the catalog's folder {root}; name that folder with -C")
+        word = str(path.relative_to(root))
+    if "/" in word.partition("@")[0]:
+        _check_generated(app, str(PurePosixPath(word)))
+    images = app.images([word])
+    if len(images) > 1:
+        several = listing(str(image.dockerfile) for image in images[:3])
+        raise InputError(f"{word!r} is {len(images)} Dockerfiles; expected one, such as {several}")
+    return images[0]
+
+
+def _check_generated(app: App, path: str) -> None:
+    """Refuse a path that is no Dockerfile of the catalog and no folder of one."""
+    known = [str(image.dockerfile) for image in app.catalog.images]
+    if any(one == path or one.startswith(f"{path}/") for one in known):
+        return
+    if header.is_generated(files.dockerfiles(app.root).get(path, "")):
+        raise InputError(Problem(Place(path), "belongs to no version any more; `dfgen render` removes it"))
+    hint = nearest(path, known) or f"; expected one such as {known[0]}"
+    raise InputError(Problem(Place(path), f"is not a Dockerfile of this catalog{hint}"))
+
+
+def _print(lines: Sequence[Explained], path: str, output: str) -> None:
+    if output == "json":
+        show.data([_data(line) for line in lines])
+    elif output == "markdown":
+        show.rows(COLUMNS, (_row(line) for line in lines), output)
+    else:
+        for line in lines:
+            _tell(line, path, short=len(lines) > 1)
+
+
+def _tell(line: Explained, path: str, *, short: bool) -> None:
+    """Print a line for a person; one of many is cut at the edge of the screen."""
+    click.secho(
+        _cut(f"{line.line:>4}  {line.text}".rstrip() if short else f"{path}:{line.line}", short=short),
+        bold=True,
+    )
+    if not short:
+        print(f"      {line.text}")
+    for chain in (line.places, *line.also) if line.places else ():
+        print(textwrap.fill(_ARROW.join(map(str, chain)), _WIDTH, **_FOLDED))
+    if not line.places:
+        print(f"      {_OWN}")
+    for setting in line.settings:
+        told = f"        {setting.name} = {_value(setting)}  ({_source(setting)})"
+        if len(told) <= _WIDTH:
+            print(told)
+            continue
+        print(_cut(f"        {setting.name} = {_value(setting)}", short=short))
+        print(f"          ({_source(setting)})")
+
+
+def _cut(text: str, *, short: bool) -> str:
+    return f"{text[: _WIDTH - 1]}…" if short and len(text) > _WIDTH else text
+
+
+def _value(setting: Setting) -> str:
+    value = setting.value
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value, ensure_ascii=False)
+
+
+def _source(setting: Setting) -> str:
+    return f"{setting.by}, {setting.place}" if setting.place else f"{setting.by}"
+
+
+def _row(line: Explained) -> tuple[object, ...]:
+    chains = [_ARROW.join(map(str, chain)) for chain in (line.places, *line.also)] if line.places else [_OWN]
+    settings = [f"{_code(f'{one.name} = {_value(one)}')}: {_source(one)}" for one in line.settings]
+    return line.line, _code(line.text), "<br>".join(chains), "<br>".join(settings)
+
+
+def _code(text: str) -> str:
+    """Text in markdown's code marks: more of them than it holds in a row."""
+    if not text.strip():
+        return ""
+    marks = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{marks} {text} {marks}" if "`" in text else f"{marks}{text}{marks}"
+
+
+def _data(line: Explained) -> dict[str, Any]:
+    return {
+        "line": line.line,
+        "text": line.text,
+        "header": not line.places,
+        "template": [_place(place) for place in line.places],
+        "also": [[_place(place) for place in chain] for chain in line.also],
+        "expressions": list(line.expressions),
+        "variables": [
+            {"name": one.name, "value": one.value, "set_by": one.by, "at": _place(one.place)}
+            for one in line.settings
+        ],
+    }
+
+
+def _place(place: Place | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    known = {"line": place.line, "column": place.column}
+    return {"file": place.file, **{name: number for name, number in known.items() if number}}

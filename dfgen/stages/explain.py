@@ -1,0 +1,171 @@
+"""Explain: which template lines and which variables made each line of a generated Dockerfile.
+
+Nothing is kept for it: the Dockerfile is rendered once more, and its lines are followed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from dfgen.model import header
+from dfgen.model.settings import Setting, Settings
+from dfgen.values.errors import CheckError, InputError, Place, Problem
+
+
+class Expression(Protocol):
+    """Something that a template printed."""
+
+    @property
+    def text(self) -> str:
+        """The expression, as in the template."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables that it is made from."""
+
+
+class Origin(Protocol):
+    """The origin of a line, as templates tell it."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The template line, then what called it."""
+
+    @property
+    def also(self) -> tuple[tuple[Place, ...], ...]:
+        """The places of other parts of the line."""
+
+    @property
+    def expressions(self) -> Sequence[Expression]:
+        """What was printed in it."""
+
+
+class Templates(Protocol):
+    """Templates that render, and that tell where each line comes from."""
+
+    def render(self, name: str, variables: Mapping[str, object]) -> str:
+        """Render a template."""
+
+    def origins(self, name: str, variables: Mapping[str, object]) -> Sequence[Origin]:
+        """Say of every line where it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A line of a Dockerfile, and what made it; without `places`, dfgen's own header did."""
+
+    line: int
+    text: str
+    places: tuple[Place, ...] = ()
+    also: tuple[tuple[Place, ...], ...] = ()
+    expressions: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
+
+
+class _Recorder:
+    """Templates that remember what was rendered with which variables."""
+
+    def __init__(self, templates: Templates) -> None:
+        self._templates = templates
+        self.body = ""
+        self.origins: Sequence[Origin] = ()
+        self.variables: Mapping[str, object] = {}
+
+    def render(self, name: str, variables: Mapping[str, object]) -> str:
+        """Render, and remember the origins."""
+        self.variables = variables
+        self.origins = self._templates.origins(name, variables)
+        self.body = self._templates.render(name, variables)
+        return self.body
+
+
+class Renderer(Protocol):
+    """What renders one Dockerfile, header included, with the templates that it is given."""
+
+    def __call__(self, templates: Any, /) -> str:
+        """Give the text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The lines of a file that a person asks for; `line` is 0 for all, `existing` None where no file is."""
+
+    path: str
+    existing: str | None
+    line: int = 0
+
+
+def explain(render: Renderer, templates: Templates, settings: Settings) -> tuple[Explained, ...]:
+    """Explain every line of the Dockerfile that `render` gives.
+
+    Errors: those of rendering it.
+    """
+    recorder = _Recorder(templates)
+    text = render(recorder)
+    found = []
+    body = header.body_lines(recorder.body, text)
+    for number, (own, at) in enumerate(zip(text.removesuffix("\n").split("\n"), body, strict=True), 1):
+        line = Explained(line=number, text=own)
+        if at is not None:
+            line = _explained(line, recorder.origins[at], recorder.variables, settings)
+        found.append(line)
+    return tuple(found)
+
+
+def _explained(
+    line: Explained, origin: Origin, variables: Mapping[str, object], settings: Settings
+) -> Explained:
+    names = dict.fromkeys(name for one in origin.expressions for name in one.names if name in variables)
+    found = [setting for name in names for setting in _within(line.text, settings.of(name, variables[name]))]
+    expressions = tuple(dict.fromkeys(one.text for one in origin.expressions))
+    return replace(
+        line, places=origin.places, also=origin.also, expressions=expressions, settings=tuple(found)
+    )
+
+
+def _within(text: str, settings: Sequence[Setting]) -> Sequence[Setting]:
+    """Of a list or mapping the entries that stand in the line, where that can be seen; else all."""
+    seen = [setting for setting in settings if setting.entry and setting.entry in text]
+    return seen or settings
+
+
+def difference(wanted: Wanted, lines: Sequence[Explained]) -> str:
+    """Say how the file is not what was explained; nothing when it is."""
+    if wanted.existing is None:
+        return f"{wanted.path}: is missing; this is what `dfgen render` writes"
+    if wanted.existing == _text(lines):
+        return ""
+    edited = (
+        "was edited by hand" if not header.is_intact(wanted.existing) else "is not what the catalog renders"
+    )
+    return f"{wanted.path}: {edited}; this is what `dfgen render` writes"
+
+
+def choose(wanted: Wanted, lines: Sequence[Explained]) -> tuple[Explained, ...]:
+    """Keep the lines that are asked for: a line of the file is found again in what the catalog renders.
+
+    Errors: InputError for a line that the file does not have, CheckError for one that only the file has.
+    """
+    if not wanted.line:
+        return tuple(lines)
+    existing = _text(lines) if wanted.existing is None else wanted.existing
+    own = existing.removesuffix("\n").split("\n")
+    place = Place(wanted.path, wanted.line)
+    if wanted.line > len(own):
+        raise InputError(Problem(Place(wanted.path), f"has no line {wanted.line}; expected 1 to {len(own)}"))
+    matcher = difflib.SequenceMatcher(None, own, [line.text for line in lines], autojunk=False)
+    for tag, start, end, first, last in matcher.get_opcodes():
+        if start < wanted.line <= end:
+            if tag == "equal":
+                return (lines[first + wanted.line - 1 - start],)
+            if tag == "replace":
+                return tuple(lines[first:last])
+    mend = "move it to the template, or `dfgen render --force` removes it"
+    raise CheckError(Problem(place, f"the catalog renders no such line; {mend}"))
+
+
+def _text(lines: Sequence[Explained]) -> str:
+    return "".join(f"{line.text}\n" for line in lines)
