@@ -102,6 +102,16 @@ def bundle_of(name: str, images: Sequence[Image], store: Store, entries: Mapping
     )
 
 
+def outdated(bundle: Bundle, stale: Mapping[str, str]) -> str | None:
+    """Say that a version is not what the catalog says any more; `stale` has the reason by image."""
+    moved = [f"{image.name}: {stale[image.name]}" for image in bundle.images if image.name in stale]
+    if not moved:
+        return None
+    why = f"the catalog has moved on since it was built ({'; '.join(moved)})"
+    as_built = "or publish what was built with --as-built"
+    return f"{bundle.name}: not published: {why}; run `dfgen build {bundle.name}`, {as_built}"
+
+
 def refusal(tag: Tag, immutable: bool, seen: Collection[Digest], force: bool) -> str | None:
     """Say why a tag must not be moved; `seen` are the digests that dfgen knows it by."""
     if tag.state != "moves" or (not immutable and (force or tag.now in seen)):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
-from dfgen.images.release import Bundle, Release, Tag, bundle_of, refusal
+from dfgen.images.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.images.together import attempt, each, joined
 from dfgen.images.transfer import BlobKey, Transfer, keys_of, transfers
 from dfgen.model.catalog import Catalog, Image
@@ -63,7 +63,8 @@ class Publishing:
     """How to publish: to which registries, each a prefix such as `registry.example/team`.
 
     `total` is told once how many bytes there are at most, `progress` how many more are there now (fewer than
-    none when a try starts over); `pause` waits for some seconds.
+    none when a try starts over); `pause` waits for some seconds. `stale` says of images, by name, in what the
+    catalog has moved on since they were built.
     """
 
     catalog: Catalog
@@ -71,6 +72,7 @@ class Publishing:
     registry: Registry
     ledger: Ledger
     registries: Sequence[str]
+    stale: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
     total: Callable[[int], None] = _ignore
     progress: Callable[[int], None] = _ignore
@@ -99,8 +101,11 @@ def plan(images: Sequence[Image], how: Publishing) -> tuple[Release, ...]:
 
 
 def check(releases: Iterable[Release]) -> None:
-    """Refuse to overwrite what must not be. Errors: CheckError with every tag concerned."""
-    refusals = [refused for release in releases for refused in release.refusals]
+    """Refuse to publish what is stale, and to overwrite what must not be.
+
+    Errors: CheckError with every version and tag concerned.
+    """
+    refusals = dict.fromkeys(refused for release in releases for refused in release.refusals)
     if refusals:
         raise CheckError(Problem(None, refused) for refused in refusals)
 
@@ -141,14 +146,15 @@ def _release(
         return Tag(reference=reference, digest=digest, now=_now(reference, how))
 
     *tags, merged = each(look, wanted)
-    why = (refusal(tag, bundle.immutable, _known(tag, seen, how), how.force) for tag in (*tags, merged))
+    known = ((tag, _known(tag, seen, how)) for tag in (*tags, merged))
+    why = [refusal(tag, bundle.immutable, digests, how.force) for tag, digests in known]
     release = Release(
         bundle=bundle,
         registry=registry,
         images=dict(zip(images, tags, strict=True)),
         merged=merged,
         missing=(),
-        refusals=tuple(reason for reason in why if reason),
+        refusals=tuple(filter(None, (outdated(bundle, how.stale), *why))),
     )
     return replace(release, missing=_missing(release, how))
 

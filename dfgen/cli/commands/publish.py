@@ -9,6 +9,7 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.progress import transferring
+from dfgen.cli.workshop import Workshop
 from dfgen.images.release import Release
 from dfgen.stages import publish as stage
 
@@ -25,17 +26,31 @@ COLUMNS = ("tag", "state", "digest")
     help="Where to, such as registry.example.com/team; may be given again. Default: the catalog's.",
 )
 @click.option("--dry-run", is_flag=True, help="Say which tags will have which digests; write nothing.")
+@click.option(
+    "--as-built", is_flag=True, help="Publish what was built though the catalog has moved on since."
+)
 @click.option("--force", is_flag=True, help="Overwrite tags that somebody else moved; never immutable ones.")
 @click.option("--deadline", type=float, default=300.0, help="Seconds for each request, retries included.")
 @click.pass_obj
 def command(
-    app: App, select: tuple[str, ...], registries: Sequence[str], dry_run: bool, force: bool, deadline: float
+    app: App,
+    select: tuple[str, ...],
+    registries: Sequence[str],
+    dry_run: bool,
+    as_built: bool,
+    force: bool,
+    deadline: float,
 ) -> None:
-    """Push what is built: blobs, then manifests, then each architecture's tag, and the merged tag last."""
+    """Push what is built: blobs, then manifests, then each architecture's tag, and the merged tag last.
+
+    A version that is not what the catalog says any more is refused, unless --as-built allows it.
+    """
     app.deadline = deadline
+    images = app.images(select)
+    stale = {} if as_built else Workshop(app).stale(images)
     with transferring() as (total, progress):
-        how = app.publishing(registries, force=force, total=total, progress=progress)
-        releases = stage.plan(app.images(select), how)
+        how = app.publishing(registries, stale=stale, force=force, total=total, progress=progress)
+        releases = stage.plan(images, how)
         published = stage.Published(done=releases) if dry_run else stage.publish(releases, how)
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:

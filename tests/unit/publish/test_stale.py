@@ -1,0 +1,109 @@
+"""What was built before the catalog moved on: told, and published only when that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.cli.app import App
+from dfgen.cli.workshop import Workshop
+from dfgen.images.annotations import INPUTS
+from dfgen.model.lock import LOCK_FILE
+from dfgen.outside.layout import Layout
+from dfgen.stages.merge import merge_layout
+from dfgen.values.errors import ExitCode
+from dfgen.values.manifest import Descriptor
+from tests.fakes.catalogs import PARENT, pinned
+from tests.fakes.images import image
+from tests.fakes.registry import FakeRegistry
+from tests.unit.catalogs import write
+from tests.unit.cli.run import Done, dfgen
+
+NAME = "team/app"
+BASE = f"template: t.j2\nparent: {PARENT}\nversions: ['1.0', '2.0']\n"
+DOCKERFILE = "bases/app/1.0/Dockerfile_arm64"
+WHERE = "app:1.0: not published: the catalog has moved on since it was built"
+MEND = "run `dfgen build app:1.0`, or publish what was built with --as-built"
+
+
+@pytest.fixture
+def root(tmp_path: Path, fake: FakeRegistry) -> Path:
+    """A catalog that is rendered, and whose layout has what it says."""
+    settings = f"registry: {fake.address}/team\nplatforms: [amd64, arm64]\n"
+    files = {"bases/catalog.yaml": settings, "bases/app/base.yaml": BASE, LOCK_FILE: pinned().to_text()}
+    write(tmp_path, files)
+    assert dfgen("-C", tmp_path, "render").status == ExitCode.HOLDS
+    app = App(tmp_path, "table")
+    layout = Layout(tmp_path / "dist")
+    entries: dict[str, Descriptor | None] = {}
+    for step in Workshop(app).plan(app.catalog.images).steps:
+        assert step.inputs
+        named = {INPUTS: str(step.inputs.digest)}
+        made = image(step.image.platform, [step.image.name.encode()], annotations=named)
+        name = f"{step.image.family.name}:{step.image.tag}"
+        entries[name] = replace(made.put_into(layout), annotations=named)
+    layout.tag(entries)
+    assert merge_layout(layout, app.lock, app.catalog.versions).failed is None
+    return tmp_path
+
+
+def publish(root: Path, *words: str) -> Done:
+    return dfgen("-C", root, "publish", *words)
+
+
+def change(root: Path) -> None:
+    path = root / DOCKERFILE
+    path.write_text(path.read_text() + "RUN true\n")
+
+
+def test_what_the_catalog_says_is_published(root: Path, fake: FakeRegistry) -> None:
+    done = publish(root)
+    assert (done.status, done.lines) == (ExitCode.HOLDS, ["2 of 2 versions changed"])
+    assert set(fake.tags[NAME]) == {
+        f"{ver}{arch}" for ver in ("1.0", "2.0") for arch in ("", "-x86_64", "-aarch64")
+    }
+
+
+def test_a_version_that_is_not_built_again_is_refused_before_anything_is_written(
+    root: Path, fake: FakeRegistry
+) -> None:
+    settings = root / "bases/catalog.yaml"
+    settings.write_text(settings.read_text() + "source_date_epoch: 1\n")
+    done = publish(root, "app:1.0@amd64")
+    why = "; ".join(f"app:1.0@{arch}: inputs changed" for arch in ("amd64", "arm64"))
+    assert done.status == ExitCode.DIFFERS
+    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert fake.count("PUT") == 0
+
+
+def test_a_template_that_is_not_rendered_again_is_told(root: Path, fake: FakeRegistry) -> None:
+    template = root / "templates/t.j2"
+    template.write_text(template.read_text() + "RUN true\n")
+    done = publish(root, "app:1.0")
+    why = "; ".join(f"app:1.0@{arch}: its Dockerfile is to be rendered" for arch in ("amd64", "arm64"))
+    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert fake.count("PUT") == 0
+
+
+def test_a_dry_run_shows_the_tags_and_says_so_too(root: Path, fake: FakeRegistry) -> None:
+    change(root)
+    done = publish(root, "--dry-run")
+    assert done.status == ExitCode.DIFFERS
+    assert len(done.out.splitlines()) == 7
+    assert done.lines == [f"{WHERE} (app:1.0@arm64: its Dockerfile is to be rendered); {MEND}"]
+    assert publish(root, "--dry-run", "app:2.0").status == ExitCode.HOLDS
+
+
+def test_it_is_published_as_it_was_built_when_asked(root: Path, fake: FakeRegistry) -> None:
+    change(root)
+    done = publish(root, "--as-built", "app:1.0")
+    assert (done.status, done.lines) == (ExitCode.HOLDS, ["1 of 1 versions changed"])
+    assert set(fake.tags[NAME]) == {"1.0", "1.0-x86_64", "1.0-aarch64"}
+
+
+def test_several_registries_are_told_once(root: Path, fake: FakeRegistry) -> None:
+    change(root)
+    done = publish(root, "app:1.0", *(f"--registry={fake.address}/{name}" for name in ("a", "b")))
+    assert len(done.lines) == 1
