@@ -8,7 +8,7 @@ from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.workshop import Workshop
 from dfgen.images.plan import Plan
-from dfgen.values.errors import InputError
+from dfgen.values.errors import InputError, OutsideError
 
 COLUMNS = ("family", "version", "platform", "reason", "inputs")
 TABLES = ("table", "json", "markdown")
@@ -42,6 +42,7 @@ def command(
         print(_export(app, plan, output, runners, wave or 0), end="")
     else:
         _table(plan, output or app.output)
+        _nodes(app, plan)
     if output == "bake":
         show.note(f"build it with `{_baking(plan)}`")
     show.note(f"{len(plan.needed)} of {len(plan.steps)} images to build")
@@ -63,6 +64,17 @@ def _baking(plan: Plan) -> str:
     from dfgen.exports.bake import wave_names
 
     return " && ".join(f"docker buildx bake -f FILE {wave}" for wave in wave_names(plan))
+
+
+def _nodes(app: App, plan: Plan) -> None:
+    """Name what would be emulated, and the nodes that would be left out."""
+    try:
+        checked = app.nodes.check(step.image.platform for step in plan.needed)
+    except OutsideError as error:
+        show.note(f"where it would be built is not known: {'; '.join(str(error).splitlines())}")
+        return
+    for text in (*checked.left_out, *checked.emulated):
+        show.note(text)
 
 
 def _table(plan: Plan, output: str) -> None:
