@@ -64,9 +64,15 @@ def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
         "dockerfile": posixpath.relpath(str(request.dockerfile), context),
         "platforms": [str(request.platform)],
         "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
+        **_caches(request),
         "attest": [provenance, "type=sbom,disabled=true"],
         "output": [output(request.annotations, destination)],
     }
+
+
+def _caches(request: BuildRequest) -> dict[str, list[str]]:
+    found = {"cache-from": list(request.cache.sources), "cache-to": list(request.cache.targets)}
+    return {key: caches for key, caches in found.items() if caches}
 
 
 def _contexts(

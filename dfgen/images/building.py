@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.plan import Step
-from dfgen.model.catalog import Builder, Catalog, Image
+from dfgen.model.catalog import BuildCache, Builder, Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem
@@ -29,7 +29,7 @@ class BuildRequest:
 
     `contexts` are the references in FROM that are taken from the layout instead of a registry, each with the
     digest that it stands for. `source_date_epoch` is in seconds since 1970. Everything that the build prints
-    goes to `log`. `node` builds it.
+    goes to `log`. `node` builds it, with BuildKit's cache from and to where `cache` says.
     """
 
     platform: Platform
@@ -42,6 +42,7 @@ class BuildRequest:
     contexts: Mapping[str, Digest]
     no_cache: bool = False
     node: Builder = Builder()
+    cache: BuildCache = BuildCache()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,4 +101,5 @@ def build_request(
         provenance=catalog.provenance,
         contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},
         no_cache=no_cache,
+        cache=catalog.build_cache.of(image),
     )

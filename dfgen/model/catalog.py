@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,9 @@ from dfgen.values.reference import Reference
 
 BASES = "bases"
 TEMPLATES = "templates"
+# What a build cache's name may hold in braces, and what it is of an image.
+PLACEHOLDERS = ("family", "version", "arch")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def check_family_name(name: str) -> None:
@@ -86,6 +90,26 @@ class Builder:
     def name(self) -> str:
         """What the node is called."""
         return self.context or self.builder or "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildCache:
+    """Where builds read BuildKit's cache and leave it, as buildx takes it: `type=registry,ref=…`."""
+
+    sources: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+    def of(self, image: Image) -> BuildCache:
+        """The caches of one image: `{family}`, `{version}` and `{arch}` replaced."""
+        words = {"family": image.family.name, "version": image.version, "arch": image.platform.row.tag}
+
+        def fill(text: str) -> str:
+            return PLACEHOLDER.sub(lambda found: words[found[1]], text)
+
+        return BuildCache(
+            sources=tuple(fill(text) for text in self.sources),
+            targets=tuple(fill(text) for text in self.targets),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,6 +199,7 @@ class Catalog:
     ca_file: Path | None
     families: Mapping[str, Family]
     images: tuple[Image, ...]
+    build_cache: BuildCache = BuildCache()
     templates_root: str = field(default=TEMPLATES)
 
     @cached_property

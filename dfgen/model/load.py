@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from dfgen.model import schema, yaml
 from dfgen.model.catalog import (
     BASES,
+    PLACEHOLDER,
+    PLACEHOLDERS,
+    BuildCache,
     Builder,
     Catalog,
     Family,
@@ -23,7 +26,7 @@ from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
 from dfgen.model.graph import check_parents, check_tags
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
-from dfgen.values.errors import Gathering, InputError, Place, Problem, nearest, placed
+from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
@@ -98,6 +101,9 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         with gathering.at(defaults.place("builders", alias)):
             entries = entry if isinstance(entry, list) else [entry]
             builders[Platform.parse(alias)] = tuple(Builder(**one) for one in entries)
+    cache = settings.get("build_cache") or {}
+    for path in ((part, at) for part in ("from", "to") for at in range(len(cache.get(part, ())))):
+        _check_placeholders(gathering, cache[path[0]][path[1]], defaults.place("build_cache", *path))
     gathering.check()
     ca_file = settings.get("ca_file")
     return Catalog(
@@ -106,12 +112,22 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         mirrors=settings.get("mirrors") or {},
         builders=builders,
         source_date_epoch=settings.get("source_date_epoch", 0),
+        build_cache=BuildCache(sources=tuple(cache.get("from", ())), targets=tuple(cache.get("to", ()))),
         provenance=settings.get("provenance", False),
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),
         ca_file=root / ca_file if ca_file else None,
         families={name: _family(name, document, settings) for name, document in families.items()},
         images=(),
     )
+
+
+def _check_placeholders(gathering: Gathering, text: str, place: Place) -> None:
+    """Check that a cache's name holds only placeholders that stand for something."""
+    for name in PLACEHOLDER.findall(text):
+        with gathering.step():
+            if name not in PLACEHOLDERS:
+                known = listing(f"{{{one}}}" for one in PLACEHOLDERS)
+                raise InputError(Problem(place, f"{{{name}}} stands for nothing; known here are {known}"))
 
 
 def _check_prefix(gathering: Gathering, prefix: str | None, place: Place) -> None:

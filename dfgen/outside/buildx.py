@@ -80,6 +80,8 @@ class Buildx:
             *("--build-arg", f"SOURCE_DATE_EPOCH={request.source_date_epoch}"),
             *("--output", output(request.annotations, str(destination))),
             *self._contexts(request),
+            *(word for source in request.cache.sources for word in ("--cache-from", source)),
+            *(word for target in request.cache.targets for word in ("--cache-to", target)),
             *(["--no-cache"] if request.no_cache else []),
             str(self.root / request.context),
         ]

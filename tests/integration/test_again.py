@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,27 @@ def test_an_image_that_is_not_reproducible_is_told_by_its_first_file(work: Work)
         "bases/child/2/Dockerfile_amd64: built twice it is not the same: layer 4 of 4"
         " (RUN /bin/sh -c cat /proc/uptime > /run/up; sleep 1): /run/up: its "
     ) in done.stderr
+
+
+def test_the_build_cache_is_left_where_the_catalog_says_and_read_from_there(
+    work: Work, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    work.prepare(
+        {
+            **FAMILIES,
+            "bases/catalog.yaml": (
+                "registry: localhost\nplatforms: [amd64]\nbuild_cache:\n"
+                f"  from: ['type=local,src={cache}/{{family}}-{{arch}}']\n"
+                f"  to: ['type=local,dest={cache}/{{family}}-{{arch}},mode=max']\n"
+            ),
+        }
+    )
+    work.run("build")
+    assert sorted(path.name for path in cache.iterdir()) == ["base-x86_64", "child-x86_64"]
+    built = digests(work)
+    shutil.rmtree(work.root / "dist")
+    work.run("build")
+    assert digests(work) == built
+    log = (work.root / "dist" / "logs" / "base-1-amd64.log").read_text()
+    assert "importing cache manifest from local:" in log

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dfgen.images.building import BuildRequest
-from dfgen.model.catalog import Builder
+from dfgen.model.catalog import BuildCache, Builder
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
@@ -65,6 +65,16 @@ def test_a_parent_comes_from_the_layout(tmp_path: Path) -> None:
     words = buildx(tmp_path).command(asked, Path("/out"))
     at = words.index("--build-context")
     assert words[at + 1] == f"localhost/b:1@{PIN}=oci-layout://{tmp_path}/dist@{PIN}"
+
+
+def test_the_build_cache_is_read_and_left_where_the_catalog_says(tmp_path: Path) -> None:
+    cache = BuildCache(sources=("type=gha", "type=local,src=/c"), targets=("type=gha,mode=max",))
+    words = buildx(tmp_path).command(replace(request(tmp_path), cache=cache), Path("/out"))
+    at = words.index("--cache-from")
+    assert words[at : at + 6] == [
+        *("--cache-from", "type=gha", "--cache-from", "type=local,src=/c"),
+        *("--cache-to", "type=gha,mode=max"),
+    ]
 
 
 def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
