@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "Say which template line and variables made a line.",
     "plan": "Show what a build would do, in order, and why.",
     "build": "Build, test and merge what is not up to date.",
+    "join": "Bring the images of other layouts in, and merge them.",
     "publish": "Push the layout to a registry.",
     "merge": "Bind per-architecture tags that are in a registry.",
     "verify": "Check that what is published is what the catalog says.",

@@ -10,6 +10,7 @@ import pytest
 from dfgen.outside.layout import Layout
 from tests.integration.conftest import Work, digests
 from tests.integration.test_build import CATALOG, CHILD
+from tests.integration.test_join import copied
 
 pytestmark = pytest.mark.integration
 
@@ -40,3 +41,6 @@ def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) ->
         "child-2-amd64": built["child:2-x86_64"],
         "child-2-arm64": built["child:2-aarch64"],
     }
+    last = copied(work, "last")
+    last.run("join", *(str(folder) for folder in sorted((work.root / "dist" / "bake").iterdir())))
+    assert digests(last) == built

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfgen.outside.layout import archive, files
+from dfgen.outside.layout.copying import copy
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, InputError, OutsideError, Place, Problem
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest, parse
@@ -127,6 +128,14 @@ class Layout:
                 raise OutsideError(f"{path}: the export is incomplete, expected {size} bytes; build again")
             files.move(other.blob_path(blob.digest), self.blob_path(blob.digest), self._scratch)
         return tuple(flat)
+
+    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
+        """Copy blobs from another layout, each checked on its way; those that are here are left alone."""
+        self._writers.join()
+        for blob in {blob.digest: blob for blob in blobs}.values():
+            if not self._has(blob):
+                path = source / archive.blob_name(blob.digest)
+                copy(path, self.blob_path(blob.digest), blob, self._scratch)
 
     def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
         """Set names, or with None remove them, in one step; the attestations go beside their images.

@@ -1,0 +1,188 @@
+"""Join: the images of other layouts, such as those that CI jobs leave, come into this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS
+from dfgen.images.plan import Plan, Step
+from dfgen.images.ports import Records
+from dfgen.model.catalog import Image
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, Problem, listing
+from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest
+
+
+class Source(Protocol):
+    """What is asked of a layout that images come from; `root` is its folder."""
+
+    root: Path
+
+    def descriptors(self) -> tuple[Descriptor, ...]:
+        """Every entry of its index.json."""
+        ...
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index that a descriptor names."""
+        ...
+
+
+class Target(Protocol):
+    """What is asked of the layout that they come into."""
+
+    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
+        """Copy blobs from another layout, each checked on its way."""
+        ...
+
+    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
+        """Set names in one step; the attestations go beside their images."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An image in a layout: its entry there, its manifest, and the attestations beside it."""
+
+    source: Source
+    entry: Descriptor
+    manifest: Manifest
+    attestations: tuple[Descriptor, ...]
+
+    @property
+    def inputs(self) -> str:
+        """The hash of what it was built from; empty where it does not say."""
+        return self.manifest.annotations.get(INPUTS, "")
+
+    @property
+    def name(self) -> str:
+        """How a person finds it there."""
+        name = self.entry.annotations.get(REF_NAME) or self.entry.digest
+        return f"{self.source.root}: {name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """An image of the catalog, and where it was found."""
+
+    step: Step
+    found: Found
+
+    @property
+    def image(self) -> Image:
+        """The image."""
+        return self.step.image
+
+    @property
+    def digest(self) -> Digest:
+        """Its digest."""
+        return self.found.entry.digest
+
+    @property
+    def origin(self) -> str:
+        """The folder that it came from."""
+        return str(self.found.source.root)
+
+
+def match(sources: Iterable[Source], plan: Plan) -> tuple[Joined, ...]:
+    """Find the images of a plan in layouts, by the hash of what they were built from.
+
+    Errors: CheckError with every image that the catalog would not build so, and every two that should be one.
+    """
+    wanted: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        wanted.setdefault(str(step.inputs.digest) if step.inputs else "", []).append(step)
+    waiting = wanted.pop("", [])
+    joined: dict[str, Joined] = {}
+    problems: list[Problem] = []
+    for found in (one for source in sources for one in _images(source)):
+        steps = wanted.get(found.inputs, [])
+        if not steps:
+            problems.append(Problem(None, _refusal(found, waiting)))
+        for step in steps:
+            other = joined.get(step.image.name)
+            if other and other.digest != found.entry.digest:
+                problems.append(Problem(None, _different(step.image, other.found, found)))
+            elif other is None or TESTS in found.entry.annotations:
+                joined[step.image.name] = Joined(step=step, found=found)
+    if problems:
+        raise CheckError(dict.fromkeys(problems))
+    return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
+
+
+def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
+    """Bring images with their attestations into the layout, blobs first, and name them in one step.
+
+    Errors: CheckError for a blob that is missing or is not what its digest says; nothing is named then.
+    """
+    changes: dict[str, Descriptor] = {}
+    attestations: list[Descriptor] = []
+    for one in joined:
+        found = one.found
+        target.take(found.source.root, _blobs(found))
+        if one.step.inputs:
+            records.keep(one.step.inputs)
+        kept = {name: found.entry.annotations[name] for name in (TESTS,) if name in found.entry.annotations}
+        bare = replace(found.manifest.descriptor, platform=one.image.platform)
+        changes[f"{one.image.family.name}:{one.image.tag}"] = replace(
+            bare, annotations={INPUTS: found.inputs, **kept}
+        )
+        attestations.extend(found.attestations)
+    target.tag(changes, attestations)
+
+
+def _images(source: Source) -> Iterator[Found]:
+    """List the images of a layout, those that its indexes bind too."""
+    entries = source.descriptors()
+    if not entries:
+        raise CheckError(f"{source.root}: is not a layout with images; name the folders that builds left")
+    for entry in (one for one in entries if not one.is_attestation):
+        document = source.manifest(entry)
+        if isinstance(document, Manifest):
+            yield _found(source, entry, document, entries)
+        else:
+            yield from _bound(source, document)
+
+
+def _bound(source: Source, index: Index) -> Iterator[Found]:
+    for entry in index.images:
+        document = source.manifest(entry)
+        if isinstance(document, Manifest):
+            yield _found(source, entry, document, index.manifests)
+
+
+def _found(source: Source, entry: Descriptor, manifest: Manifest, beside: Iterable[Descriptor]) -> Found:
+    digest = str(entry.digest)
+    bound = (one for one in beside if one.is_attestation and one.annotations.get(ATTESTATION_OF) == digest)
+    return Found(source=source, entry=entry, manifest=manifest, attestations=tuple(bound))
+
+
+def _blobs(found: Found) -> Iterator[Descriptor]:
+    """List all that has to come along, manifests last."""
+    for entry in (*found.attestations, found.entry):
+        document = found.source.manifest(entry)
+        if isinstance(document, Manifest):
+            yield from document.blobs
+        yield entry
+
+
+def _refusal(found: Found, waiting: Sequence[Step]) -> str:
+    if not found.inputs:
+        return (
+            f"{found.name} was not built by dfgen, expected the layout of `dfgen build` or of its bake file"
+        )
+    refused = f"{found.name} is not what the catalog says, it was built from other inputs"
+    if not waiting:
+        return f"{refused}; build it again from this commit"
+    keys = (parent.key for step in waiting for parent in step.image.all_parents if parent.family)
+    lacking = f"or bring the bases/lock.json that it was built with: here {listing(dict.fromkeys(keys))}"
+    return f"{refused}; build it again from this commit, {lacking} has no pin"
+
+
+def _different(image: Image, one: Found, other: Found) -> str:
+    both = f"{one.name} is {one.entry.digest}, {other.name} is {other.entry.digest}"
+    why = "one build gives it other bytes than another one from the same inputs"
+    return f"{image.name} is not reproducible: {both}; {why}, so join one of them alone"

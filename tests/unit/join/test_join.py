@@ -1,0 +1,166 @@
+"""Layouts of other machines joined: what fits the catalog comes in, checked; what does not is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS
+from dfgen.images.plan import Plan
+from dfgen.outside.layout import Layout
+from dfgen.stages.join import join, match
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
+from tests.fakes.images import attestation, image, index_of
+from tests.unit.cli.run import dfgen
+from tests.unit.world import AMD64, ARM64, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.of(tmp_path / "here", {"a": []})
+
+
+def inputs(world: World, name: str) -> dict[str, str]:
+    found = next(step.inputs for step in world.plan().steps if step.image.name == name)
+    assert found
+    return {INPUTS: str(found.digest)}
+
+
+def machine(world: World, arch: str, content: bytes = b"") -> Layout:
+    """Leave what a machine of one architecture built."""
+    layout = Layout(world.root.parent / arch)
+    platform = {"amd64": AMD64, "arm64": ARM64}[arch]
+    made = image(platform, layers=[content or arch.encode()], annotations=inputs(world, f"a:1@{arch}"))
+    marked = replace(made.put_into(layout), annotations={TESTS: "sha256:1"})
+    layout.tag({f"a:1-{platform.row.tag}": marked})
+    return layout
+
+
+def joined(world: World, *layouts: Layout) -> list[str]:
+    found = match(layouts, world.plan())
+    join(found, world.layout, world.records)
+    return [one.image.name for one in found]
+
+
+def refused(plan: Plan, *layouts: Layout) -> list[str]:
+    with pytest.raises(CheckError) as caught:
+        match(layouts, plan)
+    return str(caught.value).splitlines()
+
+
+def test_images_of_two_machines_come_in_whole_with_what_is_known_of_them(world: World) -> None:
+    assert joined(world, machine(world, "amd64"), machine(world, "arm64")) == ["a:1@amd64", "a:1@arm64"]
+    entries = world.layout.entries()
+    assert list(entries) == ["a:1-aarch64", "a:1-x86_64"]
+    assert all(world.layout.is_intact(one, deep=True) for one in entries.values())
+    assert {one.annotations[TESTS] for one in entries.values()} == {"sha256:1"}
+    for name, entry in (("a:1@amd64", entries["a:1-x86_64"]), ("a:1@arm64", entries["a:1-aarch64"])):
+        assert entry.annotations[INPUTS] == inputs(world, name)[INPUTS]
+        assert world.records.inputs(Digest(entry.annotations[INPUTS]))
+
+
+def test_joining_again_changes_nothing_and_sources_stay_as_they_are(world: World) -> None:
+    source = machine(world, "amd64")
+    before = sorted(source.root.rglob("*"))
+    joined(world, source)
+    index = (world.layout.root / "index.json").stat()
+    joined(world, source)
+    assert (world.layout.root / "index.json").stat() == index
+    assert sorted(source.root.rglob("*")) == before
+
+
+def test_images_that_an_index_binds_are_found_with_their_attestations(world: World) -> None:
+    source = Layout(world.root.parent / "baked")
+    made = image(AMD64, annotations=inputs(world, "a:1@amd64"))
+    beside, statement = attestation(made)
+    entry = made.put_into(source)
+    statement.put_into(source)
+    raw = index_of([entry, beside])
+    source.add(raw)
+    source.tag({"latest": Descriptor.of(raw, OCI_INDEX)})
+    assert joined(world, source) == ["a:1@amd64"]
+    entry = world.layout.entries()["a:1-x86_64"]
+    assert TESTS not in entry.annotations
+    assert [one.digest for one in world.layout.attestations(entry.digest)] == [beside.digest]
+    assert world.layout.is_intact(beside, deep=True)
+
+
+def test_an_image_of_other_inputs_is_refused(world: World) -> None:
+    source = machine(world, "amd64")
+    (world.root / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
+    assert refused(world.plan(), source, machine(world, "arm64")) == [
+        f"{source.root}: a:1-x86_64 is not what the catalog says, it was built from other inputs;"
+        " build it again from this commit"
+    ]
+
+
+def test_where_a_parent_has_no_pin_that_is_said(tmp_path: Path) -> None:
+    source = Layout(tmp_path / "there")
+    source.tag({"b:1-x86_64": image(AMD64, annotations={INPUTS: f"sha256:{'1' * 64}"}).put_into(source)})
+    plan = World.of(tmp_path / "here", {"a": [], "b": ["a"]}).plan()
+    assert refused(plan, source) == [
+        f"{source.root}: b:1-x86_64 is not what the catalog says, it was built from other inputs;"
+        " build it again from this commit, or bring the bases/lock.json that it was built with:"
+        " here a:1 has no pin"
+    ]
+
+
+def test_an_image_that_dfgen_did_not_build_is_refused(world: World) -> None:
+    source = Layout(world.root.parent / "foreign")
+    entry = image(AMD64).put_into(source)
+    source.tag({"b:1": entry})
+    expected = "expected the layout of `dfgen build` or of its bake file"
+    assert refused(world.plan(), source) == [f"{source.root}: b:1 was not built by dfgen, {expected}"]
+
+
+def test_a_folder_without_images_is_refused(world: World) -> None:
+    source = Layout(world.root)
+    assert refused(world.plan(), source) == [
+        f"{world.root}: is not a layout with images; name the folders that builds left"
+    ]
+
+
+def test_two_builds_that_differ_are_both_named(world: World) -> None:
+    one = machine(world, "amd64")
+    other = Layout(world.root.parent / "other")
+    made = image(AMD64, layers=[b"other"], annotations=inputs(world, "a:1@amd64"))
+    entry = made.put_into(other)
+    other.tag({"a:1-x86_64": entry})
+    first = one.entries()["a:1-x86_64"].digest
+    assert refused(world.plan(), one, other) == [
+        f"a:1@amd64 is not reproducible: {one.root}: a:1-x86_64 is {first}, {other.root}: a:1-x86_64 is"
+        f" {entry.digest}; one build gives it other bytes than another one from the same inputs,"
+        " so join one of them alone"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (None, "is missing"),
+        (b"", "has 0 bytes, expected 5"),
+        (b"AMD64", "does not hold what its digest says"),
+    ],
+)
+def test_a_damaged_blob_is_found_and_nothing_is_named(world: World, damage: bytes | None, said: str) -> None:
+    source = machine(world, "amd64")
+    manifest = source.manifest(source.entries()["a:1-x86_64"])
+    assert isinstance(manifest, Manifest)
+    path = source.blob_path(manifest.layers[0].digest)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    with pytest.raises(CheckError) as caught:
+        joined(world, source, machine(world, "arm64"))
+    assert str(caught.value) == f"{path}: {said}; fetch or build that layout again"
+    assert world.layout.entries() == {}
+    assert not list(world.layout.root.glob(".partial/*"))
+
+
+def test_a_folder_that_is_not_there_is_told_as_usage(tmp_path: Path) -> None:
+    done = dfgen("-C", tmp_path, "join", tmp_path / "nowhere")
+    problem = f"Invalid value for 'DIR...': Directory '{tmp_path / 'nowhere'}' does not exist"
+    assert (done.status, done.lines) == (2, [f"dfgen join: {problem}; see `dfgen join --help`"])
