@@ -1,0 +1,208 @@
+"""What changed between two Dockerfiles, instruction by instruction; how it is laid out does not count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+from dfgen.dockerfile import Dockerfile, Instruction, parse
+from dfgen.reviewing import packages
+from dfgen.reviewing.records import Kind, PackageMove, Step
+
+# A quoted text is one token, so that white space in it counts.
+_QUOTED_OR_BLANK = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'[^']*')|\s+")
+_DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{64,128}")
+_PLATFORM = re.compile(r"--platform=\S+ ")
+_LONGEST = 90  # characters of a text in a summary
+_NAMED = ("ENV", "LABEL")
+_WHOLE = ("CMD", "ENTRYPOINT", "USER", "WORKDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What an instruction says, however it is laid out; two that are equal do the same."""
+
+    keyword: str
+    text: str
+    heredocs: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, compare=False)  # of ENV and LABEL
+
+    @classmethod
+    def of(cls, one: Instruction) -> _Meaning:
+        text = _QUOTED_OR_BLANK.sub(lambda found: found[1] or " ", one.text).strip().partition(" ")[2]
+        heredocs = tuple(heredoc.content for heredoc in one.heredocs)
+        named = one.keyword in _NAMED
+        values = dict(zip(one.words[::2], one.words[1::2], strict=True)) if named else {}
+        return cls(one.keyword, text, heredocs, values)
+
+    @property
+    def script(self) -> str:
+        return "\n".join((self.text, *self.heredocs))
+
+
+def neutral(text: str) -> str:
+    """Leave out what differs between platforms and pins, so that the same change is the same text."""
+    return _PLATFORM.sub("", _DIGEST.sub("sha256:…", text))
+
+
+def _short(text: str) -> str:
+    text = " ".join(neutral(text).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _align(old: Sequence[_Meaning], new: Sequence[_Meaning]) -> Iterator[tuple[int | None, int | None]]:
+    """Yield the positions of what differs: a pair for what changed, one alone for what came or went."""
+    for tag, low, high, start, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        free = list(range(start, end))
+        for at in range(low, high):
+            partner = _partner(old[at], [(one, new[one]) for one in free])
+            if partner is not None:
+                free.remove(partner)
+            yield at, partner
+        yield from ((None, at) for at in free)
+
+
+def _partner(old: _Meaning, candidates: Sequence[tuple[int, _Meaning]]) -> int | None:
+    """Find what an instruction became: one of the same keyword, of the same name for ENV and LABEL."""
+    same = [(at, new) for at, new in candidates if new.keyword == old.keyword]
+    same.sort(key=lambda one: not old.values.keys() & one[1].values.keys())
+    return same[0][0] if same else None
+
+
+def _delta(old: str, new: str) -> str:
+    """Write the words that differ, and only those: `a b → c`, several with a comma between."""
+    before, after = neutral(old).split(), neutral(new).split()
+    found = []
+    for tag, low, high, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        gone, come = " ".join(before[low:high]), " ".join(after[start:end])
+        if tag == "replace":
+            found.append(f"{gone} → {come}")
+        elif tag != "equal":
+            found.append(f"+ {come}" if come else f"- {gone}")
+    return ", ".join(found) or "another digest"
+
+
+def _named_delta(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Say which names of an ENV or LABEL came, went or have another value."""
+    found = []
+    for name in sorted({*before, *after}):
+        if name not in before:
+            found.append(f"{name} added: {neutral(after[name])}")
+        elif name not in after:
+            found.append(f"{name} removed")
+        elif before[name] != after[name]:
+            found.append(f"{name} {_delta(before[name], after[name])}")
+    return ", ".join(found) or "the order or the layout alone"
+
+
+def _words(old: _Meaning, new: _Meaning) -> str:
+    """Say what an instruction became."""
+    if old.keyword in _NAMED:
+        return _named_delta(old.values, new.values)
+    if old.keyword in _WHOLE:
+        return f"{neutral(old.text)} → {neutral(new.text)}"
+    if old.keyword == "FROM" and neutral(old.text) == neutral(new.text):
+        return f"{_PLATFORM.sub('', new.text).partition('@')[0]} has another digest or platform"
+    return _delta(old.script, new.script)
+
+
+def _packages(old: _Meaning | None, new: _Meaning | None) -> tuple[PackageMove, ...]:
+    before, after = (packages.installed(one.script) if one else {} for one in (old, new))
+    return packages.moves(before, after)
+
+
+def _compared(old: Instruction, new: Instruction) -> tuple[Step, str]:
+    was, now = _Meaning.of(old), _Meaning.of(new)
+    moved = _packages(was, now) if old.keyword == "RUN" else ()
+    words = _words(was, now)
+    shown = ", ".join(packages.told(one) for one in moved) or words
+    step = Step(
+        kind=Kind.CHANGED,
+        keyword=new.keyword,
+        summary=f"{new.keyword}: {_short(shown)}",
+        before=old.text,
+        after=new.text,
+        before_line=old.line,
+        after_line=new.line,
+        packages=moved,
+    )
+    return step, words
+
+
+def _added(new: Instruction) -> tuple[Step, str]:
+    now = _Meaning.of(new)
+    moved = _packages(None, now) if new.keyword == "RUN" else ()
+    summary = f"{new.keyword} added: {_short(now.script)}"
+    step = Step(
+        kind=Kind.ADDED,
+        keyword=new.keyword,
+        summary=summary,
+        after=new.text,
+        after_line=new.line,
+        packages=moved,
+    )
+    return step, neutral(now.script)
+
+
+def _removed(old: Instruction) -> tuple[Step, str]:
+    was = _Meaning.of(old)
+    moved = _packages(was, None) if old.keyword == "RUN" else ()
+    summary = f"{old.keyword} removed: {_short(was.script)}"
+    step = Step(
+        kind=Kind.REMOVED,
+        keyword=old.keyword,
+        summary=summary,
+        before=old.text,
+        before_line=old.line,
+        packages=moved,
+    )
+    return step, neutral(was.script)
+
+
+def _directives(old: Dockerfile, new: Dockerfile) -> Iterator[tuple[Step, str]]:
+    """Compare the directives that change what the file does."""
+    for name in ("syntax", "escape"):
+        before, after = old.directives.get(name, ""), new.directives.get(name, "")
+        if before != after:
+            words = f"{before or 'none'} → {after or 'none'}"
+            yield (
+                Step(
+                    kind=Kind.CHANGED,
+                    keyword=f"# {name}",
+                    summary=f"# {name}: {_short(words)}",
+                    before=before,
+                    after=after,
+                ),
+                words,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The steps from one Dockerfile to another, none where only comments and white space differ.
+
+    `key` is the same text for the same change, whatever the pins and the platform of the file.
+    """
+
+    steps: tuple[Step, ...]
+    key: tuple[str, ...]
+
+
+def compare(old: str, new: str, file: str) -> Difference:
+    """Compare two Dockerfiles by what they say. Errors: InputError for one that cannot be read."""
+    before, after = parse(old, file), parse(new, file)
+    found = [*_directives(before, after)]
+    meanings = [[_Meaning.of(one) for one in side.instructions] for side in (before, after)]
+    for was, now in _align(*meanings):
+        if was is None and now is not None:
+            found.append(_added(after.instructions[now]))
+        elif was is not None and now is None:
+            found.append(_removed(before.instructions[was]))
+        elif was is not None and now is not None:
+            found.append(_compared(before.instructions[was], after.instructions[now]))
+    key = tuple(f"{step.kind} {step.keyword} {words}" for step, words in found)
+    return Difference(tuple(step for step, _ in found), key)

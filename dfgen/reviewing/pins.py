@@ -1,0 +1,153 @@
+"""Which parents moved: old and new digest per platform, and what moved inside where that is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from dfgen.model.catalog import Catalog, Parent
+from dfgen.model.lock import LOCK_FILE, LockedParent
+from dfgen.reviewing.records import Kind, ParentDetails, PinMove, PlatformMove, State
+from dfgen.values.digest import Digest
+from dfgen.values.errors import Place
+from dfgen.values.platform import Platform
+from dfgen.values.reference import Reference
+
+Look = Callable[[Reference, Digest], ParentDetails | None]
+
+
+def place(state: State, key: str, platform: Platform | None = None) -> Place:
+    """Find a parent in the lock's text, or its pin for a platform; line 0 where it is not found."""
+    lines = state.lock_text.splitlines()
+    start = f"    {json.dumps(key)}: {{"
+    at = lines.index(start) + 1 if start in lines else 0
+    if at and platform is not None:
+        own = (
+            number for number in range(at, len(lines)) if lines[number].strip().startswith(f'"{platform}":')
+        )
+        return Place(LOCK_FILE, next(own, at - 1) + 1)
+    return Place(LOCK_FILE, at)
+
+
+def uses(catalog: Catalog | None) -> Mapping[str, tuple[str, ...]]:
+    """List the images that are built on each parent of the lock."""
+    found: dict[str, dict[str, None]] = {}
+    for image in catalog.images if catalog else ():
+        for parent in image.all_parents:
+            found.setdefault(parent.key, {})[image.name] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def references(*states: State) -> dict[str, Reference]:
+    """Find where each parent of the lock is read."""
+    parents: Iterator[tuple[Catalog, Parent]] = (
+        (state.catalog, parent)
+        for state in states
+        if state.catalog
+        for image in state.catalog.images
+        for parent in image.all_parents
+    )
+    return {parent.key: catalog.mirrored(parent.reference) for catalog, parent in parents}
+
+
+def replaced(before: State, after: State) -> dict[str, str]:
+    """Find the parents that came in another's place: new name to old, as far as all images agree."""
+    if not before.catalog or not after.catalog:
+        return {}
+    old = {image.name: [parent.key for parent in image.all_parents] for image in before.catalog.images}
+    found: dict[str, set[str]] = {}
+    for image in after.catalog.images:
+        keys = [parent.key for parent in image.all_parents]
+        for was, now in zip(old.get(image.name, ()), keys, strict=False):
+            if now not in before.lock.parents and was in before.lock.parents:
+                found.setdefault(now, set()).add(was)
+    return {now: next(iter(was)) for now, was in found.items() if len(was) == 1}
+
+
+def _platforms(old: LockedParent | None, new: LockedParent | None) -> Iterator[PlatformMove]:
+    before, after = (one.platforms if one else {} for one in (old, new))
+    for platform in sorted({*before, *after}):
+        was, now = before.get(platform), after.get(platform)
+        digests = [pin.digest if pin else None for pin in (was, now)]
+        if digests[0] != digests[1]:
+            yield PlatformMove(platform=platform, before=digests[0], after=digests[1])
+
+
+def _kind(old: LockedParent | None, new: LockedParent | None) -> Kind:
+    if old is None:
+        return Kind.ADDED
+    return Kind.CHANGED if new else Kind.REMOVED
+
+
+def moves(before: State, after: State) -> tuple[PinMove, ...]:
+    """Compare two locks: what moved, came and went, by the parent's name."""
+    names = replaced(before, after)
+    users, earlier = uses(after.catalog), uses(before.catalog)
+    gone = {was for was in names.values() if was not in after.lock.parents}
+    found = []
+    for key in sorted({*before.lock.parents, *after.lock.parents} - gone):
+        old = before.lock.parents.get(names.get(key, key))
+        new = after.lock.parents.get(key)
+        if old == new and key not in names:
+            continue
+        move = PinMove(
+            kind=_kind(old, new),
+            parent=key,
+            before=old.digest if old else None,
+            after=new.digest if new else None,
+            platforms=tuple(_platforms(old, new)),
+            images=users.get(key) or earlier.get(key, ()),
+            place=place(after, key),
+            replaces=names.get(key, ""),
+        )
+        if _moved(move):
+            found.append(move)
+    return tuple(found)
+
+
+def _moved(move: PinMove) -> bool:
+    """Whether it is more than a date or a size that was written again."""
+    return bool(move.platforms) or move.before != move.after or bool(move.replaces)
+
+
+def with_details(
+    found: tuple[PinMove, ...], known: Mapping[str, Reference], look: Look
+) -> tuple[PinMove, ...]:
+    """Say what moved inside of each parent, where `look` knows both of its digests."""
+    return tuple(
+        replace(move, platforms=tuple(_looked(one, move, known, look) for one in move.platforms))
+        for move in found
+    )
+
+
+def _looked(one: PlatformMove, move: PinMove, known: Mapping[str, Reference], look: Look) -> PlatformMove:
+    new = known.get(move.parent)
+    old = known.get(move.replaces or move.parent)
+    if not (one.before and one.after and old and new):
+        return one
+    was, now = look(old, one.before), look(new, one.after)
+    return replace(one, inside=tuple(_inside(was, now))) if was and now else one
+
+
+def _inside(old: ParentDetails, new: ParentDetails) -> Iterator[str]:
+    if old.size != new.size:
+        yield f"size {old.size:,} → {new.size:,} bytes ({new.size - old.size:+,})"
+    for name in ("created", "user", "entrypoint", "command"):
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            yield f"{name} {_shown(was)} → {_shown(now)}"
+    yield from _mapping("environment", old.environment, new.environment)
+    yield from _mapping("label", old.labels, new.labels)
+
+
+def _shown(value: str | tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        return value or "none"
+    return json.dumps(value) if value else "none"
+
+
+def _mapping(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield f"{what} {name} {old.get(name, 'unset')} → {new.get(name, 'unset')}"

@@ -1,0 +1,133 @@
+"""The blast radius: which images are rebuilt, and why, through the catalog's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from dfgen.model.catalog import TEMPLATES, Catalog, Image
+from dfgen.model.graph import find, in_order
+from dfgen.reviewing.records import Radius, Rebuild, State
+from dfgen.reviewing.usage import closure, taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered."""
+
+    before: State
+    after: State
+    old: Catalog
+    new: Catalog
+    rendered: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def earlier(self) -> Mapping[str, Image]:
+        """The images of the state before, by name."""
+        return {image.name: image for image in self.old.images}
+
+    @cached_property
+    def changed_files(self) -> frozenset[str]:
+        """The context files that came, went or differ."""
+        old, new = self.before.files, self.after.files
+        return frozenset(path for path in {*old, *new} if old.get(path) != new.get(path))
+
+    @cached_property
+    def changed_templates(self) -> frozenset[str]:
+        """The templates that came, went or differ."""
+        old, new = self.before.templates, self.after.templates
+        return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+    @cached_property
+    def _closures(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def templates(self, image: Image) -> list[str]:
+        """The changed templates that an image is rendered from."""
+        if not self.changed_templates:
+            return []
+        name = image.template
+        if name not in self._closures:
+            both = (closure(name, state.templates) for state in (self.before, self.after))
+            self._closures[name] = frozenset().union(*both)
+        return sorted(self._closures[name] & self.changed_templates)
+
+    def text(self, image: Image) -> str:
+        """What the image's Dockerfile says once it is rendered."""
+        path = str(image.dockerfile)
+        return self.rendered.get(path, self.after.dockerfiles.get(path, ""))
+
+
+def inputs(of: Comparison, image: Image) -> Iterator[str]:
+    """Yield what of an image's own inputs to rendering changed: templates, settings, pins."""
+    old = of.earlier.get(image.name)
+    if old is None:
+        yield "new image"
+        return
+    yield from (f"template {TEMPLATES}/{name}" for name in of.templates(image))
+    if old.template != image.template:
+        yield f"template {TEMPLATES}/{old.template} → {TEMPLATES}/{image.template}"
+    yield from _differing("variable", old.variables, image.variables)
+    yield from _differing("label", old.labels, image.labels)
+    packages = ({one.name: one.version for one in side.packages} for side in (old, image))
+    yield from _differing("package", *packages)
+    for was, now in zip(old.all_parents, image.all_parents, strict=False):
+        if was.key != now.key:
+            yield f"parent {was.key} → {now.key}"
+        elif _digest(of.before, old, was.key) != _digest(of.after, image, now.key):
+            yield f"pin of {now.key}"
+    yield from _settings(of, old, image)
+
+
+def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
+    if len(old.all_parents) != len(new.all_parents):
+        yield "parents of its stages"
+    if old.family.description != new.family.description:
+        yield "description"
+    if (of.old.registry, of.old.mirrors) != (of.new.registry, of.new.mirrors):
+        yield "registry or mirrors of the catalog"
+    options = ((one.family.jinja, one.family.snippets, one.end_of_life) for one in (old, new))
+    if len({*options}) > 1:
+        yield "settings of its family"
+
+
+def _digest(state: State, image: Image, key: str) -> str:
+    locked = state.lock.parents.get(key)
+    pin = locked.platforms.get(image.platform) if locked else None
+    return str(pin.digest) if pin else ""
+
+
+def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if name not in old or name not in new or old[name] != new[name]:
+            yield f"{what} {name}"
+
+
+def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Iterator[str]:
+    text = of.text(image)
+    if of.before.dockerfiles.get(str(image.dockerfile)) != text:
+        yield from [*inputs(of, image)] or ["Dockerfile edited"]
+    yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
+    if of.old.source_date_epoch != of.new.source_date_epoch:
+        yield "source_date_epoch of the catalog"
+    for parent in image.all_parents:
+        own = find(parent, of.new.versions)
+        if own and own.name in rebuilt:
+            yield f"rebuild of {own.name}"
+
+
+def radius(of: Comparison, seconds: Mapping[str, float]) -> Radius:
+    """Find every image that is built again, in build order, with the reasons of each."""
+    rebuilt: dict[str, Rebuild] = {}
+    for image in in_order(of.new.images):
+        reasons = tuple(dict.fromkeys(_reasons(of, image, rebuilt)))
+        if reasons:
+            known = seconds.get(image.name)
+            rebuilt[image.name] = Rebuild(image=image.name, reasons=reasons, seconds=known)
+    left = {image.name for image in of.new.images}
+    return Radius(
+        rebuilt=tuple(rebuilt.values()),
+        removed=tuple(name for name in of.earlier if name not in left),
+        untouched=len(left) - len(rebuilt),
+    )

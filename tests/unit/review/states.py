@@ -1,0 +1,88 @@
+"""States read from folders, and the lines by which tests say what a review found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dfgen.model import load, lock
+from dfgen.model.catalog import Catalog, Image
+from dfgen.reviewing.records import Review, Sources, State
+from dfgen.stages.render import render
+from dfgen.stages.review import review
+from dfgen.templating import Templates
+from dfgen.values.errors import InputError, Problem
+from dfgen.values.finding import Finding
+
+Render = Callable[[Sequence[Image]], Mapping[str, str]]
+
+
+def texts(root: Path, pattern: str, below: str = "") -> dict[str, str]:
+    """Read the files of a pattern, by path below a folder of the root."""
+    files = (path for path in sorted(root.glob(pattern)) if path.is_file())
+    return {str(path.relative_to(root / below)): path.read_text(encoding="utf-8") for path in files}
+
+
+def state(root: Path) -> State:
+    """Read one side of a review, with everything in `bases/*/files` as context files."""
+    problems: tuple[Problem, ...] = ()
+    catalog = None
+    try:
+        catalog = load.load(root, Templates(root / "templates", "templates"))
+    except InputError as error:
+        problems = error.problems
+    return State(
+        catalog=catalog,
+        lock=lock.read(root),
+        lock_text=(root / lock.LOCK_FILE).read_text(encoding="utf-8"),
+        dockerfiles=texts(root, "bases/*/*/Dockerfile_*"),
+        templates=texts(root, "templates/**/*", "templates"),
+        files={path: sha256(text.encode()).hexdigest() for path, text in _context(root).items()},
+        problems=problems,
+    )
+
+
+def _context(root: Path) -> dict[str, str]:
+    return texts(root, "bases/*/files/**/*") | texts(root, "bases/*/.dockerignore")
+
+
+def renders(root: Path, of: State) -> Render:
+    """Render a state's images as `dfgen render` does."""
+    folder = Templates(root / "templates", "templates")
+
+    def render_all(images: Sequence[Image]) -> dict[str, str]:
+        assert isinstance(of.catalog, Catalog)
+        done = render(of.catalog, images, of.lock, lambda _: folder, {})
+        return {file.path: file.new for file in done.files if file.new is not None}
+
+    return render_all
+
+
+def reviewed(before: Path, after: Path, **more: Any) -> Review:
+    """Review two folders, with rendering; further sources by keyword."""
+    old, new = state(before), state(after)
+    return review(old, new, Sources(**{"render": renders(after, new), **more}))
+
+
+def lines(findings: Iterable[Finding]) -> list[str]:
+    """Write findings as a person reads them."""
+    return [str(one) for one in findings]
+
+
+def plain(value: Any) -> Any:
+    """Turn records into what JSON holds; what is empty is left out."""
+    if is_dataclass(value) and not type(value).__module__.startswith("dfgen.values"):
+        found = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {name: item for name, item in found.items() if item not in ("", [], None, False, 0)}
+    if isinstance(value, Finding | str) or not isinstance(value, Sequence):
+        return value if isinstance(value, int | float | None) else str(value)
+    return [plain(item) for item in value]
+
+
+def as_json(found: Review) -> str:
+    """Write a review as the golden files have it."""
+    return json.dumps(plain(found), indent=1, ensure_ascii=False) + "\n"
