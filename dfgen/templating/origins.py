@@ -55,7 +55,9 @@ class Origins:
         traced = text if isinstance(text, Traced) else compose_traced([text])
         final, empty = self._written(traced, template)
         end = len(str.rstrip(final, "\n"))
-        whole = compose_traced([final.part(0, end), final.part(end, end + 1) or "\n"])
+        nowhere = Span(1, final.spans[-1].chain if final.spans else (Step(template, 1),))
+        feed = final.part(end, end + 1) or Traced.of("\n", [nowhere])
+        whole = compose_traced([final.part(0, end), feed])
         return tuple(
             self._line(line, [chain for at, chain in empty if start <= at < start + len(line)])
             for start, line in _lines(whole)

@@ -63,8 +63,12 @@ class Traced(Fragment):
     def _line_by_line(self, old: list[str], new: list[str]) -> Iterator[Span]:
         start = 0
         for before, after in zip(old, new, strict=True):
-            chains = [span.chain for span in self.part(start, start + len(before)).spans]
-            yield Span(len(after), chains[0])
+            spans = self.part(start, start + len(before)).spans
+            added = len(after) - len(before)
+            if added >= 0 and after[added:].casefold() == before.casefold():
+                yield from (Span(added, spans[0].chain), *spans)  # indented, or in another case
+            else:
+                yield Span(len(after), spans[0].chain)
             start += len(before)
 
     def part(self, start: int, end: int) -> Traced:

@@ -36,6 +36,8 @@ LINES = {
         ["FROM a < x.j2:1", " < x.j2:2", "RUN b < x.j2:3"],
     ),
     "no line feed at the end": ("FROM a\nRUN b", ["FROM a < x.j2:1", "RUN b < x.j2:2"]),
+    "nothing": ("{# a #}", [" < x.j2:1"]),
+    "blank lines at the end": ("RUN a\n\n\n", ["RUN a < x.j2:1"]),
     "conditions": (
         "{% if true %}\nRUN a\n{% else %}\nRUN b\n{% endif %}\n{# c\n d #}\nRUN c\n",
         ["RUN a < x.j2:2", "RUN c < x.j2:8"],
