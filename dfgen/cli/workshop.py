@@ -127,8 +127,8 @@ class Workshop:
         catalog = self.app.catalog
 
         def tags(image: Image) -> Sequence[Reference]:
-            # Provenance is beside the images of the merged index; a tag of its own has the image alone.
-            stems = (image.version, image.tag) if catalog.provenance else (image.tag,)
+            # Attestations are beside the images of the merged index; a tag of its own has the image alone.
+            stems = (image.version, image.tag) if catalog.provenance or catalog.sbom else (image.tag,)
             return [catalog.reference(image.family.name, stem) for stem in stems]
 
         return Published(self.app.registry, self.app.layout, tags)

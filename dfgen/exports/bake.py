@@ -57,6 +57,7 @@ def _document(plan: Plan, targets: Mapping[str, Any]) -> str:
 
 def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
     provenance = "type=provenance,mode=max" if request.provenance else "type=provenance,disabled=true"
+    sbom = f"type=sbom,generator={request.sbom}" if request.sbom else "type=sbom,disabled=true"
     context = str(request.context)
     return {
         "context": context,
@@ -65,7 +66,7 @@ def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
         "platforms": [str(request.platform)],
         "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
         **_caches(request),
-        "attest": [provenance, "type=sbom,disabled=true"],
+        "attest": [provenance, sbom],
         "output": [output(request.annotations, destination)],
     }
 

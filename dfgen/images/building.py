@@ -30,6 +30,7 @@ class BuildRequest:
     `contexts` are the references in FROM that are taken from the layout instead of a registry, each with the
     digest that it stands for. `source_date_epoch` is in seconds since 1970. Everything that the build prints
     goes to `log`. `node` builds it, with BuildKit's cache from and to where `cache` says.
+    `sbom` is the image that makes its bill of materials.
     """
 
     platform: Platform
@@ -43,6 +44,7 @@ class BuildRequest:
     no_cache: bool = False
     node: Builder = Builder()
     cache: BuildCache = BuildCache()
+    sbom: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,4 +104,5 @@ def build_request(
         contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},
         no_cache=no_cache,
         cache=catalog.build_cache.of(image),
+        sbom=catalog.sbom,
     )

@@ -187,7 +187,10 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
-    """A whole catalog. `images` stand in the order of families, versions and platforms."""
+    """A whole catalog. `images` stand in the order of families, versions and platforms.
+
+    `sbom` is the image that makes bills of materials, empty for none.
+    """
 
     root: Path
     registry: str
@@ -200,6 +203,7 @@ class Catalog:
     families: Mapping[str, Family]
     images: tuple[Image, ...]
     build_cache: BuildCache = BuildCache()
+    sbom: str = ""
     templates_root: str = field(default=TEMPLATES)
 
     @cached_property

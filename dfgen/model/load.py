@@ -114,6 +114,7 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         source_date_epoch=settings.get("source_date_epoch", 0),
         build_cache=BuildCache(sources=tuple(cache.get("from", ())), targets=tuple(cache.get("to", ()))),
         provenance=settings.get("provenance", False),
+        sbom=settings.get("sbom", ""),
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),
         ca_file=root / ca_file if ca_file else None,
         families={name: _family(name, document, settings) for name, document in families.items()},

@@ -110,6 +110,7 @@ def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
         "platform": str(image.platform),
         "source_date_epoch": str(catalog.source_date_epoch),
         "provenance": str(catalog.provenance).lower(),
+        **({"sbom": catalog.sbom} if catalog.sbom else {}),
         **base_annotations(image, lock),
     }
 

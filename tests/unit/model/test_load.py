@@ -100,7 +100,7 @@ def test_a_placeholder_of_a_build_cache_that_stands_for_nothing(tmp_path: Path) 
 def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: [", "b: 1\n", lib="{}", Lib=FAMILY) == [
         "bases/catalog.yaml:1:1: unknown key 'b'; known here are build_cache, builders, ca_file, insecure_registries,"
-        " jinja, labels, mirrors, platforms, provenance, registry, source_date_epoch and variables",
+        " jinja, labels, mirrors, platforms, provenance, registry, sbom, source_date_epoch and variables",
         "bases/Lib/base.yaml: 'Lib' is not a family name; expected lower-case letters and digits, with single '.', '_' or '-' between them",
         "bases/app/base.yaml:2:1: is not YAML: did not find expected node content",
         "bases/lib/base.yaml:1:1: expected 'versions', 'matrix' or both",

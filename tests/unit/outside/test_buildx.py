@@ -77,6 +77,12 @@ def test_the_build_cache_is_read_and_left_where_the_catalog_says(tmp_path: Path)
     ]
 
 
+def test_a_bill_of_materials_is_made_by_the_generator_that_is_asked_for(tmp_path: Path) -> None:
+    words = buildx(tmp_path).command(replace(request(tmp_path), sbom=f"x/scan@{PIN}"), Path("/out"))
+    assert f"--attest=type=sbom,generator=x/scan@{PIN}" in words
+    assert "--sbom=false" not in words
+
+
 def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
     words = buildx(tmp_path).command(replace(request(tmp_path), provenance=True, no_cache=True), Path("/out"))
     assert "--provenance=mode=max" in words
