@@ -18,7 +18,7 @@ from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
 
@@ -158,7 +158,8 @@ def _bring(child: Child, home: Repository, target: Repository, registry: Registr
     for entry in (child.descriptor, *child.attestations):
         if registry.find(Reference(target, digest=entry.digest)):
             continue
-        manifest = registry.manifest(Reference(home, digest=entry.digest))
+        known = child.manifest if entry is child.descriptor else None
+        manifest = known or registry.manifest(Reference(home, digest=entry.digest))
         if isinstance(manifest, Index):
             raise CheckError(f"{child.name}: its attestation {entry.digest} is an index, expected a manifest")
         blobs = {blob.digest: blob for blob in manifest.blobs if "urls" not in blob.extra}
@@ -177,12 +178,21 @@ def _bind(target: Reference, children: Sequence[Child], index: Index, how: Mergi
         now = digest or "not there"
         advice = "see what moved it with `dfgen inspect`, and merge again"
         raise CheckError(f"{target}: not merged: expected {how.expect}, it is {now}; {advice}")
-    if isinstance(before, Index):
-        merge(str(target), children, how.annotations, before, how.rules)
+    if before and not how.rules.drop:
+        merge(str(target), children, how.annotations, _bound(target, before, children, how), how.rules)
     if not how.dry_run:
         how.registry.put_manifest(target, index.raw, index.media_type)
         read_back(how.registry, target, merged.digest, how.pause)
     return merged
+
+
+def _bound(target: Reference, before: Manifest | Index, children: Sequence[Child], how: Merging) -> Index:
+    """What a tag has, as an index; a single image is read for its platform unless it is a child."""
+    if isinstance(before, Index):
+        return before
+    known = [child for child in children if child.descriptor.digest == before.descriptor.digest]
+    found = known or children_of(str(target), before, Remote(how.registry, target.repository))
+    return canonical_index(entry for child in found for entry in child.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

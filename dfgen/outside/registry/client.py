@@ -119,7 +119,8 @@ class Registry:
 
     def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
         """Bring a blob to another repository; it comes through this machine only where it has to."""
-        if self.has_blob(target, descriptor.digest) or self._uploader.mount(target, descriptor, source):
+        # A mount is one request whether the blob is there or not, so nothing is asked before it.
+        if self._uploader.mount(target, descriptor, source) or self.has_blob(target, descriptor.digest):
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, descriptor.digest.hex)

@@ -9,7 +9,11 @@ import pytest
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
+from tests.fakes.images import AMD64, ARM64, image
 from tests.fakes.registry import FakeRegistry
+
+NAME = "team/java-base"
+AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
 
 
 @pytest.fixture
@@ -30,3 +34,10 @@ def client(clock: FakeClock) -> Registry:
 
 def at(fake: FakeRegistry, name: str, tag: str = "") -> Reference:
     return Reference(Repository(fake.address, name), tag)
+
+
+def put(fake: FakeRegistry, name: str = NAME) -> tuple[Reference, Reference]:
+    """Put two images in a repository, as two builders would."""
+    fake.add_image(name, AMD, "1.0-x86_64")
+    fake.add_image(name, ARM, "1.0-aarch64")
+    return at(fake, name, "1.0-x86_64"), at(fake, name, "1.0-aarch64")

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from dfgen.images.binding import Rules
-from dfgen.outside.layout import Layout
 from dfgen.outside.registry import Registry
-from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded
+from dfgen.stages.merge import Merging, merge_published
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, InputError, OutsideError
-from dfgen.values.manifest import OCI_INDEX, Descriptor
+from dfgen.values.manifest import OCI_INDEX
 from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
-from tests.fakes.catalogs import pair
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
+from tests.fakes.images import ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import Door, FakeRegistry
-from tests.unit.merge.conftest import at
-
-NAME = "team/java-base"
-AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
-
-
-def put(fake: FakeRegistry, name: str = NAME) -> tuple[Reference, Reference]:
-    """Put two images in a repository, as two builders would."""
-    fake.add_image(name, AMD, "1.0-x86_64")
-    fake.add_image(name, ARM, "1.0-aarch64")
-    return at(fake, name, "1.0-x86_64"), at(fake, name, "1.0-aarch64")
+from tests.unit.merge.conftest import AMD, ARM, NAME, at, put
 
 
 def how(client: Registry, clock: FakeClock, **options: object) -> Merging:
@@ -179,6 +165,22 @@ def test_a_tag_that_was_a_single_image_may_become_an_index(fake: FakeRegistry, m
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
 
 
+def test_the_platform_of_a_tag_that_was_a_single_image_is_not_dropped_either(
+    fake: FakeRegistry, client: Registry, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    fake.add_image(NAME, image(ARM64, [b"older"]), "1.0")
+    with pytest.raises(CheckError) as caught:
+        merge_published(target, sources[:1], how(client, clock))
+    assert str(caught.value) == (
+        f"{target}: not merged: it has linux/arm64 now and would lose that;"
+        " add a child for it, or allow it with --drop"
+    )
+    assert merge_published(target, sources, how(client, clock)).changed
+    fake.add_image(NAME, image(ARM64, [b"older"]), "1.0")
+    assert merge_published(target, sources[:1], how(client, clock, rules=Rules(drop=True))).changed
+
+
 def test_what_buildx_pushes_with_provenance_is_flattened(fake: FakeRegistry, merging: Merging) -> None:
     expected = []
     for made, tag in ((AMD, "1.0-x86_64"), (ARM, "1.0-aarch64")):
@@ -209,6 +211,8 @@ def test_from_another_repository_blobs_are_mounted(fake: FakeRegistry, merging: 
     assert _names(f"GET .*({layers})", fake) == []
     assert len(_names("POST .* 201", fake)) == 4
     assert _names("PUT .*/uploads/", fake) == []
+    # Two reads, a look, two mounts and a PUT for each image; then a look, a PUT and a look for the tag.
+    assert fake.count() == 2 * (2 + 1 + 2 + 1) + 3
 
 
 def test_where_nothing_can_be_mounted_blobs_are_copied(fake: FakeRegistry, merging: Merging) -> None:
@@ -275,55 +279,3 @@ def test_a_target_without_a_tag_is_refused(fake: FakeRegistry, merging: Merging)
     assert str(caught.value) == (
         f"{target}: cannot be merged into; expected a tag, such as {target.repository}:1.0"
     )
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    layout = Layout(tmp_path / "dist")
-    entries: dict[str, Descriptor | None] = {
-        "java-base:1.0-x86_64": AMD.put_into(layout),
-        "java-base:1.0-aarch64": ARM.put_into(layout),
-    }
-    layout.tag(entries)
-    return layout
-
-
-def test_from_build_records_a_new_tag_costs_five_requests_with_the_read_back(
-    fake: FakeRegistry, merging: Merging, layout: Layout
-) -> None:
-    put(fake)
-    children = recorded(pair(), layout)
-    merged = merge_recorded(at(fake, NAME, "1.0"), children, merging)
-    assert fake.tags[NAME]["1.0"] == str(merged.digest)
-    assert (fake.count(), fake.count("PUT")) == (5, 1)
-
-
-def test_from_build_records_a_moved_tag_costs_no_more(
-    fake: FakeRegistry, merging: Merging, layout: Layout
-) -> None:
-    put(fake)
-    old = [image(platform, [b"old %d" % number]) for number, platform in enumerate((AMD64, ARM64))]
-    for made in old:
-        fake.add_image(NAME, made)
-    fake.add_manifest(NAME, index_of([made.descriptor for made in old]), OCI_INDEX, "1.0")
-    children = recorded(pair(), layout)
-    merged = merge_recorded(at(fake, NAME, "1.0"), children, merging)
-    assert fake.tags[NAME]["1.0"] == str(merged.digest)
-    assert (fake.count(), fake.count("PUT")) == (5, 1)
-    fake.forget()
-    assert not merge_recorded(at(fake, NAME, "1.0"), children, merging).changed
-    assert (fake.count(), fake.count("PUT")) == (3, 0)
-
-
-def test_a_recorded_image_that_was_not_pushed_is_refused(
-    fake: FakeRegistry, merging: Merging, layout: Layout
-) -> None:
-    fake.add_image(NAME, AMD, "1.0-x86_64")
-    target = at(fake, NAME, "1.0")
-    with pytest.raises(CheckError) as caught:
-        merge_recorded(target, recorded(pair(), layout), merging)
-    assert str(caught.value) == (
-        f"{target}: not merged: {target.repository} has no {ARM.descriptor.digest};"
-        " push it first, with `dfgen publish`"
-    )
-    assert fake.count("PUT") == 0

@@ -90,4 +90,14 @@ def how(fake: FakeRegistry, layout: Layout, clock: FakeClock) -> How:
     return how
 
 
-__all__ = ["AMD64", "ARM64", "Build", "How", "built", "pair", "put"]
+def tags(layout: Layout, name: str = "java-base") -> dict[str, str]:
+    """What the registry's tags have to be after a publish."""
+    found = layout.entries()
+    return {key.partition(":")[2]: str(entry.digest) for key, entry in found.items() if key.startswith(name)}
+
+
+def writes(fake: FakeRegistry) -> list[str]:
+    return [seen.call.path for seen in fake.seen if seen.call.method in ("PUT", "POST", "PATCH")]
+
+
+__all__ = ["AMD64", "ARM64", "Build", "How", "built", "pair", "put", "tags", "writes"]

@@ -1,0 +1,177 @@
+"""What publishing refuses: tags of others, immutable versions, and what is not whole in the layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.layout import Layout, Ledger
+from dfgen.stages.publish import Publishing, check, plan, publish
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError, ExitCode
+from dfgen.values.manifest import OCI_INDEX
+from tests.fakes.catalogs import catalog_image, pair
+from tests.fakes.images import AMD64, image, index_of
+from tests.fakes.registry import FakeRegistry
+from tests.unit.publish.conftest import Build, How, built, put, tags, writes
+
+NAME = "team/java-base"
+IMAGES = pair()
+
+
+def foreign(fake: FakeRegistry, tag: str = "1.0") -> Digest:
+    """Let somebody else publish under a tag."""
+    made = image(AMD64, [b"somebody else's"])
+    fake.add_image(NAME, made)
+    raw = index_of([made.descriptor])
+    fake.add_manifest(NAME, raw, OCI_INDEX, tag)
+    return Digest.of(raw)
+
+
+def test_a_foreign_tag_is_not_overwritten_without_force(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    theirs = foreign(fake)
+    build(IMAGES)
+    options = how(IMAGES)
+    releases = plan(IMAGES, options)
+    with pytest.raises(CheckError) as caught:
+        publish(releases, options)
+    ours = tags(layout)["1.0"]
+    target = f"{fake.address}/{NAME}:1.0"
+    assert str(caught.value) == (
+        f"{target}: not overwritten with {ours}: it has {theirs}, which dfgen has not seen;"
+        " look at it with `dfgen inspect`, and use --force to replace it"
+    )
+    assert caught.value.exit_code == ExitCode.DIFFERS
+    assert writes(fake) == []
+    forced = how(IMAGES, force=True)
+    publish(plan(IMAGES, forced), forced)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_a_tag_that_moved_since_dfgen_last_saw_it_is_refused(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    last = tags(layout)["1.0"]
+    build(IMAGES, "new")
+    theirs = foreign(fake)
+    with pytest.raises(CheckError) as caught:
+        check(plan(IMAGES, options))
+    assert f"it has {theirs}, dfgen last saw {last}; look at it" in str(caught.value)
+
+
+def test_a_machine_without_a_record_knows_dfgens_own_images(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    build(IMAGES, "new")
+    fresh = how(IMAGES, ledger=Ledger(tmp_path / "another machine"))
+    publish(plan(IMAGES, fresh), fresh)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_a_record_outweighs_what_an_image_says_of_itself(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    last = tags(layout)["1.0"]
+    build(IMAGES, "another machine's")
+    other = how(IMAGES, ledger=Ledger(tmp_path / "another machine"))
+    publish(plan(IMAGES, other), other)
+    build(IMAGES, "new")
+    with pytest.raises(CheckError, match=f"dfgen last saw {last}"):
+        check(plan(IMAGES, options))
+
+
+def test_what_dfgen_published_itself_moves(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    build(IMAGES, "new")
+    publish(plan(IMAGES, options), options)
+    assert fake.tags[NAME] == tags(layout)
+
+
+def test_an_immutable_version_never_moves(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
+    images = pair(immutable=True)
+    build(images)
+    options = how(images, force=True)
+    publish(plan(images, options), options)
+    fake.forget()
+    publish(plan(images, options), options)
+    assert writes(fake) == []
+    before = dict(fake.tags[NAME])
+    build(images, "new")
+    with pytest.raises(CheckError) as caught:
+        publish(plan(images, options), options)
+    assert str(caught.value).splitlines() == [
+        f"{fake.address}/{NAME}:{tag}: not overwritten with {tags(layout)[tag]}: it has {before[tag]}"
+        " and its version is immutable; publish under a new version"
+        for tag in ("1.0-x86_64", "1.0-aarch64", "1.0")
+    ]
+    assert fake.tags[NAME] == before
+
+
+def test_a_tag_that_moves_during_the_upload_is_left_alone(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    build(IMAGES)
+    moved: list[Digest] = []
+
+    def meanwhile(_total: int) -> None:
+        moved.append(foreign(fake))
+
+    options = how(IMAGES, total=meanwhile)
+    published = publish(plan(IMAGES, options), options)
+    assert published.done == ()
+    assert str(published.failed) == (
+        f"{fake.address}/{NAME}:1.0: not overwritten with {tags(layout)['1.0']}: it had nothing before"
+        f" the upload and has {moved[0]} now; publish again"
+    )
+    assert fake.tags[NAME] == {"1.0": str(moved[0])}
+
+
+def refused(images: object, options: Publishing) -> str:
+    with pytest.raises(CheckError) as caught:
+        plan(images, options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_only_what_is_whole_in_the_layout_is_published(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout
+) -> None:
+    options = how(IMAGES)
+    mend = "; run `dfgen build java-base:1.0`"
+    not_published = "java-base:1.0: not published: "
+    assert refused(IMAGES, options) == f"{not_published}it is not merged in the layout{mend}"
+    build(IMAGES)
+    put(layout, built(IMAGES[1:], "new"))
+    assert refused(IMAGES, options) == (
+        f"{not_published}its index does not bind java-base:1.0-aarch64 as it was built last{mend}"
+    )
+    more = [*IMAGES, catalog_image(type(AMD64).parse("s390x"))]
+    assert refused(more, how(more)) == (
+        f"{not_published}its index binds linux/amd64 and linux/arm64,"
+        f" expected linux/amd64, linux/arm64 and linux/s390x{mend}"
+    )
+    layer = built(IMAGES)["java-base:1.0-x86_64"].manifest.layers[1]
+    layout.blob_path(layer.digest).unlink()
+    assert refused(IMAGES, options) == (
+        f"{not_published}a part of it is missing or damaged in the layout{mend}"
+    )
+    layout.tag({"java-base:1.0": built(IMAGES)["java-base:1.0-aarch64"].descriptor})
+    assert refused(IMAGES, options) == (
+        f"{not_published}it is a single image in the layout, expected an index{mend}"
+    )
+    assert fake.count() == 0
