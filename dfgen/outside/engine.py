@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import Builder, SmokeTest
 from dfgen.outside.layout import Layout
-from dfgen.outside.nodes import Nodes
+from dfgen.outside.nodes import LOCAL, Nodes
 from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
@@ -59,9 +59,9 @@ class Engine:
                 with suppress(NotFound):
                     client.api.remove_image(name, force=True)
 
-    def load(self, image: Descriptor, name: str, platform: Platform) -> None:
-        """Load an image or index under a name, for a person to try it."""
-        with self._client(self._nodes.of(platform)[0]) as client:
+    def load(self, image: Descriptor, name: str) -> None:
+        """Load an image or index into the local engine under a name, for a person to try it."""
+        with self._client(LOCAL) as client:
             self._load(client, image, name)
 
     def stop(self) -> None:
