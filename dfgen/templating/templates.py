@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from jinja2.runtime import Undefined
 
 from dfgen.templating.faults import FAULTS, Faults
@@ -18,7 +20,9 @@ from dfgen.templating.origins import LineOrigin, Origins, check_same
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
 from dfgen.templating.tracing import Tracing
+from dfgen.templating.usage import read_usage
 from dfgen.values.errors import InputError, Place, Problem
+from dfgen.values.usage import TemplateUsage
 
 _TAGS = ("{{", "{%", "{#")
 
@@ -103,6 +107,21 @@ class Templates:
         found = Origins(self._tracing, self._shown).of(text, name)
         check_same(found, self.render(name, variables), Place(f"{self._shown}/{name}"))
         return found
+
+    def usages(self) -> dict[str, TemplateUsage]:
+        """Say of every template that can be read what it defines and uses, by name; nothing is rendered."""
+        found: dict[str, TemplateUsage] = {}
+        for name in self.names():
+            # What cannot be read is told by the render that takes it.
+            with suppress(TemplateError):
+                source = self._loader.get_source(self._marking, name)[0]
+                found[name] = read_usage(name, self._plain.parse(source, name))
+        return found
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions that every template can call."""
+        return frozenset(self._marking.globals)
 
     @cached_property
     def _tracing(self) -> Tracing:

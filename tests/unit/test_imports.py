@@ -23,7 +23,8 @@ ALLOWED = {
     "model": {"values", "dockerfile"},
     "images": {"values", "dockerfile", "model"},
     "reviewing": {"values", "dockerfile", "model", "images"},
-    "stages": {"values", "dockerfile", "model", "images", "reviewing"},
+    "linting": {"values", "dockerfile", "model", "images"},
+    "stages": {"values", "dockerfile", "model", "images", "reviewing", "linting"},
     "outside": {"values", "dockerfile", "model", "images", ""},
     "exports": {"values", "model", "images"},
     "cli": {
@@ -33,6 +34,7 @@ ALLOWED = {
         "model",
         "images",
         "reviewing",
+        "linting",
         "stages",
         "outside",
         "exports",

@@ -118,7 +118,7 @@ def test_smoke_tests(tmp_path: Path) -> None:
 
 def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
     text = (
-        "description: what it is for\ncontext: ../..\nimmutable: true\nsnippets: [s]\nlint: {DL3008: why}\n"
+        "description: what it is for\ncontext: ../..\nimmutable: true\nsnippets: [s]\nlint: {ignore: {DL3008: why}}\n"
         "architecture_independent: true\njinja: {trim_blocks: false}\ntemplate: t.j2\n"
         "parent: docker.io/library/busybox:1\nversions: {'1': {immutable: false, end_of_life: '2030-01-31'}, '2': }\n"
     )

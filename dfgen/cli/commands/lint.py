@@ -1,0 +1,133 @@
+"""`dfgen lint`: templates, catalog and rendered files against the rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+import click
+
+from dfgen.cli import show
+from dfgen.cli.app import App
+from dfgen.dockerfile import parse
+from dfgen.linting.froms import unpinned_from
+from dfgen.linting.records import Hit
+from dfgen.model import header
+from dfgen.model.catalog import Image, JinjaOptions
+from dfgen.model.variables import PinnedParent, template_variables
+from dfgen.outside import hadolint
+from dfgen.outside.process import Processes
+from dfgen.stages.lint import Linted, Sources, lint
+from dfgen.stages.render import render_image
+from dfgen.templating import LineOrigin
+from dfgen.values.errors import ExitCode, InputError, listing
+from dfgen.values.finding import Level
+
+COLUMNS = ("level", "rule", "place", "message", "generated")
+_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
+
+
+@click.command("lint")
+@click.argument("select", nargs=-1)
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.pass_context
+def command(ctx: click.Context, select: tuple[str, ...], strict: bool) -> None:
+    """Check templates, catalog and what they render; exit 1 when an error is found.
+
+    hadolint is run too where it is installed. A rule is switched off in base.yaml, with the reason:
+    `lint: {ignore: {RULE: why}}`.
+    """
+    app: App = ctx.obj
+    images = app.images(select)
+    waiting = [image for image in images if _waits(app, image)]
+    linted = lint([image for image in images if image not in waiting], app.catalog.images, _sources(app))
+    _print(linted, app.output)
+    for note in _notes(linted, len(waiting)):
+        show.note(note)
+    if linted.fails(strict=strict):
+        ctx.exit(ExitCode.DIFFERS)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Templates that keep what they were rendered with."""
+
+    app: App
+    image: Image
+    body: str | None = None
+    variables: Mapping[str, object] = field(default_factory=dict)
+
+    def render(self, name: str, variables: Mapping[str, object]) -> str:
+        self.variables = variables
+        self.body = self.app.templates_for(self.image).render(name, variables)
+        return self.body
+
+
+def _render(app: App, image: Image) -> str:
+    """Render an image, also when it takes what is not pinned: a rule tells of that, with its line."""
+    kept = _Kept(app, image)
+    try:
+        return render_image(app.catalog, image, app.lock, kept)
+    except InputError:
+        if kept.body is None:
+            raise
+        text = header.write(kept.body, image)
+        if not any(unpinned_from(parse(text, str(image.dockerfile)))):
+            raise
+        return text
+
+
+def _origins(app: App, image: Image) -> Sequence[LineOrigin]:
+    kept = _Kept(app, image)
+    with suppress(InputError):
+        render_image(app.catalog, image, app.lock, kept)
+    return app.templates_for(image).origins(image.template, kept.variables)
+
+
+def _names(app: App, image: Image) -> Collection[str]:
+    """The names of all that a template may read; what a parent is pinned to is no part of that."""
+    parent = PinnedParent(image.parent.reference, image.parent.platform)
+    return template_variables(app.catalog, image, {"parent": parent}).keys()
+
+
+def _hadolint(texts: Mapping[str, str]) -> Iterator[tuple[str, Hit, Level]]:
+    for path, code, level, message, line in hadolint.check(Processes(), texts):
+        yield path, Hit(rule=code, message=message, line=line), level
+
+
+def _sources(app: App) -> Sources:
+    templates = app.templates(JinjaOptions())
+    return Sources(
+        render=partial(_render, app),
+        origins=partial(_origins, app),
+        variables=partial(_names, app),
+        usages=templates.usages(),
+        functions=templates.functions,
+        hadolint=_hadolint if hadolint.installed() else None,
+    )
+
+
+def _waits(app: App, image: Image) -> bool:
+    return any(parent.family and app.lock.pin(parent) is None for parent in image.all_parents)
+
+
+def _print(linted: Linted, output: str) -> None:
+    if output == "table":
+        for one in linted.findings:
+            click.secho(str(one), fg=_COLOURS.get(one.level))
+        return
+    cells = ((one.level, one.rule, one.place, one.message, one.generated) for one in linted.findings)
+    show.rows(COLUMNS, ([str(cell or "") for cell in row] for row in cells), output)
+
+
+def _notes(linted: Linted, waiting: int) -> Iterator[str]:
+    counts = Counter(one.level for one in linted.findings)
+    found = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in Level)
+    yield f"{linted.files} Dockerfiles: {found}"
+    if waiting:
+        yield f"{waiting} Dockerfiles wait for a family to be built, and were not looked at"
+    missing = [] if hadolint.installed() else ["hadolint (it is not installed)"]
+    yield f"not run: {listing([*missing, 'the checks of BuildKit (`docker build --check`)'])}"

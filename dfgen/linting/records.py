@@ -1,0 +1,74 @@
+"""What a rule gives, and how much each rule weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dfgen.dockerfile import Dockerfile, Instruction
+from dfgen.values.finding import Level
+
+# Every rule of dfgen's own by its stable name; docs/lint.md tells of each.
+RULES = {
+    "add-url": Level.WARNING,
+    "apt-recommends": Level.WARNING,
+    "arch-parity": Level.WARNING,
+    "does-not-render": Level.ERROR,
+    "latest-tag": Level.WARNING,
+    "package-cache": Level.WARNING,
+    "pipefail": Level.WARNING,
+    "secret": Level.WARNING,
+    "undefined-variable": Level.WARNING,
+    "unpinned-from": Level.ERROR,
+    "unpinned-syntax": Level.WARNING,
+    "unused-block": Level.WARNING,
+    "unused-ignore": Level.WARNING,
+    "unused-macro": Level.WARNING,
+    "unused-template": Level.WARNING,
+    "unused-variable": Level.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A rule that does not hold at a line of a rendered Dockerfile."""
+
+    rule: str
+    message: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The instructions from one FROM to the next; `name` is what `AS` calls it, in lower case."""
+
+    name: str
+    parent: str
+    instructions: tuple[Instruction, ...]
+
+
+def stages(dockerfile: Dockerfile) -> tuple[Stage, ...]:
+    """Part a Dockerfile into its stages; what stands before the first FROM is in none."""
+    starts = [at for at, one in enumerate(dockerfile.instructions) if one.keyword == "FROM"]
+    ends = [*starts[1:], len(dockerfile.instructions)]
+    return tuple(
+        _stage(dockerfile.instructions[start:end]) for start, end in zip(starts, ends, strict=bool(starts))
+    )
+
+
+def _stage(instructions: tuple[Instruction, ...]) -> Stage:
+    words = [word.lower() for word in instructions[0].words]
+    named = len(words) == 3 and words[1] == "as"
+    return Stage(
+        name=words[2] if named else "", parent=words[0] if words else "", instructions=instructions[1:]
+    )
+
+
+def kept(found: Sequence[Stage]) -> Iterator[Stage]:
+    """The stages whose layers are in the image: the last, and those that it is built on."""
+    wanted = found[-1:]
+    while wanted:
+        (stage,) = wanted
+        yield stage
+        found = found[: found.index(stage)]
+        wanted = [one for one in found if one.name and one.name == stage.parent][-1:]

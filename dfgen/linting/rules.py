@@ -1,0 +1,26 @@
+"""The rules that read one Dockerfile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dfgen.dockerfile import Dockerfile
+from dfgen.linting import froms, packages, secrets, shell
+from dfgen.linting.records import Hit
+
+DOCKERFILE_RULES: tuple[Callable[[Dockerfile], Iterable[Hit]], ...] = (
+    froms.unpinned_from,
+    froms.latest_tag,
+    froms.unpinned_syntax,
+    froms.add_url,
+    packages.apt_recommends,
+    packages.package_cache,
+    shell.pipefail,
+    secrets.secret,
+)
+
+
+def check(dockerfile: Dockerfile) -> tuple[Hit, ...]:
+    """Hold a Dockerfile against every rule; what was found, in the order of its lines."""
+    found = (hit for rule in DOCKERFILE_RULES for hit in rule(dockerfile))
+    return tuple(sorted(found, key=lambda hit: (hit.line, hit.rule)))

@@ -1,0 +1,142 @@
+"""What templates and families define and nobody uses, and what templates use and nobody defines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from dfgen.linting.records import RULES
+from dfgen.model.catalog import TEMPLATES, Image
+from dfgen.values.errors import Place, nearest
+from dfgen.values.finding import Finding
+from dfgen.values.usage import TemplateUsage
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_SUFFIX = re.compile(r"\.(?:j2|jinja2?)$")
+
+
+Usages = Mapping[str, TemplateUsage]
+
+
+def reached(template: str, usages: Usages) -> list[TemplateUsage]:
+    """A template and all that it takes in; one that computes a name may take in any."""
+    found: dict[str, TemplateUsage] = {}
+    waiting = [template]
+    while waiting:
+        name = waiting.pop()
+        if name in usages and name not in found:
+            found[name] = usages[name]
+            waiting += usages if usages[name].is_computed else usages[name].takes
+    return list(found.values())
+
+
+def _finding(rule: str, message: str, place: Place) -> Finding:
+    return Finding(rule=rule, level=RULES[rule], message=message, place=place)
+
+
+def _place(usage: TemplateUsage, line: int) -> Place:
+    return Place(f"{TEMPLATES}/{usage.template}", line)
+
+
+def unused_macros(usages: Usages) -> Iterator[Finding]:
+    """A macro that no template calls."""
+    called = {name for usage in usages.values() for name in usage.calls}
+    if any(usage.is_opaque for usage in usages.values()):
+        return
+    for usage in usages.values():
+        for name, line in usage.macros.items():
+            if name not in called and not usage.is_computed:
+                message = f"macro {name} is called nowhere; remove it"
+                yield _finding("unused-macro", message, _place(usage, line))
+
+
+def unused_blocks(usages: Usages) -> Iterator[Finding]:
+    """A block that none of the templates has that its template extends, so that it is never rendered."""
+    for usage in usages.values():
+        above = _extended(usage, usages)
+        if not above or any(one.is_computed for one in (usage, *above)):
+            continue
+        known = {name for one in above for name in one.blocks}
+        for name, line in usage.blocks.items():
+            if name not in known and name not in usage.calls:
+                hint = nearest(name, sorted(known))
+                message = f"block {name} is in none of the templates that this one extends{hint}; remove it"
+                yield _finding("unused-block", message, _place(usage, line))
+
+
+def _extended(usage: TemplateUsage, usages: Usages) -> list[TemplateUsage]:
+    found: list[TemplateUsage] = []
+    while usage.extends in usages and usages[usage.extends] not in found:
+        usage = usages[usage.extends]
+        found.append(usage)
+    return found
+
+
+def unused_templates(usages: Usages, images: Iterable[Image]) -> Iterator[Finding]:
+    """A template that no image is made from."""
+    wanted = {image.template for image in images}
+    used = {usage.template for name in wanted for usage in reached(name, usages)}
+    for name, usage in usages.items():
+        if name not in used and _SUFFIX.search(name):
+            message = "no family is made from this template; remove it"
+            yield _finding("unused-template", message, _place(usage, 0))
+
+
+def undefined_variables(
+    usages: Usages, variables: Mapping[str, Collection[str]], known: Collection[str]
+) -> Iterator[Finding]:
+    """A variable that no version of a template's family defines.
+
+    `variables` are all that any image defines, by the template it is made from; `known` are the functions
+    that every template has.
+    """
+    told: set[tuple[str, str]] = set()
+    for template, given in variables.items():
+        found = reached(template, usages)
+        here = {*given, *known, *(name for usage in found for name in usage.defined)}
+        # What a template asks for, or has a default for, may be left undefined by intent.
+        here |= {name for usage in found for name in usage.optional}
+        for usage in found:
+            for name, line in usage.names.items():
+                if name not in here and (usage.template, name) not in told:
+                    told.add((usage.template, name))
+                    message = f"{name} is defined by no version{nearest(name, sorted(here))}"
+                    yield _finding("undefined-variable", message, _place(usage, line))
+
+
+def unused_variables(usages: Usages, images: Iterable[Image], *, shared: bool) -> Iterator[Finding]:
+    """A variable that the file of a family, or of all when `shared`, sets and that nothing reads.
+
+    `images` are all those that the file is for.
+    """
+    images = list(images)
+    document = images[0].layers[0 if shared else 1].document
+    read = {
+        name
+        for one in {image.template for image in images}
+        for use in reached(one, usages)
+        for name in use.reads
+    }
+    for layer in {id(image.layers[1].document): image.layers[1] for image in images}.values():
+        read |= set(_mentioned(layer.document.data))
+    told: set[str] = set()
+    for path in document.keys:
+        name = str(path[-1])
+        if len(path) > 1 and path[-2] in ("variables", "axes") and name not in read and name not in told:
+            told.add(name)
+            message = f"variable {name} is read by no template and in no text of the family; remove it"
+            yield _finding("unused-variable", message, document.place(path, key=True))
+
+
+def _mentioned(value: Any, *, is_condition: bool = False) -> Iterator[str]:
+    """The words of every text that is filled in, and of every condition."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _mentioned(str(key), is_condition=is_condition)
+            yield from _mentioned(item, is_condition=is_condition or key in ("when", "exclude"))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _mentioned(item, is_condition=is_condition)
+    elif isinstance(value, str) and (is_condition or "{" in value):
+        yield from _WORD.findall(value)

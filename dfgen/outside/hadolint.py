@@ -1,0 +1,55 @@
+"""hadolint, where it is installed: what it finds in Dockerfiles, as lint's hits."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dfgen.outside.process import Processes
+from dfgen.values.errors import OutsideError
+from dfgen.values.finding import Level
+
+PROGRAM = "hadolint"
+_BATCH = 200  # files a run: a command line has a bound
+_LEVELS = {"error": Level.ERROR, "warning": Level.WARNING}
+# What tells apart files in which it finds the same: pins, platforms, and numbers such as versions.
+_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|--platform=\S+|\d+")
+
+
+def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str, str, Level, str, int]]:
+    """Yield path, code, level, message and line of what hadolint finds; files that are alike are read once.
+
+    Errors: OutsideError when it fails or answers what is not its JSON.
+    """
+    distinct: dict[str, str] = {}
+    for path, text in texts.items():
+        distinct.setdefault(_ALIKE.sub("", text), path)
+    with tempfile.TemporaryDirectory(prefix="dfgen-lint-") as folder:
+        names: dict[str, str] = {}
+        for number, path in enumerate(distinct.values()):
+            file = Path(folder, str(number))
+            file.write_text(texts[path], encoding="utf-8")
+            names[str(file)] = path
+        for one in _answers(processes, list(names)):
+            level = _LEVELS.get(one["level"], Level.NOTE)
+            yield names[one["file"]], one["code"], level, one["message"], one["line"]
+
+
+def _answers(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        output = processes.read([PROGRAM, "--no-fail", "--format", "json", *batch], timeout=300)
+        try:
+            yield from json.loads(output)
+        except ValueError as error:
+            raise OutsideError(f"{PROGRAM}: its answer is not JSON; run `{PROGRAM} --version`") from error
+
+
+def installed() -> bool:
+    """Whether hadolint is on PATH."""
+    return shutil.which(PROGRAM) is not None

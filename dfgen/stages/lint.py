@@ -1,0 +1,244 @@
+"""Lint: templates, the catalog and what they render, held against the rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from dfgen.dockerfile import Dockerfile, parse
+from dfgen.linting import parity, rules, templates
+from dfgen.linting.records import RULES, Hit
+from dfgen.linting.templates import Usages
+from dfgen.model.catalog import TEMPLATES, Image
+from dfgen.values.errors import InputError, Place, nearest
+from dfgen.values.finding import Finding, Level
+
+# A code of hadolint or of ShellCheck, which it brings: whether it was looked for is known where they run.
+_FOREIGN = re.compile(r"(?:DL|SC)\d{4}")
+_MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
+
+
+class Origin(Protocol):
+    """Where a rendered line comes from; the innermost place first."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it stands, then what called that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What lint works with.
+
+    `render` gives the whole text of an image's Dockerfile, also of one that takes what is not pinned;
+    it raises InputError. `origins` gives one origin a line of what the template renders, less the header.
+    `variables` are all that an image's template may read. `hadolint` checks files of these texts, by path.
+    """
+
+    render: Callable[[Image], str]
+    origins: Callable[[Image], Sequence[Origin]]
+    variables: Callable[[Image], Collection[str]]
+    usages: Usages
+    functions: frozenset[str]
+    hadolint: Callable[[Mapping[str, str]], Iterable[tuple[str, Hit, Level]]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linted:
+    """What was found, sorted by place; one finding stands for all files that have it, and says how many."""
+
+    findings: tuple[Finding, ...]
+    files: int
+
+    def fails(self, *, strict: bool) -> bool:
+        """Whether a finding is an error, or, when strict, a warning."""
+        failing = (Level.ERROR, Level.WARNING) if strict else (Level.ERROR,)
+        return any(one.level in failing for one in self.findings)
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The same hit in the Dockerfiles of one family and template."""
+
+    image: Image
+    hit: Hit
+    level: Level
+    count: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Lint:
+    sources: Sources
+    images: Sequence[Image]
+    texts: dict[str, str] = field(default_factory=dict)
+    parsed: dict[str, Dockerfile] = field(default_factory=dict)
+    findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
+    groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Render and parse every file, once each."""
+        for image in self.images:
+            path = str(image.dockerfile)
+            try:
+                self.texts[path] = self.sources.render(image)
+                self.parsed[path] = parse(self.texts[path], path)
+            except InputError as error:
+                self.texts.pop(path, None)
+                for one in error.problems:
+                    place = one.place or Place(f"{TEMPLATES}/{image.template}")
+                    self.find(image, "does-not-render", one.message, place)
+
+    def find(self, image: Image | None, rule: str, message: str, place: Place) -> None:
+        finding = Finding(rule=rule, level=RULES[rule], message=message, place=place)
+        self.findings.append((image, finding))
+
+    def hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:
+        """Add the hits of one file to those of the others that are alike."""
+        seen: dict[tuple[object, ...], int] = {}
+        for hit, level in found:
+            alike = _MANY_ALIKE.sub("", hit.message)
+            key = (hit.rule, alike, image.template, image.family.name)
+            seen[key] = seen.get(key, 0) + 1
+            group = self.groups.setdefault((*key, seen[key]), _Group(image, hit, level))
+            group.count += 1
+
+    def check(self) -> None:
+        """Hold every file, and the platforms of every version, against the rules."""
+        for image in self.images:
+            dockerfile = self.parsed.get(str(image.dockerfile))
+            if dockerfile:
+                self.hits(image, ((hit, RULES[hit.rule]) for hit in rules.check(dockerfile)))
+            for parent in image.all_parents:
+                if parent.reference.tag == "latest" and not parent.family:
+                    message = f"parent {parent.key} is another image tomorrow; name a version"
+                    self.find(image, "latest-tag", message, parent.place)
+
+    def compare(self) -> None:
+        """Compare the platforms of each version, each with the first."""
+        versions: dict[str, list[Image]] = {}
+        for image in self.images:
+            versions.setdefault(image.merged_name, []).append(image)
+        for first, *others in versions.values():
+            for other in others:
+                if first.template == other.template:
+                    self.hits(first, ((hit, RULES[hit.rule]) for hit in self.parity(first, other)))
+
+    def parity(self, here: Image, there: Image) -> Iterator[Hit]:
+        mine, theirs = (self.parsed.get(str(image.dockerfile)) for image in (here, there))
+        platforms = here.platform, there.platform
+        if not mine or not theirs or not any(parity.differences(mine, theirs, platforms)):
+            return
+        # What the other image has, on this platform: what differs still is declared nowhere.
+        try:
+            text = self.sources.render(replace(there, platform=here.platform))
+            swapped = parse(text, str(here.dockerfile))
+        except InputError:
+            return
+        own = {one.text: one.line for one in mine.instructions}
+        for hit in parity.differences(swapped, theirs, platforms):
+            text = next(one.text for one in swapped.instructions if one.line == hit.line)
+            yield replace(hit, line=own.get(text, 0))
+
+    def place(self, group: _Group) -> Finding:
+        """Find the template's line of a group's first file."""
+        path, line = str(group.image.dockerfile), group.hit.line
+        origins: Sequence[Origin] = ()
+        with suppress(InputError):
+            origins = self.sources.origins(group.image)
+        header = self.texts[path].count("\n") - len(origins)
+        place = Place(f"{TEMPLATES}/{group.image.template}")
+        if 0 < line - header <= len(origins) and origins[line - header - 1].places:
+            place = origins[line - header - 1].places[0]
+        return Finding(
+            rule=group.hit.rule,
+            level=group.level,
+            message=group.hit.message + (f" (in {group.count} files)" if group.count > 1 else ""),
+            place=place,
+            generated=Place(path, line) if line else Place(path),
+        )
+
+    def ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
+        """Part what is to be told from what a family has switched off; the second are family and rule."""
+        used: set[tuple[str, str]] = set()
+        kept: list[Finding] = []
+        for group in self.groups.values():
+            if group.hit.rule in group.image.family.lint:
+                used.add((group.image.family.name, group.hit.rule))
+            else:
+                kept.append(self.place(group))
+        for image, finding in self.findings:
+            if image and finding.rule in image.family.lint:
+                used.add((image.family.name, finding.rule))
+            else:
+                kept.append(finding)
+        return kept, used
+
+
+def _templates(
+    found: _Lint, everything: Sequence[Image], *, whole: bool
+) -> Iterator[tuple[Image | None, Finding]]:
+    """What templates and families define and use; what nobody uses only where all of it is looked at."""
+    usages, sources = found.sources.usages, found.sources
+    families: dict[str, list[Image]] = {}
+    for image in everything:
+        families.setdefault(image.family.name, []).append(image)
+    chosen = {image.family.name for image in found.images}
+    for name in families.keys() & chosen:
+        images = families[name]
+        given: dict[str, set[str]] = {}
+        for image in images:
+            given.setdefault(image.template, set()).update(sources.variables(image))
+        for finding in templates.undefined_variables(usages, given, sources.functions):
+            yield images[0], finding
+        for finding in templates.unused_variables(usages, images, shared=False):
+            yield images[0], finding
+    if whole:
+        for finding in (
+            *templates.unused_macros(usages),
+            *templates.unused_blocks(usages),
+            *templates.unused_templates(usages, everything),
+            *templates.unused_variables(usages, everything, shared=True),
+        ):
+            yield None, finding
+
+
+def _unused_ignores(
+    images: Sequence[Image], everything: Sequence[Image], used: set[tuple[str, str]], ran_hadolint: bool
+) -> Iterator[Finding]:
+    """What a family switches off and what was not found, where all of the family was looked at."""
+    chosen = {id(image) for image in images}
+    partial = {image.family.name for image in everything if id(image) not in chosen}
+    for image in {image.family.name: image for image in images}.values():
+        document = image.layers[1].document
+        for rule in image.family.lint:
+            known = rule in RULES or _FOREIGN.fullmatch(rule)
+            looked = rule in RULES or ran_hadolint or not known
+            if (image.family.name, rule) in used or image.family.name in partial or not looked:
+                continue
+            message = (
+                f"{rule} is switched off, and nothing is found by it; remove it"
+                if known
+                else f"there is no rule {rule!r}{nearest(rule, sorted(RULES))}; docs/lint.md lists them"
+            )
+            place = document.place(("lint", "ignore", rule), key=True)
+            yield Finding(rule="unused-ignore", level=RULES["unused-ignore"], message=message, place=place)
+
+
+def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources) -> Linted:
+    """Check the images, of all that the catalog has; what is wrong is found, never raised."""
+    found = _Lint(sources, images)
+    found.read()
+    found.check()
+    found.compare()
+    if sources.hadolint:
+        by_path = {str(image.dockerfile): image for image in images}
+        for path, hit, level in sources.hadolint(found.texts):
+            found.hits(by_path[path], [(hit, level)])
+    found.findings += _templates(found, everything, whole=len(images) == len(everything))
+    kept, used = found.ignored()
+    kept += _unused_ignores(images, everything, used, sources.hadolint is not None)
+    findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
+    return Linted(findings=tuple(findings), files=len(images))
