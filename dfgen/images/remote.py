@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.values.errors import DfgenError
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 
@@ -21,17 +23,29 @@ class Pulls(Protocol):
         ...
 
 
+class Keeps(Protocol):
+    """What may have blobs on this machine."""
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A blob's bytes, checked; a DfgenError where it is not there, or is damaged."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Reads by descriptor in one repository."""
+    """Reads by descriptor in one repository; blobs that are `kept` on this machine cost no request."""
 
     registry: Pulls
     repository: Repository
+    kept: Keeps | None = None
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
         """The manifest or index that a descriptor names: one GET."""
         return self.registry.manifest(Reference(self.repository, digest=descriptor.digest))
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A blob's bytes: one GET."""
+        """A blob's bytes: one GET, unless they are kept."""
+        if self.kept:
+            with suppress(DfgenError):
+                return self.kept.read(descriptor)
         return self.registry.blob(self.repository, descriptor)

@@ -12,7 +12,7 @@ from dfgen.images.children import Child, child_of, children_of
 from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
-from dfgen.images.remote import Remote
+from dfgen.images.remote import Keeps, Remote
 from dfgen.images.together import AT_ONCE, attempt, each, joined, told_at
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
@@ -49,7 +49,8 @@ class Registry(Protocol):
 class Merging:
     """How to merge in a registry; `expect` is what the tag has to have, `pause` waits for some seconds.
 
-    `at_once` is how many requests of one merge are under way together.
+    `at_once` is how many requests of one merge are under way together; `kept` may have configurations on this
+    machine, as the layout has those of what was built here.
     """
 
     registry: Registry
@@ -59,6 +60,7 @@ class Merging:
     dry_run: bool = False
     pause: Callable[[float], None] = time.sleep
     at_once: int = AT_ONCE
+    kept: Keeps | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +85,8 @@ class Merged:
 def merge_published(target: Reference, sources: Sequence[Reference], how: Merging) -> Merged:
     """Bind images and indexes that are in registries under a tag; from other repositories they are brought.
 
-    In one repository: two requests for each image, one for what the tag has; when that differs, one PUT and
-    one look whether it arrived.
+    In one repository: two requests for each image (one where its configuration is kept here), one for what
+    the tag has; when that differs, one PUT and one look whether it arrived.
     Errors: CheckError for a wrong merge or a tag that is not as expected, InputError for no tag.
     """
     _check_tag(target)
@@ -149,7 +151,7 @@ def _check_tag(target: Reference) -> None:
 
 def _read(source: Reference, how: Merging) -> list[tuple[Repository, Child]]:
     document = how.registry.manifest(source)
-    found = children_of(str(source), document, Remote(how.registry, source.repository))
+    found = children_of(str(source), document, Remote(how.registry, source.repository, how.kept))
     return [(source.repository, child) for child in found]
 
 
@@ -191,7 +193,7 @@ def _bound(target: Reference, before: Manifest | Index, children: Sequence[Child
     if isinstance(before, Index):
         return before
     known = [child for child in children if child.descriptor.digest == before.descriptor.digest]
-    found = known or children_of(str(target), before, Remote(how.registry, target.repository))
+    found = known or children_of(str(target), before, Remote(how.registry, target.repository, how.kept))
     return canonical_index(entry for child in found for entry in child.entries)
 
 

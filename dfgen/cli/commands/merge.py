@@ -48,6 +48,7 @@ def command(
         rules=Rules(architecture_independent=architecture_independent, drop=drop),
         expect=Digest(expect) if expect else None,
         dry_run=dry_run,
+        kept=app.layout,
     )
     if source is not None:
         _several(read_list(sys.stdin if source == "-" else Path(source)), how, app.output)

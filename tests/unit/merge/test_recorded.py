@@ -8,7 +8,7 @@ import pytest
 
 from dfgen.outside.layout import Layout
 from dfgen.outside.registry import Registry
-from dfgen.stages.merge import Merging, merge_recorded, recorded
+from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.fakes.catalogs import pair
@@ -59,6 +59,28 @@ def test_from_build_records_a_moved_tag_costs_no_more(
     fake.forget()
     assert not merge_recorded(at(fake, NAME, "1.0"), children, merging).changed
     assert (fake.count(), fake.count("PUT")) == (3, 0)
+
+
+def test_tags_of_images_that_were_built_here_cost_five_requests_with_the_read_back(
+    fake: FakeRegistry, client: Registry, clock: FakeClock, layout: Layout
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    how = Merging(registry=client, pause=clock.sleep, kept=layout)
+    merged = merge_published(target, sources, how)
+    assert (fake.count(), fake.count("PUT")) == (5, 1)
+    assert fake.tags[NAME]["1.0"] == str(merged.digest)
+    fake.forget()
+    assert not merge_published(target, sources, how).changed
+    assert (fake.count(), fake.count("PUT")) == (3, 0)
+
+
+def test_a_configuration_that_is_damaged_here_is_read_from_the_registry(
+    fake: FakeRegistry, client: Registry, clock: FakeClock, layout: Layout
+) -> None:
+    layout.blob_path(AMD.manifest.config.digest).write_bytes(b"{}")
+    how = Merging(registry=client, pause=clock.sleep, kept=layout)
+    assert merge_published(at(fake, NAME, "1.0"), put(fake), how).changed
+    assert (fake.count(), fake.count("GET", "/blobs/")) == (6, 1)
 
 
 def test_a_recorded_image_that_was_not_pushed_is_refused(
