@@ -116,11 +116,11 @@ class Settings:
         family = Place(image.family.base_file)
         return {
             "family": (DFGEN, family),
-            "description": ("family", _first(image, "description") or family),
+            "description": _set_by(image, "description"),
             "version": (kind(version[0]), version[1]),
             "platform": self._platform(),
             "arch": self._platform(),
-            "registry": ("catalog", _first(image, "registry")),
+            "registry": _set_by(image, "registry"),
             "image": (DFGEN, version[1]),
         }
 
@@ -181,9 +181,9 @@ def _variable_place(layer: Layer, name: str, value: Any) -> Place:
     return document.place(("matrix",))
 
 
-def _first(image: Image, key: str) -> Place | None:
+def _set_by(image: Image, key: str) -> tuple[str, Place | None]:
     found = merging.last(image.layers, key)
-    return found[1].place(key) if found else None
+    return (kind(found[1]), found[1].place(key)) if found else (DFGEN, None)
 
 
 def _layer_at(image: Image, place: Place) -> Layer | None:
