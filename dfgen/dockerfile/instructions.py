@@ -146,8 +146,10 @@ class _Parser:
         )
 
     def check_lengths(self) -> None:
+        if max(map(len, self.reader.lines), default=0) <= _LONGEST_LINE // 4:
+            return  # a character has four bytes at most
         for number, line in enumerate(self.reader.lines, start=1):
-            if len(line) > _LONGEST_LINE // 4 and (length := len(line.encode())) > _LONGEST_LINE:
+            if (length := len(line.encode())) > _LONGEST_LINE:
                 raise self.fail(
                     number, f"the line has {length:,} bytes; BuildKit reads {_LONGEST_LINE:,} at most"
                 )

@@ -46,6 +46,8 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     """Mark what an expression gives; trusted and composed text is not marked again."""
     if type(value) is str and not SENTINEL.search(value):
         return f"{VALUE}{site}{value}{CLOSE}"
+    if type(value) is int:
+        return f"{VALUE}{site}{value}{CLOSE}"
     if isinstance(value, Fragment):
         return value.at_site(site) if str.find(value, UNKNOWN_SITE) >= 0 else value
     if isinstance(value, Trusted):

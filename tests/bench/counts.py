@@ -1,0 +1,49 @@
+"""What a run of dfgen does, counted: files opened below the catalog, templates compiled, instructions read.
+
+`python -m tests.bench.counts -C DIR ARGUMENTS…` runs dfgen with them; its last line of output is the counts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+_MARK = "counts: "
+
+
+def count(root: Path, *words: str) -> dict[str, int]:
+    """Run dfgen in a process of its own and give what it did."""
+    command = (sys.executable, "-m", "tests.bench.counts", "-C", str(root), *words)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    last = done.stdout.splitlines()[-1]
+    counted: dict[str, int] = json.loads(last.removeprefix(_MARK))
+    return counted
+
+
+def main(arguments: list[str]) -> None:
+    """Run dfgen and print the counts."""
+    counted: Counter[str] = Counter()
+    root = str(Path(arguments[1]))
+
+    def hook(event: str, values: tuple[object, ...]) -> None:
+        if event == "open" and str(values[0]).startswith(f"{root}/"):
+            counted["files opened"] += 1
+        elif event == "compile" and str(values[1]).endswith(".j2"):
+            counted["templates compiled"] += 1
+
+    sys.addaudithook(hook)
+    from dfgen.cli import main as dfgen
+    from dfgen.dockerfile.instructions import read_instruction
+
+    try:
+        dfgen(arguments)
+    finally:
+        counted["instructions read"] = read_instruction.cache_info().misses
+        print(_MARK + json.dumps(dict(sorted(counted.items()))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

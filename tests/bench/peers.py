@@ -1,0 +1,59 @@
+"""The peers: programs on PATH, and those of the package index in an environment of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGES = {"distgen": "dg", "cekit": "cekit", "kolla": "kolla-build"}
+_PATIENCE = 180  # seconds for pip
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Where the peers of the package index are installed."""
+
+    environment: Path
+
+    def find(self, program: str) -> str | None:
+        """The program's path, or None when it could not be had."""
+        own = self.environment / "bin" / program
+        return str(own) if own.exists() else shutil.which(program)
+
+    def version(self, package: str) -> str:
+        """The installed version of a package of the index, or that it is absent."""
+        query = f"import importlib.metadata as m; print(m.version({package!r}))"
+        python = self.environment / "bin" / "python"
+        if not python.exists():
+            return "not to be had"
+        found = subprocess.run((python, "-c", query), capture_output=True, text=True, check=False)
+        return found.stdout.strip() or "not to be had"
+
+    def versions(self) -> dict[str, str]:
+        """The version of every package that is asked for."""
+        return {package: self.version(package) for package in _PACKAGES}
+
+
+def install() -> Peers:
+    """Install what pip can, each package on its own, once; what it cannot is absent."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dfgen-bench")
+    peers = Peers(cache / "peers")
+    python = peers.environment / "bin" / "python"
+    if not python.exists():
+        subprocess.run((sys.executable, "-m", "venv", peers.environment), check=True)
+    for package, program in _PACKAGES.items():
+        if not (peers.environment / "bin" / program).exists():
+            _install(python, package)
+    return peers
+
+
+def _install(python: Path, package: str) -> None:
+    command = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
+    try:
+        subprocess.run(command, check=False, capture_output=True, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(f"{package}: pip did not end within {_PATIENCE} s", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""The page that a run writes: the table, the machine's kind, the versions, what was found and what is left."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from tests.bench.row import Bench, Row
+
+_HEAD = """\
+# Benchmarks
+
+Written by `make bench`. Every row is the same work done by dfgen and by what one would use instead, process
+start included, run in turn, so that what else the machine does falls on all alike. A time is the median of the
+runs on the clock, the processor's seconds beside it; a ratio is the median of the ratios run by run. Times
+depend on the machine, and aims in seconds are those of an idle one; counts do not, and the unit tests guard them.
+"""
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    kind = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+    return f"Machine: {kind}; load when the run began: {os.getloadavg()[0]:.1f}."
+
+
+def _program(name: str, *words: str) -> str:
+    if shutil.which(name) is None:
+        return "not to be had"
+    done = subprocess.run((name, *words), capture_output=True, text=True, check=False)
+    return (done.stdout.strip().splitlines() or ["unknown"])[0].strip()
+
+
+def _versions(bench: Bench) -> str:
+    own = {"Python": platform.python_version(), "Jinja2": metadata.version("jinja2")}
+    found = {**own, **bench.peers.versions(), "crane": _program("crane", "version")}
+    return f"Versions: {', '.join(f'{name} {version}' for name, version in found.items())}."
+
+
+def _lines(row: Row) -> Iterator[str]:
+    yield f"## {row.title}"
+    yield ""
+    yield f"{row.work[0].upper()}{row.work[1:]}."
+    yield ""
+    yield "| what | seconds | fastest to slowest | processor | memory |"
+    yield "|---|---|---|---|---|"
+    for one in row.series:
+        fastest, slowest = one.spread
+        yield (
+            f"| {one.name} | {one.seconds:.3f} | {fastest:.3f} to {slowest:.3f} | {one.cpu:.3f}"
+            f" | {one.memory:.0f} MiB |"
+        )
+    yield ""
+    yield from (f"- {aim}" for aim in row.aims)
+    if not row.same:
+        yield "- **The outputs differ: this row does not count.**"
+    for name in row.absent:
+        yield f"- {name} could not be had on this machine, and is not in the row."
+    if row.counts:
+        counts = ", ".join(f"{name} {number:,}" for name, number in row.counts.items())
+        yield f"- Counts of `dfgen render --check`: {counts}."
+    yield ""
+
+
+def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:
+    """The whole page; `notes` are those that people write, `chart` the file name of the picture."""
+    lines = [_HEAD, _machine(), _versions(bench), f"Runs of each: {bench.runs}.", ""]
+    for row in rows:
+        lines += _lines(row)
+        if row.sizes:
+            lines += [f"![Cost against size]({chart})", ""]
+    return "\n".join([*lines, notes])
+
+
+def notes() -> str:
+    """What was found and what is left, kept beside the rows."""
+    return Path(__file__).with_name("notes.md").read_text(encoding="utf-8")

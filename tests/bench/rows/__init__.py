@@ -1,0 +1,1 @@
+"""One module a row; each has `measure(bench) -> Row`."""

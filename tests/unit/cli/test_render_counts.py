@@ -1,0 +1,40 @@
+"""What a render costs, counted where times would depend on the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench.catalog import PLATFORMS, make
+from tests.bench.counts import count
+from tests.unit.cli.run import dfgen
+
+VERSIONS = 20
+FILES = VERSIONS * len(PLATFORMS)
+ALWAYS = len(("base.yaml", "lock.json", "base.j2"))
+ALIKE = len(("RUN", "USER", "CMD"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    make(folder, VERSIONS)
+    assert dfgen("-C", folder, "render").status == 0
+    return folder
+
+
+def test_a_check_opens_each_file_once_and_reads_what_is_alike_once(root: Path) -> None:
+    assert count(root, "render", "--check") == {
+        "files opened": FILES + ALWAYS,
+        "instructions read": FILES + ALIKE,  # a FROM for each, since its digest is its own
+        "templates compiled": 1,
+    }
+
+
+def test_a_selection_opens_its_own_dockerfiles_alone(root: Path) -> None:
+    assert count(root, "render", "--check", "family-0:7.0")["files opened"] == len(PLATFORMS) + ALWAYS
+
+
+def test_a_render_of_what_has_not_changed_opens_nothing_to_write(root: Path) -> None:
+    assert count(root, "render") == count(root, "render", "--check")
