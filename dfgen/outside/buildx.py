@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from dfgen.outside.layout import Layout
 from dfgen.outside.layout.files import writing
 from dfgen.outside.nodes import Nodes, is_unreachable
 from dfgen.outside.process import CommandError
-from dfgen.values.errors import CheckError, DfgenError, OutsideError, Place, Problem
+from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem
 from dfgen.values.manifest import Descriptor
 
 # What makes a build depend on anything but its inputs, or slow, is off.
@@ -89,11 +90,22 @@ class Buildx:
 
     def _contexts(self, request: BuildRequest) -> list[str]:
         """Name the layout for each reference in FROM that lies there."""
-        layout = self.layout.root.resolve()
+        layout = _layout_path(self.layout.root) if request.contexts else ""
         words: list[str] = []
         for reference, digest in sorted(request.contexts.items()):
             words += ["--build-context", f"{reference}=oci-layout://{layout}@{digest}"]
         return words
+
+
+def _layout_path(root: Path) -> str:
+    """Write a layout's path as buildx reads it: from a `:` or `@` on it would be a tag or a digest."""
+    absolute = str(root.resolve())
+    # CI systems have such folders of their own, `job@2`: from where dfgen runs, the path is without them.
+    for path in (absolute, os.path.relpath(absolute)):
+        if not set(path) & {":", "@"}:
+            return path
+    advice = "run dfgen in the catalog's folder, without -C, or move it"
+    raise InputError(f"{absolute}: buildx takes no parent from a path with ':' or '@'; {advice}")
 
 
 def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:

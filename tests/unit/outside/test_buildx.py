@@ -15,7 +15,7 @@ from dfgen.outside.buildx import Buildx
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, DfgenError, OutsideError
+from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 from tests.unit.world import ARM64
@@ -58,6 +58,20 @@ def test_the_command_line(tmp_path: Path) -> None:
         *("--provenance=false", "--sbom=false", "--build-arg", "SOURCE_DATE_EPOCH=5"),
         *("--output", "OUTPUT", f"{tmp_path}/bases/a"),
     ]
+
+
+def test_a_layout_whose_path_buildx_would_cut_is_named_from_where_dfgen_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "job@2"
+    root.mkdir()
+    asked = replace(request(root), contexts={f"localhost/b:1@{PIN}": PIN})
+    with pytest.raises(InputError) as caught:
+        buildx(root).command(asked, Path("/out"))
+    advice = "run dfgen in the catalog's folder, without -C, or move it"
+    assert str(caught.value) == (f"{root}/dist: buildx takes no parent from a path with ':' or '@'; {advice}")
+    monkeypatch.chdir(root)
+    assert f"localhost/b:1@{PIN}=oci-layout://dist@{PIN}" in buildx(root).command(asked, Path("/out"))
 
 
 def test_a_parent_comes_from_the_layout(tmp_path: Path) -> None:
