@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.model import load as loading
 from dfgen.model import lock as locks
-from dfgen.model.catalog import TEMPLATES, Catalog, Family, Image, JinjaOptions
+from dfgen.model.catalog import BASES, TEMPLATES, Catalog, Family, Image, JinjaOptions
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.model.select import select
 from dfgen.values.errors import DfgenError, InputError, Place, Problem
@@ -129,6 +129,8 @@ class App:
     @cached_property
     def has_catalog(self) -> bool:
         """Whether there is a catalog that can be read; why not is what `catalog` raises."""
+        if not (self.root / BASES).is_dir():  # a look costs less than the template engine
+            return False
         try:
             return bool(self.catalog.images)
         except DfgenError:

@@ -22,6 +22,8 @@ from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Man
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
 
+_MERGES_AT_ONCE = 16  # of a list, each with one request under way: as many as connections are kept
+
 
 class Registry(Protocol):
     """What is asked of registries to merge in them."""
@@ -120,7 +122,7 @@ def merge_several(entries: Sequence[Entry], how: Merging) -> Several:
         except DfgenError as error:
             raise told_at(entry.place, error) from error
 
-    results = attempt(one, entries, how.at_once)
+    results = attempt(one, entries, _MERGES_AT_ONCE)
     failures = [result for result in results if isinstance(result, DfgenError)]
     done = tuple(result for result in results if isinstance(result, Merged))
     return Several(done=done, failed=joined(failures) if failures else None)
