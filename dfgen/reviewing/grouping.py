@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfgen.reviewing.instructions import Difference, compare, neutral
@@ -19,6 +19,7 @@ _MUCH_LARGER = 2  # times as many files: what differs from such a group is an ou
 _ORDER = (Kind.CHANGED, Kind.ADDED, Kind.REMOVED, Kind.COSMETIC)
 
 Key = tuple[object, ...]
+Compare = Callable[[str, str, str], Difference]
 
 
 @dataclass(slots=True)
@@ -67,14 +68,15 @@ def _essence(old: str, new: str) -> Key:
 class _Comparing:
     """Compares files; the same change, whatever the pins and the platform, is looked at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, compare: Compare) -> None:
+        self.compare = compare
         self.known: dict[Key, Difference] = {}
 
     def difference(self, path: str, old: str, new: str) -> Difference:
         moved = tuple(a != b for a, b in zip(_DIGEST.findall(old), _DIGEST.findall(new), strict=False))
         key = (_essence(neutral(old), neutral(new)), moved)
         if key not in self.known:
-            self.known[key] = compare(old, new, path)
+            self.known[key] = self.compare(old, new, path)
         return self.known[key]
 
 
@@ -82,9 +84,10 @@ def _folder(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
-def _grouped(before: Mapping[str, str], after: Mapping[str, str], unread: list[str]) -> list[_Found]:
+def _grouped(
+    before: Mapping[str, str], after: Mapping[str, str], comparing: _Comparing, unread: list[str]
+) -> list[_Found]:
     found: dict[Key, _Found] = {}
-    comparing = _Comparing()
     for path in sorted({*before, *after}):
         old, new = before.get(path), after.get(path)
         if old == new:
@@ -140,11 +143,13 @@ def _left(before: Mapping[str, str], after: Mapping[str, str], groups: Sequence[
             yield f"{template}: {same[template]} of its Dockerfiles stay as they are"
 
 
-def groups(before: State, after: State) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+def groups(
+    before: State, after: State, compare: Compare = compare
+) -> tuple[tuple[Group, ...], tuple[str, ...]]:
     """Group all files that differ, outliers first, the larger before the smaller; and notes beside them."""
     old, new = before.dockerfiles, after.dockerfiles
     notes: list[str] = []
-    found = _grouped(old, new, notes)
+    found = _grouped(old, new, _Comparing(compare), notes)
     made = [
         Group(
             kind=one.kind,

@@ -106,7 +106,8 @@ def _words(old: _Meaning, new: _Meaning) -> str:
     if old.keyword in _WHOLE:
         return f"{neutral(old.text)} → {neutral(new.text)}"
     if old.keyword == "FROM" and neutral(old.text) == neutral(new.text):
-        return f"{_PLATFORM.sub('', new.text).partition('@')[0]} has another digest or platform"
+        same = _DIGEST.findall(old.text) == _DIGEST.findall(new.text)
+        return f"{neutral(new.text).partition('@')[0]} has another {'platform' if same else 'digest'}"
     return _delta(old.script, new.script)
 
 
@@ -115,11 +116,18 @@ def _packages(old: _Meaning | None, new: _Meaning | None) -> tuple[PackageMove, 
     return packages.moves(before, after)
 
 
+def _with_packages(old: _Meaning, new: _Meaning, moved: tuple[PackageMove, ...]) -> str:
+    """Say which packages moved, and what else a RUN does otherwise."""
+    rest = [packages.without(one.script, moved) for one in (old, new)]
+    more = [_delta(*rest)] if rest[0] != rest[1] else []
+    return ", ".join([*(packages.told(one) for one in moved), *more])
+
+
 def _compared(old: Instruction, new: Instruction) -> tuple[Step, str]:
     was, now = _Meaning.of(old), _Meaning.of(new)
     moved = _packages(was, now) if old.keyword == "RUN" else ()
     words = _words(was, now)
-    shown = ", ".join(packages.told(one) for one in moved) or words
+    shown = _with_packages(was, now, moved) if moved else words
     step = Step(
         kind=Kind.CHANGED,
         keyword=new.keyword,

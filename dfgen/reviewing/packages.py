@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dfgen.reviewing.records import PackageMove
 
 _COMMANDS = re.compile(r"&&|\|\||[;|\n]")
+_WORDS = re.compile(r"[^\s;&|]+|[;&|]+")
 _VERBS = {
     "apt": "install",
     "apt-get": "install",
@@ -70,3 +71,13 @@ def told(move: PackageMove) -> str:
     if move.after is None:
         return f"{move.name} removed"
     return f"{move.name} {move.before or 'unpinned'} → {move.after or 'unpinned'}"
+
+
+def without(script: str, found: Sequence[PackageMove]) -> str:
+    """The script less the words that are these packages, to see whether anything else differs."""
+    names = tuple(move.name for move in found)
+    return " ".join(word for word in _WORDS.findall(script) if not _is_one(word, names))
+
+
+def _is_one(word: str, names: Sequence[str]) -> bool:
+    return any(word.startswith(name) and word[len(name) : len(name) + 1] in "=-~<>" for name in names)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 
 from dfgen.reviewing import pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius
-from dfgen.reviewing.records import Radius, Review, Sources, State
+from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
 from dfgen.reviewing.risks import files, images, instructions
 from dfgen.reviewing.risks.pins import RISKS, Locks
 from dfgen.values.errors import InputError, Place, Problem
@@ -57,19 +59,26 @@ def _of_pins(locks: Locks) -> Iterator[Finding]:
     yield from files.wrong_from(locks)
 
 
-def _notes(before: State, sources: Sources, moved: bool) -> Iterator[str]:
+def _notes(before: State, sources: Sources, moves: Sequence[PinMove]) -> Iterator[str]:
     """Say what could not be told."""
     if before.problems:
         yield f"the state before cannot be loaded, so what is rebuilt is not known: {before.problems[0]}"
     if sources.render is None:
         yield _SILENT["render"]
-    if moved:
-        yield from (_SILENT[name] for name in ("look", "resolve") if getattr(sources, name) is None)
+    if sources.look is None and any(move.kind is Kind.CHANGED for move in moves):
+        yield _SILENT["look"]
+    if sources.resolve is None and any(move.kind is not Kind.REMOVED for move in moves):
+        yield _SILENT["resolve"]
+
+
+def _asked_once(sources: Sources) -> Sources:
+    """Ask about each digest once: several risks want to know the same."""
+    return replace(sources, look=cache(sources.look)) if sources.look else sources
 
 
 def review(before: State, after: State, sources: Sources | None = None) -> Review:
     """Compare two states of a catalog. What is wrong with a state is told among the risks, never raised."""
-    sources = sources or Sources()
+    sources = _asked_once(sources or Sources())
     found, beside = groups(before, after)
     moves = pins.moves(before, after)
     if sources.look:
@@ -89,6 +98,6 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         pins=moves,
         radius=reach,
         risks=tuple(sorted(dict.fromkeys(risks), key=lambda one: (one.place, one.rule, one.message))),
-        notes=(*_notes(before, sources, bool(moves)), *beside),
+        notes=(*_notes(before, sources, moves), *beside),
         unchanged=sum(before.dockerfiles.get(path) == text for path, text in after.dockerfiles.items()),
     )

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dfgen.model import layers
+from dfgen.model.catalog import Image
 from dfgen.reviewing.radius import Comparison
 from dfgen.reviewing.records import Radius
-from dfgen.values.errors import listing
-from dfgen.values.finding import Finding, Level
+from dfgen.reviewing.risks import error
+from dfgen.values.errors import Place, listing
+from dfgen.values.finding import Finding
+
+
+def _place(of: Comparison, image: Image) -> Place:
+    """Where the version is said to be immutable: now, or before when that is gone."""
+    now = [one for one in of.new.images if one.name == image.name]
+    for one in (*now, image):
+        found = layers.last(one.layers, "immutable")
+        if found:
+            return found[1].place("immutable")
+    return image.place
 
 
 def immutable(of: Comparison, radius: Radius) -> Iterator[Finding]:
     """A version that was promised never to change, and does. One that is no longer immutable counts too."""
-    rebuilt = {one.image: one.reasons for one in radius.rebuilt}
-    for name, image in of.earlier.items():
-        if not image.immutable:
-            continue
-        reasons = rebuilt.get(name, ("it is removed",) if name in radius.removed else ())
-        if reasons:
-            message = f"{name} is immutable and changes: {listing(reasons)}; add a new version instead"
-            yield Finding(rule="immutable", level=Level.ERROR, message=message, place=image.place)
+    changed = {one.image: one.reasons for one in radius.rebuilt}
+    changed |= dict.fromkeys(radius.removed, ("it is removed",))
+    for version, images in of.old.versions.items():
+        touched = [one for one in images if one.immutable and one.name in changed]
+        if touched:
+            names = listing(str(one.platform) for one in touched)
+            reasons = listing(dict.fromkeys(reason for one in touched for reason in changed[one.name]))
+            message = f"{version} is immutable and changes for {names}: {reasons}; add a new version instead"
+            yield error("immutable", message, _place(of, touched[0]))

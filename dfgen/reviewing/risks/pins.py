@@ -131,6 +131,8 @@ def different_ages(locks: Locks) -> Iterator[Finding]:
         common = sorted(locked.platforms.keys() & old.platforms.keys()) if old else []
         moved = [one for one in common if old and old.platforms[one].digest != locked.platforms[one].digest]
         stayed = [one for one in common if one not in moved]
+        if any(locks.owner(key, locked.platforms[one].digest) not in (None, one) for one in moved):
+            continue  # that is another risk
         if moved and stayed:
             names = [listing(str(one) for one in some) for some in (moved, stayed)]
             message = (

@@ -74,10 +74,10 @@ def lines(findings: Iterable[Finding]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """Turn records into what JSON holds; what is empty is left out."""
+    """Turn records into what JSON holds; None, 0 and empty lists are left out."""
     if is_dataclass(value) and not type(value).__module__.startswith("dfgen.values"):
         found = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
-        return {name: item for name, item in found.items() if item not in ("", [], None, False, 0)}
+        return {name: item for name, item in found.items() if item not in ([], None, 0)}
     if isinstance(value, Finding | str) or not isinstance(value, Sequence):
         return value if isinstance(value, int | float | None) else str(value)
     return [plain(item) for item in value]

@@ -1,0 +1,112 @@
+"""What changed between two Dockerfiles, instruction by instruction."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.reviewing.instructions import compare
+from dfgen.reviewing.packages import installed, moves
+from dfgen.reviewing.records import Kind, PackageMove
+from dfgen.values.errors import InputError
+
+ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+
+
+def summaries(old: str, new: str) -> list[str]:
+    return [step.summary for step in compare(old, new, "Dockerfile").steps]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "summary"),
+    [
+        ("FROM a:1", "FROM a:2", "FROM: a:1 → a:2"),
+        (f"FROM a:1@{ONE}", f"FROM a:1@{TWO}", "FROM: a:1 has another digest"),
+        (
+            "FROM --platform=linux/arm64 a:1",
+            "FROM --platform=linux/amd64 a:1",
+            "FROM: a:1 has another platform",
+        ),
+        ("FROM a\nUSER app", "FROM a\nUSER root", "USER: app → root"),
+        ("FROM a\nUSER app", "FROM a", "USER removed: app"),
+        ("FROM a", "FROM a\nUSER app", "USER added: app"),
+        ('FROM a\nENTRYPOINT ["a"]', 'FROM a\nENTRYPOINT ["b", "c"]', 'ENTRYPOINT: ["a"] → ["b", "c"]'),
+        ("FROM a\nENV A=1 B=2", "FROM a\nENV A=3 C=4", "ENV: A 1 → 3, B removed, C added: 4"),
+        ("FROM a\nLABEL a=1 b=2", "FROM a\nLABEL b=2 a=1", "LABEL: the order or the layout alone"),
+        ("FROM a\nRUN make all", "FROM a\nRUN make it all", "RUN: + it"),
+        ("FROM a\nRUN make it all", "FROM a\nRUN make all", "RUN: - it"),
+        ("FROM a\nRUN apt install curl", "FROM a\nRUN apt install curl=2", "RUN: curl unpinned → 2"),
+        ("FROM a\nRUN apk add x=1 y", "FROM a\nRUN apk add x=2 z", "RUN: x 1 → 2, y removed, z added"),
+        ("FROM a\nRUN yum install a; x", "FROM a\nRUN yum install b; y", "RUN: a removed, b added, x → y"),
+        ("FROM a\nRUN <<E\nx\nE", "FROM a\nRUN <<E\ny\nE", "RUN: x → y"),
+        ("# escape=`\nFROM a", "# escape=\\\nFROM a", "# escape: ` → \\"),
+        ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
+    ],
+)
+def test_a_change_is_said_by_its_meaning(old: str, new: str, summary: str) -> None:
+    assert summaries(old, new) == [summary]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FROM a\nRUN x  &&  y", "FROM a\nRUN x && \\\n    y"),
+        ("FROM a\n# why\nUSER b", "FROM a\n\n\nuser   b"),
+        ("FROM a\nRUN x \\\n  # one\n  && y", "FROM a\nRUN x \\\n  # two\n  && y"),
+    ],
+)
+def test_comments_and_white_space_are_no_step(old: str, new: str) -> None:
+    assert compare(old, new, "Dockerfile").steps == ()
+
+
+def test_white_space_in_quotes_is_meant() -> None:
+    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') != []
+
+
+def test_lines_are_those_of_both_files() -> None:
+    (step,) = compare("FROM a\nUSER b", "FROM a\n\n# c\nUSER d", "Dockerfile").steps
+    assert (step.kind, step.before_line, step.after_line) == (Kind.CHANGED, 2, 4)
+
+
+def test_an_env_pairs_with_that_of_its_name() -> None:
+    old, new = "FROM a\nENV A=1\nENV B=1", "FROM a\nENV B=2\nENV A=2"
+    assert summaries(old, new) == ["ENV: A 1 → 2", "ENV: B 1 → 2"]
+
+
+def test_the_key_is_that_of_the_change_alone() -> None:
+    first = compare(f"FROM a:1@{ONE}\nENV V=1\nUSER x", f"FROM a:1@{TWO}\nENV V=1\nUSER y", "f")
+    other = compare(f"FROM a:1@{TWO}\nENV V=2\nUSER x", f"FROM a:1@{ONE}\nENV V=2\nUSER y", "g")
+    assert first.key == other.key
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        compare("FROM a", "", "Dockerfile")
+    assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("apt-get update && apt-get install -y -t sid curl=8.1 'git' && rm x", {"curl": "8.1", "git": ""}),
+        ("apk add --no-cache --virtual .build gcc~=12 tini", {"gcc": "12", "tini": ""}),
+        (
+            "microdnf install -y bash-5.2.26-3.el9 zlib; microdnf clean all",
+            {"bash": "5.2.26-3.el9", "zlib": ""},
+        ),
+        ("sudo /usr/bin/dnf -y install python3-pip", {"python3-pip": ""}),
+        ("pip install flask==3.0 'requests>=2'", {"flask": "3.0", "requests": "2"}),
+        ("apt-get remove curl | tee install", {}),
+        ("apt-get install $PACKAGES", {}),
+        ("make install", {}),
+    ],
+)
+def test_packages_are_read_from_every_manager(script: str, found: dict[str, str]) -> None:
+    assert installed(script) == found
+
+
+def test_packages_that_moved() -> None:
+    assert moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
+        PackageMove(name="a", before="1", after="2"),
+        PackageMove(name="b", before="", after=None),
+        PackageMove(name="d", before=None, after=""),
+    )

@@ -1,0 +1,253 @@
+"""Which images are rebuilt, and why; which parents moved, and what moved inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+
+from dfgen.model.catalog import Image
+from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.reviewing.records import Kind, ParentDetails, PinMove
+from dfgen.reviewing.usage import closure, taken
+from dfgen.values.digest import Digest
+from dfgen.values.reference import Reference
+from tests.fakes.catalogs import catalog_image, family
+from tests.unit.review.states import renders, reviewed, state
+from tests.unit.review.world import AMD64, ARM64, BASE, DEBIAN, TEMPLATE, World, locked, put, write
+
+TOOL = {
+    "bases/tool/base.yaml": "template: tool.j2\nparent: app:1.0\nversions: ['1.0']\n",
+    "templates/tool.j2": "FROM {{ parent }}\n",
+}
+
+
+def why(world: World) -> dict[str, tuple[str, ...]]:
+    return {one.image: one.reasons for one in world.review().radius.rebuilt}
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        ({"templates/t.j2": f"{TEMPLATE}ENV A=1\n"}, ("template templates/t.j2",)),
+        ({"bases/app/base.yaml": f"{BASE}labels: {{a: b}}\n"}, ("label a",)),
+        ({"bases/app/base.yaml": f"{BASE}variables: {{a: 2}}\n"}, ("variable a",)),
+        ({"bases/app/base.yaml": f"{BASE}packages: [curl]\n"}, ("package curl",)),
+        ({"bases/app/base.yaml": f"{BASE}description: mine\n"}, ("description",)),
+        ({"bases/app/base.yaml": f"{BASE}end_of_life: '2027-01-01'\n"}, ("settings of its family",)),
+        ({"bases/app/files/app.conf": "b\n"}, ("context file bases/app/files/app.conf",)),
+        ({"bases/app/.dockerignore": "b\n"}, ("context file bases/app/.dockerignore",)),
+        ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("source_date_epoch of the catalog",)),
+        (
+            {"bases/catalog.yaml": "mirrors: {docker.io: m.example}\n"},
+            ("registry or mirrors of the catalog",),
+        ),
+    ],
+)
+def test_the_reason_of_a_rebuild(world: World, change: dict[str, str], reasons: tuple[str, ...]) -> None:
+    text = (
+        TEMPLATE
+        + "LABEL a={{ labels.a }} d={{ description }} e={{ image.end_of_life }} p={{ packages | join(',') }}\n"
+    )
+    old = {
+        "templates/t.j2": text.replace("labels.a", "labels.a | default(a)"),
+        "bases/app/base.yaml": f"{BASE}variables: {{a: 1}}\n",
+    }
+    settings = change.get("bases/app/base.yaml", "")
+    if settings and "variables" not in settings:
+        change = {"bases/app/base.yaml": f"{settings}variables: {{a: 1}}\n"}
+    world.make(old, {**old, **change})
+    assert why(world) == {"app:1.0@amd64": reasons, "app:1.0@arm64": reasons}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bases/app/files/other.conf": "b\n"},
+        {"bases/app/base.yaml": f"{BASE}tests: [{{run: [id]}}]\n"},
+        {"templates/t.j2": "{# why #}" + TEMPLATE},
+        {"templates/unused.j2": "FROM x\n"},
+    ],
+)
+def test_what_does_not_reach_an_image_rebuilds_nothing(world: World, change: dict[str, str]) -> None:
+    world.make({}, change)
+    found = world.review().radius
+    assert (found.rebuilt, found.untouched) == ((), 2)
+
+
+def test_a_rebuild_reaches_the_children_in_build_order(world: World) -> None:
+    parents = {DEBIAN: locked(), "app:1.0": locked("app:1.0")}
+    write(world.was, TOOL, parents)
+    write(world.now, {**TOOL, "templates/t.j2": f"{TEMPLATE}ENV A=1\n"}, parents)
+    found = world.review(seconds={"app:1.0@amd64": 20.5, "tool:1.0@arm64": 2.0}).radius
+    assert [(one.image, one.reasons, one.seconds) for one in found.rebuilt] == [
+        ("app:1.0@amd64", ("template templates/t.j2",), 20.5),
+        ("app:1.0@arm64", ("template templates/t.j2",), None),
+        ("tool:1.0@amd64", ("rebuild of app:1.0@amd64",), None),
+        ("tool:1.0@arm64", ("rebuild of app:1.0@arm64",), 2.0),
+    ]
+    assert found.seconds == 22.5
+
+
+def test_an_edit_without_any_cause_is_named(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"bases/app/1.0/Dockerfile_arm64": "FROM x\n"})
+    assert {one.image: one.reasons for one in world.review(render=None).radius.rebuilt} == {
+        "app:1.0@arm64": ("Dockerfile edited",)
+    }
+
+
+def test_images_that_come_and_go(world: World) -> None:
+    world.make({}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
+    found = world.review().radius
+    assert [(one.image, one.reasons) for one in found.rebuilt] == [
+        ("app:2.0@amd64", ("new image",)),
+        ("app:2.0@arm64", ("new image",)),
+    ]
+    assert found.removed == ("app:1.0@amd64", "app:1.0@arm64")
+
+
+def test_only_what_may_have_changed_is_rendered(world: World) -> None:
+    versions = "".join(f'  "{one}.0": {{variables: {{n: {one}}}}}\n' for one in range(4))
+    base = BASE.partition("versions")[0] + f"versions:\n{versions}"
+    world.make({"bases/app/base.yaml": base}, {"bases/app/base.yaml": base.replace("n: 3", "n: 5")})
+    asked: list[str] = []
+    real = renders(world.now, state(world.now))
+
+    def render(images: Sequence[Image]) -> object:
+        asked.extend(image.name for image in images)
+        return real(images)
+
+    assert world.risks(render=render) == []
+    assert asked == ["app:3.0@amd64", "app:3.0@arm64"]
+
+
+def test_a_state_before_that_does_not_load_is_a_note(world: World) -> None:
+    world.make({}, {})
+    put(world.was, {"bases/app/base.yaml": "versions: [\n"})
+    (note,) = world.review().notes
+    assert note.startswith(
+        "the state before cannot be loaded, so what is rebuilt is not known: bases/app/base.yaml:2:1: "
+    )
+
+
+def moved(world: World, **sources: object) -> tuple[PinMove, ...]:
+    return world.review(**sources).pins
+
+
+def test_a_pin_move_names_digests_images_and_line(world: World) -> None:
+    old, new = locked(), locked(build="2")
+    world.make({}, {}, old, new)
+    (move,) = moved(world)
+    assert (move.kind, move.parent, move.before, move.after) == (Kind.CHANGED, DEBIAN, old.digest, new.digest)
+    assert [(one.platform, one.before, one.after) for one in move.platforms] == [
+        (platform, old.platforms[platform].digest, new.platforms[platform].digest)
+        for platform in (AMD64, ARM64)
+    ]
+    assert (move.images, str(move.place)) == (("app:1.0@amd64", "app:1.0@arm64"), "bases/lock.json:4")
+
+
+def test_another_tag_replaces_the_parent(world: World) -> None:
+    world.make({}, {})
+    other = "docker.io/library/debian:13"
+    write(world.now, {"bases/app/base.yaml": BASE.replace("debian:12", "debian:13")}, {other: locked(other)})
+    (move,) = moved(world)
+    assert (move.kind, move.parent, move.replaces, len(move.platforms)) == (Kind.CHANGED, other, DEBIAN, 2)
+
+
+def test_a_parent_that_comes_and_one_that_goes(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {LOCK_FILE: Lock({DEBIAN: locked(), "x.example/a:1": locked("a")}).to_text()})
+    assert [(one.kind, one.parent) for one in moved(world)] == [(Kind.ADDED, "x.example/a:1")]
+    back = reviewed(world.now, world.was).pins
+    assert [(one.kind, one.parent, one.after) for one in back] == [(Kind.REMOVED, "x.example/a:1", None)]
+
+
+def test_a_date_that_was_written_again_is_no_move(world: World) -> None:
+    world.make({}, {}, locked(), replace(locked(), first_seen="2026-02-02"))
+    assert moved(world) == ()
+
+
+def test_what_moved_inside_the_parent(world: World) -> None:
+    world.make({}, {}, locked(), locked(build="2"))
+    old = {one.digest for one in locked().platforms.values()}
+    arms = {one.platforms[ARM64].digest for one in (locked(), locked(build="2"))}
+
+    def look(reference: Reference, digest: Digest) -> ParentDetails | None:
+        assert str(reference) == DEBIAN
+        known = ParentDetails(platform=AMD64, size=2_000, created="2026-01-01", user="", labels={"v": "1"})
+        if digest in arms:
+            return None
+        if digest in old:
+            return known
+        new = replace(known, size=1_500, user="app", entrypoint=("/a",))
+        return replace(new, environment={"A": "1"}, labels={"v": "2"})
+
+    (move,) = moved(world, look=look)
+    assert [one.inside for one in move.platforms] == [
+        (
+            "size 2,000 → 1,500 bytes (-500)",
+            "user none → app",
+            'entrypoint none → ["/a"]',
+            "environment A unset → 1",
+            "label v 1 → 2",
+        ),
+        (),
+    ]
+
+
+def test_a_digest_is_looked_at_once(world: World) -> None:
+    world.make({}, {}, locked(), locked(build="2"))
+    asked: list[Digest] = []
+
+    def look(reference: Reference, digest: Digest) -> None:
+        asked.append(digest)
+
+    world.review(look=look)
+    assert len(asked) == len(set(asked)) == 4
+
+
+def test_what_could_not_be_told_is_noted(world: World) -> None:
+    world.make({}, {}, locked(), locked(build="2"))
+    assert world.review(render=None).notes == (
+        "nothing was rendered: whether the files are what the catalog renders is not known",
+        "no registry or cache was asked: what moved inside the parents is not known",
+        "no registry was asked: whether the tags still point at their pins is not known",
+    )
+
+
+def test_a_template_takes_in_what_it_names() -> None:
+    templates = {
+        "a": "{% from 'b' import x %}{%- include \"d\" %}",
+        "b": "{% extends 'c' %}",
+        "c": "{% include name %}",
+        "d": "",
+        "e": "{% import 'gone' as g %}",
+    }
+    assert closure("b", templates) == frozenset("abcde")
+    assert closure("e", templates) == {"e"}
+    assert closure("a", {**templates, "c": ""}) == frozenset("abcd")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("COPY . /x", ["f/a.conf", "f/b/c.txt", "z"]),
+        ("COPY f /x", ["f/a.conf", "f/b/c.txt"]),
+        ("COPY ./f/*.conf /x/", ["f/a.conf"]),
+        ("ADD z f/b/ /x/", ["f/b/c.txt", "z"]),
+        ("COPY $WHAT /x", ["f/a.conf", "f/b/c.txt", "z"]),
+        ("COPY --from=other f /x", []),
+        ("ADD https://x.example/z /x", []),
+        ("RUN cp z /x", []),
+        ("ENV", []),
+    ],
+)
+def test_which_context_files_a_dockerfile_takes(line: str, found: list[str]) -> None:
+    own = family("app")
+    image = catalog_image(AMD64, own)
+    assert own.context == PurePosixPath("bases/app")
+    changed = frozenset(f"bases/app/{name}" for name in ("f/a.conf", "f/b/c.txt", "z")) | {"bases/lib/z"}
+    assert taken(image, f"FROM a\n{line}\n", changed) == [f"bases/app/{name}" for name in found]
