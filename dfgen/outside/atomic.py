@@ -10,17 +10,23 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(target: Path, folder: Path, prefix: str = "") -> Iterator[Path]:
-    """Yield a new file in a folder of the same file system; when the block ends well it is the target."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
-    os.close(handle)
-    path = Path(name)
+def renaming(path: Path, target: Path) -> Iterator[Path]:
+    """Yield a path; what is there when the block ends well is the target, and otherwise it goes."""
     try:
         yield path
         path.replace(target)
     except BaseException:  # a Ctrl-C too leaves nothing behind
         path.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing(target: Path, folder: Path, prefix: str = "") -> Iterator[Path]:
+    """Yield a new file in a folder of the same file system; when the block ends well it is the target."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
+    os.close(handle)
+    with renaming(Path(name), target) as path:
+        yield path
 
 
 def write(path: Path, data: bytes, *, durable: bool) -> None:

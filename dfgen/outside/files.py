@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from dfgen.model.catalog import BASES
 from dfgen.outside import atomic
-from dfgen.outside.atomic import replacing
+from dfgen.outside.atomic import renaming
 from dfgen.values.errors import OutsideError, Place, Problem
 
 
@@ -23,9 +22,10 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
     """
     try:
         mode = _mode(path)
-        with replacing(path, path.parent, prefix=f".{path.name}.") as beside:
+        with renaming(path.with_name(f".{path.name}.{os.urandom(4).hex()}"), path) as beside:
             atomic.write(beside, text.encode(), durable=durable)
-            beside.chmod(mode)
+            if mode is not None:
+                beside.chmod(mode)
     except OSError as error:
         raise OutsideError(Problem(Place(str(path)), f"cannot be written: {error.strerror}")) from error
 
@@ -82,17 +82,10 @@ def _read_all(root: Path, paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _mode(path: Path) -> int:
-    """The mode that a file keeps, or is to have; its folder is there afterwards."""
+def _mode(path: Path) -> int | None:
+    """The mode that a file keeps, None for a new one; its folder is there afterwards."""
     try:
         return path.stat().st_mode & 0o777
     except (FileNotFoundError, NotADirectoryError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return 0o666 & ~_umask()
-
-
-@cache
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        return None
