@@ -41,9 +41,10 @@ class TemplateFolder(Expressions, Protocol):
         """Every template that exists."""
 
 
-def load(root: Path, templates: TemplateFolder) -> Catalog:
-    """Read a whole catalog.
+def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
+    """Read a whole catalog; with `only`, the images of that family alone, for who asks about one of them.
 
+    What holds between families (tags that two have, parents that there are not) is then left unchecked.
     Errors: InputError with all problems of all files, or with what to do where there is no catalog.
     """
     defaults, families = _read(root)
@@ -52,14 +53,16 @@ def load(root: Path, templates: TemplateFolder) -> Catalog:
     images: list[Image] = []
     gathering = Gathering()
     known = frozenset(templates.names())
-    for name, document in families.items():
+    for name in [only] if only in families else families:
+        document = families[name]
         expander = Expander(document, catalog.families[name], defaults, templates, known, resolver.parent)
         with gathering.step():
             images.extend(expander.images())
     with gathering.step():
         check_tags(images)
     gathering.check()
-    check_parents(images)
+    if only not in families:
+        check_parents(images)
     return replace(catalog, images=tuple(images))
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,8 +16,9 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.model import header
-from dfgen.model.catalog import Image
+from dfgen.model.catalog import BASES, Catalog, Image
 from dfgen.model.lock import LOCK_FILE
+from dfgen.model.select import select
 from dfgen.model.settings import Setting, Settings
 from dfgen.outside import files
 from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
@@ -45,11 +47,11 @@ def command(app: App, wanted: str) -> None:
     FILE is a Dockerfile's path, or such as java-base:21@arm64.
     """
     word, line = _split(wanted)
-    image = _image(app, word)
+    catalog, image = _image(app, word)
     path = str(image.dockerfile)
-    asked = Wanted(path=path, existing=files.dockerfiles(app.root).get(path), line=line)
+    asked = Wanted(path=path, existing=files.dockerfiles(app.root, [path]).get(path), line=line)
     settings = Settings(image, app.lock, _lock_text(app))
-    render = partial(render_image, app.catalog, image, app.lock)
+    render = partial(render_image, catalog, image, app.lock)
     lines = explain(render, app.templates_for(image), settings)
     _print(choose(asked, lines), asked.path, app.output)
     if note := difference(asked, lines):
@@ -71,29 +73,46 @@ def _split(text: str) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def _image(app: App, word: str) -> Image:
-    """The one image that a word selects."""
-    path = Path(word)
-    if path.is_absolute():
-        root = app.root.resolve()
-        if not path.is_relative_to(root):
-            raise InputError(f"{word}: is not below the catalog's folder {root}; name that folder with -C")
-        word = str(path.relative_to(root))
-    if "/" in word.partition("@")[0]:
-        _check_generated(app, str(PurePosixPath(word)))
-    images = app.images([word])
+def _image(app: App, word: str) -> tuple[Catalog, Image]:
+    """The one image that a word selects, and a catalog that has it."""
+    word = _below_root(app, word)
+    catalog, images = _quickly(app, word) or (app.catalog, _among_all(app, word))
     if len(images) > 1:
         several = listing(str(image.dockerfile) for image in images[:3])
         raise InputError(f"{word!r} is {len(images)} Dockerfiles; expected one, such as {several}")
-    return images[0]
+    return catalog, images[0]
 
 
-def _check_generated(app: App, path: str) -> None:
-    """Refuse a path that is no Dockerfile of the catalog and no folder of one."""
+def _below_root(app: App, word: str) -> str:
+    """Write an absolute path as it is below the catalog's folder."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    root = app.root.resolve()
+    if not path.is_relative_to(root):
+        raise InputError(f"{word}: is not below the catalog's folder {root}; name that folder with -C")
+    return str(path.relative_to(root))
+
+
+def _quickly(app: App, word: str) -> tuple[Catalog, Sequence[Image]] | None:
+    """What a word selects in the family that it names, without looking at others; None if that is nothing."""
+    path = PurePosixPath(word)
+    name = path.parts[1] if path.parts[:1] == (BASES,) and len(path.parts) > 1 else re.split("[:@]", word)[0]
+    if "/" in name or not (app.root / BASES / name / "base.yaml").is_file():
+        return None
+    catalog = app.family(name)
+    with suppress(InputError):
+        return catalog, select(catalog.images, [word])
+    return None
+
+
+def _among_all(app: App, word: str) -> Sequence[Image]:
+    """What a word selects in the catalog; what is none of its Dockerfiles is refused."""
+    path = str(PurePosixPath(word))
     known = [str(image.dockerfile) for image in app.catalog.images]
-    if any(one == path or one.startswith(f"{path}/") for one in known):
-        return
-    if header.is_generated(files.dockerfiles(app.root).get(path, "")):
+    if "/" not in word.partition("@")[0] or any(one.startswith(f"{path}/") for one in known):
+        return app.images([word])
+    if header.is_generated(files.dockerfiles(app.root, [path]).get(path, "")):
         raise InputError(Problem(Place(path), "belongs to no version any more; `dfgen render` removes it"))
     hint = nearest(path, known) or f"; expected one such as {known[0]}"
     raise InputError(Problem(Place(path), f"is not a Dockerfile of this catalog{hint}"))

@@ -208,3 +208,27 @@ def test_a_parent_without_a_pin_is_told(root: Path) -> None:
         "bases/app/base.yaml:2:9: parent docker.io/library/busybox:1.36 has no pin for linux/arm64 in"
         " bases/lock.json; run `dfgen lock`"
     ]
+
+
+def test_another_family_that_is_wrong_is_no_hindrance(root: Path) -> None:
+    write(root, {**FILES, "bases/lib/base.yaml": FAMILY.replace("t.j2", "none.j2")})
+    assert dfgen("-C", root, "explain", f"{ARM64}:1").status == 0
+    assert dfgen("-C", root, "explain", "app:1.0@arm64:1").status == 0
+    assert "template 'none.j2' does not exist" in dfgen("-C", root, "explain", "lib@arm64").err
+
+
+def test_a_parent_of_another_family_is_explained(root: Path) -> None:
+    base = "template: l.j2\nparent: app:1.0\nversions: ['2']\n"
+    catalog = loaded(root, BASE, lib=base, **FILES, **{"templates/l.j2": "FROM {{ parent }}\n"})
+    write(root, {**FILES, LOCK_FILE: locked(catalog).to_text()})
+    [line] = _lines_of(root, "lib:2@arm64:6")
+    assert [(one["name"], one["value"][:7]) for one in line["variables"]] == [
+        ("parent", "app:1.0"),
+        ("parent", "sha256:"),
+    ]
+
+
+def _lines_of(root: Path, wanted: str) -> list[dict[str, Any]]:
+    """The lines of a Dockerfile that is not written yet."""
+    found: list[dict[str, Any]] = json.loads(dfgen("-C", root, "--format", "json", "explain", wanted).out)
+    return found
