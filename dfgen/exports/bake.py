@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfgen.exports.steps import plain_names, versions_of, waves
+from dfgen.exports.steps import check_pinned, plain_names, versions_of, waves
 from dfgen.images.building import BuildRequest, build_request
 from dfgen.images.output import output
-from dfgen.images.plan import Plan, Step
+from dfgen.images.plan import Plan
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import find
 from dfgen.model.lock import Lock
-from dfgen.values.errors import InputError, Problem, listing
 
 
 def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:
@@ -26,9 +25,7 @@ def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:
     built on a `target:` they would have layers and a history that are written differently.
     Errors: InputError for an image whose parents have no pin yet.
     """
-    problems = [_unpinned(step) for step in plan.steps if step.inputs is None]
-    if problems:
-        raise InputError(problems)
+    check_pinned(plan.steps)
     folders = {name: f"{folder}/{plain}" for name, plain in plain_names(plan).items()}
     versions = versions_of(plan)
     targets = {}
@@ -87,14 +84,6 @@ def _contexts(
             layout = f"oci-layout://{folders[built.name]}@{pin.digest}"
             found[str(parent.reference.at(pin.digest))] = layout
     return dict(sorted(found.items()))
-
-
-def _unpinned(step: Step) -> Problem:
-    keys = listing(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
-    message = (
-        f"cannot be exported: its parent {keys} has no pin yet; run `dfgen build {keys}` and `dfgen lock`"
-    )
-    return Problem(step.image.place, f"{step.image.name} {message}")
 
 
 def _literal(value: Any) -> Any:

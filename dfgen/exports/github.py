@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from dfgen.exports.ci import runners
-from dfgen.exports.steps import plain_names, waves
+from dfgen.exports.steps import check_pinned, plain_names, waves
 from dfgen.images.plan import Plan
 from dfgen.values.platform import Platform
 
@@ -17,7 +17,9 @@ def github(plan: Plan, runner: Iterable[str] = (), wave: int = 0) -> str:
     """Write what has to be built in one line, for `fromJSON`: of one wave, from 1 on, or of all.
 
     A matrix knows no order: a workflow has a job for each wave, which needs that of the wave before.
+    Errors: InputError for an image whose parents have no pin yet, or for a runner that is none.
     """
+    check_pinned(plan.needed)
     on = runners(_RUNNERS, runner, "ubuntu-24.04")
     names = plain_names(plan)
     entries = [

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dfgen.exports.ci import runners
-from dfgen.exports.steps import before, plain_names
+from dfgen.exports.steps import before, check_pinned, plain_names
 from dfgen.images.plan import Plan, Step
 from dfgen.values.platform import Platform
 
@@ -20,7 +20,11 @@ _HEAD = "# Written by `dfgen plan --format gitlab`: a job for each image, and th
 
 
 def gitlab(plan: Plan, runner: Iterable[str] = ()) -> str:
-    """Write what has to be built; how a job gets dfgen and an engine is said by a file included beside."""
+    """Write what has to be built; how a job gets dfgen and an engine is said by a file included beside.
+
+    Errors: InputError for an image whose parents have no pin yet, or for a runner that is none.
+    """
+    check_pinned(plan.needed)
     on = runners(_RUNNERS, runner, _RUNNERS[Platform.parse("amd64")])
     names = plain_names(plan)
     jobs: dict[str, Any] = {"stages": ["build", "merge"]}

@@ -7,8 +7,25 @@ from collections.abc import Mapping, Sequence
 
 from dfgen.images.plan import Plan, Step
 from dfgen.model.catalog import Image
+from dfgen.values.errors import InputError, Problem, listing
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
+
+
+def check_pinned(steps: Sequence[Step]) -> None:
+    """Refuse images whose parents have no pin yet: what they are built from is not known.
+
+    Errors: InputError with all of them.
+    """
+    problems = [_unpinned(step) for step in steps if step.inputs is None]
+    if problems:
+        raise InputError(problems)
+
+
+def _unpinned(step: Step) -> Problem:
+    keys = listing(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
+    message = f"{step.image.name} cannot be exported: its parent {keys} has no pin yet"
+    return Problem(step.image.place, f"{message}; run `dfgen build {keys}` and `dfgen lock`")
 
 
 def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:

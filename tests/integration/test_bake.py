@@ -44,3 +44,19 @@ def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) ->
     last = copied(work, "last")
     last.run("join", *(str(folder) for folder in sorted((work.root / "dist" / "bake").iterdir())))
     assert digests(last) == built
+
+
+def test_provenance_that_bake_writes_is_joined_beside_the_same_images(work: Work) -> None:
+    work.prepare({**CATALOG, **CHILD, "bases/catalog.yaml": "registry: localhost\nprovenance: true\n"})
+    work.run("build")
+    (work.root / "bake.json").write_text(work.run("plan", "--format", "bake").stdout)
+    bake(work.root, "docker buildx bake -f FILE wave-1 && docker buildx bake -f FILE wave-2")
+    last = copied(work, "last")
+    last.run("join", *(str(folder) for folder in sorted((work.root / "dist" / "bake").iterdir())))
+    built, joined = digests(work), digests(last)
+    images = [name for name in built if name.endswith(("-x86_64", "-aarch64"))]
+    assert [joined[name] for name in images] == [built[name] for name in images]
+    layout = Layout(last.root / "dist")
+    for name in images:
+        (beside,) = layout.attestations(layout.entries()[name].digest)
+        assert layout.is_intact(beside, deep=True)

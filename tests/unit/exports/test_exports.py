@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -104,11 +105,12 @@ def test_what_bake_would_read_as_its_own_is_text() -> None:
     assert found["target"]["a-1-amd64"]["context"] == "bases/$${a}%%{b}"
 
 
-def test_an_image_whose_parent_has_no_pin_cannot_be_baked() -> None:
+@pytest.mark.parametrize("export", [baked, github, gitlab])
+def test_an_image_whose_parent_has_no_pin_cannot_be_exported(export: Callable[[Plan], str]) -> None:
     steps = chain("a", "b")
     unknown = (replace(one, inputs=None) for one in steps[2:])
     with pytest.raises(InputError) as caught:
-        baked(Plan(steps=(*steps[:2], *unknown)))
+        export(Plan(steps=(*steps[:2], *unknown)))
     why = "cannot be exported: its parent a:1 has no pin yet; run `dfgen build a:1` and `dfgen lock`"
     assert str(caught.value).splitlines() == [
         f"bases/b/base.yaml:1: b:1@{arch} {why}" for arch in ("amd64", "arm64")
