@@ -89,9 +89,9 @@ def wrong_from(locks: Locks) -> Iterator[Finding]:
             known = owners.get(digest, set())
             place = Place(path, text.count("\n", 0, found.start()) + 1)
             if digest in locks.indexes - pinned:
-                message = f"FROM {found[2]} is pinned to an index digest; expected the {platform} image's"
+                message = f"FROM {found[2]} is pinned to an index digest; expected the {found[1]} image's"
                 yield error("pin-index", f"{message}; run `dfgen render`", place)
-            elif known and platform not in known:
+            elif platform and known and platform not in known:
                 names = " and ".join(sorted(map(str, known)))
                 message = f"FROM {found[2]} for {platform} is pinned to the image for {names}"
                 yield error("pin-platform", f"{message}; run `dfgen render`", place)

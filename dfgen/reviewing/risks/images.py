@@ -16,11 +16,8 @@ from dfgen.values.finding import Finding
 def _place(of: Comparison, image: Image) -> Place:
     """Where the version is said to be immutable: now, or before when that is gone."""
     now = [one for one in of.new.images if one.name == image.name]
-    for one in (*now, image):
-        found = layers.last(one.layers, "immutable")
-        if found:
-            return found[1].place("immutable")
-    return image.place
+    set_by = (layers.last(one.layers, "immutable") for one in (*now, image))
+    return next((found[1].place("immutable") for found in set_by if found), image.place)
 
 
 def immutable(of: Comparison, radius: Radius) -> Iterator[Finding]:

@@ -99,6 +99,23 @@ def test_an_edit_without_any_cause_is_named(world: World) -> None:
     }
 
 
+def test_another_template_and_another_stage_are_reasons(world: World) -> None:
+    stage = f"{BASE.replace('t.j2', 'u.j2')}parents: {{tool: 'docker.io/library/debian:12'}}\n"
+    world.make({}, {"bases/app/base.yaml": stage, "templates/u.j2": f"{TEMPLATE}ENV A=1\n"})
+    assert world.risks() == []
+    assert why(world)["app:1.0@arm64"] == (
+        "template templates/t.j2 → templates/u.j2",
+        "parents of its stages",
+    )
+
+
+def test_a_hand_edit_is_built_too(world: World) -> None:
+    world.make({}, {})
+    path = "bases/app/1.0/Dockerfile_amd64"
+    put(world.now, {path: (world.now / path).read_text() + "ENV A=1\n"})
+    assert why(world) == {"app:1.0@amd64": ("Dockerfile edited",)}
+
+
 def test_images_that_come_and_go(world: World) -> None:
     world.make({}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
     found = world.review().radius
@@ -242,7 +259,7 @@ def test_a_template_takes_in_what_it_names() -> None:
         ("COPY --from=other f /x", []),
         ("ADD https://x.example/z /x", []),
         ("RUN cp z /x", []),
-        ("ENV", []),
+        ("ENV A", []),
     ],
 )
 def test_which_context_files_a_dockerfile_takes(line: str, found: list[str]) -> None:

@@ -1,0 +1,241 @@
+"""A seeded bug of every kind that files and images can have is found, at its line, in exact words."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.model.lock import LOCK_FILE, Lock
+from tests.unit.review.world import (
+    AMD64,
+    AMD_FILE,
+    ARM64,
+    ARM_FILE,
+    BASE,
+    DEBIAN,
+    TEMPLATE,
+    Files,
+    World,
+    locked,
+    put,
+    write,
+)
+
+
+def test_a_hand_edit_is_found_by_the_seal(world: World) -> None:
+    world.make({}, {})
+    path = world.now / ARM_FILE
+    path.write_text(path.read_text().replace("USER app", "USER app2"))
+    edited = (
+        f"{ARM_FILE}:8: error: the file is generated and was edited by hand; expected what the catalog renders;"
+        " move the change to the template, then `dfgen render --force` [hand-edited]"
+    )
+    assert world.risks() == [edited]
+    assert world.risks(render=None) == [edited]
+
+
+def test_a_seal_that_was_taken_away_is_a_hand_edit(world: World) -> None:
+    world.make({}, {})
+    put(
+        world.now,
+        {ARM_FILE: (world.now / ARM_FILE).read_text().partition("USER")[0].replace("# dfgen", "# x")},
+    )
+    assert [line.rpartition(" ")[2] for line in world.risks()] == ["[hand-edited]", "[user-root]"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"templates/t.j2": TEMPLATE.replace("app\n", "app\nWORKDIR /app\n")},
+        {"templates/t.j2": "{% include 'more.j2' %}\n", "templates/more.j2": TEMPLATE + "WORKDIR /app\n"},
+    ],
+)
+def test_a_template_change_without_rendering(world: World, change: Files) -> None:
+    world.make({}, {})
+    put(world.now, change)
+    assert world.risks() == [
+        f"{file}:8: error: the file is not what the catalog renders; `dfgen render` writes it [not-rendered]"
+        for file in (AMD_FILE, ARM_FILE)
+    ]
+
+
+def test_a_lock_change_without_rendering(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {LOCK_FILE: Lock({DEBIAN: locked(build="2")}).to_text()})
+    assert [line.partition(" ")[0] for line in world.risks()] == [f"{AMD_FILE}:6:", f"{ARM_FILE}:6:"]
+
+
+def test_versions_that_are_not_rendered_or_left_over(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"bases/app/base.yaml": BASE.replace("1.0", "2.0") + "platforms: [amd64]\n"})
+    assert world.risks() == [
+        f"{file}: error: {message} [not-rendered]"
+        for file, message in [
+            (AMD_FILE, "the file belongs to no version any more; `dfgen render` removes it"),
+            (ARM_FILE, "the file belongs to no version any more; `dfgen render` removes it"),
+            ("bases/app/2.0/Dockerfile_amd64", "the file is missing; `dfgen render` writes it"),
+        ]
+    ]
+
+
+def test_a_from_that_is_another_platforms_or_an_index(world: World) -> None:
+    world.make({}, {})
+    pins = locked().platforms
+    arm = (world.now / ARM_FILE).read_text().replace(str(pins[ARM64].digest), str(pins[AMD64].digest))
+    amd = (world.now / AMD_FILE).read_text().replace(str(pins[AMD64].digest), str(locked().digest))
+    put(world.now, {ARM_FILE: arm, AMD_FILE: amd})
+    assert [line for line in world.risks() if "hand-edited" not in line] == [
+        f"{AMD_FILE}:6: error: FROM {DEBIAN} is pinned to an index digest; expected the linux/amd64 image's; run"
+        " `dfgen render` [pin-index]",
+        f"{ARM_FILE}:6: error: FROM {DEBIAN} for linux/arm64 is pinned to the image for linux/amd64; run `dfgen"
+        " render` [pin-platform]",
+    ]
+
+
+@pytest.mark.parametrize("what", ["template", "context"])
+def test_an_immutable_version_that_changes(world: World, what: str) -> None:
+    base = {
+        "bases/app/base.yaml": 'template: t.j2\nparent: docker.io/library/debian:12\nversions:\n  "1.0": {immutable: true}\n'
+    }
+    change = {"templates/t.j2": TEMPLATE + "WORKDIR /a\n"}
+    why = "template templates/t.j2"
+    if what == "context":
+        change, why = {"bases/app/files/app.conf": "b\n"}, "context file bases/app/files/app.conf"
+    world.make(base, {**base, **change})
+    assert world.risks() == [
+        f"bases/app/base.yaml:4:22: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: {why};"
+        " add a new version instead [immutable]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (
+            "USER app",
+            "USER root",
+            "warning: USER becomes root; expected a user without privileges at the end{} [user-root]",
+        ),
+        (
+            "USER app",
+            "USER 0:0",
+            "warning: USER becomes 0:0; expected a user without privileges at the end{} [user-root]",
+        ),
+        (
+            "",
+            "USER root",
+            "warning: USER becomes root; expected a user without privileges at the end{} [user-root]",
+        ),
+        (
+            "",
+            "ADD https://u:p@x.example/a?t=1 /a",
+            "warning: ADD takes https://x.example/a from the network; give --checksum, or copy it from the context{} [add-url]",
+        ),
+        (
+            "",
+            "ARG API_TOKEN=abc",
+            "error: ARG API_TOKEN looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret{} [secret]",
+        ),
+        (
+            "",
+            "ARG DB_PASSWORD",
+            "warning: ARG DB_PASSWORD looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret{} [secret]",
+        ),
+        (
+            "",
+            "ENV KEY=AKIAABCDEFGHIJKLMNOP",
+            "error: ENV KEY looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret{} [secret]",
+        ),
+    ],
+)
+def test_what_an_instruction_risks(world: World, old: str, new: str, found: str) -> None:
+    world.make(
+        {"templates/t.j2": f"FROM {{{{ parent }}}}\n{old}\n"},
+        {"templates/t.j2": f"FROM {{{{ parent }}}}\n{new}\n"},
+    )
+    assert world.risks() == [f"{AMD_FILE}:7: {found.format(' (in 2 files)')}"]
+
+
+def test_a_user_that_is_gone(world: World) -> None:
+    world.make({}, {"templates/t.j2": "FROM {{ parent }}\n"})
+    assert world.risks() == [
+        f"{AMD_FILE}:6: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
+        " [user-root]"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "USER app",
+        "ENV TOKEN_FILE=/run/secrets/token",
+        "ENV SECRET=/run/secrets/x",
+        "ENV TOKENIZER=fast",
+        "COPY https /a",
+        "FROM {{ parent }} AS last\nUSER app",
+    ],
+)
+def test_what_is_no_risk(world: World, line: str) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}{line}\n"})
+    assert world.risks() == []
+
+
+def test_an_add_with_a_checksum_is_a_note(world: World) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}ADD --checksum={locked().digest} https://x.example/a /a\n"})
+    found = world.review()
+    assert [(risk.rule, risk.level) for risk in found.risks] == [("add-url", "note")]
+    assert not found.fails(strict=True)
+
+
+def test_what_was_there_before_is_not_told(world: World) -> None:
+    text = "FROM {{ parent }}\nENV TOKEN=a\nADD https://x.example/a /a\nUSER root\n"
+    world.make({"templates/t.j2": text}, {"templates/t.j2": f"{text}WORKDIR /a\n"})
+    assert world.risks() == []
+
+
+def test_new_files_are_looked_at_one_by_one(world: World) -> None:
+    world.make({}, {})
+    more = {
+        "bases/lib/base.yaml": BASE.replace("t.j2", "l.j2"),
+        "templates/l.j2": "FROM {{ parent }}\nUSER root\n",
+    }
+    write(world.now, more, {DEBIAN: locked()})
+    assert world.risks() == [
+        "bases/lib/1.0/Dockerfile_amd64:7: warning: USER becomes root; expected a user without privileges at the"
+        " end (in 2 files) [user-root]"
+    ]
+
+
+def test_a_state_that_does_not_load_is_a_risk(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"bases/app/base.yaml": "parent: docker.io/library/debian:12\nversions: ['1.0']\n"})
+    found = world.review(render=None)
+    assert [(risk.rule, risk.place.file) for risk in found.risks] == [("broken", "bases/app/base.yaml")]
+    assert found.fails(strict=False)
+
+
+def test_a_template_that_does_not_render_is_a_risk(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"templates/t.j2": "FROM {{ parent }}\nUSER {{ nobody }}\n"})
+    assert [(risk.rule, str(risk.place)) for risk in world.review().risks] == [("broken", "templates/t.j2:2")]
+
+
+def test_a_platform_that_is_a_variable_is_nobodys(world: World) -> None:
+    world.make({}, {})
+    text = f"FROM --platform=$BUILDPLATFORM a@{locked().platforms[AMD64].digest}\n"
+    put(world.now, {"bases/app/1.0/Dockerfile_mine": text})
+    assert world.risks() == []
+
+
+def test_an_immutable_version_that_goes_is_placed_where_it_was(world: World) -> None:
+    base = BASE.replace('["1.0"]', '{"1.0": {immutable: true}, "2.0": {}}')
+    world.make({"bases/app/base.yaml": base}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
+    assert world.risks() == [
+        "bases/app/base.yaml:3:31: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: it is"
+        " removed; add a new version instead [immutable]"
+    ]
+
+
+def test_a_file_that_cannot_be_read_has_no_more_risks(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"bases/app/1.0/Dockerfile_mine": "FROM a\nENV\nENV A\nUSER root\n"})
+    assert world.risks() == []
