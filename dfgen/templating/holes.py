@@ -41,10 +41,6 @@ class Hole(NamedTuple):
         decoded = json.loads(self.value)
         return decoded if isinstance(decoded, str) else self.value
 
-    def is_plain(self, allowed: re.Pattern[str]) -> bool:
-        """Whether it is a value as it is, of the allowed characters."""
-        return self.kind == VALUE and allowed.fullmatch(self.value) is not None
-
     @property
     def is_word(self) -> bool:
         """Whether the template asked for one shell word."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 from dfgen.dockerfile.arguments import NotStringsError, exec_form, split_keyword
@@ -12,7 +13,8 @@ from dfgen.dockerfile.heredocs import Heredoc, opened
 from dfgen.dockerfile.instructions import read_instruction, takes_heredocs
 from dfgen.dockerfile.lines import Kind, Reader, Statement
 from dfgen.templating.bodies import body_spots, body_writer
-from dfgen.templating.holes import HARMLESS, HOLE, NAME, Spot
+from dfgen.templating.holes import HARMLESS, HOLE, NAME, Hole, Spot
+from dfgen.templating.marks import VALUE
 from dfgen.templating.places import Writer, place_arguments
 
 _PINNED_FROM = re.compile(
@@ -50,17 +52,38 @@ class Body(NamedTuple):
     write: Writer
 
 
-def outline(skeleton: str) -> tuple[Part | Body, ...]:
-    """The statements and bodies that have holes, in order.
+class Run(NamedTuple):
+    """Adjacent parts; where they are `plain`, it matches values, a line each, that all stand as they are."""
+
+    parts: tuple[Part | Body, ...]
+    holes: int
+    plain: re.Pattern[str] | None
+
+    def stand(self, holes: Sequence[Hole]) -> bool:
+        """Whether all values stand as they are."""
+        if self.plain is None or not all(hole.kind == VALUE for hole in holes):
+            return False
+        return self.plain.fullmatch("\n".join([hole.value for hole in holes])) is not None
+
+
+def runs(skeleton: str) -> tuple[Run, ...]:
+    """The statements and bodies that have holes, in order, put together where one look at all is enough.
 
     A pinned FROM has none, and renders of a family differ in it: for what is kept, all are the same.
     """
-    return _outline(_PINNED_FROM.sub(_ANY_FROM, skeleton))
+    return _runs(_PINNED_FROM.sub(_ANY_FROM, skeleton))
 
 
 @lru_cache(maxsize=512)
-def _outline(skeleton: str) -> tuple[Part | Body, ...]:
-    return tuple(_Outline(skeleton).run())
+def _runs(skeleton: str) -> tuple[Run, ...]:
+    grouped = groupby(_Outline(skeleton).run(), key=lambda part: isinstance(part, Part) and bool(part.plain))
+    return tuple(_run(tuple(group), is_plain) for is_plain, group in grouped)
+
+
+def _run(parts: tuple[Part | Body, ...], is_plain: bool) -> Run:
+    rules = [rule.pattern for part in parts if isinstance(part, Part) for rule in part.plain]
+    holes = sum(len(part.own if isinstance(part, Part) else part.spots) for part in parts)
+    return Run(parts, holes, re.compile("\n".join(rules)) if is_plain else None)
 
 
 def _plain(statement: Statement, escape: str) -> tuple[re.Pattern[str], ...]:

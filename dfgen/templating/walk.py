@@ -11,7 +11,7 @@ from dfgen.dockerfile.lines import Kind, directive
 from dfgen.dockerfile.shellwords import SPACES
 from dfgen.templating.bodies import check_body
 from dfgen.templating.holes import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only
-from dfgen.templating.outline import Body, Part, outline
+from dfgen.templating.outline import Body, Part, runs
 from dfgen.templating.places import as_line
 from dfgen.templating.plan import Plan, place, plan
 from dfgen.templating.structure import check_arguments, check_heredocs, check_line, filled
@@ -43,18 +43,26 @@ class Walk:
 
     def run(self) -> None:
         """Fill `written`, one text a hole, and `refused`."""
-        for part in outline(self.skeleton):
+        for run in runs(self.skeleton):
             start = len(self.written)
-            if isinstance(part, Body):
-                self.body(part, self.holes[start : start + len(part.spots)])
-                continue
-            holes = self.holes[start : start + len(part.own)]
-            if part.plain and all(map(Hole.is_plain, holes, part.plain)):
+            holes = self.holes[start : start + run.holes]
+            if run.stand(holes):
                 self.written += [hole.value for hole in holes]
-            elif part.statement.kind is Kind.INSTRUCTION:
-                self.instruction(part, holes)
             else:
-                self.comment(part, holes)
+                for part in run.parts:
+                    self.part(part)
+
+    def part(self, part: Part | Body) -> None:
+        """One statement or body."""
+        start = len(self.written)
+        if isinstance(part, Body):
+            self.body(part, self.holes[start : start + len(part.spots)])
+            return
+        holes = self.holes[start : start + len(part.own)]
+        if part.statement.kind is Kind.INSTRUCTION:
+            self.instruction(part, holes)
+        else:
+            self.comment(part, holes)
 
     def write(
         self,

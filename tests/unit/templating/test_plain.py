@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dfgen.templating.holes import HOLE, Hole
 from dfgen.templating.marks import JSON, VALUE, WORD
-from dfgen.templating.outline import Body, outline
+from dfgen.templating.outline import runs
 from dfgen.templating.walk import Walk
 
 PIECES = st.sampled_from(
@@ -21,14 +21,15 @@ VALUES = st.text("aZ09_-@%+=:,./~^", min_size=1, max_size=4)
 
 
 @settings(max_examples=400, deadline=None)
-@given(TEXTS, st.data())
-def test_what_stands_as_it_is_is_what_the_whole_walk_writes(text: str, data: st.DataObject) -> None:
-    for part in outline(text):
-        assert not isinstance(part, Body)
-        holes = [Hole(VALUE, "s", data.draw(VALUES)) for _ in part.own]
-        if part.plain and all(map(Hole.is_plain, holes, part.plain)):
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.data())
+def test_what_stands_as_it_is_is_what_the_whole_walk_writes(lines: list[str], data: st.DataObject) -> None:
+    text = "\n".join(lines)
+    for run in runs(text):
+        holes = [Hole(VALUE, "s", data.draw(VALUES)) for _ in range(run.holes)]
+        if run.stand(holes):
             walk = Walk(text, holes)
-            walk.instruction(part, holes)
+            for part in run.parts:
+                walk.part(part)
             assert (walk.written, walk.refused) == ([hole.value for hole in holes], [])
 
 
@@ -49,18 +50,16 @@ def test_what_stands_as_it_is_is_what_the_whole_walk_writes(text: str, data: st.
     ],
 )
 def test_only_what_is_certain_goes_the_short_way(text: str, is_plain: bool) -> None:
-    (part,) = outline(text)
-    assert not isinstance(part, Body)
-    assert bool(part.plain) is is_plain
+    (run,) = runs(text)
+    assert (run.plain is not None) is is_plain
 
 
 @pytest.mark.parametrize(
     "hole", [Hole(JSON, "s", "1"), Hole(WORD, "s", "a"), Hole(VALUE, "s", "-a"), Hole(VALUE, "s", "")]
 )
 def test_only_plain_and_harmless_values_go_the_short_way(hole: Hole) -> None:
-    (part,) = outline(f"ENV A={HOLE}")
-    assert not isinstance(part, Body)
-    assert not hole.is_plain(part.plain[0])
+    (run,) = runs(f"ENV A={HOLE}")
+    assert not run.stand([hole])
 
 
 def test_renders_that_differ_in_their_pinned_parent_are_taken_apart_once() -> None:
@@ -68,5 +67,5 @@ def test_renders_that_differ_in_their_pinned_parent_are_taken_apart_once() -> No
         f"FROM --platform=linux/{name} a/{name}:1@sha256:{name[-1] * 64}\nENV A={HOLE}"
         for name in ("amd64", "arm64")
     )
-    first, second = (outline(text) for text in texts)
+    first, second = (runs(text) for text in texts)
     assert first is second
