@@ -65,9 +65,10 @@ def inputs(of: Comparison, image: Image) -> Iterator[str]:
     if old is None:
         yield "new image"
         return
-    yield from (f"template {TEMPLATES}/{name}" for name in of.templates(image))
     if old.template != image.template:
         yield f"template {TEMPLATES}/{old.template} → {TEMPLATES}/{image.template}"
+    else:
+        yield from (f"template {TEMPLATES}/{name}" for name in of.templates(image))
     yield from _differing("variable", old.variables, image.variables)
     yield from _differing("label", old.labels, image.labels)
     packages = ({one.name: one.version for one in side.packages} for side in (old, image))
