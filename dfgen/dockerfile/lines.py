@@ -77,13 +77,21 @@ class Reader:
 
     def __iter__(self) -> Iterator[Statement]:
         """Yield statement after statement; `escape` is in force as soon as its directive was read."""
+        self._pass_over()
         while self.at < len(self.lines):
-            if self.passed and self.passed.fullmatch(self.lines[self.at]):
-                self.in_directives = False
-                self.at += 1
-                self.passes += 1
-            else:
-                yield self._statement()
+            yield self._statement()
+            self._pass_over()
+
+    def _pass_over(self) -> None:
+        if self.passed is None:
+            return
+        lines, matches, at = self.lines, self.passed.fullmatch, self.at
+        while at < len(lines) and matches(lines[at]):
+            at += 1
+        if at > self.at:
+            self.in_directives = False
+            self.passes += at - self.at
+            self.at = at
 
     def _statement(self) -> Statement:
         first = self.lines[self.at].rstrip("\r").lstrip(SPACES)
