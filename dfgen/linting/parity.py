@@ -20,10 +20,12 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 70  # characters of an instruction in a message
 
 
-def differences(here: Dockerfile, there: Dockerfile, platforms: tuple[Platform, Platform]) -> Iterator[Hit]:
-    """What differs besides FROM, digests and the names of the platforms; lines are those of `here`.
+def differences(
+    here: Dockerfile, there: Dockerfile, platforms: tuple[Platform, Platform]
+) -> Iterator[tuple[int, Hit]]:
+    """What differs besides FROM, digests and the names of the platforms.
 
-    What is in `there` alone is shown at the instruction of `here` that it stands before.
+    Each is given with 0, and its line in `here`, or with 1, and its line in `there`, where it is there alone.
     """
     ours, others = _alike(here, platforms[0]), _alike(there, platforms[1])
     if ours == others:
@@ -32,8 +34,9 @@ def differences(here: Dockerfile, there: Dockerfile, platforms: tuple[Platform, 
     mine, theirs = here.instructions, there.instructions
     for tag, low, high, start, end in SequenceMatcher(None, ours, others, autojunk=False).get_opcodes():
         if tag != "equal":
-            line = mine[min(low, len(mine) - 1)].line
-            yield Hit(rule="arch-parity", message=_told(mine[low:high], theirs[start:end], names), line=line)
+            message = _told(mine[low:high], theirs[start:end], names)
+            side, line = (0, mine[low].line) if low < high else (1, theirs[start].line)
+            yield side, Hit(rule="arch-parity", message=message, line=line)
 
 
 def _alike(one: Dockerfile, platform: Platform) -> list[str]:
@@ -44,8 +47,12 @@ def _alike(one: Dockerfile, platform: Platform) -> list[str]:
 def _neutral(one: Instruction, platform: Platform) -> str:
     if one.keyword == "FROM":
         return "FROM"
-    text = "\0".join((one.text, *(heredoc.content for heredoc in one.heredocs)))
-    return _names(platform).sub("<platform>", _DIGEST.sub("<digest>", text))
+    return _names(platform).sub("<platform>", _DIGEST.sub("<digest>", _whole(one)))
+
+
+def _whole(one: Instruction) -> str:
+    """An instruction with what its heredocs say."""
+    return "\n".join((one.text, *(heredoc.content for heredoc in one.heredocs)))
 
 
 @cache
@@ -63,7 +70,7 @@ def _names(platform: Platform) -> re.Pattern[str]:
 
 
 def _told(mine: Sequence[Instruction], theirs: Sequence[Instruction], names: Sequence[str]) -> str:
-    sides = [" ".join("; ".join(one.text for one in side).split()) for side in (mine, theirs)]
+    sides = [" ".join("; ".join(map(_whole, side)).split()) for side in (mine, theirs)]
     same = _same(*(side.split(" ") for side in sides))
     both = " | ".join(f"{name}: {_shown(side, same)}" for name, side in zip(names, sides, strict=True))
     return f"{both} — declare what differs under platforms in base.yaml, or make it the same"

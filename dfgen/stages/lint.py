@@ -124,9 +124,11 @@ class _Lint:
         for first, *others in versions.values():
             for other in others:
                 if first.template == other.template:
-                    self.hits(first, ((hit, RULES[hit.rule]) for hit in self.parity(first, other)))
+                    found = [*self.parity(first, other)]
+                    for side, image in enumerate((first, other)):
+                        self.hits(image, ((hit, RULES[hit.rule]) for at, hit in found if at == side))
 
-    def parity(self, here: Image, there: Image) -> Iterator[Hit]:
+    def parity(self, here: Image, there: Image) -> Iterator[tuple[int, Hit]]:
         mine, theirs = (self.parsed.get(str(image.dockerfile)) for image in (here, there))
         platforms = here.platform, there.platform
         if not mine or not theirs or not any(parity.differences(mine, theirs, platforms)):
@@ -138,9 +140,9 @@ class _Lint:
         except InputError:
             return
         own = {one.text: one.line for one in mine.instructions}
-        for hit in parity.differences(swapped, theirs, platforms):
-            text = next(one.text for one in swapped.instructions if one.line == hit.line)
-            yield replace(hit, line=own.get(text, 0))
+        for side, hit in parity.differences(swapped, theirs, platforms):
+            shown = next((one.text for one in swapped.instructions if one.line == hit.line), "")
+            yield side, hit if side else replace(hit, line=own.get(shown, 0))
 
     def place(self, group: _Group) -> Finding:
         """Find the template's line of a group's first file."""

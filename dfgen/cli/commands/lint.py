@@ -128,6 +128,8 @@ def _notes(linted: Linted, waiting: int) -> Iterator[str]:
     found = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in Level)
     yield f"{linted.files} Dockerfiles: {found}"
     if waiting:
-        yield f"{waiting} Dockerfiles wait for a family to be built, and were not looked at"
+        wait = "1 Dockerfile waits" if waiting == 1 else f"{waiting} Dockerfiles wait"
+        was = "was" if waiting == 1 else "were"
+        yield f"{wait} for a family to be built, and {was} not looked at"
     missing = [] if hadolint.installed() else ["hadolint (it is not installed)"]
     yield f"not run: {listing([*missing, 'the checks of BuildKit (`docker build --check`)'])}"

@@ -1,0 +1,45 @@
+"""A catalog on disk that is linted as a person lints it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.lock import LOCK_FILE
+from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.cli.run import Done, dfgen
+from tests.unit.render.test_render import locked
+
+BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`docker build --check`)"
+T = "templates/t.j2"
+
+
+class Linting:
+    """Writes catalogs of one family, `app`, and runs `dfgen lint`; hadolint is not found."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def catalog(self, template: str = "FROM {{ parent }}\n", base: str = FAMILY, **files: str) -> None:
+        """Write a catalog and pin its parents."""
+        texts: Mapping[str, str] = {T: template, **files}
+        catalog = loaded(self.root, base, **texts)
+        write(self.root, {T: template, LOCK_FILE: locked(catalog).to_text()})
+
+    def run(self, *words: str) -> Done:
+        """Lint."""
+        return dfgen("-C", self.root, "lint", *words)
+
+    def found(self, *words: str) -> list[str]:
+        """Lint, and give the lines of what was found."""
+        return self.run(*words).out.splitlines()
+
+
+@pytest.fixture
+def linting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Linting:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert shutil.which("hadolint") is None
+    return Linting(tmp_path)

@@ -1,0 +1,3 @@
+from tests.unit.lint.catalogs import linting
+
+__all__ = ["linting"]

@@ -1,0 +1,227 @@
+"""`dfgen lint` on files: where a finding stands, what is folded, switched off and left out, and the exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import dfgen as package
+from dfgen.linting.records import RULES
+from tests.unit.catalogs import FAMILY, write
+from tests.unit.cli.run import dfgen
+from tests.unit.lint.catalogs import BUILDKIT, Linting, T
+
+ROOT = Path(package.__file__).parent.parent
+RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
+CACHE = "what `yum` has downloaded stays in the layer; write yum clean all in this RUN"
+AMD64 = "bases/app/1.0/Dockerfile_amd64"
+ARM64 = "bases/app/1.0/Dockerfile_arm64"
+HERE = f"{T}:2: warning: {CACHE} (in 2 files) [package-cache] (in {AMD64}:7)"
+PARITY = " — declare what differs under platforms in base.yaml, or make it the same"
+
+
+def test_nothing_is_found(linting: Linting) -> None:
+    linting.catalog()
+    done = linting.run("--strict")
+    assert (done.status, done.out) == (0, "")
+    assert done.lines == ["2 Dockerfiles: 0 errors, 0 warnings, 0 notes", BUILDKIT]
+
+
+def test_a_finding_stands_at_the_templates_line_once_for_all_files(linting: Linting) -> None:
+    linting.catalog(RUN)
+    done = linting.run()
+    assert (done.status, done.out.splitlines()) == (0, [HERE])
+    assert done.lines[0] == "2 Dockerfiles: 0 errors, 1 warning, 0 notes"
+
+
+def test_warnings_fail_when_it_is_strict(linting: Linting) -> None:
+    linting.catalog(RUN)
+    assert linting.run("--strict").status == 1
+
+
+def test_a_macro_is_where_its_line_is_mended(linting: Linting) -> None:
+    macro = "{% macro install() %}\nRUN yum install -y curl\n{% endmacro %}\n"
+    template = '{% from "m.j2" import install %}\nFROM {{ parent }}\n{{ install() }}\n'
+    linting.catalog(template, **{"templates/m.j2": macro})
+    assert [line.partition(":")[0] for line in linting.found()] == ["templates/m.j2"]
+
+
+def test_the_same_in_two_places_of_a_file_is_two_findings(linting: Linting) -> None:
+    linting.catalog(RUN + "RUN yum install -y curl\n")
+    assert [line[: len(T) + 2] for line in linting.found()] == [f"{T}:2", f"{T}:3"]
+
+
+def test_what_is_unpinned_is_an_error_with_its_line(linting: Linting) -> None:
+    linting.catalog("FROM {{ parent }}\nCOPY --from=docker.io/library/tool:1 /x /x\n")
+    done = linting.run("app@amd64")
+    assert (done.status, done.out.splitlines()) == (
+        1,
+        [
+            f"{T}:2: error: COPY takes 'docker.io/library/tool:1' without a digest; declare it as a parent, and write"
+            f" {{{{ parent }}}} or {{{{ parents.NAME.reference }}}} [unpinned-from] (in {AMD64}:7)"
+        ],
+    )
+
+
+def test_a_frontend_stands_in_the_first_line(linting: Linting) -> None:
+    linting.catalog("# syntax=docker/dockerfile:1\nFROM {{ parent }}\n")
+    assert linting.found("app@amd64") == [
+        f"{T}: warning: the frontend 'docker/dockerfile:1' has no digest; write"
+        f" # syntax=docker/dockerfile:1@sha256:… [unpinned-syntax] (in {AMD64}:1)"
+    ]
+
+
+def test_what_does_not_render_is_told_beside_the_rest(linting: Linting) -> None:
+    linting.catalog(RUN + "{% if arch == 'arm64' %}\n{{ oops }}\n{% endif %}\n")
+    done = linting.run()
+    assert done.status == 1
+    assert done.out.splitlines() == [
+        f"{T}:2: warning: {CACHE} [package-cache] (in {AMD64}:7)",
+        f"{T}:4: error: 'oops' is not defined [does-not-render]",
+        f"{T}:4: warning: oops is defined by no version [undefined-variable]",
+    ]
+
+
+def test_a_parent_that_is_latest_stands_in_the_catalog(linting: Linting) -> None:
+    linting.catalog(base=FAMILY.replace("1.36", "latest"))
+    assert linting.found() == [
+        "bases/app/base.yaml:2:9: warning: parent docker.io/library/busybox:latest is another image tomorrow;"
+        " name a version [latest-tag]"
+    ]
+
+
+def test_what_a_template_decides_by_the_platform_is_shown_side_by_side(linting: Linting) -> None:
+    linting.catalog("FROM {{ parent }}\n{% if arch == 'arm64' %}\nRUN x\n{% endif %}\nUSER 1\n")
+    assert linting.found() == [
+        f"{T}:3: warning: amd64: nothing | arm64: `RUN x`{PARITY} [arch-parity] (in {ARM64}:7)"
+    ]
+
+
+def test_what_differs_stands_at_the_line_of_the_first(linting: Linting) -> None:
+    linting.catalog("FROM {{ parent }}\nUSER 1\nRUN {{ 'x' if arch == 'arm64' else 'y' }}\n")
+    assert linting.found() == [
+        f"{T}:3: warning: amd64: `RUN y` | arm64: `RUN x`{PARITY} [arch-parity] (in {AMD64}:8)"
+    ]
+
+
+def test_templates_of_their_own_are_not_compared(linting: Linting) -> None:
+    linting.catalog(
+        "FROM {{ parent }}\nRUN x\n",
+        FAMILY + "platforms: {amd64: null, arm64: {template: o.j2}}\n",
+        **{"templates/o.j2": "FROM {{ parent }}\n"},
+    )
+    assert linting.found() == []
+
+
+def test_what_the_catalog_declares_for_a_platform_may_differ(linting: Linting) -> None:
+    template = (
+        "FROM {{ parent }}\nRUN get {{ url }} {{ platform.debian }}\n{% if fast %}\nRUN fast\n{% endif %}\n"
+        "RUN x {% for package in packages %}{{ package.name }} {% endfor %}y\n"
+    )
+    platforms = (
+        "platforms:\n  amd64: {variables: {url: a, fast: true}}\n"
+        "  arm64: {variables: {url: b, fast: false}, packages: [more]}\n"
+    )
+    linting.catalog(template, FAMILY + platforms)
+    assert linting.found() == []
+
+
+def test_a_rule_is_switched_off_with_a_reason(linting: Linting) -> None:
+    linting.catalog(RUN, FAMILY + "lint: {ignore: {package-cache: the layer is squashed}}\n")
+    assert linting.run("--strict").out == ""
+
+
+def test_a_rule_of_the_catalog_is_switched_off(linting: Linting) -> None:
+    ignore = "variables: {a: 1}\nlint: {ignore: {unused-variable: for children, latest-tag: moves}}\n"
+    linting.catalog(base=FAMILY.replace("1.36", "latest") + ignore)
+    assert linting.run("--strict").out == ""
+
+
+def test_what_is_switched_off_for_nothing(linting: Linting) -> None:
+    rules = "lint:\n  ignore:\n    pipefail: none left\n    pipfail: a slip\n    zzz: who knows\n    DL3008: hadolint's\n"
+    linting.catalog(base=FAMILY + rules)
+    assert linting.found() == [
+        "bases/app/base.yaml:6:5: warning: pipefail is switched off, and nothing is found by it; remove it [unused-ignore]",
+        "bases/app/base.yaml:7:5: warning: there is no rule 'pipfail' (did you mean 'pipefail'?); docs/lint.md lists them [unused-ignore]",
+        "bases/app/base.yaml:8:5: warning: there is no rule 'zzz'; docs/lint.md lists them [unused-ignore]",
+    ]
+    assert linting.found("app@arm64") == []
+
+
+def test_a_reason_is_required(linting: Linting) -> None:
+    linting.catalog()
+    write(linting.root, {"bases/app/base.yaml": FAMILY + "lint: {ignore: {pipefail: ''}}\n"})
+    done = linting.run()
+    assert (done.status, done.lines) == (2, ["bases/app/base.yaml:4:27: expected text, found ''"])
+
+
+def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:
+    linting.catalog()
+    child = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
+    write(linting.root, {"bases/child/base.yaml": child})
+    assert linting.run().lines[:2] == [
+        "2 Dockerfiles: 0 errors, 0 warnings, 0 notes",
+        "1 Dockerfile waits for a family to be built, and was not looked at",
+    ]
+
+
+def test_json_and_markdown(linting: Linting) -> None:
+    linting.catalog(RUN)
+    found = json.loads(dfgen("-C", linting.root, "--format", "json", "lint").out)
+    assert found == [
+        {
+            "level": "warning",
+            "rule": "package-cache",
+            "place": f"{T}:2",
+            "message": f"{CACHE} (in 2 files)",
+            "generated": f"{AMD64}:7",
+        }
+    ]
+    assert dfgen("-C", linting.root, "--format", "markdown", "lint").out.splitlines()[0] == (
+        "| level | rule | place | message | generated |"
+    )
+
+
+HADOLINT = """\
+#!/bin/sh
+/bin/echo run >> "$0.log"
+shift 3
+/bin/echo '[{"code": "DL3008", "column": 1, "file": "'$1'", "level": "info", "line": 7, "message": "Pin it"}]'
+"""
+
+
+@pytest.mark.parametrize("base", [FAMILY, FAMILY + "lint: {ignore: {DL3008: why}}\n"])
+def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> None:
+    template = "FROM {{ parent }}\nRUN x\n"
+    linting.catalog(template, base)
+    write(linting.root, {T: template, "bin/hadolint": HADOLINT})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    done = linting.run()
+    found = f"{T}:2: note: Pin it [DL3008] (in {AMD64}:7)\n"
+    assert (done.status, done.out) == (0, "" if "lint" in base else found)
+    assert done.lines[1:] == ["not run: the checks of BuildKit (`docker build --check`)"]
+    assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
+
+
+def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
+    linting.catalog()
+    write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    done = linting.run()
+    assert (done.status, done.lines) == (
+        3,
+        ["hadolint: its answer is not JSON; run `hadolint --version`"],
+    )
+
+
+def test_what_is_shipped_is_clean() -> None:
+    done = dfgen("-C", ROOT, "lint", "--strict")
+    assert (done.status, done.out) == (0, "")
+
+
+def test_every_rule_is_documented() -> None:
+    table = (ROOT / "docs/lint.md").read_text(encoding="utf-8").splitlines()
+    told = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")]
+    assert sorted(told) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]

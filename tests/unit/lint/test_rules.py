@@ -1,0 +1,138 @@
+"""Each rule that reads one Dockerfile: what it finds, with its exact text, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.dockerfile import parse
+from dfgen.linting.rules import check
+
+PIN = f"@sha256:{'a' * 64}"
+FROM = f"FROM a:1{PIN}\n"
+BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+
+FOUND = {
+    "unpinned-from": [
+        ("FROM a:1", "1: FROM takes 'a:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
+        (FROM + "COPY --from=b:1 /x /x", "2: COPY takes 'b:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
+        (FROM + "RUN --mount=from=b:1,target=/b x", "2: RUN takes 'b:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
+        ("FROM a@sha256:abc", "1: FROM takes 'a@sha256:abc' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
+    ],
+    "latest-tag": [
+        ("FROM h:5000/a", "1: FROM takes 'h:5000/a', and latest is another image tomorrow; name a version"),
+        ("FROM a:latest", "1: FROM takes 'a:latest', and latest is another image tomorrow; name a version"),
+    ],
+    "unpinned-syntax": [
+        ("# syntax=docker/dockerfile:1\n" + FROM, "1: the frontend 'docker/dockerfile:1' has no digest; write # syntax=docker/dockerfile:1@sha256:…"),
+    ],
+    "add-url": [
+        (FROM + "ADD https://e.org/a.tgz /a/", "2: ADD takes https://e.org/a.tgz without a checksum; write ADD --checksum=sha256:…"),
+        (FROM + "ONBUILD ADD http://e.org/a /a/", "2: ADD takes http://e.org/a without a checksum; write ADD --checksum=sha256:…"),
+    ],
+    "apt-recommends": [
+        (FROM + "RUN apt-get install -y curl", "2: `apt-get install` brings what is only recommended; write --no-install-recommends"),
+        (FROM + "RUN set -e; \\\n DEBIAN_FRONTEND=noninteractive apt install -y curl", "2: `apt install` brings what is only recommended; write --no-install-recommends"),
+        (FROM + "RUN <<EOF\napt-get -y install curl\nEOF", "2: `apt-get install` brings what is only recommended; write --no-install-recommends"),
+    ],
+    "package-cache": [
+        (FROM + "RUN apt-get update && x", "2: what `apt-get` has downloaded stays in the layer; write rm -rf /var/lib/apt/lists/* in this RUN"),
+        (FROM + "RUN yum install -y curl", "2: what `yum` has downloaded stays in the layer; write yum clean all in this RUN"),
+        (FROM + "RUN /usr/bin/microdnf update -y", "2: what `microdnf` has downloaded stays in the layer; write microdnf clean all in this RUN"),
+        (FROM + "RUN apk add curl", "2: what `apk` has downloaded stays in the layer; write --no-cache in this RUN"),
+        (FROM + "RUN zypper -n in curl", "2: what `zypper` has downloaded stays in the layer; write zypper clean --all in this RUN"),
+        (f"FROM a:1{PIN} AS b\nRUN yum install -y c\nFROM b", "2: what `yum` has downloaded stays in the layer; write yum clean all in this RUN"),
+    ],
+    "pipefail": [
+        (FROM + "RUN curl -f x | tar x", '2: what `curl … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+        (FROM + "RUN echo x | gpg --dearmor | tee y", '2: what `gpg … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+        (BASH.join((FROM, FROM)) + "RUN a | b", '4: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+    ],
+    "secret": [
+        (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
+        (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
+    ],
+}  # fmt: skip
+
+CLEAN = {
+    "unpinned-from": [FROM, f"FROM a:1{PIN} AS b\nFROM b\nCOPY --from=b /x /x\nRUN --mount=from=b x", "FROM scratch"],
+    "latest-tag": [FROM, f"FROM a:latest{PIN}", "ARG V=1\nFROM a:$V", f"FROM a{PIN}", "FROM a:1"],
+    "unpinned-syntax": [FROM, f"# syntax=docker/dockerfile:1{PIN}\n{FROM}"],
+    "add-url": [
+        FROM + "ADD --checksum=sha256:abc https://e.org/a /a",
+        FROM + "ADD a.tgz /a/\nADD https://e.org/a.git#v1 /b/\nCOPY x https://",
+        FROM + "RUN curl -fO https://e.org/a",
+    ],
+    "apt-recommends": [
+        FROM + "RUN apt-get install -y --no-install-recommends curl",
+        FROM + "RUN apt-get -o APT::Install-Recommends=false install -y curl",
+        FROM + "RUN apt-get install -y $OPTIONS curl",
+        FROM + 'RUN echo "apt-get install curl"; echo \'; apt-get install curl\'',
+        FROM + "RUN true # && apt-get install curl",
+        FROM + "RUN apt-get purge -y curl; yum install -y curl",
+        FROM + "COPY norecommends.conf /etc/apt/apt.conf.d/\nRUN apt-get install -y curl",
+        FROM + 'RUN ["apt-get", "install", "-y", "curl"]',
+        FROM + "RUN <<EOF\n#!/usr/bin/env python3\napt-get install curl\nEOF",
+        FROM + 'SHELL ["powershell"]\nRUN apt-get install curl',
+    ],
+    "package-cache": [
+        FROM + "RUN apt-get update && rm -rf /var/lib/apt/lists/*",
+        FROM + "RUN --mount=type=cache,target=/var/lib/apt apt-get update",
+        FROM + "RUN yum install -y a && yum clean all",
+        FROM + "RUN dnf install -y a; rm -rf /var/cache/dnf",
+        FROM + "RUN apk --no-cache add a",
+        FROM + "RUN apk add a && rm -rf /var/cache/apk/*",
+        FROM + "RUN zypper in -y a && zypper clean -a",
+        FROM + "RUN --mount=type=tmpfs,target=/var/cache/apk apk add a",
+        f"FROM a:1{PIN} AS b\nRUN yum install -y c\n{FROM}COPY --from=b /x /x",
+        FROM + "RUN apk info; yum repolist; apt-get remove -y x",
+    ],
+    "pipefail": [
+        FROM + BASH + "RUN curl x | tar x",
+        FROM + "RUN set -euxo pipefail; curl x | tar x",
+        FROM + "RUN set -e -o pipefail && curl x | tar x",
+        FROM + "RUN echo a | tee b; yes | x; printf '%s' a | b",
+        FROM + "RUN a || b",
+        FROM + "RUN grep 'a|b' x; sed \"s|a|b|\" y; a \\| b",
+        FROM + 'RUN case "$(uname -m)" in x86_64|amd64) a ;; arm64 | aarch64) b ;; esac',
+        FROM + "RUN x=$(a | b); y=`a | b`; z=\"$(a \"b | c\")\"; w=$((1 | 2))",
+        FROM + "RUN [[ $a =~ ^(b|c)$ ]]; a >| b",
+        FROM + "RUN a # b | c",
+        FROM + 'RUN ["sh", "-c", "a | b"]',
+        FROM + "RUN python3 <<EOF\na | b\nEOF",
+        FROM + 'SHELL ["cmd", "/S", "/C"]\nRUN a | b',
+    ],
+    "secret": [
+        FROM + 'ARG TOKEN_FILE\nENV TOKEN_URL=x PASSWORD="" SECRET_PATH=/x',
+        FROM + "ARG MONKEY=x\nENV KEYBOARD=us TOKENIZERS_PARALLELISM=false",
+        FROM + "LABEL password=x\nRUN echo PASSWORD=x",
+    ],
+}  # fmt: skip
+
+
+def _of(rule: str, text: str) -> list[str]:
+    return [f"{hit.line}: {hit.message}" for hit in check(parse(text)) if hit.rule == rule]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "message"), [(rule, *one) for rule, several in FOUND.items() for one in several]
+)
+def test_found(rule: str, text: str, message: str) -> None:
+    assert _of(rule, text) == [message]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"), [(rule, one) for rule, several in CLEAN.items() for one in several]
+)
+def test_left_alone(rule: str, text: str) -> None:
+    assert _of(rule, text) == []
+
+
+def test_hits_stand_in_the_order_of_lines() -> None:
+    text = "FROM a:latest\nRUN yum install -y b | c\nARG TOKEN\n"
+    assert [(hit.line, hit.rule) for hit in check(parse(text))] == [
+        (1, "latest-tag"),
+        (1, "unpinned-from"),
+        (2, "package-cache"),
+        (2, "pipefail"),
+        (3, "secret"),
+    ]
