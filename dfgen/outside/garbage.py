@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfgen.outside.layout import Layout
+from dfgen.outside.layout.files import locked
 from dfgen.values.digest import Digest
 from dfgen.values.errors import OutsideError
 
@@ -34,7 +35,8 @@ def collect(layout: Layout, *, dry_run: bool = False, now: Callable[[], float] =
     """
     if not layout.root.is_dir():
         return []
-    with layout.alone() as alone:
+    # Who writes a record alone, such as a publish, has the lock and no share of the writers'.
+    with locked(layout.root / ".lock"), layout.alone() as alone:
         if not alone:
             advice = "run `dfgen gc` again when it has ended"
             raise OutsideError(f"{layout.root}: nothing is removed while another process writes; {advice}")

@@ -24,4 +24,5 @@ def command(app: App, dry_run: bool) -> None:
         rows = ((one.kind, one.files, show.size(one.size)) for one in found if one.files)
         show.rows(("kind", "files", "size"), rows, app.output)
     files, size = sum(one.files for one in found), sum(one.size for one in found)
-    show.note(f"{files} files with {show.size(size)} {'would be removed' if dry_run else 'removed'}")
+    removed = "would be removed" if dry_run else "removed"
+    show.note(f"{files} {'file' if files == 1 else 'files'} with {show.size(size)} {removed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -123,6 +124,22 @@ def test_nothing_is_removed_while_another_writes(layout: Layout) -> None:
     assert junk.exists()
 
 
+def test_nobody_writes_a_record_while_garbage_is_looked_for(layout: Layout) -> None:
+    layout.add(b"junk")
+    seen: list[float] = []
+
+    def now() -> float:
+        handle = os.open(layout.root / ".lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        seen.append(time.time())
+        return seen[-1]
+
+    collect(layout, now=now)
+    assert len(seen) == 1
+
+
 def test_a_record_that_cannot_be_read_keeps_everything(layout: Layout) -> None:
     junk = layout.blob_path(layout.add(b"junk"))
     (layout.root / "build.json").mkdir()
@@ -161,10 +178,10 @@ def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp
 
 def test_the_command_says_what_it_removes(tmp_path: Path) -> None:
     Layout(tmp_path / "dist").add(b"x" * 2500)
-    assert dfgen("-C", tmp_path, "gc", "--dry-run").lines == ["1 files with 2.5 kB would be removed"]
+    assert dfgen("-C", tmp_path, "gc", "--dry-run").lines == ["1 file with 2.5 kB would be removed"]
     done = dfgen("-C", tmp_path, "gc")
     assert done.out.split() == ["kind", "files", "size", "blobs", "1", "2.5", "kB"]
-    assert done.lines == ["1 files with 2.5 kB removed"]
+    assert done.lines == ["1 file with 2.5 kB removed"]
     again = dfgen("-C", tmp_path, "--format", "json", "gc")
     assert [one["files"] for one in json.loads(again.out)] == [0, 0, 0]
     assert again.lines == ["0 files with 0 B removed"]

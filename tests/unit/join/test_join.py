@@ -13,7 +13,7 @@ from dfgen.images.plan import Plan
 from dfgen.outside.layout import Layout
 from dfgen.stages.join import join, match
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
+from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
@@ -158,6 +158,18 @@ def test_a_damaged_blob_is_found_and_nothing_is_named(world: World, damage: byte
     assert str(caught.value) == f"{path}: {said}; fetch or build that layout again"
     assert world.layout.entries() == {}
     assert not list(world.layout.root.glob(".partial/*"))
+
+
+def test_a_blob_that_cannot_be_read_is_named(world: World) -> None:
+    source = machine(world, "amd64")
+    manifest = source.manifest(source.entries()["a:1-x86_64"])
+    assert isinstance(manifest, Manifest)
+    path = source.blob_path(manifest.config.digest)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OutsideError) as caught:
+        joined(world, source)
+    assert str(caught.value) == f"{path}: cannot be read: Is a directory"
 
 
 def test_a_folder_that_is_not_there_is_told_as_usage(tmp_path: Path) -> None:
