@@ -10,7 +10,7 @@ from dfgen.reviewing import pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius
 from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
-from dfgen.reviewing.risks import files, images, instructions
+from dfgen.reviewing.risks import files, images, instructions, parity
 from dfgen.reviewing.risks.pins import RISKS, Locks
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
@@ -93,6 +93,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *(images.immutable(compared, reach) if compared else ()),
         *instructions.of_groups(before, after, found),
     ]
+    risks += parity.uneven(after, found, frozenset(risk.place.file for risk in risks))
     return Review(
         groups=found,
         pins=moves,

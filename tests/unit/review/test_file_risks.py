@@ -239,3 +239,21 @@ def test_a_file_that_cannot_be_read_has_no_more_risks(world: World) -> None:
     world.make({}, {})
     put(world.now, {"bases/app/1.0/Dockerfile_mine": "FROM a\nENV\nENV A\nUSER root\n"})
     assert world.risks() == []
+
+
+def test_an_architecture_that_changes_alone_is_a_note(world: World) -> None:
+    arm = "{% if arch == 'arm64' %}\nENV A=1\n{% endif %}\n"
+    world.make({}, {"templates/t.j2": TEMPLATE + arm})
+    assert world.risks() == [
+        f"{ARM_FILE}:9: note: the other architectures do not change in the same way; see whether that is meant"
+        " [arch-change]"
+    ]
+
+
+def test_architectures_that_change_each_in_its_way_are_told_once(world: World) -> None:
+    base = {"bases/app/base.yaml": BASE.replace('["1.0"]', '["1.0", "2.0"]')}
+    world.make(base, {**base, "templates/t.j2": f"{TEMPLATE}ENV A={{{{ arch }}}}\n"})
+    assert world.risks() == [
+        f"{AMD_FILE}:9: note: the other architectures do not change in the same way (in 2 versions); see whether"
+        " that is meant [arch-change]"
+    ]

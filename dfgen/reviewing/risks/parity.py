@@ -1,0 +1,42 @@
+"""A version that changes for one architecture and not in the same way for another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dfgen.reviewing.records import Group, Kind, State
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
+
+
+def _siblings(after: State) -> Mapping[str, list[str]]:
+    """The Dockerfiles of each version, by its folder."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(after.dockerfiles):
+        found.setdefault(path.rpartition("/")[0], []).append(path)
+    return found
+
+
+def uneven(after: State, groups: Sequence[Group], worse: frozenset[str]) -> Iterator[Finding]:
+    """Tell, once a group, of files whose version has another file that is not of the group.
+
+    That may be meant, so it is a note; a version stands with the first of the groups that have it. FROM may
+    differ, and of the files that are `worse`, something else is told already.
+    """
+    siblings = _siblings(after)
+    told: set[str] = set()
+    for group in groups:
+        if group.kind is not Kind.CHANGED or all(step.keyword == "FROM" for step in group.steps):
+            continue
+        own = frozenset(group.files)
+        folders = {path.rpartition("/")[0]: path for path in reversed(group.files)}
+        odd = {one: path for one, path in folders.items() if not own.issuperset(siblings.get(one, ()))}
+        new = sorted(path for folder, path in odd.items() if folder not in told and path not in worse)
+        told.update(odd)
+        if new:
+            line = next((step.after_line for step in group.steps if step.after_line), 0)
+            versions = f" (in {len(new)} versions)" if len(new) > 1 else ""
+            message = (
+                f"the other architectures do not change in the same way{versions}; see whether that is meant"
+            )
+            yield Finding(rule="arch-change", level=Level.NOTE, message=message, place=Place(new[0], line))
