@@ -47,7 +47,8 @@ def script(instruction: Instruction) -> str:
     if not instruction.heredocs:
         return instruction.arguments
     body = instruction.heredocs[0].content
-    is_shell = not body.startswith("#!") or _SHEBANG.match(body)
+    # Within a script, the text of a here-document of its own is no command.
+    is_shell = "<<" not in body and (not body.startswith("#!") or _SHEBANG.match(body))
     return body if is_shell and _HEREDOC_ALONE.fullmatch(instruction.arguments.strip()) else ""
 
 

@@ -13,6 +13,8 @@ from dfgen.values.finding import Finding
 from dfgen.values.usage import TemplateUsage
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
+# What the language itself gives, also to what is included.
+_SPECIAL = ("caller", "kwargs", "loop", "self", "super", "varargs")
 _SUFFIX = re.compile(r"\.(?:j2|jinja2?)$")
 
 
@@ -94,14 +96,14 @@ def undefined_variables(
     told: set[tuple[str, str]] = set()
     for template, given in variables.items():
         found = reached(template, usages)
-        here = {*given, *known, *(name for usage in found for name in usage.defined)}
+        here = {*given, *known, *_SPECIAL, *(name for usage in found for name in usage.defined)}
         # What a template asks for, or has a default for, may be left undefined by intent.
         here |= {name for usage in found for name in usage.optional}
         for usage in found:
             for name, line in usage.names.items():
                 if name not in here and (usage.template, name) not in told:
                     told.add((usage.template, name))
-                    message = f"{name} is defined by no version{nearest(name, sorted(here))}"
+                    message = f"{name} is defined by no version{nearest(name, sorted(given))}"
                     yield _finding("undefined-variable", message, _place(usage, line))
 
 

@@ -229,8 +229,11 @@ def _unused_ignores(
             yield Finding(rule="unused-ignore", level=RULES["unused-ignore"], message=message, place=place)
 
 
-def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources) -> Linted:
-    """Check the images, of all that the catalog has; what is wrong is found, never raised."""
+def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, whole: bool) -> Linted:
+    """Check the images, of all that the catalog has; what is wrong is found, never raised.
+
+    `whole` when nothing was selected: what nobody uses is looked for too.
+    """
     found = _Lint(sources, images)
     found.read()
     found.check()
@@ -239,7 +242,7 @@ def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources)
         by_path = {str(image.dockerfile): image for image in images}
         for path, hit, level in sources.hadolint(found.texts):
             found.hits(by_path[path], [(hit, level)])
-    found.findings += _templates(found, everything, whole=len(images) == len(everything))
+    found.findings += _templates(found, everything, whole=whole)
     kept, used = found.ignored()
     kept += _unused_ignores(images, everything, used, sources.hadolint is not None)
     findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))

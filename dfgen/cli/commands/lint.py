@@ -42,10 +42,10 @@ def command(ctx: click.Context, select: tuple[str, ...], strict: bool) -> None:
     """
     app: App = ctx.obj
     images = app.images(select)
-    waiting = [image for image in images if _waits(app, image)]
-    linted = lint([image for image in images if image not in waiting], app.catalog.images, _sources(app))
+    ready = [image for image in images if not _waits(app, image)]
+    linted = lint(ready, app.catalog.images, _sources(app), whole=not select)
     _print(linted, app.output)
-    for note in _notes(linted, len(waiting)):
+    for note in _notes(linted, len(images) - len(ready)):
         show.note(note)
     if linted.fails(strict=strict):
         ctx.exit(ExitCode.DIFFERS)

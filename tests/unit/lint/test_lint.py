@@ -160,9 +160,11 @@ def test_a_reason_is_required(linting: Linting) -> None:
 def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:
     linting.catalog()
     child = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
-    write(linting.root, {"bases/child/base.yaml": child})
-    assert linting.run().lines[:2] == [
-        "2 Dockerfiles: 0 errors, 0 warnings, 0 notes",
+    write(linting.root, {"bases/child/base.yaml": child, "templates/old.j2": ""})
+    done = linting.run()
+    assert [line.partition(":")[0] for line in done.out.splitlines()] == ["templates/old.j2"]
+    assert done.lines[:2] == [
+        "2 Dockerfiles: 0 errors, 1 warning, 0 notes",
         "1 Dockerfile waits for a family to be built, and was not looked at",
     ]
 

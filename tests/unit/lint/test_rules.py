@@ -99,6 +99,7 @@ CLEAN = {
         FROM + "RUN a # b | c",
         FROM + 'RUN ["sh", "-c", "a | b"]',
         FROM + "RUN python3 <<EOF\na | b\nEOF",
+        FROM + "RUN <<EOF\ncat > x <<X\na | b\nX\nEOF",
         FROM + 'SHELL ["cmd", "/S", "/C"]\nRUN a | b',
     ],
     "secret": [

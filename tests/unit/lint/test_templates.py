@@ -17,6 +17,8 @@ FROM = "FROM {{ parent }}\n"
         ("{% if false %}\n{{ versoin }}{% endif %}", ["2: warning: versoin is defined by no version (did you mean 'version'?) [undefined-variable]"]),
         ("{% if oops is defined %}{{ oops }}{% endif %}{{ more | default('') }}", []),
         ("{% if false %}{{ parents.a }}{{ image.tag }}{{ range(3) }}{{ packages }}{% endif %}", []),
+        ("{% macro m() %}{{ caller() }}{{ varargs }}{{ kwargs }}{% endmacro %}{% if false %}{% call m() %}{% endcall %}{% endif %}", []),
+        ("{% block b %}{% for a in [] %}{{ loop.index }}{{ self }}{% endfor %}{% endblock %}", []),
         ("{% set a = 1 %}{% for b in [a] if false %}{{ b }}{% endfor %}", []),
         ("{% macro m(x) %}{{ x }}{% endmacro %}", ["1: warning: macro m is called nowhere; remove it [unused-macro]"]),
         ("{% macro m(x) %}{{ m(x) }}{% endmacro %}", ["1: warning: macro m is called nowhere; remove it [unused-macro]"]),
