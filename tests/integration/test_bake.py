@@ -44,6 +44,12 @@ def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) ->
     last = copied(work, "last")
     last.run("join", *(str(folder) for folder in sorted((work.root / "dist" / "bake").iterdir())))
     assert digests(last) == built
+    # What was baked has not been tested yet: that is all that the next build does.
+    last.run("build", "--locked")
+    logs = [log.read_text() for log in (last.root / "dist" / "logs").iterdir()]
+    assert len(logs) == 4
+    assert not any("load build definition" in log for log in logs)
+    assert digests(last) == built
 
 
 def test_provenance_that_bake_writes_is_joined_beside_the_same_images(work: Work) -> None:
