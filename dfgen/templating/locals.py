@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import nodes
@@ -20,12 +20,17 @@ class Locals:
     @classmethod
     def of(cls, tree: nodes.Template) -> Locals:
         """Read a template's tree."""
-        return cls(_collected(_sets(tree)), _collected(_scoped(tree)))
+        scoped = _collected(_scoped(tree))
+        sets = {name: _followed(made_from, [scoped]) for name, made_from in _collected(_sets(tree)).items()}
+        return cls(sets, scoped)
 
 
 def resolve(names: Iterable[str], own: Locals, callers: Iterable[Locals]) -> frozenset[str]:
     """Follow names through a template, then what includes it, to names that none of them defines."""
-    scopes = [own.sets, *(source for caller in callers for source in (caller.sets, caller.scoped))]
+    return _followed(names, [own.sets, *(one for caller in callers for one in (caller.sets, caller.scoped))])
+
+
+def _followed(names: Iterable[str], scopes: Sequence[Sources]) -> frozenset[str]:
     found: set[str] = set()
     seen: set[str] = set()
     waiting = list(names)

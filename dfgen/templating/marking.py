@@ -41,6 +41,8 @@ _LOST = (
 )
 _KEEP_COMPOSED = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 
+FILTER_BLOCK = "_filter_block_"  # how the names of dfgen's own set blocks begin
+
 
 def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     """Mark what an expression gives; trusted and composed text is not marked again."""
@@ -66,7 +68,7 @@ class _FilterBlocks(NodeTransformer):
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> list[nodes.Node]:  # noqa: N802
         self.generic_visit(node)
-        line, name = node.lineno, f"_filter_block_{node.lineno}"
+        line, name = node.lineno, f"{FILTER_BLOCK}{node.lineno}"
         block = nodes.AssignBlock(nodes.Name(name, "store"), node.filter, node.body, lineno=line)
         return [block, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
 

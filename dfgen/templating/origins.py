@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
 from dfgen.templating.locals import resolve
+from dfgen.templating.marking import FILTER_BLOCK
 from dfgen.templating.marks import MARK
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.traced import NO_SITE, Chain, Span, Step, Traced, compose_traced
@@ -90,7 +91,7 @@ class Origins:
             self._expression(step, chain[at:])
             for chain in printed
             for at, step in enumerate(chain)
-            if step.site != NO_SITE
+            if step.site != NO_SITE and not self._tracing.sites[step.site].expression.startswith(FILTER_BLOCK)
         )
         text = str.rstrip(line, "\n")
         return LineOrigin(text=text, places=first, also=also, expressions=tuple(dict.fromkeys(expressions)))

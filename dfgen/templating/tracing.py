@@ -14,9 +14,10 @@ from typing import Any
 from jinja2 import Template, nodes
 from jinja2.compiler import Frame
 
+from dfgen.templating.describe import describe
 from dfgen.templating.locals import Locals, names_of
 from dfgen.templating.marking import Generator, Marking
-from dfgen.templating.marks import site_index
+from dfgen.templating.marks import Site, site_index
 from dfgen.templating.traced import Chain, Span, Step, Traced, compose_traced, lines_of
 
 
@@ -77,6 +78,17 @@ class _TracingGenerator(Generator):
         super().visit_With(node, frame)
         self.scopes.pop()
 
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        """What a call block gives is not printed as an expression is; its call is told all the same."""
+        if not forward_caller:
+            super().visit_Call(node, frame)
+            return
+        self.write("environment.told(")
+        super().visit_Call(node, frame, forward_caller=True)
+        site = Site(template=self.name or "", line=node.lineno, expression=describe(node))
+        self.write(f", {self.environment.add_site(site)!r})")
+        self.environment.names.append(self._sources(node))
+
     def macro_body(self, node: Any, frame: Frame) -> tuple[Frame, Any]:
         """The parameters of a macro are what its caller gives, and the caller is told beside it."""
         self.scopes.append({argument.name: self._sources(*node.defaults) for argument in node.args})
@@ -111,6 +123,15 @@ class Tracing(Marking):
             for after, part in enumerate(lines_of(text) if is_data else (text,)):
                 spans.append(Span(len(part), _chain(Step(template, line + after), callers)))
         return Traced.of("".join(piece[0] for piece in pieces), spans)
+
+    def told(self, value: object, site: str) -> object:
+        """What a call block gives, with the call."""
+        where = self.sites[site_index(site)]
+        if not isinstance(value, Traced):
+            return value
+        return value.printed_by(
+            _chain(Step(where.template, where.line, site_index(site)), self._running()[1:])
+        )
 
     def mark(self, value: object, site: str) -> str:
         """What an expression prints, marked, with the expression and what it was called by."""

@@ -156,6 +156,15 @@ EXPRESSIONS = [
     ("{% set c = c ~ a %}RUN {{ c }}", [("c", ["a", "c"])]),
     ("{% set x %}y{{ a }}{% endset %}RUN {{ x }}", [("x", ["a"]), ("a", ["a"])]),
     ("{% macro m(a) %}{{ a }}{% endmacro %}RUN {{ m(c) }}", [("a", []), ("m(…)", ["c", "m"])]),
+    (
+        "{% set ns = namespace(t='') %}{% for x in l %}{% set ns.t = ns.t ~ x %}{% endfor %}RUN {{ ns.t }}",
+        [("ns.t", ["l", "namespace", "ns"])],
+    ),
+    (
+        "{% macro m(x) %}{{ x }}{{ caller() }}{% endmacro %}RUN {% call m(c) %} {{ d }}{% endcall %}",
+        [("x", []), ("m(…)", ["c", "m"]), ("caller(…)", ["caller"]), ("d", ["d"])],
+    ),
+    ("{% filter upper %}RUN {{ c }}{% endfilter %}", [("c", ["c"])]),
     ("RUN {{ p }}", [("p", ["p"])]),
     ("RUN {{ p | raw }}", [("p | raw", ["p"])]),
     ("RUN {{ s }}", [("s", ["s"])]),
