@@ -28,6 +28,19 @@ RULES = {
     "unused-variable": Level.WARNING,
 }
 
+# hadolint's codes for what a rule of dfgen's own says too: where both find it, one is enough.
+SAME = {
+    "DL3007": "latest-tag",
+    "DL3009": "package-cache",
+    "DL3015": "apt-recommends",
+    "DL3019": "package-cache",
+    "DL3032": "package-cache",
+    "DL3036": "package-cache",
+    "DL3040": "package-cache",
+    "DL3064": "secret",
+    "DL4006": "pipefail",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:

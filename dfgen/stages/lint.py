@@ -10,7 +10,7 @@ from typing import Protocol
 
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.linting import parity, rules, templates
-from dfgen.linting.records import RULES, Hit
+from dfgen.linting.records import RULES, SAME, Hit
 from dfgen.linting.templates import Usages
 from dfgen.model.catalog import TEMPLATES, Image
 from dfgen.values.errors import InputError, Place, nearest
@@ -75,6 +75,7 @@ class _Lint:
     images: Sequence[Image]
     texts: dict[str, str] = field(default_factory=dict)
     parsed: dict[str, Dockerfile] = field(default_factory=dict)
+    own: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
     findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
@@ -110,11 +111,24 @@ class _Lint:
         for image in self.images:
             dockerfile = self.parsed.get(str(image.dockerfile))
             if dockerfile:
-                self.hits(image, ((hit, RULES[hit.rule]) for hit in rules.check(dockerfile)))
+                own = rules.check(dockerfile)
+                self.own[str(image.dockerfile)] = {(hit.rule, hit.line) for hit in own}
+                self.hits(image, ((hit, RULES[hit.rule]) for hit in own))
             for parent in image.all_parents:
                 if parent.reference.tag == "latest" and not parent.family:
                     message = f"parent {parent.key} is another image tomorrow; name a version"
                     self.find(image, "latest-tag", message, parent.place)
+
+    def add(self, foreign: Iterable[tuple[str, Hit, Level]]) -> None:
+        """Add what hadolint found, less what a rule of dfgen's own says of the same line."""
+        images = {str(image.dockerfile): image for image in self.images}
+        found: dict[str, list[tuple[Hit, Level]]] = {}
+        for path, hit, level in foreign:
+            is_said = (SAME.get(hit.rule, ""), hit.line) in self.own[path]
+            if not is_said or hit.rule in images[path].family.lint:
+                found.setdefault(path, []).append((hit, level))
+        for path, hits in found.items():
+            self.hits(images[path], hits)
 
     def compare(self) -> None:
         """Compare the platforms of each version, each with the first."""
@@ -239,9 +253,7 @@ def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources,
     found.check()
     found.compare()
     if sources.hadolint:
-        by_path = {str(image.dockerfile): image for image in images}
-        for path, hit, level in sources.hadolint(found.texts):
-            found.hits(by_path[path], [(hit, level)])
+        found.add(sources.hadolint(found.texts))
     found.findings += _templates(found, everything, whole=whole)
     kept, used = found.ignored()
     kept += _unused_ignores(images, everything, used, sources.hadolint is not None)

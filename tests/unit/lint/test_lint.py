@@ -207,6 +207,29 @@ def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> N
     assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
 
 
+@pytest.mark.parametrize(("code", "count"), [("DL3032", 1), ("DL4006", 2), ("DL3008", 2)])
+def test_what_both_say_of_a_line_is_told_once(linting: Linting, code: str, count: int) -> None:
+    linting.catalog(RUN)
+    write(linting.root, {T: RUN, "bin/hadolint": HADOLINT.replace("DL3008", code)})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    assert len(linting.found()) == count
+
+
+def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> None:
+    linting.catalog(RUN + "RUN x\n")
+    twice = HADOLINT.replace(
+        '"Pin it"}',
+        '"Pin it"}, {"code": "DL1", "file": "\'$1\'", "level": "error", "line": 8, "message": "No"}',
+    )
+    write(
+        linting.root,
+        {T: RUN + "RUN x\n", "bin/hadolint": twice.replace("DL1", "DL3008").replace("No", "Pin it")},
+    )
+    (linting.root / "bin/hadolint").chmod(0o755)
+    found = [line for line in linting.found() if "DL3008" in line]
+    assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: Pin it", f"{T}:3: error: Pin it"]
+
+
 def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
     linting.catalog()
     write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
