@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.reviewing import packages
 from dfgen.reviewing.records import Kind, PackageMove, Step
+from dfgen.values.errors import printable
 
 # A quoted text is one token, so that white space in it counts.
 _QUOTED_OR_BLANK = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'[^']*')|\s+")
@@ -48,7 +49,7 @@ def neutral(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(neutral(text).split())
+    text = printable(" ".join(neutral(text).split()))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dfgen.model.catalog import Image
 from dfgen.reviewing import pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius
@@ -15,6 +16,8 @@ from dfgen.reviewing.risks.pins import RISKS, Locks
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
 
+Problems = tuple[Problem, ...]
+
 _SILENT = {
     "render": "nothing was rendered: whether the files are what the catalog renders is not known",
     "look": "no registry or cache was asked: what moved inside the parents is not known",
@@ -22,29 +25,38 @@ _SILENT = {
 }
 
 
-def _problems(problems: tuple[Problem, ...]) -> Iterator[Finding]:
+def _problems(problems: Problems) -> Iterator[Finding]:
     for one in problems:
         place = one.place or Place("bases/")
         yield Finding(rule="broken", level=Level.ERROR, message=one.message, place=place)
 
 
-def _compared(before: State, after: State, sources: Sources) -> tuple[Comparison | None, tuple[Problem, ...]]:
-    """Compare the catalogs, and render what may have changed; None where one cannot be loaded."""
+def _compared(before: State, after: State) -> Comparison | None:
+    """Compare the catalogs; None where one cannot be loaded."""
     if not before.catalog or not after.catalog:
-        return None, ()
-    found = Comparison(before=before, after=after, old=before.catalog, new=after.catalog)
+        return None
+    return Comparison(before=before, after=after, old=before.catalog, new=after.catalog)
+
+
+def _changed(before: State, after: State, compared: Comparison | None) -> list[Image]:
+    """The images whose file may be another one now: all, where there is nothing to compare with."""
     old, new = before.dockerfiles, after.dockerfiles
-    paths = ((image, str(image.dockerfile)) for image in after.catalog.images)
-    wanted = [
-        image for image, path in paths if old.get(path) != new.get(path) or next(inputs(found, image), None)
+    images = ((image, str(image.dockerfile)) for image in (after.catalog.images if after.catalog else ()))
+    return [
+        image
+        for image, path in images
+        if compared is None or old.get(path) != new.get(path) or any(inputs(compared, image))
     ]
-    if not wanted or not sources.render:
-        return found, ()
+
+
+def _rendered(images: Sequence[Image], after: State, sources: Sources) -> tuple[Mapping[str, str], Problems]:
+    """Render images; without a lock that can be read, every parent would lack its pin."""
+    if not images or not sources.render or after.problems:
+        return {}, ()
     try:
-        rendered = sources.render(wanted)
+        return sources.render(images), ()
     except InputError as error:
-        return found, error.problems
-    return Comparison(before=before, after=after, old=found.old, new=found.new, rendered=rendered), ()
+        return {}, error.problems
 
 
 def _of_files(before: State, after: State, rendered: Mapping[str, str]) -> Iterator[Finding]:
@@ -80,16 +92,18 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     """Compare two states of a catalog. What is wrong with a state is told among the risks, never raised."""
     sources = _asked_once(sources or Sources())
     found, beside = groups(before, after)
-    moves = pins.moves(before, after)
+    moves = pins.moves(before, after) if after.lock.parents or not after.problems else ()
     if sources.look:
         moves = pins.with_details(moves, pins.references(before, after), sources.look)
-    compared, problems = _compared(before, after, sources)
+    compared = _compared(before, after)
+    rendered, problems = _rendered(_changed(before, after, compared), after, sources)
+    compared = replace(compared, rendered=rendered) if compared else None
     reach = radius(compared, sources.seconds) if compared else Radius()
     risks = [
         *_problems(after.problems),
         *_problems(problems),
         *_of_pins(Locks(before=before, after=after, sources=sources)),
-        *_of_files(before, after, compared.rendered if compared else {}),
+        *_of_files(before, after, rendered),
         *(images.immutable(compared, reach) if compared else ()),
         *instructions.of_groups(before, after, found),
     ]

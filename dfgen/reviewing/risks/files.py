@@ -11,7 +11,7 @@ from dfgen.reviewing.records import State
 from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Place
+from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding
 from dfgen.values.platform import Platform
 
@@ -87,13 +87,15 @@ def wrong_from(locks: Locks) -> Iterator[Finding]:
         for found in _FROM.finditer(text):
             platform, digest = _platform(found[1]), Digest(found[3])
             known = owners.get(digest, set())
-            place = Place(path, text.count("\n", 0, found.start()) + 1)
+            name, place = printable(found[2]), Place(path, text.count("\n", 0, found.start()) + 1)
             if digest in locks.indexes - pinned:
-                message = f"FROM {found[2]} is pinned to an index digest; expected the {found[1]} image's"
+                message = (
+                    f"FROM {name} is pinned to an index digest; expected the {printable(found[1])} image's"
+                )
                 yield error("pin-index", f"{message}; run `dfgen render`", place)
             elif platform and known and platform not in known:
                 names = " and ".join(sorted(map(str, known)))
-                message = f"FROM {found[2]} for {platform} is pinned to the image for {names}"
+                message = f"FROM {name} for {platform} is pinned to the image for {names}"
                 yield error("pin-platform", f"{message}; run `dfgen render`", place)
 
 

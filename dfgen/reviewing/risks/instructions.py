@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dfgen.dockerfile import Instruction, parse
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import warning
-from dfgen.values.errors import InputError, Place
+from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
 
 _URL = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
@@ -53,10 +53,10 @@ def becomes_root(path: str, old: Instructions, new: Instructions) -> Iterator[Fi
     was, now = _user(old), _user(new)
     if _is_root(now) and not _is_root(was):
         assert now is not None
-        message = f"USER becomes {now.arguments}; expected a user without privileges at the end"
+        message = f"USER becomes {printable(now.arguments)}; expected a user without privileges at the end"
         yield warning("user-root", message, Place(path, now.line))
     elif was and not now and new and not _is_root(was):
-        message = f"USER {was.arguments} is gone; the image runs as its parent's user, root mostly"
+        message = f"USER {printable(was.arguments)} is gone; the image runs as its parent's user, root mostly"
         yield warning("user-root", message, Place(path, _last_stage(new)[0].line))
 
 
@@ -76,7 +76,7 @@ def adds_url(path: str, old: Instructions, new: Instructions) -> Iterator[Findin
 
 def _bare(url: str) -> str:
     """Write a URL without what may be a password in it."""
-    return re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
+    return printable(re.sub(r"//[^/@]*@", "//", url).partition("?")[0])
 
 
 def keeps_secret(path: str, old: Instructions, new: Instructions) -> Iterator[Finding]:
@@ -86,8 +86,8 @@ def keeps_secret(path: str, old: Instructions, new: Instructions) -> Iterator[Fi
         for name, value in _assigned(one):
             if (name, value) not in known and _looks_secret(name, value):
                 message = (
-                    f"{one.keyword} {name} looks like a secret; what it holds can be read in the image's"
-                    " history; use RUN --mount=type=secret"
+                    f"{one.keyword} {printable(name)} looks like a secret; what it holds can be read in"
+                    " the image's history; use RUN --mount=type=secret"
                 )
                 level = Level.ERROR if value else Level.WARNING
                 yield Finding(rule="secret", level=level, message=message, place=Place(path, one.line))

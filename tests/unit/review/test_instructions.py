@@ -38,6 +38,7 @@ def summaries(old: str, new: str) -> list[str]:
         ("FROM a\nRUN apk add x=1 y", "FROM a\nRUN apk add x=2 z", "RUN: x 1 → 2, y removed, z added"),
         ("FROM a\nRUN yum install a; x", "FROM a\nRUN yum install b; y", "RUN: a removed, b added, x → y"),
         ("FROM a\nRUN <<E\nx\nE", "FROM a\nRUN <<E\ny\nE", "RUN: x → y"),
+        ("FROM a\nRUN x", "FROM a\nRUN \x1b[1m", "RUN: x → \\x1b[1m"),
         ("# escape=`\nFROM a", "# escape=\\\nFROM a", "# escape: ` → \\"),
         ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
     ],

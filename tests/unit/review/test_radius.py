@@ -10,9 +10,11 @@ import pytest
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.reviewing.records import Kind, ParentDetails, PinMove
+from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.reviewing.usage import closure, taken
+from dfgen.stages.review import review
 from dfgen.values.digest import Digest
+from dfgen.values.errors import Place, Problem
 from dfgen.values.reference import Reference
 from tests.fakes.catalogs import catalog_image, family
 from tests.unit.review.states import renders, reviewed, state
@@ -141,13 +143,25 @@ def test_only_what_may_have_changed_is_rendered(world: World) -> None:
     assert asked == ["app:3.0@amd64", "app:3.0@arm64"]
 
 
-def test_a_state_before_that_does_not_load_is_a_note(world: World) -> None:
+def test_a_state_before_that_does_not_load_is_a_note_and_the_rest_is_told(world: World) -> None:
     world.make({}, {})
     put(world.was, {"bases/app/base.yaml": "versions: [\n"})
-    (note,) = world.review().notes
+    put(world.now, {"templates/t.j2": f"{TEMPLATE}ENV A=1\n"})
+    found = world.review()
+    (note,) = found.notes
     assert note.startswith(
         "the state before cannot be loaded, so what is rebuilt is not known: bases/app/base.yaml:2:1: "
     )
+    assert [risk.rule for risk in found.risks] == ["not-rendered", "not-rendered"]
+
+
+def test_a_lock_that_cannot_be_read_is_one_risk_and_no_pin_moves(world: World) -> None:
+    world.make({}, {})
+    old, new = state(world.was), state(world.now)
+    wrong = Problem(Place(LOCK_FILE, 3), "is not JSON")
+    found = review(old, replace(new, lock=Lock(), problems=(wrong,)), Sources(render=renders(world.now, new)))
+    assert [str(risk) for risk in found.risks] == ["bases/lock.json:3: error: is not JSON [broken]"]
+    assert found.pins == ()
 
 
 def moved(world: World, **sources: object) -> tuple[PinMove, ...]:
