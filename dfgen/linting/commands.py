@@ -24,6 +24,7 @@ _LEADING = frozenset(
 )
 _POSIX_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(?:ba|da|k|z|a)?sh\b")
+_REST_OF_PATTERN = re.compile(r"[^;&\n()]*\)")
 _HEREDOC_ALONE = re.compile(r"<<-?\s*[\"']?\w+[\"']?")
 
 
@@ -103,4 +104,4 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
 
 def _is_pattern(text: str, at: int) -> bool:
     """Whether a `|` is between the patterns of a case: `amd64|x86_64)`."""
-    return "esac" in text and re.match(r"[^;&\n()]*\)", text[at:]) is not None
+    return "esac" in text and _REST_OF_PATTERN.match(text, at) is not None

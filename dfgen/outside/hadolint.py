@@ -29,15 +29,17 @@ def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str,
     distinct: dict[str, str] = {}
     for path, text in texts.items():
         distinct.setdefault(_ALIKE.sub("", text), path)
-    with tempfile.TemporaryDirectory(prefix="dfgen-lint-") as folder:
-        names: dict[str, str] = {}
-        for number, path in enumerate(distinct.values()):
-            file = Path(folder, str(number))
-            file.write_text(texts[path], encoding="utf-8")
-            names[str(file)] = path
-        for one in _answers(processes, list(names)):
-            level = _LEVELS.get(one["level"], Level.NOTE)
-            yield names[one["file"]], one["code"], level, one["message"], one["line"]
+    try:
+        with tempfile.TemporaryDirectory(prefix="dfgen-lint-") as folder:
+            names = {str(Path(folder, str(at))): path for at, path in enumerate(distinct.values())}
+            for file, path in names.items():
+                Path(file).write_text(texts[path], encoding="utf-8")
+            answers = [*_answers(processes, list(names))]
+    except OSError as error:
+        raise OutsideError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    for one in answers:
+        level = _LEVELS.get(one["level"], Level.NOTE)
+        yield names[one["file"]], one["code"], level, one["message"], one["line"]
 
 
 def _answers(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:

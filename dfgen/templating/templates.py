@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from jinja2.runtime import Undefined
 
 from dfgen.templating.faults import FAULTS, Faults
@@ -113,7 +112,7 @@ class Templates:
         found: dict[str, TemplateUsage] = {}
         for name in self.names():
             # What cannot be read is told by the render that takes it.
-            with suppress(TemplateError):
+            with suppress(*FAULTS):
                 source = self._loader.get_source(self._marking, name)[0]
                 found[name] = read_usage(name, self._plain.parse(source, name))
         return found

@@ -250,3 +250,26 @@ def test_every_rule_is_documented() -> None:
     table = (ROOT / "docs/lint.md").read_text(encoding="utf-8").splitlines()
     told = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")]
     assert sorted(told) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]
+
+
+def test_a_temporary_folder_in_which_nothing_can_be_written(
+    linting: Linting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linting.catalog()
+    write(linting.root, {"bin/hadolint": HADOLINT, "file": ""})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(linting.root / "file"))
+    done = linting.run()
+    assert done.status == 3
+    assert done.lines[0].startswith(f"{linting.root}/file/dfgen-lint-")
+    assert done.lines[0].endswith(": cannot be written: Not a directory")
+
+
+def test_a_template_that_cannot_be_read_is_told_by_what_is_made_from_it(linting: Linting) -> None:
+    linting.catalog()
+    write(linting.root, {T: "FROM {{ parent }}\n{% if %}\n"})
+    done = linting.run()
+    assert done.status == 1
+    assert done.out.splitlines() == [
+        f"{T}:2: error: Expected an expression, got 'end of statement block' [does-not-render]"
+    ]
