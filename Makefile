@@ -14,7 +14,7 @@ render: $(VENV)/ready
 
 check: $(VENV)/ready
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
-	$(DFGEN) render --check
+	$(DFGEN) render --check && $(DFGEN) lint --strict
 
 images: $(VENV)/ready
 	$(DFGEN) build
