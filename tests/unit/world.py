@@ -29,8 +29,7 @@ from dfgen.values.reference import Reference
 
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")
 BOTH = (AMD64, ARM64)
-TODAY = "2026-01-02"
-LOCAL = Builder()
+TODAY, LOCAL = "2026-01-02", Builder()
 UPSTREAM = "docker.io/library/busybox:1"
 
 

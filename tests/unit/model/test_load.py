@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.catalog import BuildCache, Builder
+from dfgen.model.catalog import Builder
 from dfgen.model.graph import in_order
 from dfgen.model.load import load
 from dfgen.templating import Templates
@@ -80,21 +80,6 @@ def test_without_a_catalog_file(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_the_defaults(tmp_path: Path, text: str, found: list[str]) -> None:
     assert problems(tmp_path, FAMILY, text) == found
-
-
-def test_build_caches_are_named_for_each_image(tmp_path: Path) -> None:
-    text = "build_cache: {from: ['type=gha,scope={family}'], to: ['type=local,dest=/c/{version}/{arch}']}\n"
-    catalog = loaded(tmp_path, FAMILY, text)
-    assert catalog.build_cache.of(catalog.images[-1]) == BuildCache(
-        sources=("type=gha,scope=app",), targets=("type=local,dest=/c/1.0/aarch64",)
-    )
-
-
-def test_a_placeholder_of_a_build_cache_that_stands_for_nothing(tmp_path: Path) -> None:
-    text = "build_cache: {to: ['type=gha', 'type=gha,scope={name}']}\n"
-    assert problems(tmp_path, FAMILY, text) == [
-        "bases/catalog.yaml:1:32: {name} stands for nothing; known here are {family}, {version} and {arch}"
-    ]
 
 
 def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
