@@ -19,6 +19,7 @@ COMMANDS = {
     "render": "Write the Dockerfiles; --check and --diff only look.",
     "explain": "Say which template line and variables made a line.",
     "lint": "Check templates, catalog and what they render.",
+    "review": "Say what a pull request changes, and its risks.",
     "plan": "Show what a build would do, in order, and why.",
     "build": "Build, test and merge what is not up to date.",
     "join": "Bring the images of other layouts in, and merge them.",

@@ -1,0 +1,63 @@
+"""`dfgen review`: what a pull request changes, for the person who reviews it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from dfgen.cli import show, states
+from dfgen.cli.app import App
+from dfgen.cli.reviews.data import data
+from dfgen.cli.reviews.markdown import markdown
+from dfgen.cli.reviews.terminal import tell
+from dfgen.model.catalog import Image
+from dfgen.reviewing.records import Review, Sources
+from dfgen.stages.render import render
+from dfgen.stages.review import review
+from dfgen.values.errors import ExitCode
+
+
+@click.command("review")
+@click.argument("base", default="")
+@click.argument("after", default="")
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--format", "output", type=click.Choice(["table", "json", "markdown"]), help="As before COMMAND."
+)
+@click.pass_context
+def command(ctx: click.Context, base: str, after: str, strict: bool, output: str | None) -> None:
+    """Say what changes from BASE to AFTER, for whom, and its risks; exit 1 when one is an error.
+
+    BASE and AFTER are a git revision or a catalog's folder each. BASE is where this branch left the main one,
+    AFTER the files as they are, unless they are named.
+    """
+    app: App = ctx.obj
+    with TemporaryDirectory(prefix="dfgen-") as folder:
+        found = _review(app, base, after, Path(folder))
+    _print(found, output or app.output)
+    if found.fails(strict=strict):
+        ctx.exit(ExitCode.DIFFERS)
+
+
+def _review(app: App, base: str, after: str, folder: Path) -> Review:
+    old = states.place(app, base, folder / "before")
+    new = states.place(app, after, folder / "after") if after else app
+    return review(states.read(old), states.read(new), Sources(render=partial(_render, new)))
+
+
+def _render(app: App, images: Sequence[Image]) -> Mapping[str, str]:
+    done = render(app.catalog, images, app.lock, app.templates_for, {})
+    return {file.path: file.new for file in done.files if file.new is not None}
+
+
+def _print(found: Review, output: str) -> None:
+    if output == "json":
+        show.data(data(found))
+    elif output == "markdown":
+        print(markdown(found), end="")
+    else:
+        tell(found)

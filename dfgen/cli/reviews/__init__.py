@@ -1,0 +1,1 @@
+"""A review, written for each of its readers."""

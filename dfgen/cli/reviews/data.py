@@ -1,0 +1,27 @@
+"""A review for programs, as docs/review.schema.json says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from dfgen.cli.reviews import words
+from dfgen.reviewing.records import Review
+from dfgen.values.digest import Digest
+from dfgen.values.platform import Platform
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Digest | Platform | str):
+        return str(value)
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def data(review: Review) -> dict[str, Any]:
+    """Turn a review into what JSON holds."""
+    return {"summary": words.summary(review), **_plain(review)}

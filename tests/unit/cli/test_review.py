@@ -1,0 +1,174 @@
+"""`dfgen review`: its golden comments, its JSON, its limit, and revisions of real repositories."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from dfgen.cli.reviews.markdown import LIMIT, code, markdown
+from dfgen.reviewing.records import Group, Kind, Review
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
+from tests.unit.catalogs import FAMILY, write
+from tests.unit.cli.run import dfgen
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests/unit/review/golden"
+CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_comment_is_the_golden_one(case: str) -> None:
+    folder = GOLDEN / case
+    done = dfgen("review", "--format", "markdown", folder / "before", folder / "after")
+    assert done.out == (folder / "review.md").read_text(encoding="utf-8")
+    assert done.status == (1 if "❌" in done.out else 0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_json_follows_the_published_schema(case: str) -> None:
+    schema = json.loads((ROOT / "docs/review.schema.json").read_text())
+    found = json.loads(
+        dfgen("--format", "json", "review", GOLDEN / case / "before", GOLDEN / case / "after").out
+    )
+    jsonschema_rs.validate(schema, found)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(schema, {**found, "more": 1})
+
+
+def test_a_change_of_42_files_fits_one_screen() -> None:
+    text = (GOLDEN / "template-42/review.md").read_text()
+    shown = re.sub(r"<details>(<summary>.*?</summary>).*?</details>", r"\1", text, flags=re.DOTALL)
+    assert len([line for line in shown.splitlines() if line.strip()]) <= 40
+
+
+def test_strict_fails_on_a_warning() -> None:
+    folders = [GOLDEN / "template-42" / side for side in ("before", "after")]
+    assert [dfgen("review", *folders).status, dfgen("review", "--strict", *folders).status] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("@all <b>", "`@all <b>`"),
+        ("a`b``c", "``` a`b``c ```"),
+        ("a\n</details>\u202e", r"`a\n</details>\u202e`"),
+        (" ", ""),
+    ],
+)
+def test_text_of_a_catalog_cannot_leave_its_code_marks(text: str, shown: str) -> None:
+    assert code(text) == shown
+
+
+def _group(number: int) -> Group:
+    hunk = ("+````", "+</details>", *(f"+{number} {line} {'x' * 300}" for line in range(200)))
+    return Group(kind=Kind.CHANGED, title="t", steps=(), hunk=hunk, files=("a", "b"))
+
+
+def test_a_fence_is_longer_than_any_in_it_and_what_does_not_fit_is_left_out_whole() -> None:
+    text = markdown(Review(groups=tuple(map(_group, range(9)))))
+    assert len(text.encode()) <= LIMIT
+    assert text.endswith("\n8 more parts left out: a comment is limited.\n")
+    assert text.count("\n`````diff\n") == text.count("\n`````\n\n52 more lines.\n") == 1
+    outside = re.sub(r"\n`````diff\n.*?\n`````\n", "", text, flags=re.DOTALL)
+    assert outside.count("<details>") == outside.count("</details>") == 2
+
+
+def test_risks_that_do_not_fit_are_counted() -> None:
+    one = Finding(rule="r", level=Level.ERROR, message="m" * 300, place=Place("f", 1))
+    text = markdown(Review(risks=(one,) * 500))
+    assert len(text.encode()) <= LIMIT
+    shown = text.count("\n- ")
+    assert text.endswith(f"\n{500 - shown} more parts left out: a comment is limited.\n")
+    assert markdown(replace(Review(), risks=(one,))).count("\n- ") == 1
+
+
+def _git(root: Path, *words: str) -> str:
+    options = ("-c", "user.name=n", "-c", "user.email=e@example.com", "-c", "init.defaultBranch=main")
+    command = ["git", "-C", str(root), *options, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository whose catalog lies in a folder of it, on a branch that left main."""
+    root = tmp_path / "repository"
+    write(root / "images", {"bases/app/base.yaml": FAMILY})
+    _git(root, "init", "-q")
+    _git(root, "add", ".")
+    _git(root, "commit", "-qm", "one")
+    _git(root, "checkout", "-qb", "topic")
+    return root
+
+
+def _first(text: str) -> str:
+    return text.splitlines()[0]
+
+
+@pytest.mark.parametrize("base", [(), ("main",), ("HEAD",)])
+def test_a_revision_is_compared_with_the_files(repository: Path, base: tuple[str, ...]) -> None:
+    before = _git(repository, "status", "--porcelain", "--ignored")
+    (repository / "images/bases/app/1.0").mkdir(parents=True)
+    (repository / "images/bases/app/1.0/Dockerfile_amd64").write_text("FROM scratch\n")
+    done = dfgen("-C", repository / "images", "review", *base)
+    assert "; 1 Dockerfile changed in 1 way, 0 unchanged;" in _first(done.out)
+    assert (before, _git(repository, "branch", "--show-current")) == ("", "topic")
+
+
+def test_no_hook_and_no_monitor_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    trap.chmod(0o755)
+    _git(repository, "config", "core.fsmonitor", str(trap))
+    (repository / ".git/hooks").mkdir(exist_ok=True)
+    (repository / ".git/hooks/post-checkout").symlink_to(trap)
+    assert "; 0 Dockerfiles changed, 0 unchanged;" in _first(dfgen("-C", repository / "images", "review").out)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_link_that_leads_out_is_passed_over(repository: Path, tmp_path: Path) -> None:
+    (repository / "images/templates/out.j2").symlink_to("../../../../etc/passwd")
+    (repository / "images/templates/in.j2").symlink_to("t.j2")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-qm", "links")
+    from dfgen.outside.git import Git
+
+    git = Git(repository / "images")
+    git.extract(git.commit("HEAD"), ["templates"], tmp_path / "to")
+    assert sorted(path.name for path in (tmp_path / "to/templates").iterdir()) == ["in.j2", "t.j2"]
+
+
+@pytest.mark.parametrize("word", ["nowhere", "--output=x"])
+def test_an_unknown_revision(repository: Path, word: str) -> None:
+    done = dfgen("-C", repository / "images", "review", "--", word)
+    expected = f"{word!r} is no revision of this repository, nor a folder; try `git fetch origin`"
+    assert (done.status, done.lines) == (2, [expected])
+
+
+def test_a_shallow_clone_says_what_to_fetch(repository: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    _git(repository, "commit", "-q", "--allow-empty", "-m", "two")
+    _git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
+    done = dfgen("-C", clone / "images", "review", "HEAD~1")
+    expected = "'HEAD~1' is no revision of this repository, nor a folder; try `git fetch --unshallow`"
+    assert (done.status, done.lines) == (2, [expected])
+
+
+def test_outside_of_a_repository(tmp_path: Path) -> None:
+    done = dfgen("-C", tmp_path, "review")
+    expected = f"{tmp_path}: is in no git repository; name two folders: `dfgen review DIR DIR`"
+    assert (done.status, done.lines) == (2, [expected])
+
+
+def test_without_a_main_branch(repository: Path) -> None:
+    _git(repository, "branch", "-D", "main")
+    done = dfgen("-C", repository / "images", "review")
+    tried = "origin/HEAD, origin/main, origin/master, main, master"
+    expected = f"no main branch (tried {tried}); try `git fetch origin`, or name BASE"
+    assert (done.status, done.lines) == (2, [expected])
