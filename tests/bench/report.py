@@ -32,7 +32,8 @@ def _program(name: str, *words: str) -> str:
     if shutil.which(name) is None:
         return "not to be had"
     done = subprocess.run((name, *words), capture_output=True, text=True, check=False)
-    return (done.stdout.strip().splitlines() or ["unknown"])[0].strip()
+    first = (done.stdout.strip().splitlines() or [""])[0]
+    return first if any(map(str.isdigit, first)) else "of unknown version"
 
 
 def _versions(bench: Bench) -> str:
