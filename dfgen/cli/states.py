@@ -22,7 +22,8 @@ def read(app: App) -> State:
     """Read the state of an app's folder; what is wrong with it becomes the state's problems."""
     if not (app.root / BASES).is_dir():
         return State(problems=(Problem(Place(f"{BASES}/"), "there is no catalog"),))
-    catalog, problems, contexts = None, [], {BASES}
+    catalog, contexts = None, {BASES}
+    problems: list[Problem] = []
     lock = Lock()
     try:
         catalog = app.catalog

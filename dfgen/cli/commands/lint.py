@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.dockerfile import parse
 from dfgen.linting.froms import unpinned_from
@@ -33,13 +34,17 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
 @click.command("lint")
 @click.argument("select", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
+@annotating.options
 @click.pass_context
-def command(ctx: click.Context, select: tuple[str, ...], strict: bool) -> None:
+def command(
+    ctx: click.Context, select: tuple[str, ...], strict: bool, annotations: str | None, target: Path | None
+) -> None:
     """Check templates, catalog and what they render; exit 1 when an error is found.
 
     hadolint is run too where it is installed. A rule is switched off in base.yaml, with the reason:
     `lint: {ignore: {RULE: why}}`.
     """
+    annotating.check(annotations, target)
     app: App = ctx.obj
     images = app.images(select)
     ready = [image for image in images if not _waits(app, image)]
@@ -47,6 +52,7 @@ def command(ctx: click.Context, select: tuple[str, ...], strict: bool) -> None:
     _print(linted, app.output)
     for note in _notes(linted, len(images) - len(ready)):
         show.note(note)
+    annotating.write(app, linted.findings, annotations, target)
     if linted.fails(strict=strict):
         ctx.exit(ExitCode.DIFFERS)
 

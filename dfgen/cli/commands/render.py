@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
 import click
 
-from dfgen.cli import show
+from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.outside import files
-from dfgen.stages.render import Rendering, render
-from dfgen.values.errors import CheckError
+from dfgen.stages.render import File, Rendering, render
+from dfgen.values.errors import CheckError, Place
+from dfgen.values.finding import Finding, Level
 
 
 @click.command("render")
@@ -16,12 +21,25 @@ from dfgen.values.errors import CheckError
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a file differs.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change; exit 1 if anything.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@annotating.options
 @click.pass_obj
-def command(app: App, select: tuple[str, ...], check: bool, diff: bool, force: bool) -> None:
+def command(
+    app: App,
+    select: tuple[str, ...],
+    check: bool,
+    diff: bool,
+    force: bool,
+    annotations: str | None,
+    target: Path | None,
+) -> None:
     """Write the Dockerfiles of the catalog, one per architecture, with every parent pinned."""
+    annotating.check(annotations, target)
+    if annotations and not (check or diff):
+        raise click.UsageError("--annotations needs --check or --diff")
     images = app.images(select)
     rendering = render(app.catalog, images, app.lock, app.templates_for, _existing(app, select))
     if check or diff:
+        annotating.write(app, [*_findings(rendering)], annotations, target)
         _look(rendering, diff=diff)
     else:
         _write(app, rendering, force=force)
@@ -32,6 +50,21 @@ def _existing(app: App, select: tuple[str, ...]) -> dict[str, str]:
     if not select:
         return files.dockerfiles(app.root)
     return files.dockerfiles(app.root, [image.path for image in app.images(select)])
+
+
+def _findings(rendering: Rendering) -> Iterator[Finding]:
+    """Say what is wrong at the first line that differs."""
+    for file in rendering.differing:
+        place = Place(file.path, _first(file))
+        yield Finding(rule="not-rendered", level=Level.ERROR, message=file.problem.message, place=place)
+
+
+def _first(file: File) -> int:
+    """Find the first line that differs; the seal differs with any other. It is 0 where there is no file."""
+    old, new = (file.old or "").splitlines(), (file.new or "").splitlines()
+    pairs = enumerate(zip_longest(old, new), start=1)
+    lines = [at for at, (a, b) in pairs if a != b and not (a or "").startswith("# dfgen:")]
+    return min(lines[0] if lines else 1, len(old))
 
 
 def _look(rendering: Rendering, *, diff: bool) -> None:

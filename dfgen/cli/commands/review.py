@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from dfgen.cli import show, states
+from dfgen.cli import annotating, show, states
 from dfgen.cli.app import App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
@@ -28,17 +28,28 @@ from dfgen.values.errors import ExitCode
 @click.option(
     "--format", "output", type=click.Choice(["table", "json", "markdown"]), help="As before COMMAND."
 )
+@annotating.options
 @click.pass_context
-def command(ctx: click.Context, base: str, after: str, strict: bool, output: str | None) -> None:
+def command(
+    ctx: click.Context,
+    base: str,
+    after: str,
+    strict: bool,
+    output: str | None,
+    annotations: str | None,
+    target: Path | None,
+) -> None:
     """Say what changes from BASE to AFTER, for whom, and its risks; exit 1 when one is an error.
 
     BASE and AFTER are a git revision or a catalog's folder each. BASE is where this branch left the main one,
     AFTER the files as they are, unless they are named.
     """
+    annotating.check(annotations, target)
     app: App = ctx.obj
     with TemporaryDirectory(prefix="dfgen-") as folder:
         found = _review(app, base, after, Path(folder))
     _print(found, output or app.output)
+    annotating.write(app, found.risks, annotations, target)
     if found.fails(strict=strict):
         ctx.exit(ExitCode.DIFFERS)
 

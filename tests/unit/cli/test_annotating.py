@@ -1,0 +1,125 @@
+"""Findings for GitHub, GitLab and SARIF readers, and the hooks for pre-commit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from ruamel.yaml import YAML
+
+from dfgen.cli import annotating
+from dfgen.cli.app import App
+from dfgen.cli.group import dfgen as group
+from dfgen.model.lock import LOCK_FILE
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
+from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.cli.run import dfgen
+from tests.unit.render.test_render import locked
+
+ROOT = Path(__file__).parents[3]
+ARM64 = "bases/app/1.0/Dockerfile_arm64"
+ONE = Finding(rule="r", level=Level.ERROR, message="50%: a,\nb", place=Place("t/a:b,c d.j2", 3, 4))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _written(kind: str, *found: Finding) -> Any:
+    annotating.write(App(root=Path("sub"), output="table"), found, kind, Path("out"))
+    text = Path("out").read_text()
+    return text if kind == "github" else json.loads(text)
+
+
+def test_github_escapes_what_would_end_a_command(here: Path) -> None:
+    note = Finding(rule="n", level=Level.NOTE, message="m", place=Place("f"), generated=Place("g", 2))
+    assert _written("github", ONE, note) == (
+        "::error file=sub/t/a%3Ab%2Cc d.j2,line=3,col=4,title=r::50%25: a,%0Ab\n"
+        "::notice file=sub/f,title=n::m (in g:2)\n"
+    )
+
+
+def test_gitlab_has_what_its_report_needs_and_marks_that_stay_when_lines_move(here: Path) -> None:
+    first, again = _written("gitlab", ONE, ONE)
+    (moved,) = _written("gitlab", replace(ONE, place=replace(ONE.place, line=9)))
+    assert first.keys() == {"description", "check_name", "fingerprint", "severity", "location"}
+    assert (first["severity"], first["location"]) == (
+        "major",
+        {"path": "sub/t/a:b,c d.j2", "lines": {"begin": 3}},
+    )
+    assert first["fingerprint"] == moved["fingerprint"] != again["fingerprint"]
+
+
+def test_sarif_has_its_required_properties(here: Path) -> None:
+    log = _written("sarif", ONE, replace(ONE, level=Level.WARNING, place=Place("f")))
+    (run,) = log["runs"]
+    assert (log["version"], run["tool"]) == ("2.1.0", {"driver": {"name": "dfgen", "rules": [{"id": "r"}]}})
+    one, other = run["results"]
+    assert (one["ruleId"], one["level"], one["message"]) == ("r", "error", {"text": ONE.message})
+    place = one["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "sub/t/a%3Ab%2Cc%20d.j2"}
+    assert place["region"] == {"startLine": 3, "startColumn": 4}
+    assert "region" not in other["locations"][0]["physicalLocation"]
+    assert one["partialFingerprints"].keys() == {"dfgen/v1"}
+
+
+def test_render_check_points_at_the_first_line_that_differs(here: Path) -> None:
+    write(here, {LOCK_FILE: locked(loaded(here, FAMILY)).to_text()})
+    dfgen("render")
+    path = here / ARM64
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "RUN x"]) + "\n")
+    done = dfgen("render", "--check", "--annotations", "github")
+    assert done.status == 1
+    assert done.lines[0].startswith(f"::error file={ARM64},line={len(lines) + 1},title=not-rendered::")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("lint", "--annotations", "sarif"),
+            "--annotations sarif is a document; give --annotations-file FILE too",
+        ),
+        (
+            ("review", "--annotations-file", "x"),
+            "--annotations-file needs --annotations github, gitlab or sarif",
+        ),
+        (("render", "--annotations", "github"), "--annotations needs --check or --diff"),
+    ],
+)
+def test_options_that_do_not_fit(here: Path, words: tuple[str, ...], said: str) -> None:
+    done = dfgen(*words)
+    assert done.status == 2
+    assert said in done.err
+
+
+def test_each_command_writes_an_empty_report_or_its_findings(here: Path) -> None:
+    golden = ROOT / "tests/unit/review/golden/hand-edit"
+    done = dfgen(
+        "review", "--annotations", "gitlab", "--annotations-file", "o", golden / "before", golden / "after"
+    )
+    (risk,) = json.loads((here / "o").read_text())
+    assert (done.status, risk["check_name"]) == (1, "hand-edited")
+    dfgen("-C", golden / "before", "lint", "--annotations", "sarif", "--annotations-file", "s")
+    assert json.loads((here / "s").read_text())["version"] == "2.1.0"
+
+
+def test_every_hook_is_a_command_that_there_is() -> None:
+    hooks = YAML(typ="safe").load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert [hook["id"] for hook in hooks] == ["dfgen-render", "dfgen-lint"]
+    for hook in hooks:
+        program, name, *rest = hook["entry"].split()
+        command = group.get_command(click.Context(group), name)
+        assert program == "dfgen"
+        assert command
+        command.make_context(name, rest)
+        assert {"name", "language", "files"} <= hook.keys()
+        assert hook["pass_filenames"] is False
