@@ -75,7 +75,8 @@ def upgrade(catalog: Catalog, old: Lock, how: Locking, only: Sequence[str] = ())
 def check(catalog: Catalog, old: Lock, how: Locking) -> None:
     """Hold the lock against the registries, with one HEAD request for a parent that did not change.
 
-    Errors: CheckError with every parent that has no pin, or of which a platform in use has moved.
+    Errors: CheckError with every parent that has no pin, or of which a platform in use has moved; when a
+    parent could not be looked at, the error of that, with the same problems told before it.
     """
     problems: list[Problem] = []
 
@@ -92,7 +93,8 @@ def check(catalog: Catalog, old: Lock, how: Locking) -> None:
         problems.extend(unpinned(want, old))
     _, failed = _each([want for want in wanted(catalog) if _is_complete(want, old)], compare, how)
     if failed:
-        raise failed
+        # What was found of the others is told too; the failure's kind has the worse exit code.
+        raise type(failed)([*sorted(problems), *failed.problems])
     if problems:
         raise CheckError(sorted(problems))
 

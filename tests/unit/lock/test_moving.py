@@ -111,3 +111,19 @@ def test_check_fails_when_the_outside_does(catalog: Catalog, registry: MemoryReg
     with pytest.raises(OutsideError) as caught:
         check(catalog, first, how(registry))
     assert str(caught.value) == "bases/app/base.yaml:2:9: hub is down"
+
+
+def test_check_tells_what_moved_also_when_another_parent_cannot_be_asked(
+    catalog: Catalog, registry: MemoryRegistry
+) -> None:
+    first = first_lock(catalog, registry)
+    old = registry.tags[KEY].descriptor.digest
+    now = registry.index(KEY, amd64="a2", arm64="b2").descriptor.digest
+    registry.broken = {OTHER: OutsideError("hub is down")}
+    with pytest.raises(OutsideError) as caught:
+        check(catalog, first, how(registry))
+    assert caught.value.exit_code == 3
+    assert str(caught.value).splitlines() == [
+        f"bases/app/base.yaml:2:9: {KEY} moved: locked {old}, now {now}; `dfgen lock --upgrade {KEY}` moves the pin",
+        "bases/app/base.yaml:4:17: hub is down",
+    ]
