@@ -52,10 +52,14 @@ def wanted(catalog: Catalog) -> tuple[Want, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """How to lock. `today` is a date, YYYY-MM-DD; `done` is told of every parent that was looked at."""
+    """How to lock. `today` is a date, YYYY-MM-DD; `done` is told of every parent that was looked at.
+
+    `uneven` moves a parent also when only some of its platforms moved.
+    """
 
     registry: Registry
     today: str
+    uneven: bool = False
     built: Callable[[str], LockedParent | None] = lambda _: None
     done: Callable[[str], None] = lambda _: None
 
@@ -159,9 +163,10 @@ def _move(want: Want, old: Lock, how: Locking) -> LockedParent | str:
     moved = [one for one in want.platforms if new.platforms[one].digest != locked.platforms[one].digest]
     if not moved:
         return locked  # only platforms that nobody here uses
-    if len(moved) < len(want.platforms):
+    if len(moved) < len(want.platforms) and not how.uneven:
         still = listing(str(one) for one in want.platforms if one not in moved)
-        return f"only {listing(map(str, moved))} moved, {still} did not yet; architectures move together"
+        told = f"only {listing(map(str, moved))} moved, {still} did not yet; architectures move together"
+        return f"{told} (`dfgen lock --upgrade {want.key} --uneven` moves it all the same)"
     return new
 
 

@@ -18,24 +18,34 @@ from dfgen.values.platform import Platform
 
 @click.command("lock")
 @click.option("--upgrade", is_flag=True, help="Move the pins of all parents, or of those named.")
+@click.option("--uneven", is_flag=True, help="Move the PARENTs also when only some architectures moved.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when a parent has moved or has no pin.")
 @click.option("--dry-run", is_flag=True, help="Say what would be locked; write nothing.")
 @click.option("--deadline", type=float, default=60.0, help="Seconds for each parent, retries included.")
 @click.argument("parents", nargs=-1)
 @click.pass_obj
 def command(
-    app: App, upgrade: bool, check: bool, dry_run: bool, deadline: float, parents: tuple[str, ...]
+    app: App,
+    upgrade: bool,
+    uneven: bool,
+    check: bool,
+    dry_run: bool,
+    deadline: float,
+    parents: tuple[str, ...],
 ) -> None:
     """Pin every parent that has no pin yet, for every platform that is built on it.
 
     A pin that is there stays until --upgrade moves it; name PARENTs to move only those.
+    A parent of which only some architectures moved is held back, unless --uneven says otherwise.
     """
     if parents and not upgrade:
         raise click.UsageError("PARENT goes with --upgrade")
+    if uneven and not parents:
+        raise click.UsageError("--uneven goes with --upgrade PARENT; name the parents that may move so")
     if check and (upgrade or dry_run):
         raise click.UsageError("--check changes nothing; it goes without --upgrade and --dry-run")
     app.deadline = deadline
-    how = stage.Locking(registry=app.registry, today=app.today, built=app.built)
+    how = stage.Locking(registry=app.registry, today=app.today, uneven=uneven, built=app.built)
     if check:
         stage.check(app.catalog, app.lock, how)
         show.note(f"{LOCK_FILE}: every pin is what its tag points at")

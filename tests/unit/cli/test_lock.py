@@ -101,15 +101,26 @@ def test_a_half_published_parent_is_said_to_be_held(root: Path, registry: FakeRe
         registry.add_image("team/os", image(ARM64, layers=(b"first",))),
     ]
     registry.add_manifest("team/os", index_of(entries), "application/vnd.oci.image.index.v1+json", tag="1")
+    key = f"{registry.address}/team/os:1"
     done = dfgen("-C", root, "lock", "--upgrade")
     assert (done.status, done.lines) == (
         0,
         [
-            f"{registry.address}/team/os:1: held back: only linux/amd64 moved, linux/arm64 did not yet;"
-            " architectures move together",
+            f"{key}: held back: only linux/amd64 moved, linux/arm64 did not yet; architectures move together"
+            f" (`dfgen lock --upgrade {key} --uneven` moves it all the same)",
             f"{LOCK_FILE}: 1 parents, 0 changed",
         ],
     )
+    done = dfgen("-C", root, "lock", "--upgrade", key, "--uneven")
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
+    assert _pins(root) == [str(entry.digest) for entry in entries]
+
+
+@pytest.mark.parametrize("words", [("--uneven",), ("--upgrade", "--uneven"), ("--check", "--uneven")])
+def test_uneven_is_for_named_parents_alone(root: Path, words: tuple[str, ...]) -> None:
+    done = dfgen("-C", root, "lock", *words)
+    assert done.status == 2
+    assert "--uneven goes with --upgrade PARENT; name the parents that may move so" in done.lines[-1]
 
 
 def test_unused_entries_and_families_that_are_not_built_are_said(root: Path) -> None:

@@ -80,7 +80,8 @@ class MemoryRegistry:
         return found
 
 
-def digests(found: Index, *aliases: str) -> Sequence[str]:
+def digests(found: Manifest | Index, *aliases: str) -> Sequence[str]:
     """The digests of an index's platforms."""
+    assert isinstance(found, Index)
     entries = [found.find(Platform.parse(alias)) for alias in aliases]
     return [str(entry.digest) for entry in entries if entry]

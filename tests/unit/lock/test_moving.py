@@ -76,13 +76,27 @@ def test_a_half_published_parent_is_held_back(catalog: Catalog, registry: Memory
     registry.index(KEY, amd64="a2", arm64="b1")
     registry.index(OTHER, amd64="x2", arm64="y2")
     changes = upgrade(catalog, first, how(registry))
-    reason = "only linux/amd64 moved, linux/arm64 did not yet; architectures move together"
+    reason = (
+        "only linux/amd64 moved, linux/arm64 did not yet; architectures move together"
+        f" (`dfgen lock --upgrade {KEY} --uneven` moves it all the same)"
+    )
     assert changes.held == {KEY: reason}
     assert [moved.key for moved in changes.moved] == [OTHER]
     assert changes.lock.parents[KEY] == first.parents[KEY]
     with pytest.raises(CheckError) as caught:
         check(catalog, first, how(registry))
     assert f"bases/app/base.yaml:2:9: {KEY} is moving: {reason}" in str(caught.value).splitlines()
+
+
+def test_a_half_published_parent_moves_when_told_to(catalog: Catalog, registry: MemoryRegistry) -> None:
+    first = first_lock(catalog, registry)
+    index = registry.index(KEY, amd64="a2", arm64="b1")
+    changes = upgrade(catalog, first, how(registry, "2026-02-01", uneven=True), [KEY])
+    assert (changes.held, [moved.key for moved in changes.moved]) == ({}, [KEY])
+    amd64, arm64 = digests(index, "amd64", "arm64")
+    assert pins(changes) == [f"linux/amd64 {amd64}", f"linux/arm64 {arm64}"]
+    assert changes.lock.parents[KEY].digest == index.descriptor.digest
+    check(catalog, changes.lock, how(registry))
 
 
 def test_check_holds(catalog: Catalog, registry: MemoryRegistry) -> None:
