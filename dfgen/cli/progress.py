@@ -96,12 +96,16 @@ def line(event: Event) -> str:
             return f"{result.image.name}: {_outcome(result)}"
         case Merged(version, digest):
             return f"{version}: merged, {digest}"
-        case Rendered(path):
-            return f"{path}: rendered again, its parent moved"
         case Again(image, why):
             return f"{image.name}: tried again: {_cut(why)}"
-        case Lost(node):
-            return f"the node {node} does not answer any more: its work goes elsewhere"
+        case Rendered() | Lost():
+            return _remark(event)
+
+
+def _remark(event: Rendered | Lost) -> str:
+    if isinstance(event, Rendered):
+        return f"{event.path}: rendered again, its parent moved"
+    return f"the node {event.node} does not answer any more: its work goes elsewhere"
 
 
 def _cut(doing: str) -> str:

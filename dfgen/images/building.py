@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.plan import Step
-from dfgen.model.catalog import BuildCache, Builder, Catalog, Image
+from dfgen.model.catalog import LOCAL, NO_CACHE, BuildCache, Builder, Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem
@@ -42,8 +42,8 @@ class BuildRequest:
     provenance: bool
     contexts: Mapping[str, Digest]
     no_cache: bool = False
-    node: Builder = Builder()
-    cache: BuildCache = BuildCache()
+    node: Builder = LOCAL
+    cache: BuildCache = NO_CACHE
     sbom: str = ""
 
 

@@ -92,6 +92,9 @@ class Builder:
         return self.context or self.builder or "default"
 
 
+LOCAL = Builder()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildCache:
     """Where builds read BuildKit's cache and leave it, as buildx takes it: `type=registry,ref=…`."""
@@ -110,6 +113,9 @@ class BuildCache:
             sources=tuple(fill(text) for text in self.sources),
             targets=tuple(fill(text) for text in self.targets),
         )
+
+
+NO_CACHE = BuildCache()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -202,7 +208,7 @@ class Catalog:
     ca_file: Path | None
     families: Mapping[str, Family]
     images: tuple[Image, ...]
-    build_cache: BuildCache = BuildCache()
+    build_cache: BuildCache = NO_CACHE
     sbom: str = ""
     templates_root: str = field(default=TEMPLATES)
 

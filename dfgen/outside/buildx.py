@@ -67,7 +67,17 @@ class Buildx:
                 try:
                     self.nodes.processes.follow(command, _listener(log, on_step), _ENVIRONMENT)
                 except CommandError as error:
-                    raise _failure(error, request) from error
+                    raise failure(error, request) from error
+
+    def check_command(self, request: BuildRequest) -> list[str]:
+        """The command line that has BuildKit check a Dockerfile, and builds nothing."""
+        builder = ["--builder", request.node.builder] if request.node.builder else []
+        return [
+            *(*self.nodes.docker(request.node), "buildx", "build", *builder, "--call=check,format=json"),
+            *("--platform", str(request.platform), "--file", str(self.root / request.dockerfile)),
+            *self._contexts(request),
+            str(self.root / request.context),
+        ]
 
     def command(self, request: BuildRequest, destination: Path) -> list[str]:
         """The command line of a build that is exported to a folder, to run or to show."""
@@ -123,7 +133,7 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
     return listen
 
 
-def _failure(error: CommandError, request: BuildRequest) -> DfgenError:
+def failure(error: CommandError, request: BuildRequest) -> DfgenError:
     """Tell a Dockerfile that fails from an engine or a registry that does."""
     shown = str(request.dockerfile)
     upstream = _UPSTREAM.search(error.output)

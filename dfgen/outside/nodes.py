@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.images.slots import Slots
-from dfgen.model.catalog import Builder
+from dfgen.model.catalog import LOCAL, Builder
 from dfgen.outside.process import CommandError, Processes
 from dfgen.values.errors import OutsideError, listing
 from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"
-LOCAL = Builder()
 _UNREACHABLE = re.compile(r"cannot connect to the docker daemon|error during connect|failed to connect", re.I)
 
 

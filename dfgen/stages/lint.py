@@ -16,8 +16,10 @@ from dfgen.model.catalog import TEMPLATES, Image
 from dfgen.values.errors import InputError, Place, nearest
 from dfgen.values.finding import Finding, Level
 
-# A code of hadolint or of ShellCheck, which it brings: whether it was looked for is known where they run.
-_FOREIGN = re.compile(r"(?:DL|SC)\d{4}")
+# Codes of hadolint and of ShellCheck, which it brings, and BuildKit's names of its checks: whether one was
+# looked for is known where they ran.
+_HADOLINT = re.compile(r"(?:DL|SC)\d{4}")
+_BUILDKIT = re.compile(r"(?:[A-Z][a-z]+)+")
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 
@@ -35,7 +37,8 @@ class Sources:
 
     `render` gives the whole text of an image's Dockerfile, also of one that takes what is not pinned;
     it raises InputError. `origins` gives one origin a line of what the template renders, less the header.
-    `variables` are all that an image's template may read. `hadolint` checks files of these texts, by path.
+    `variables` are all that an image's template may read. `hadolint` checks files of these texts, by path;
+    `buildkit` checks those that lie rendered.
     """
 
     render: Callable[[Image], str]
@@ -44,6 +47,7 @@ class Sources:
     usages: Usages
     functions: frozenset[str]
     hadolint: Callable[[Mapping[str, str]], Iterable[tuple[str, Hit, Level]]] | None = None
+    buildkit: Callable[[], Iterable[tuple[str, Hit, Level]]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +226,10 @@ def _templates(
 
 
 def _unused_ignores(
-    images: Sequence[Image], everything: Sequence[Image], used: set[tuple[str, str]], ran_hadolint: bool
+    images: Sequence[Image],
+    everything: Sequence[Image],
+    used: set[tuple[str, str]],
+    ran: Mapping[re.Pattern[str], bool],
 ) -> Iterator[Finding]:
     """What a family switches off and what was not found, where all of the family was looked at."""
     chosen = {id(image) for image in images}
@@ -230,8 +237,9 @@ def _unused_ignores(
     for image in {image.family.name: image for image in images}.values():
         document = image.layers[1].document
         for rule in image.family.lint:
-            known = rule in RULES or _FOREIGN.fullmatch(rule)
-            looked = rule in RULES or ran_hadolint or not known
+            whose = [pattern for pattern in ran if pattern.fullmatch(rule)]
+            known = rule in RULES or whose
+            looked = not any(not ran[pattern] for pattern in whose)
             if (image.family.name, rule) in used or image.family.name in partial or not looked:
                 continue
             message = (
@@ -254,8 +262,12 @@ def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources,
     found.compare()
     if sources.hadolint:
         found.add(sources.hadolint(found.texts))
+    if sources.buildkit:
+        found.add(sources.buildkit())
     found.findings += _templates(found, everything, whole=whole)
     kept, used = found.ignored()
-    kept += _unused_ignores(images, everything, used, sources.hadolint is not None)
+    foreign = ((_HADOLINT, sources.hadolint), (_BUILDKIT, sources.buildkit))
+    ran = {pattern: source is not None for pattern, source in foreign}
+    kept += _unused_ignores(images, everything, used, ran)
     findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
     return Linted(findings=tuple(findings), files=len(images))

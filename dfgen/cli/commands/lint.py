@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import click
 
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
+from dfgen.cli.workshop import Workshop
 from dfgen.dockerfile import parse
+from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
 from dfgen.model import header
 from dfgen.model.catalog import Image, JinjaOptions
 from dfgen.model.variables import PinnedParent, template_variables
-from dfgen.outside import hadolint
+from dfgen.outside import buildcheck, hadolint
 from dfgen.outside.process import Processes
 from dfgen.stages.lint import Linted, Sources, lint
 from dfgen.stages.render import render_image
@@ -34,10 +36,18 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
 @click.command("lint")
 @click.argument("select", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--buildkit", is_flag=True, help="Run BuildKit's own checks too; needs an engine and the parents."
+)
 @annotating.options
 @click.pass_context
 def command(
-    ctx: click.Context, select: tuple[str, ...], strict: bool, annotations: str | None, target: Path | None
+    ctx: click.Context,
+    select: tuple[str, ...],
+    strict: bool,
+    buildkit: bool,
+    annotations: str | None,
+    target: Path | None,
 ) -> None:
     """Check templates, catalog and what they render; exit 1 when an error is found.
 
@@ -48,9 +58,12 @@ def command(
     app: App = ctx.obj
     images = app.images(select)
     ready = [image for image in images if not _waits(app, image)]
-    linted = lint(ready, app.catalog.images, _sources(app), whole=not select)
+    sources = _sources(app)
+    if buildkit:
+        sources = replace(sources, buildkit=partial(_buildkit, app, ready))
+    linted = lint(ready, app.catalog.images, sources, whole=not select)
     _print(linted, app.output)
-    for note in _notes(linted, len(images) - len(ready)):
+    for note in _notes(linted, len(images) - len(ready), buildkit=buildkit):
         show.note(note)
     annotating.write(app, linted.findings, annotations, target)
     if linted.fails(strict=strict):
@@ -104,6 +117,17 @@ def _hadolint(texts: Mapping[str, str]) -> Iterator[tuple[str, Hit, Level]]:
         yield path, Hit(rule=code, message=message, line=line), level
 
 
+def _buildkit(app: App, images: Sequence[Image]) -> Iterator[tuple[str, Hit, Level]]:
+    workshop = Workshop(app)
+    chosen = {image.name for image in images}
+    steps = [step for step in workshop.plan(images).steps if step.image.name in chosen]
+    requests = [build_request(step, app.lock, app.catalog, Path()) for step in steps]
+    nodes = app.nodes.check(request.platform for request in requests).usable
+    placed = [replace(one, node=next(iter(nodes[one.platform]))) for one in requests]
+    for path, code, level, message, line in buildcheck.check(workshop.builder, placed):
+        yield path, Hit(rule=code, message=message, line=line), level
+
+
 def _sources(app: App) -> Sources:
     templates = app.templates(JinjaOptions())
     return Sources(
@@ -129,7 +153,7 @@ def _print(linted: Linted, output: str) -> None:
     show.rows(COLUMNS, ([str(cell or "") for cell in row] for row in cells), output)
 
 
-def _notes(linted: Linted, waiting: int) -> Iterator[str]:
+def _notes(linted: Linted, waiting: int, *, buildkit: bool) -> Iterator[str]:
     counts = Counter(one.level for one in linted.findings)
     found = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in Level)
     yield f"{linted.files} Dockerfiles: {found}"
@@ -138,4 +162,6 @@ def _notes(linted: Linted, waiting: int) -> Iterator[str]:
         was = "was" if waiting == 1 else "were"
         yield f"{wait} for a family to be built, and {was} not looked at"
     missing = [] if hadolint.installed() else ["hadolint (it is not installed)"]
-    yield f"not run: {listing([*missing, 'the checks of BuildKit (`docker build --check`)'])}"
+    missing += [] if buildkit else ["the checks of BuildKit (`dfgen lint --buildkit`)"]
+    if missing:
+        yield f"not run: {listing(missing)}"

@@ -13,7 +13,7 @@ from tests.unit.catalogs import FAMILY, loaded, write
 from tests.unit.cli.run import Done, dfgen
 from tests.unit.render.test_render import locked
 
-BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`docker build --check`)"
+BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`dfgen lint --buildkit`)"
 T = "templates/t.j2"
 
 
