@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import Builder, SmokeTest
+from dfgen.model.catalog import LOCAL, Builder, SmokeTest
 from dfgen.outside.layout import Layout
-from dfgen.outside.nodes import LOCAL, Nodes
+from dfgen.outside.nodes import Nodes
 from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform

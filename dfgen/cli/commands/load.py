@@ -6,8 +6,8 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.model.catalog import LOCAL
 from dfgen.outside.engine import Engine
-from dfgen.outside.nodes import LOCAL
 from dfgen.stages.load import load, plan
 
 
