@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 import click
 
 from dfgen.cli import annotating, show, states
-from dfgen.cli.app import App
+from dfgen.cli.app import DIST, App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
 from dfgen.cli.reviews.terminal import tell
 from dfgen.model.catalog import Image
+from dfgen.outside.records import Records
 from dfgen.reviewing.records import Review, Sources
 from dfgen.stages.render import render
 from dfgen.stages.review import review
@@ -57,7 +58,8 @@ def command(
 def _review(app: App, base: str, after: str, folder: Path) -> Review:
     old = states.place(app, base, folder / "before")
     new = states.place(app, after, folder / "after") if after else app
-    return review(states.read(old), states.read(new), Sources(render=partial(_render, new)))
+    sources = Sources(render=partial(_render, new), seconds=Records(app.root / DIST).past_seconds())
+    return review(states.read(old), states.read(new), sources)
 
 
 def _render(app: App, images: Sequence[Image]) -> Mapping[str, str]:

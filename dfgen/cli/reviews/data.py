@@ -24,4 +24,7 @@ def _plain(value: Any) -> Any:
 
 def data(review: Review) -> dict[str, Any]:
     """Turn a review into what JSON holds."""
-    return {"summary": words.summary(review), **_plain(review)}
+    plain = _plain(review)
+    known = any(one.seconds is not None for one in review.radius.rebuilt)
+    plain["radius"]["seconds"] = review.radius.seconds if known else None
+    return {"summary": words.summary(review), **plain}

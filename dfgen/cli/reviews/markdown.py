@@ -90,9 +90,7 @@ def _blocks(review: Review) -> Iterator[str]:
     ):
         yield from (f"### {title}\n\n{one}" if not at else one for at, one in enumerate(found))
     if rebuilt := review.radius.rebuilt:
-        yield _folded(
-            f"{words.count(len(rebuilt), 'image')} to build", _listed([*map(words.rebuild, rebuilt)])
-        )
+        yield _folded(words.to_build(review.radius), _listed([*map(words.rebuild, rebuilt)]))
     if removed := review.radius.removed:
         yield _folded(f"{words.count(len(removed), 'image')} removed", _listed(removed))
     if review.notes:

@@ -39,6 +39,8 @@ def _lines(review: Review) -> Iterator[Line]:
     yield from ((f"build {words.rebuild(one)}", None) for one in rebuilt[:_REBUILT])
     if len(rebuilt) > _REBUILT:
         yield f"build {len(rebuilt) - _REBUILT} more", None
+    if any(one.seconds is not None for one in rebuilt):
+        yield words.to_build(review.radius), None
     yield from ((f"removed {name}", None) for name in review.radius.removed)
     yield from ((f"note: {note}", None) for note in review.notes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Rebuild, Review
+from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.values.digest import Digest
 from dfgen.values.finding import Level
 
@@ -51,6 +51,14 @@ def platform(move: PlatformMove) -> str:
     """Say from where to where a pin moved, and what moved inside of the parent."""
     inside = f": {'; '.join(move.inside)}" if move.inside else ""
     return f"{move.platform} {short(move.before)} → {short(move.after)}{inside}"
+
+
+def to_build(radius: Radius) -> str:
+    """Say how many images are built, and how long that took last time, as far as it is known."""
+    known = sum(one.seconds is not None for one in radius.rebuilt)
+    images = f"{count(len(radius.rebuilt), 'image')} to build"
+    part = f" for {known} of them" if known < len(radius.rebuilt) else ""
+    return f"{images}, {radius.seconds:.0f} s together last time{part}" if known else images
 
 
 def rebuild(one: Rebuild) -> str:

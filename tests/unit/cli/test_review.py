@@ -12,7 +12,9 @@ import jsonschema_rs
 import pytest
 
 from dfgen.cli.reviews.markdown import LIMIT, code, markdown
-from dfgen.reviewing.records import Group, Kind, Review
+from dfgen.cli.reviews.words import to_build
+from dfgen.outside.records import Records
+from dfgen.reviewing.records import Group, Kind, Radius, Rebuild, Review
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
 from tests.unit.catalogs import FAMILY, write
@@ -46,6 +48,30 @@ def test_a_change_of_42_files_fits_one_screen() -> None:
     text = (GOLDEN / "template-42/review.md").read_text()
     shown = re.sub(r"<details>(<summary>.*?</summary>).*?</details>", r"\1", text, flags=re.DOTALL)
     assert len([line for line in shown.splitlines() if line.strip()]) <= 40
+
+
+def test_the_seconds_of_the_last_build_are_told(tmp_path: Path) -> None:
+    sides = [GOLDEN / "pin-bump" / side for side in ("before", "after")]
+    offline = json.loads(dfgen("--format", "json", "review", *sides).out)
+    names = [one["image"] for one in offline["radius"]["rebuilt"]]
+    assert offline["radius"]["seconds"] is None
+    Records(tmp_path / "dist").write_run({"took": {names[0]: 61.4, names[2]: 8, "other:1@amd64": 100}})
+    told = "4 images to build, 69 s together last time for 2 of them"
+    shown = dfgen("-C", tmp_path, "review", *sides).out.splitlines()
+    reason = "pin of docker.io/library/debian:12"
+    assert told in shown
+    assert f"build {names[0]}: {reason} (61 s last time)" in shown
+    assert f"build {names[1]}: {reason}" in shown
+    comment = dfgen("-C", tmp_path, "review", "--format", "markdown", *sides).out
+    assert f"<details><summary>{told}</summary>\n\n- `{names[0]}: {reason} (61 s last time)`\n" in comment
+    data = json.loads(dfgen("-C", tmp_path, "--format", "json", "review", *sides).out)["radius"]
+    assert data["seconds"] == pytest.approx(69.4)
+    assert [one["seconds"] for one in data["rebuilt"]] == [61.4, None, 8.0, None]
+
+
+def test_the_seconds_of_all_images_need_no_reserve() -> None:
+    radius = Radius(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
+    assert to_build(radius) == "1 image to build, 2 s together last time"
 
 
 def test_strict_fails_on_a_warning() -> None:
