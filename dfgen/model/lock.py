@@ -31,18 +31,28 @@ class Pin:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a parent's tag points at, that is not taken yet, and the date on which it was first seen."""
+
+    digest: Digest
+    first_seen: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedParent:
     """A parent as it was resolved: what its tag pointed at, and each platform's pin.
 
     `digest` is the index's, or the manifest's own where the tag is of a single image.
-    `first_seen` is the date, YYYY-MM-DD, on which dfgen first saw this digest.
+    `first_seen` is the date, YYYY-MM-DD, on which dfgen first saw this digest. `candidate` is no part of what
+    is pinned, and does not count when entries are compared.
     """
 
     digest: Digest
     media_type: str
     first_seen: str
     platforms: Mapping[Platform, Pin]
+    candidate: Candidate | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +93,22 @@ def _write(key: str, locked: LockedParent, comma: str) -> list[str]:
         f'      "digest": "{locked.digest}",',
         f'      "media_type": "{locked.media_type}",',
         f'      "first_seen": "{locked.first_seen}",',
+        *_candidate_lines(locked.candidate),
         '      "platforms": {',
         *",\n".join(pins).splitlines(),
         "      }",
         f"    }}{comma}",
+    ]
+
+
+def _candidate_lines(candidate: Candidate | None) -> list[str]:
+    if candidate is None:
+        return []
+    return [
+        '      "candidate": {',
+        f'        "digest": "{candidate.digest}",',
+        f'        "first_seen": "{candidate.first_seen}"',
+        "      },",
     ]
 
 
@@ -138,11 +160,16 @@ def _parent(key: str, entry: Any) -> LockedParent:
             media_type=media_type,
             first_seen=_date(entry["first_seen"]),
             platforms={Platform.parse(alias): _pin(pin) for alias, pin in entry["platforms"].items()},
+            candidate=_candidate(entry.get("candidate")),
         )
     except InputError as error:
         raise _wrong(f"parent {key!r}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise _wrong(f"parent {key!r} is incomplete: {error}") from None
+
+
+def _candidate(entry: Any) -> Candidate | None:
+    return Candidate(Digest(entry["digest"]), _date(entry["first_seen"])) if entry is not None else None
 
 
 def _pin(entry: Any) -> Pin:

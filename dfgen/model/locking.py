@@ -21,6 +21,14 @@ class Want:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A parent whose pins stay, with the reason; `locked` is its entry, with what it waits for."""
+
+    reason: str
+    locked: LockedParent
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A parent whose pins differ from the lock's; `old` is None for a parent that had none."""

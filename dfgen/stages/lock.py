@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Protocol
 
-from dfgen.images.together import attempt
-from dfgen.model.catalog import Catalog, Parent
-from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.model.locking import LockChanges, Moved, Want
-from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError, Problem, listing
+from dfgen.images.wants import each, named, wanted
+from dfgen.model.catalog import Catalog
+from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
+from dfgen.model.locking import Held, LockChanges, Moved, Want
+from dfgen.values.errors import CheckError, DfgenError, InputError, Problem, listing
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
-
-Result = TypeVar("Result")
-
-_AT_ONCE = 16  # requests under way; registries answer more slowly than this machine asks
 
 
 class Registry(Protocol):
@@ -34,32 +31,18 @@ class Registry(Protocol):
         """A small blob, such as an image's configuration."""
 
 
-def wanted(catalog: Catalog) -> tuple[Want, ...]:
-    """List the upstream parents of a catalog, each once, with all the platforms it is used for."""
-    uses: dict[str, list[Parent]] = {}
-    for parent in catalog.upstream_parents():
-        uses.setdefault(parent.key, []).append(parent)
-    return tuple(
-        Want(
-            key=key,
-            reference=catalog.mirrored(parents[0].reference),
-            platforms=tuple(sorted({parent.platform for parent in parents})),
-            place=parents[0].place,
-        )
-        for key, parents in sorted(uses.items())
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
     """How to lock. `today` is a date, YYYY-MM-DD; `done` is told of every parent that was looked at.
 
-    `uneven` moves a parent also when only some of its platforms moved.
+    `uneven` moves a parent also when only some of its platforms moved. `min_age` are the days for which what
+    a tag points at has to have been seen before a pin moves to it.
     """
 
     registry: Registry
     today: str
     uneven: bool = False
+    min_age: int = 0
     built: Callable[[str], LockedParent | None] = lambda _: None
     done: Callable[[str], None] = lambda _: None
 
@@ -67,13 +50,13 @@ class Locking:
 def lock(catalog: Catalog, old: Lock, how: Locking) -> LockChanges:
     """Pin the parents, and the platforms of parents, that have no pin; every pin that is there stays."""
     missing = [want for want in wanted(catalog) if not _is_complete(want, old)]
-    return _changes(catalog, old, _each(missing, lambda want: _pin(want, old, how), how), how)
+    return _changes(catalog, old, each(missing, lambda want: _pin(want, old, how), how.done), how)
 
 
 def upgrade(catalog: Catalog, old: Lock, how: Locking, only: Sequence[str] = ()) -> LockChanges:
     """Move the pins of all parents, or of those named; one HEAD for a parent that did not change."""
-    wants = _named(wanted(catalog), only)
-    return _changes(catalog, old, _each(wants, lambda want: _move(want, old, how), how), how)
+    wants = named(wanted(catalog), only)
+    return _changes(catalog, old, each(wants, lambda want: _move(want, old, how), how.done), how)
 
 
 def check(catalog: Catalog, old: Lock, how: Locking) -> None:
@@ -86,8 +69,8 @@ def check(catalog: Catalog, old: Lock, how: Locking) -> None:
 
     def compare(want: Want) -> None:
         locked, now = old.parents[want.key], _move(want, old, how)
-        if isinstance(now, str):
-            problems.append(Problem(want.place, f"{want.key} is moving: {now}"))
+        if isinstance(now, Held):
+            problems.append(Problem(want.place, f"{want.key} is moving: {now.reason}"))
         elif now != locked:
             mend = f"`dfgen lock --upgrade {want.key}` moves the pin"
             moved = f"locked {locked.digest}, now {now.digest}"
@@ -95,7 +78,7 @@ def check(catalog: Catalog, old: Lock, how: Locking) -> None:
 
     for want in wanted(catalog):
         problems.extend(unpinned(want, old))
-    _, failed = _each([want for want in wanted(catalog) if _is_complete(want, old)], compare, how)
+    _, failed = each([want for want in wanted(catalog) if _is_complete(want, old)], compare, how.done)
     if failed:
         # What was found of the others is told too; the failure's kind has the worse exit code.
         raise type(failed)([*sorted(problems), *failed.problems])
@@ -118,26 +101,6 @@ def _is_complete(want: Want, old: Lock) -> bool:
     return all(_has(want, platform, old) for platform in want.platforms)
 
 
-def _named(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
-    if not names:
-        return list(wants)
-    chosen = {want.key: want for want in wants}
-    found: list[Want] = []
-    for name in names:
-        named = Reference.parse(name)
-        # Without a tag, a name is that of all the tags in use.
-        whole = named == Reference(named.repository, "latest") and not name.endswith(":latest")
-        matches = [
-            want
-            for want in wants
-            if want.key == str(named) or (whole and Reference.parse(want.key).repository == named.repository)
-        ]
-        if not matches:
-            raise InputError(f"no image is built on {name!r}; the parents are {listing(chosen)}")
-        found.extend(matches)
-    return list(dict.fromkeys(found))
-
-
 def _pin(want: Want, old: Lock, how: Locking) -> LockedParent:
     locked = old.parents.get(want.key)
     if locked is None:
@@ -148,26 +111,38 @@ def _pin(want: Want, old: Lock, how: Locking) -> LockedParent:
         digest=locked.digest,
         media_type=locked.media_type,
         first_seen=locked.first_seen,
+        candidate=locked.candidate,
         platforms={**more.platforms, **locked.platforms},
     )
 
 
-def _move(want: Want, old: Lock, how: Locking) -> LockedParent | str:
-    """Find the new pins of a parent, or say why it is held back; unchanged, it is the lock's own entry."""
+def _move(want: Want, old: Lock, how: Locking) -> LockedParent | Held:
+    """Find the new pins of a parent, or say why it is held back; unchanged, it equals the lock's entry."""
     locked = old.parents.get(want.key)
     if locked is None or not _is_complete(want, old):
         return _resolve(want, want.reference, how)
     if how.registry.resolve(want.reference).digest == locked.digest:
-        return locked
+        return replace(locked, candidate=None)
     new = _resolve(want, want.reference, how)
     moved = [one for one in want.platforms if new.platforms[one].digest != locked.platforms[one].digest]
     if not moved:
-        return locked  # only platforms that nobody here uses
+        return replace(locked, candidate=None)  # only platforms that nobody here uses
     if len(moved) < len(want.platforms) and not how.uneven:
         still = listing(str(one) for one in want.platforms if one not in moved)
         told = f"only {listing(map(str, moved))} moved, {still} did not yet; architectures move together"
-        return f"{told} (`dfgen lock --upgrade {want.key} --uneven` moves it all the same)"
-    return new
+        return Held(f"{told} (`dfgen lock --upgrade {want.key} --uneven` moves it all the same)", locked)
+    return _aged(new, locked, how)
+
+
+def _aged(new: LockedParent, locked: LockedParent, how: Locking) -> LockedParent | Held:
+    """Hold new pins back that have not been seen for long enough; the date on which they were is kept."""
+    known = locked.candidate
+    seen = known.first_seen if known and known.digest == new.digest else how.today
+    until = date.fromisoformat(seen) + timedelta(days=how.min_age)
+    if not how.min_age or until <= date.fromisoformat(how.today):
+        return replace(new, first_seen=seen)
+    reason = f"{new.digest} was first seen on {seen}; it is taken from {until} on"
+    return Held(reason, replace(locked, candidate=Candidate(new.digest, seen)))
 
 
 def _resolve(want: Want, reference: Reference, how: Locking) -> LockedParent:
@@ -207,68 +182,19 @@ def _only_platform(want: Want, manifest: Manifest, registry: Registry) -> Platfo
     return found
 
 
-def _each(
-    wants: Sequence[Want], work: Callable[[Want], Result], how: Locking
-) -> tuple[list[tuple[Want, Result]], DfgenError | None]:
-    """Work on all parents at once; one failure does not stop the others, and all are told together."""
-
-    def one(want: Want) -> Result:
-        try:
-            return work(want)
-        finally:
-            how.done(want.key)
-
-    results: list[tuple[Want, Result]] = []
-    failures: list[tuple[Want, DfgenError]] = []
-    for want, result in zip(wants, attempt(one, wants, _AT_ONCE), strict=True):
-        if isinstance(result, DfgenError):
-            failures.append((want, result))
-        else:
-            results.append((want, result))
-    return results, _together(failures) if failures else None
-
-
-def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
-    """Join errors into one of the worst kind; a failure that many parents share is told once."""
-    worst = max((error for _, error in failures), key=lambda error: error.exit_code)
-    same: dict[object, tuple[Problem, list[Want]]] = {}
-    for want, error in failures:
-        # A host that does not answer fails every parent in its own words (tries, seconds): tell it once.
-        host = error.unreachable if isinstance(error, OutsideError) else ""
-        for problem in error.problems:
-            told = (
-                Problem(problem.place, f"{problem.message}; `make demo` needs no registry")
-                if host
-                else problem
-            )
-            same.setdefault(host or problem, (told, []))[1].append(want)
-    problems = [_concerning(problem, wants) for problem, wants in same.values()]
-    kind = OutsideError if isinstance(worst, OutsideError) else type(worst)
-    return kind(sorted(problems, key=str))
-
-
-def _concerning(problem: Problem, wants: Sequence[Want]) -> Problem:
-    """Say which parents a failure concerns: one by its place, several by their names."""
-    if len(wants) == 1:
-        return Problem(problem.place or wants[0].place, problem.message)
-    names = ", ".join(sorted(want.key for want in wants))
-    return Problem(problem.place, f"{problem.message} (parents concerned: {names})")
-
-
 def _changes(
     catalog: Catalog,
     old: Lock,
-    answers: tuple[Sequence[tuple[Want, LockedParent | str]], DfgenError | None],
+    answers: tuple[Sequence[tuple[Want, LockedParent | Held]], DfgenError | None],
     how: Locking,
 ) -> LockChanges:
     results, failed = answers
     found: dict[str, LockedParent] = {}
     held: dict[str, str] = {}
     for want, result in results:
-        if isinstance(result, str):
-            held[want.key] = result
-        else:
-            found[want.key] = result
+        if isinstance(result, Held):
+            held[want.key] = result.reason
+        found[want.key] = result.locked if isinstance(result, Held) else result
     families, waiting = _families(catalog, old, how)
     used = frozenset(parent.key for image in catalog.images for parent in image.all_parents)
     new = old.with_parents({**found, **families})

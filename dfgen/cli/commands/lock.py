@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.cli.quota import shortages
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges, Moved
@@ -21,7 +23,20 @@ from dfgen.values.platform import Platform
 @click.option("--uneven", is_flag=True, help="Move the PARENTs also when only some architectures moved.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when a parent has moved or has no pin.")
 @click.option("--dry-run", is_flag=True, help="Say what would be locked; write nothing.")
-@click.option("--deadline", type=float, default=60.0, help="Seconds for each parent, retries included.")
+@click.option(
+    "--min-age",
+    metavar="DAYS",
+    callback=lambda _ctx, _option, text: _days(text) if text else 0,
+    help="With --upgrade: hold back what was first seen less than 3d or 2w ago.",
+)
+@click.option(
+    "--deadline",
+    type=float,
+    default=60.0,
+    expose_value=False,
+    callback=lambda ctx, _option, seconds: setattr(ctx.obj, "deadline", seconds),
+    help="Seconds for each parent, retries included.",
+)
 @click.argument("parents", nargs=-1)
 @click.pass_obj
 def command(
@@ -30,13 +45,14 @@ def command(
     uneven: bool,
     check: bool,
     dry_run: bool,
-    deadline: float,
+    min_age: int,
     parents: tuple[str, ...],
 ) -> None:
     """Pin every parent that has no pin yet, for every platform that is built on it.
 
     A pin that is there stays until --upgrade moves it; name PARENTs to move only those.
     A parent of which only some architectures moved is held back, unless --uneven says otherwise.
+    With --min-age, what a tag points at now is noted in the lock with the date, and taken once it is old enough.
     """
     if parents and not upgrade:
         raise click.UsageError("PARENT goes with --upgrade")
@@ -44,12 +60,17 @@ def command(
         raise click.UsageError("--uneven goes with --upgrade PARENT; name the parents that may move so")
     if check and (upgrade or dry_run):
         raise click.UsageError("--check changes nothing; it goes without --upgrade and --dry-run")
-    app.deadline = deadline
-    how = stage.Locking(registry=app.registry, today=app.today, uneven=uneven, built=app.built)
+    if min_age and not upgrade:
+        raise click.UsageError("--min-age goes with --upgrade: a parent without a pin is pinned at once")
+    how = stage.Locking(
+        registry=app.registry, today=app.today, uneven=uneven, min_age=min_age, built=app.built
+    )
     if check:
         stage.check(app.catalog, app.lock, how)
         show.note(f"{LOCK_FILE}: every pin is what its tag points at")
         return
+    for short in () if parents else shortages(app.catalog, app.lock, app.registry):
+        show.note(short)
     changes = (
         stage.upgrade(app.catalog, app.lock, how, parents)
         if upgrade
@@ -58,8 +79,16 @@ def command(
     _act(app, changes, dry_run=dry_run)
 
 
+def _days(text: str) -> int:
+    """Read `3d` or `2w`."""
+    found = re.fullmatch(r"(\d{1,4})([dw])", text)
+    if not found:
+        raise click.BadParameter(f"{text!r} is not an age; expected days or weeks such as 3d or 2w")
+    return int(found[1]) * (7 if found[2] == "w" else 1)
+
+
 def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
-    if changes.lock != app.lock and not dry_run:
+    if changes.lock.to_text() != app.lock.to_text() and not dry_run:
         files.write(app.root / LOCK_FILE, changes.lock.to_text())
     columns = ("parent", "platform", "old", "new", "rebuilds")
     found = (row for moved in changes.moved for row in _rows(app, moved))

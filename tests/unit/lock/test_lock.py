@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dfgen.images.wants import wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock, LockedParent
-from dfgen.stages.lock import lock, wanted
+from dfgen.stages.lock import lock
 from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_INDEX
 from tests.unit.catalogs import FAMILY, loaded
