@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from home import DemoError, write_file
 
+# Debian 12's own Python is older than tarfile's filters; there, apt's signatures alone vouch for a package.
+_FILTER: dict[str, str] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 CONF = """\
 Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "{folder}/sources.d";
@@ -230,7 +232,7 @@ def unpack(archives: Sequence[Path], folder: Path, wanted: Container[str] | None
             for member in content:
                 name = member.name.removeprefix("./")
                 if wanted is None or name in wanted:
-                    content.extract(member, folder, filter="tar")
+                    content.extract(member, folder, **_FILTER)  # type: ignore[arg-type]
                     found.add(name)
     return found
 
