@@ -10,6 +10,7 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
+from dfgen.cli.quota import shortages
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges, Moved
@@ -69,6 +70,8 @@ def command(
         stage.check(app.catalog, app.lock, how)
         show.note(f"{LOCK_FILE}: every pin is what its tag points at")
         return
+    for short in () if parents else shortages(app.catalog, app.lock, app.registry):
+        show.note(short)
     for short in () if parents else shortages(app.catalog, app.lock, app.registry):
         show.note(short)
     changes = (

@@ -48,6 +48,14 @@ class Registry:
         """What each registry last said about how many pulls are left; nothing for those that say nothing."""
         return dict(self._exchange.quota)
 
+    def left(self, reference: Reference) -> Quota | None:
+        """How many pulls a registry says are left: one HEAD, sent once; None for one that does not say.
+
+        No error either: what is wrong with a registry is told by the operation that needs it.
+        """
+        self._exchange.probe(manifests.head(reference)[0])
+        return self.quota.get(reference.repository.registry)
+
     def resolve(self, reference: Reference) -> Descriptor:
         """Digest, media type and size behind a reference: one HEAD, which no registry counts as a pull.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from dfgen.outside.registry.options import Clock, RegistryOptions
 from dfgen.outside.registry.places import Origin, Site
 from dfgen.outside.registry.purpose import PULL, Purpose, Scopes, scopes_of
 from dfgen.outside.registry.quota import Quota
-from dfgen.outside.registry.retry import FEW, Deadline, broken, persist
+from dfgen.outside.registry.retry import FEW, Deadline, Fault, broken, persist
 from dfgen.outside.registry.tokens import TokenServer
 from dfgen.outside.registry.transport import Body, Request, Response, Transport
 from dfgen.values.reference import Repository
@@ -63,6 +64,11 @@ class Exchange:
                 response.close()
 
         return self.persist(attempt)
+
+    def probe(self, ask: Ask) -> None:
+        """Send once for what the headers say; whatever goes wrong is nothing."""
+        with contextlib.suppress(Fault, RegistryError):
+            self.send(ask, Deadline(self._clock, self._options.deadline)).close()
 
     def persist(self, attempt: Callable[[Deadline], T], size: int = 0) -> T:
         """Try an operation that moves `size` bytes until it works or its time is over."""

@@ -1,0 +1,107 @@
+"""What `dfgen lock` asks of a registry, counted, and what it says of a quota before it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfgen.values.manifest import OCI_INDEX
+from tests.fakes.http import Fault
+from tests.fakes.images import AMD64, ARM64, image, index_of
+from tests.fakes.registry import FakeRegistry
+from tests.unit.catalogs import write
+from tests.unit.cli.run import dfgen
+
+_COMMANDS = ((("lock",), "GET"), (("lock", "--check"), "HEAD"), (("lock", "--upgrade"), "HEAD"))
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        _publish(running, "1")
+        yield running
+
+
+def _publish(registry: FakeRegistry, *tags: str) -> None:
+    both = [registry.add_image("team/os", image(arch, layers=(tags[0].encode(),))) for arch in (AMD64, ARM64)]
+    for tag in tags:
+        registry.add_manifest("team/os", index_of(both), OCI_INDEX, tag=tag)
+
+
+@pytest.fixture
+def root(tmp_path: Path, registry: FakeRegistry) -> Path:
+    base = f"template: t.j2\nparent: {registry.address}/team/os:1\nversions: ['1']\n"
+    return write(tmp_path, {"bases/app/base.yaml": base})
+
+
+@pytest.fixture
+def many(root: Path, registry: FakeRegistry) -> Path:
+    """Twelve parents, t10 to t21, besides the one that is there."""
+    tags = [f"t{number}" for number in range(10, 22)]
+    _publish(registry, *tags)
+    parent = f"parent: '{registry.address}/team/os:{{{{ version }}}}'"
+    write(root, {"bases/many/base.yaml": f"template: t.j2\n{parent}\nversions: {tags}\n"})
+    registry.forget()
+    return root
+
+
+def test_parents_of_one_repository_share_a_token_and_cost_one_get_then_one_head(
+    root: Path, registry: FakeRegistry
+) -> None:
+    registry.behaviour.door.kind = "token"
+    both = [registry.add_image("team/os", image(arch, layers=(b"other",))) for arch in (AMD64, ARM64)]
+    registry.add_manifest("team/os", index_of(both), OCI_INDEX, tag="2")
+    other = f"template: t.j2\nparent: {registry.address}/team/os:2\nversions: ['1']\n"
+    write(root, {"bases/other/base.yaml": other})
+    for words, method in _COMMANDS:
+        registry.forget()
+        registry.behaviour.door.issued.clear()
+        assert dfgen("-C", root, *words).status == 0
+        assert registry.behaviour.door.issued == [frozenset({("team/os", "pull")})]
+        let_in = [seen for seen in registry.seen if "/manifests/" in seen.call.path and seen.status == 200]
+        assert sorted(seen.call.path for seen in let_in) == [
+            "/v2/team/os/manifests/1",
+            "/v2/team/os/manifests/2",
+        ]
+        assert {seen.call.method for seen in let_in} == {method}
+
+
+def test_a_quota_that_does_not_suffice_is_said_before_a_parent_is_read(
+    many: Path, registry: FakeRegistry
+) -> None:
+    registry.behaviour.quota = (100, 3, 21600)
+    done = dfgen("-C", many, "lock")
+    assert (done.status, done.lines) == (
+        0,
+        [
+            f"{registry.address}: 3 of 100 pulls per 6 h are left, 13 parents have to be read;"
+            " `docker login` there, wait, or name a mirror under mirrors in catalog.yaml",
+            "bases/lock.json: 13 parents, 13 changed",
+        ],
+    )
+    assert [seen.call.method for seen in registry.seen] == ["HEAD", *["GET"] * 13]
+
+
+@pytest.mark.parametrize("quota", [None, (100, 13, 21600)])
+def test_nothing_is_said_of_a_quota_that_suffices_or_is_not_there(
+    many: Path, registry: FakeRegistry, quota: tuple[int, int, int] | None
+) -> None:
+    registry.behaviour.quota = quota
+    done = dfgen("-C", many, "lock")
+    assert (done.status, done.lines) == (0, ["bases/lock.json: 13 parents, 13 changed"])
+    assert registry.count("HEAD") == 1
+    registry.forget()
+    assert dfgen("-C", many, "lock").status == 0
+    assert registry.count() == 0
+
+
+@pytest.mark.parametrize("status", [405, 429, 503])
+def test_a_registry_that_does_not_answer_the_question_is_asked_once(
+    many: Path, registry: FakeRegistry, status: int
+) -> None:
+    registry.script("HEAD", "/manifests/", Fault(status=status), times=5)
+    done = dfgen("-C", many, "lock")
+    assert (done.status, done.lines) == (0, ["bases/lock.json: 13 parents, 13 changed"])
+    assert (registry.count("HEAD"), registry.count("GET")) == (1, 13)
