@@ -10,7 +10,6 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
-from dfgen.cli.quota import shortages
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges, Moved
@@ -53,7 +52,7 @@ def command(
 
     A pin that is there stays until --upgrade moves it; name PARENTs to move only those.
     A parent of which only some architectures moved is held back, unless --uneven says otherwise.
-    With --min-age, what a tag points at now is noted in the lock with the date, and taken once it is old enough.
+    With --min-age, what a tag points at now is noted in the lock with the date, and taken when it is of age.
     """
     if parents and not upgrade:
         raise click.UsageError("PARENT goes with --upgrade")
@@ -70,8 +69,6 @@ def command(
         stage.check(app.catalog, app.lock, how)
         show.note(f"{LOCK_FILE}: every pin is what its tag points at")
         return
-    for short in () if parents else shortages(app.catalog, app.lock, app.registry):
-        show.note(short)
     for short in () if parents else shortages(app.catalog, app.lock, app.registry):
         show.note(short)
     changes = (
