@@ -28,9 +28,15 @@ from dfgen.values.manifest import (
 from dfgen.values.platform import Platform
 
 
-def inspect(name: str, document: Manifest | Index, reader: Reader) -> Inspected:
-    """Read all images of an index, or a single one: one manifest and one configuration each."""
-    entries = document.images if isinstance(document, Index) else (document.descriptor,)
+def inspect(
+    name: str, document: Manifest | Index, reader: Reader, listed: Platform | None = None
+) -> Inspected:
+    """Read all images of an index, or a single one: one manifest and one configuration each.
+
+    `listed` is the platform of a single one, where somebody lists it.
+    """
+    single = replace(document.descriptor, platform=listed)
+    entries = document.images if isinstance(document, Index) else (single,)
     images = each(lambda entry: _image(name, entry, document, reader), entries)
     count = Counter(digest for image in images for digest in {layer.digest for layer in image.layers})
     return Inspected(

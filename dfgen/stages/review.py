@@ -84,8 +84,9 @@ def _notes(before: State, sources: Sources, moves: Sequence[PinMove]) -> Iterato
 
 
 def _asked_once(sources: Sources) -> Sources:
-    """Ask about each digest once: several risks want to know the same."""
-    return replace(sources, look=cache(sources.look)) if sources.look else sources
+    """Ask each question once: several risks want to know the same."""
+    look = cache(sources.look) if sources.look else None
+    return replace(sources, look=look, resolve=cache(sources.resolve) if sources.resolve else None)
 
 
 def review(before: State, after: State, sources: Sources | None = None) -> Review:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,8 @@ from dfgen.stages.render import render
 from dfgen.stages.review import review
 from dfgen.values.errors import ExitCode
 
+_ONLINE = "dfgen.online"
+
 
 @click.command("review")
 @click.argument("base", default="")
@@ -28,6 +31,13 @@ from dfgen.values.errors import ExitCode
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option(
     "--format", "output", type=click.Choice(["table", "json", "markdown"]), help="As before COMMAND."
+)
+@click.option(
+    "--online",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, given: ctx.meta.update({_ONLINE: given}),
+    help="Ask the registries what moved inside of the parents.",
 )
 @annotating.options
 @click.pass_context
@@ -48,18 +58,25 @@ def command(
     annotating.check(annotations, target)
     app: App = ctx.obj
     with TemporaryDirectory(prefix="dfgen-") as folder:
-        found = _review(app, base, after, Path(folder))
+        found = _review(app, base, after, Path(folder), online=ctx.meta[_ONLINE])
     _print(found, output or app.output)
     annotating.write(app, found.risks, annotations, target)
     if found.fails(strict=strict):
         ctx.exit(ExitCode.DIFFERS)
 
 
-def _review(app: App, base: str, after: str, folder: Path) -> Review:
+def _review(app: App, base: str, after: str, folder: Path, *, online: bool) -> Review:
     old = states.place(app, base, folder / "before")
     new = states.place(app, after, folder / "after") if after else app
     sources = Sources(render=partial(_render, new), seconds=Records(app.root / DIST).past_seconds())
-    return review(states.read(old), states.read(new), sources)
+    before, now = states.read(old), states.read(new)
+    if not online:
+        return review(before, now, sources)
+    from dfgen.cli.reviews.asking import Asking
+
+    asking = Asking(registry=new.registry, locks=(before.lock, now.lock))
+    found = review(before, now, replace(sources, look=asking.look, resolve=asking.resolve))
+    return replace(found, notes=(*found.notes, *asking.notes()))
 
 
 def _render(app: App, images: Sequence[Image]) -> Mapping[str, str]:
