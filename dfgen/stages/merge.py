@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dfgen.images.binding import Rules, merge
+from dfgen.images.bringing import bring
 from dfgen.images.children import Child, child_of, children_of
 from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
@@ -99,7 +100,7 @@ def merge_published(target: Reference, sources: Sequence[Reference], how: Mergin
     index = merge(str(target), children, how.annotations, rules=how.rules)
     if not how.dry_run:
         away = [(home, child) for home, child in found if home != target.repository]
-        each(lambda pair: _bring(pair[1], pair[0], target.repository, how.registry), away)
+        bring(away, target.repository, how.registry, how.at_once)
     return _bind(target, children, index, how)
 
 
@@ -155,20 +156,6 @@ def _read(source: Reference, how: Merging) -> list[tuple[Repository, Child]]:
     document = how.registry.manifest(source)
     found = children_of(str(source), document, Remote(how.registry, source.repository, how.kept))
     return [(source.repository, child) for child in found]
-
-
-def _bring(child: Child, home: Repository, target: Repository, registry: Registry) -> None:
-    """Bring an image and its attestations to another repository: blobs first, then the manifest."""
-    for entry in (child.descriptor, *child.attestations):
-        if registry.find(Reference(target, digest=entry.digest)):
-            continue
-        known = child.manifest if entry is child.descriptor else None
-        manifest = known or registry.manifest(Reference(home, digest=entry.digest))
-        if isinstance(manifest, Index):
-            raise CheckError(f"{child.name}: its attestation {entry.digest} is an index, expected a manifest")
-        blobs = {blob.digest: blob for blob in manifest.blobs if "urls" not in blob.extra}
-        each(lambda blob: registry.copy(blob, home, target), blobs.values())
-        registry.put_manifest(Reference(target, digest=entry.digest), manifest.raw, manifest.media_type)
 
 
 def _bind(target: Reference, children: Sequence[Child], index: Index, how: Merging) -> Merged:
