@@ -251,6 +251,15 @@ def _unused_ignores(
             yield Finding(rule="unused-ignore", level=RULES["unused-ignore"], message=message, place=place)
 
 
+def uneven(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
+    """Find only what `lint` says of differences between the platforms of a version."""
+    found = _Lint(sources, images)
+    found.read()
+    found.compare()
+    kept, _ = found.ignored()
+    return tuple(dict.fromkeys(one for one in kept if one.rule == "arch-parity"))
+
+
 def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, whole: bool) -> Linted:
     """Check the images, of all that the catalog has; what is wrong is found, never raised.
 

@@ -65,6 +65,16 @@ def _of_files(before: State, after: State, rendered: Mapping[str, str]) -> Itera
     yield from files.left_over(before, after)
 
 
+def _uneven(
+    changed: Sequence[Image], after: State, rendered: Mapping[str, str], sources: Sources
+) -> Sequence[Finding]:
+    """Ask for the differences between the platforms of every version that has a changed image."""
+    if not after.catalog or not sources.parity or not rendered:
+        return ()
+    versions = {image.merged_name for image in changed}
+    return sources.parity([one for one in after.catalog.images if one.merged_name in versions], rendered)
+
+
 def _of_pins(locks: Locks) -> Iterator[Finding]:
     for risk in RISKS:
         yield from risk(locks)
@@ -97,7 +107,8 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     if sources.look:
         moves = pins.with_details(moves, pins.references(before, after), sources.look)
     compared = _compared(before, after)
-    rendered, problems = _rendered(_changed(before, after, compared), after, sources)
+    changed = _changed(before, after, compared)
+    rendered, problems = _rendered(changed, after, sources)
     compared = replace(compared, rendered=rendered) if compared else None
     reach = radius(compared, sources.seconds) if compared else Radius()
     risks = [
@@ -107,8 +118,10 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *_of_files(before, after, rendered),
         *(images.immutable(compared, reach) if compared else ()),
         *instructions.of_groups(before, after, found),
+        *_uneven(changed, after, rendered, sources),
     ]
-    risks += parity.uneven(after, found, frozenset(risk.place.file for risk in risks))
+    worse = frozenset(place.file for risk in risks for place in (risk.place, risk.generated) if place)
+    risks += parity.uneven(after, found, worse)
     return Review(
         groups=found,
         pins=moves,

@@ -57,8 +57,8 @@ def command(
     annotating.check(annotations, target)
     app: App = ctx.obj
     images = app.images(select)
-    ready = [image for image in images if not _waits(app, image)]
-    sources = _sources(app)
+    ready = [image for image in images if not waits(app, image)]
+    sources = lint_sources(app)
     if buildkit:
         sources = replace(sources, buildkit=partial(_buildkit, app, ready))
     linted = lint(ready, app.catalog.images, sources, whole=not select)
@@ -128,7 +128,8 @@ def _buildkit(app: App, images: Sequence[Image]) -> Iterator[tuple[str, Hit, Lev
         yield path, Hit(rule=code, message=message, line=line), level
 
 
-def _sources(app: App) -> Sources:
+def lint_sources(app: App) -> Sources:
+    """What lint works with, but for BuildKit."""
     templates = app.templates(JinjaOptions())
     return Sources(
         render=partial(_render, app),
@@ -140,7 +141,8 @@ def _sources(app: App) -> Sources:
     )
 
 
-def _waits(app: App, image: Image) -> bool:
+def waits(app: App, image: Image) -> bool:
+    """Whether an image is built on a family that is not pinned yet."""
     return any(parent.family and app.lock.pin(parent) is None for parent in image.all_parents)
 
 

@@ -15,6 +15,7 @@ from dfgen.cli.app import DIST, App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
 from dfgen.cli.reviews.terminal import tell
+from dfgen.cli.reviews.uneven import parity
 from dfgen.model.catalog import Image
 from dfgen.outside.records import Records
 from dfgen.reviewing.records import Review, Sources
@@ -68,7 +69,8 @@ def command(
 def _review(app: App, base: str, after: str, folder: Path, *, online: bool) -> Review:
     old = states.place(app, base, folder / "before")
     new = states.place(app, after, folder / "after") if after else app
-    sources = Sources(render=partial(_render, new), seconds=Records(app.root / DIST).past_seconds())
+    past = Records(app.root / DIST).past_seconds()
+    sources = Sources(render=partial(_render, new), parity=partial(parity, new), seconds=past)
     before, now = states.read(old), states.read(new)
     if not online:
         return review(before, now, sources)

@@ -1,0 +1,62 @@
+"""Architectures of a version that differ without a word in the catalog, within `dfgen review`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfgen.model.lock import LOCK_FILE
+from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.cli.run import dfgen
+from tests.unit.render.test_render import locked
+
+T = "templates/t.j2"
+AMD64 = "bases/app/1.0/Dockerfile_amd64"
+PLAIN = "FROM {{ parent }}\nRUN get app-{{ platform.architecture }}.tgz\n"
+ODD = PLAIN + '{% if platform.architecture == "arm64" %}\nRUN b\n{% else %}\nRUN a\n{% endif %}\n'
+END = "declare what differs under platforms in base.yaml, or make it the same"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _put(root: Path, template: str, base: str = FAMILY) -> Path:
+    catalog = loaded(root, base, **{T: template})
+    write(root, {T: template, LOCK_FILE: locked(catalog).to_text()})
+    assert dfgen("-C", root, "render").status == 0
+    return root
+
+
+def _told(root: Path, old: str, new: str, base: str = FAMILY) -> tuple[list[str], list[str]]:
+    before, after = _put(root / "before", old, base), _put(root / "after", new, base)
+    found, linted = (
+        [line for line in done.out.splitlines() if "[arch-parity]" in line]
+        for done in (dfgen("review", before, after), dfgen("-C", after, "lint"))
+    )
+    return found, linted
+
+
+def test_a_new_difference_is_told_once_as_lint_tells_it(root: Path) -> None:
+    base = FAMILY.replace('["1.0"]', '["1.0", "2.0"]')
+    found, linted = _told(root, PLAIN, ODD, base)
+    assert found == linted
+    assert found == [
+        f"{T}:6: warning: amd64: `RUN a` | arm64: `RUN b` — {END} (in 2 files) [arch-parity] (in {AMD64}:8)"
+    ]
+
+
+def test_names_of_platforms_are_no_difference(root: Path) -> None:
+    assert _told(root, "FROM {{ parent }}\n", PLAIN) == ([], [])
+
+
+def test_versions_that_stay_are_not_told(root: Path) -> None:
+    found, linted = _told(root, ODD, ODD)
+    assert (found, len(linted)) == ([], 1)
+
+
+def test_a_rule_that_is_switched_off_is_not_told(root: Path) -> None:
+    base = f"{FAMILY}lint: {{ignore: {{arch-parity: meant}}}}\n"
+    assert _told(root, PLAIN, ODD, base) == ([], [])
