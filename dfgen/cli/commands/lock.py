@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import pinned, show
 from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
-from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE
-from dfgen.model.locking import LockChanges, Moved
+from dfgen.model.locking import LockChanges
 from dfgen.outside import files
 from dfgen.stages import lock as stage
-from dfgen.values.platform import Platform
 
 
 @click.command("lock")
@@ -76,7 +73,7 @@ def command(
         if upgrade
         else stage.lock(app.catalog, app.lock, how)
     )
-    _act(app, changes, dry_run=dry_run)
+    _act(app, changes, upgrade=upgrade, dry_run=dry_run)
 
 
 def _days(text: str) -> int:
@@ -87,12 +84,15 @@ def _days(text: str) -> int:
     return int(found[1]) * (7 if found[2] == "w" else 1)
 
 
-def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
+def _act(app: App, changes: LockChanges, *, upgrade: bool, dry_run: bool) -> None:
     if changes.lock.to_text() != app.lock.to_text() and not dry_run:
         files.write(app.root / LOCK_FILE, changes.lock.to_text())
-    columns = ("parent", "platform", "old", "new", "rebuilds")
-    found = (row for moved in changes.moved for row in _rows(app, moved))
-    show.rows(columns, found, app.output, spare=("rebuilds",))
+    steps = list(pinned.steps(changes.moved))
+    if upgrade:
+        found = pinned.upgraded(app.catalog, steps, app.registry, app.output)
+        show.rows(pinned.UPGRADED, found, app.output, pinned.SPARE)
+    else:
+        show.rows(pinned.COLUMNS, pinned.rows(app.catalog, steps), app.output, pinned.SPARE[:1])
     for key, reason in changes.held.items():
         show.note(f"{key}: held back: {reason}")
     for key in changes.waiting:
@@ -103,17 +103,3 @@ def _act(app: App, changes: LockChanges, *, dry_run: bool) -> None:
     show.note(f"{LOCK_FILE}: {len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed")
     if changes.failed:
         raise changes.failed
-
-
-def _rows(app: App, moved: Moved) -> Iterator[tuple[object, ...]]:
-    """Give a row for each platform's pin that moves, with the images that stand on it."""
-    old = moved.old.platforms if moved.old else {}
-    for platform, pin in moved.new.platforms.items():
-        if old.get(platform) != pin:
-            before = old[platform].digest if platform in old else ""
-            on_it = (image.name for image in app.catalog.images if (moved.key, platform) in _uses(image))
-            yield moved.key, platform, before, pin.digest, list(on_it)
-
-
-def _uses(image: Image) -> set[tuple[str, Platform]]:
-    return {(parent.key, parent.platform) for parent in image.all_parents}

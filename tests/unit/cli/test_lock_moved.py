@@ -1,0 +1,107 @@
+"""What `dfgen lock --upgrade` shows of a pin that moves, and what that costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from dfgen.values.manifest import OCI_INDEX
+from tests.fakes.http import Fault
+from tests.fakes.images import AMD64, ARM64, image, index_of
+from tests.fakes.registry import FakeRegistry
+from tests.unit.catalogs import write
+from tests.unit.cli.run import dfgen
+
+_OLD, _NEW = "2025-01-02T03:04:05Z", "2025-02-03T00:00:00.123Z"
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as running:
+        yield running
+
+
+def _publish(registry: FakeRegistry, layers: Sequence[bytes], created: object) -> list[str]:
+    config = {"created": created}
+    both = [image(platform, layers, config=config) for platform in (AMD64, ARM64)]
+    entries = [registry.add_image("team/os", one) for one in both]
+    registry.add_manifest("team/os", index_of(entries), OCI_INDEX, tag="1")
+    return [str(entry.digest) for entry in entries]
+
+
+@pytest.fixture
+def old(registry: FakeRegistry) -> list[str]:
+    return _publish(registry, [b"a" * 1500], _OLD)
+
+
+@pytest.fixture
+def root(tmp_path: Path, registry: FakeRegistry, old: list[str]) -> Path:
+    base = f"template: t.j2\nparent: {registry.address}/team/os:1\nversions: ['1']\n"
+    write(tmp_path, {"bases/app/base.yaml": base})
+    assert dfgen("-C", tmp_path, "lock").status == 0
+    registry.forget()
+    return tmp_path
+
+
+def test_an_upgrade_shows_sizes_and_dates_before_and_after(
+    root: Path, registry: FakeRegistry, old: list[str]
+) -> None:
+    new = _publish(registry, [b"a" * 1500, b"b" * 500], _NEW)
+    key = f"{registry.address}/team/os:1"
+    done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade", "--dry-run")
+    moved = "1.5 kB → 2.0 kB | 2025-01-02 → 2025-02-03"
+    assert done.out.splitlines() == [
+        "| parent | platform | old | new | rebuilds | size | created |",
+        "|---|---|---|---|---|---|---|",
+        f"| {key} | linux/amd64 | {old[0]} | {new[0]} | app:1@amd64 | {moved} |",
+        f"| {key} | linux/arm64 | {old[1]} | {new[1]} | app:1@arm64 | {moved} |",
+    ]
+    # One GET of the index, then manifest and configuration of each platform, before and after.
+    assert (registry.count("HEAD"), registry.count("GET")) == (1, 1 + 2 * 2 * 2)
+    told = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
+    assert [(row["size"], row["created"]) for row in told] == [
+        ({"old": 1500, "new": 2000}, {"old": "2025-01-02", "new": "2025-02-03"})
+    ] * 2
+
+
+def test_an_old_image_that_is_gone_is_unknown(root: Path, registry: FakeRegistry, old: list[str]) -> None:
+    new = _publish(registry, [b"b"], _NEW)
+    for digest in old:
+        del registry.manifests["team/os"][digest]
+    done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade")
+    assert (done.status, done.lines) == (0, ["bases/lock.json: 1 parents, 1 changed"])
+    key = f"{registry.address}/team/os:1"
+    assert done.out.splitlines()[2] == (
+        f"| {key} | linux/amd64 | {old[0]} | {new[0]} | app:1@amd64 | unknown → 1 B | unknown → 2025-02-03 |"
+    )
+
+
+@pytest.mark.parametrize("created", [None, 7, "", "yesterday", "\x1b[31m", ["2025-01-02T00:00:00Z"]])
+def test_a_date_that_is_none_is_unknown(root: Path, registry: FakeRegistry, created: object) -> None:
+    _publish(registry, [b"b"], created)
+    (row, _) = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
+    assert row["created"] == {"old": "2025-01-02", "new": None}
+    assert row["size"] == {"old": 1500, "new": 1}
+
+
+def test_a_configuration_that_is_refused_is_unknown(root: Path, registry: FakeRegistry) -> None:
+    _publish(registry, [b"b"], _NEW)
+    registry.script("GET", "/blobs/", Fault(status=403), times=4)
+    (row, _) = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
+    assert row["created"] == {"old": None, "new": None}
+    assert row["size"] == {"old": 1500, "new": 1}
+
+
+def test_nothing_more_is_asked_for_what_did_not_move_or_has_no_pin(
+    root: Path, registry: FakeRegistry
+) -> None:
+    assert dfgen("-C", root, "lock", "--upgrade").status == 0
+    assert (registry.count("HEAD"), registry.count("GET")) == (1, 0)
+    (root / "bases/lock.json").unlink()
+    registry.forget()
+    done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade")
+    assert done.out.splitlines()[2].endswith(" | app:1@amd64 |  |  |")
+    assert (registry.count("HEAD"), registry.count("GET")) == (0, 1)
