@@ -67,9 +67,10 @@ class Git:
         entries = [one for one in self._entries(commit, paths) if one.mode != _SUBMODULE]
         blobs = self._blobs([one.blob for one in entries])
         links: list[tuple[Path, str]] = []
+        for folder in {(target / entry.path).parent for entry in entries}:
+            folder.mkdir(parents=True, exist_ok=True)
         for entry, content in zip(entries, blobs, strict=True):
             path = target / entry.path
-            path.parent.mkdir(parents=True, exist_ok=True)
             if entry.mode == _LINK:
                 links.append((path, content.decode("utf-8", errors="replace")))
                 continue
