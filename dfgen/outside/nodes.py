@@ -51,11 +51,19 @@ class Checked:
     usable: Mapping[Platform, Mapping[Builder, Node]]
     left_out: tuple[str, ...] = ()
 
-    def slots(self, total: int) -> Slots:
-        """Share builds among the nodes: as many as each has cores or is told; `total` 0 is no limit."""
-        nodes = {builder: node for found in self.usable.values() for builder, node in found.items()}
-        limits = {one: one.jobs or node.cores or os.cpu_count() or 1 for one, node in nodes.items()}
-        return Slots({platform: tuple(found) for platform, found in self.usable.items()}, limits, total)
+    def slots(self, total: int, others: Mapping[Platform, Sequence[Builder]] | None = None) -> Slots:
+        """Share builds among the nodes: as many as each has cores or is told; `total` 0 is no limit.
+
+        `others` are the nodes of platforms that were not checked, since nothing seemed to be built there.
+        """
+        known = {builder: node for found in self.usable.values() for builder, node in found.items()}
+        nodes = {**(others or {}), **{platform: tuple(found) for platform, found in self.usable.items()}}
+        limits = {
+            one: one.jobs or (known[one].cores if one in known else 0) or os.cpu_count() or 1
+            for found in nodes.values()
+            for one in found
+        }
+        return Slots(nodes, limits, total)
 
     @property
     def emulated(self) -> Iterable[str]:

@@ -50,8 +50,10 @@ def command(
     checked = app.nodes.check(step.image.platform for step in plan.needed)
     for text in (*checked.left_out, *checked.emulated):
         show.note(text)
+    # A parent that moves in this run may have images built that the plan did not ask for.
+    others = {step.image.platform: app.nodes.of(step.image.platform) for step in plan.steps}
     with progress(plan.needed) as report:
-        how = workshop.building(checked.slots(jobs or 0), report)
+        how = workshop.building(checked.slots(jobs or 0, others), report)
         published = workshop.published.take if cache_from_registry and not twice else how.published
         builder = workshop.twice if twice else how.builder
         how = replace(how, locked=locked, no_cache=no_cache, published=published, builder=builder)

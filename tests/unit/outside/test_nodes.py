@@ -229,6 +229,16 @@ def test_nodes_that_share_a_platform_take_as_many_as_they_have_cores_or_are_told
     assert checked.left_out == ()
 
 
+def test_platforms_that_were_not_checked_have_their_nodes_too() -> None:
+    found = sharing(inspected())
+    slots = found.check([]).slots(0, {AMD64: found.of(AMD64)})
+    assert slots.most == (os.cpu_count() or 1) + 3  # what was not asked does not say how many cores it has
+    assert list(slots.left(AMD64)) == list(TWO)
+    assert found.check([AMD64]).slots(1, {ARM64: found.of(ARM64)}).take(ARM64) == TWO[0]
+    assert isinstance(found.processes, ScriptedProcesses)
+    assert not [command for command in found.processes.commands if "one info" in command][1:]
+
+
 def test_a_node_that_does_not_answer_is_left_out_where_another_is_there() -> None:
     found = sharing(inspected("", DEAD))
     checked = found.check([AMD64])
