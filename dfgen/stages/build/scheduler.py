@@ -60,7 +60,7 @@ class Scheduler:
         begun = time.monotonic()
         pool = ThreadPoolExecutor(self.how.slots.most)
         try:
-            while self.find_ready() or self.begin(pool) or self.running:
+            while self.begin_all(pool):
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
                 for future in done:
                     self.finish(self.running.pop(future), future)
@@ -71,6 +71,12 @@ class Scheduler:
             run = self.summary(time.monotonic() - begun)
             self.how.records.write_run(run.to_json())
         return run
+
+    def begin_all(self, pool: ThreadPoolExecutor) -> bool:
+        """Settle and begin all that can be now; says whether anything runs."""
+        while self.find_ready() or self.begin(pool):
+            pass  # what was settled may let others begin
+        return bool(self.running)
 
     def find_ready(self) -> bool:
         """Find the images whose parents are done; says whether any was settled on the way."""

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from dfgen.images.run import Finished, Merged, Started
+from dfgen.values.errors import CheckError
 from tests.unit.world import AMD64, World, states
 
 WAIT = 20.0  # seconds after which a test that waits for another thread fails
@@ -86,3 +87,23 @@ def test_an_image_of_two_parents_waits_for_both(tmp_path: Path) -> None:
     request = world.builder.requests["child:1@amd64"]
     pins = {key: world.lock.parents[f"{key}:1"].platforms[AMD64].digest for key in "ab"}
     assert request.contexts == {f"localhost/{key}:1@{pin}": pin for key, pin in pins.items()}
+
+
+def test_what_waits_for_a_node_begins_when_another_fails_and_takes_its_children_along(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"slow": [], "parent": [], "child": ["parent"], "x": []}, [AMD64])
+    x_begun = threading.Event()
+
+    def during(name: str) -> None:
+        if name == "x:1@amd64":
+            x_begun.set()
+        if name == "slow:1@amd64":
+            assert x_begun.wait(WAIT), "a free node was left waiting"
+
+    world.builder.during = during
+    world.builder.failures["parent:1@amd64"] = CheckError("no")
+    found = states(world.build(jobs=2))
+    assert (found["slow:1@amd64"], found["x:1@amd64"], found["child:1@amd64"]) == (
+        "built",
+        "built",
+        "not tried",
+    )
