@@ -36,7 +36,8 @@ unit: $(VENV)/ready
 	$(VENV)/bin/pytest tests/unit
 
 bench: $(VENV)/ready
-	$(VENV)/bin/python -m tests.bench
+	-python3 examples/demo/engine.py up
+	eval "$$(python3 examples/demo/engine.py env)"; $(VENV)/bin/python -m tests.bench
 
 clean:
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -6,11 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGES = {"distgen": "dg", "cekit": "cekit", "kolla": "kolla-build"}
-_PATIENCE = 180  # seconds for pip
+_SYSTEM = (
+    "skopeo",
+)  # of the machine's own release; crane, docker and the registry come with the demo's engine
+_PATIENCE = 180  # seconds for pip, or for apt-get
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Peers:
 
 
 def install() -> Peers:
-    """Install what pip can, each package on its own, once; what it cannot is absent."""
+    """Install what pip and, as root, apt-get can, once; what they cannot is absent."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dfgen-bench")
     peers = Peers(cache / "peers")
     python = peers.environment / "bin" / "python"
@@ -48,6 +52,8 @@ def install() -> Peers:
     for package, program in _PACKAGES.items():
         if not (peers.environment / "bin" / program).exists():
             _install(python, package)
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        _install_system([program for program in _SYSTEM if shutil.which(program) is None])
     return peers
 
 
@@ -57,3 +63,14 @@ def _install(python: Path, package: str) -> None:
         subprocess.run(command, check=False, capture_output=True, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         print(f"{package}: pip did not end within {_PATIENCE} s", file=sys.stderr)
+
+
+def _install_system(packages: Sequence[str]) -> None:
+    """Install Debian packages; a new machine has no lists of them yet."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    wanted = ("install", "--no-install-recommends", *packages)
+    for words in (wanted, ("update",), wanted) if packages else ():
+        command = ("apt-get", "-qq", "-y", *words)
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=_PATIENCE)
+        if words == wanted and not done.returncode:
+            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,12 @@ start included, run in turn, so that what else the machine does falls on all ali
 runs on the clock, the processor's seconds beside it; a ratio is the median of the ratios run by run. Times
 depend on the machine, and aims in seconds are those of an idle one; counts do not, and the unit tests guard them.
 """
+_PROGRAMS = {
+    "crane": ("version",),
+    "skopeo": ("--version",),
+    "docker": ("--version",),
+    "docker-registry": ("--version",),
+}
 
 
 def _machine() -> str:
@@ -32,13 +39,14 @@ def _program(name: str, *words: str) -> str:
     if shutil.which(name) is None:
         return "not to be had"
     done = subprocess.run((name, *words), capture_output=True, text=True, check=False)
-    first = (done.stdout.strip().splitlines() or [""])[0]
-    return first if any(map(str.isdigit, first)) else "of unknown version"
+    found = re.search(r"\d[\w.+~-]*", done.stdout)
+    return found[0] if found else "of unknown version"
 
 
 def _versions(bench: Bench) -> str:
     own = {"Python": platform.python_version(), "Jinja2": metadata.version("jinja2")}
-    found = {**own, **bench.peers.versions(), "crane": _program("crane", "version")}
+    programs = {name: _program(name, *words) for name, words in _PROGRAMS.items()}
+    found = {**own, **bench.peers.versions(), **programs}
     return f"Versions: {', '.join(f'{name} {version}' for name, version in found.items())}."
 
 
@@ -47,6 +55,14 @@ def _lines(row: Row) -> Iterator[str]:
     yield ""
     yield f"{row.work[0].upper()}{row.work[1:]}."
     yield ""
+    if row.series:
+        yield from _measured(row)
+    else:
+        yield f"- Left out: it needs {', '.join(row.absent)}, which could not be had on this machine."
+    yield ""
+
+
+def _measured(row: Row) -> Iterator[str]:
     yield "| what | seconds | fastest to slowest | processor | memory |"
     yield "|---|---|---|---|---|"
     for one in row.series:
@@ -63,8 +79,7 @@ def _lines(row: Row) -> Iterator[str]:
         yield f"- {name} could not be had on this machine, and is not in the row."
     if row.counts:
         counts = ", ".join(f"{name} {number:,}" for name, number in row.counts.items())
-        yield f"- Counts of `dfgen render --check`: {counts}."
-    yield ""
+        yield f"- Counts of `{row.counted}`: {counts}."
 
 
 def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:

@@ -50,7 +50,10 @@ class Aim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one row found; `same` is whether the outputs were equivalent, `absent` the peers not to be had."""
+    """What one row found; `same` is whether the outputs were equivalent, `absent` the peers not to be had.
+
+    A row without series is left out: `absent` says for want of what. `counted` is the command of the counts.
+    """
 
     title: str
     work: str
@@ -59,4 +62,10 @@ class Row:
     same: bool = True
     absent: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    counted: str = "dfgen render --check"
     sizes: Mapping[int, Series] = field(default_factory=dict)
+
+    @classmethod
+    def left_out(cls, title: str, work: str, absent: Sequence[str]) -> Row:
+        """A row that cannot be measured on this machine."""
+        return cls(title=title, work=work, series=(), aims=(), absent=absent)
