@@ -52,7 +52,8 @@ class Run:
     """A whole run: results in the order of the plan, merged versions, and Dockerfiles written again.
 
     `errors` are what went wrong besides the images: a version that cannot be merged, a pin that moved.
-    `past` are the seconds that images took in earlier runs.
+    `past` are the seconds that images took in earlier runs. `broken` when it was interrupted: what was under
+    way then was not tried.
     """
 
     results: tuple[Result, ...]
@@ -61,6 +62,7 @@ class Run:
     errors: tuple[DfgenError, ...] = ()
     seconds: float = 0.0
     past: Mapping[str, float] = field(default_factory=dict)
+    broken: bool = False
 
     @property
     def took(self) -> Mapping[str, float]:

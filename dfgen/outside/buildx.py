@@ -27,8 +27,8 @@ _FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
 # What ends a build and is no fault of its Dockerfile; looked for in BuildKit's own last word alone.
 _OUTSIDE = re.compile(
-    r"no space left on device|code = Unavailable|error reading from server|toomanyrequests"
-    r"|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout",
+    r"no space left on device|disk quota exceeded|code = Unavailable|error reading from server"
+    r"|toomanyrequests|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout",
     re.IGNORECASE,
 )
 # The network's faults among these, which may well be over in a moment.
@@ -37,6 +37,9 @@ _PASSING = re.compile(
     r"|unexpected status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
     re.IGNORECASE,
 )
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+# What buildx itself writes is the export, into the layout; all else is written by the engine.
+_EXPORTED = re.compile(r"\bwrite (/.+)/\.partial/.+")
 _SAID = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 
 
@@ -142,10 +145,23 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
         return _outside(Place(shown), message, upstream[2])
     said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
     if _OUTSIDE.search(said) or is_unreachable(said) or error.code is None or error.code < 0:
-        return _outside(Place(shown), f"the build was broken off: {said}", said)
+        return _outside(Place(shown), f"the build was broken off: {_advised(said, request)}", said)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
     return CheckError(Problem(place, f"the build failed: {said}"))
+
+
+def _advised(said: str, request: BuildRequest) -> str:
+    """Add whose disk is full, and what makes room there."""
+    full = _FULL.search(said)
+    if not full:
+        return said
+    layout = _EXPORTED.search(said)
+    if layout:
+        room = "make room there, such as with `dfgen gc`, and build again"
+        return f"{layout[1]}: {full[0]}; {room}"
+    room = f"make room for the engine of the node {request.node.name}, such as with `docker system prune`"
+    return f"{said}; {room}, and build again"
 
 
 def _outside(place: Place, message: str, said: str) -> OutsideError:

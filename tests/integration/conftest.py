@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,6 +91,18 @@ def states(work: Work) -> dict[str, str]:
 
 def digests(work: Work) -> dict[str, str]:
     return {name: str(entry.digest) for name, entry in Layout(work.root / "dist").entries().items()}
+
+
+def read_back(dist: Path, name: str) -> None:
+    """Have a foreign tool read an image or index of a layout, every blob of it held against its digest."""
+    if shutil.which("skopeo") is None:
+        pytest.skip("skopeo is not installed; apt-get install skopeo brings it")
+    with tempfile.TemporaryDirectory() as folder:
+        # skopeo parts folder and name at the first colon, and verifies each blob that it copies.
+        (Path(folder) / "layout").symlink_to(dist)
+        command = ["skopeo", "copy", "--all", f"oci:{folder}/layout:{name}", f"dir:{folder}/copy"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def leftovers() -> str:

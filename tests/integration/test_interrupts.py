@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -84,13 +85,18 @@ def resumed(work: Work) -> dict[str, str]:
 RESUMED = {"quick:1@amd64": "up to date", "quick:1@arm64": "up to date", "slow:1@amd64": "built"}
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_children_and_the_next_run_goes_on(
-    work: Work, begun: subprocess.Popen[str]
+    work: Work, begun: subprocess.Popen[str], sign: signal.Signals
 ) -> None:
-    begun.send_signal(signal.SIGINT)
+    begun.send_signal(sign)
     output, _ = begun.communicate(timeout=WAIT)
     assert begun.returncode == 130
     assert output.splitlines()[-1] == "interrupted"
+    assert [line.split()[:4] for line in output.splitlines() if line.startswith("slow  ")] == [
+        ["slow", "1", "x86_64", "not"]
+    ]
+    assert re.search(r"^2 built, 1 not tried in [0-9.]+ s$", output, re.MULTILINE)
     assert "Traceback" not in output
     assert running(work) == []
     assert list((work.root / "dist" / ".partial").iterdir()) == []

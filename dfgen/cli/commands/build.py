@@ -59,6 +59,8 @@ def command(
         how = replace(how, locked=locked, no_cache=no_cache, published=published, builder=builder)
         run = build(plan, app.lock, how)
     _show(app, run)
+    if run.broken:
+        raise click.Abort
     ctx.exit(run.exit_code)
 
 

@@ -16,6 +16,7 @@ def build(plan: Plan, lock: Lock, how: Building) -> Run:
 
     One failure does not stop what does not depend on it: it is in the results, and not raised. A parent of
     the catalog whose digest moves is locked anew and its children are rendered again, before they are built.
+    An interrupt ends what runs, and is told by the run, which says what became of each image until then.
     A node that no longer answers is taken out, and what it was building goes to those that are left.
     """
     return Scheduler(plan, lock, how).run()

@@ -59,17 +59,19 @@ class Scheduler:
         """Build until nothing is left that can be."""
         begun = time.monotonic()
         pool = ThreadPoolExecutor(self.how.slots.most)
+        broken = False
         try:
             while self.begin_all(pool):
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
                 for future in done:
                     self.finish(self.running.pop(future), future)
+        except KeyboardInterrupt:
+            broken = True
         finally:
             if self.running:  # broken off: whoever waits for a child process goes on when that is ended
                 self.how.stop()
             pool.shutdown(cancel_futures=True)
-            run = self.summary(time.monotonic() - begun)
-            self.how.records.write_run(run.to_json())
+            run = self.record(replace(self.summary(time.monotonic() - begun), broken=broken))
         return run
 
     def begin_all(self, pool: ThreadPoolExecutor) -> bool:
@@ -233,6 +235,14 @@ class Scheduler:
         manifest = self.how.store.manifest(image)
         blobs = manifest.blobs if isinstance(manifest, Manifest) else ()
         return image.size + sum(blob.size for blob in blobs)
+
+    def record(self, run: Run) -> Run:
+        """Keep the record of a run; what a full disk refuses costs the record, and not the summary."""
+        try:
+            self.how.records.write_run(run.to_json())
+        except OutsideError as error:
+            return replace(run, errors=(*run.errors, error))
+        return run
 
     def summary(self, seconds: float) -> Run:
         """Write down the whole run."""

@@ -177,9 +177,10 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
 
     ended = threading.Event()
     world.builder.during = during
-    with pytest.raises(KeyboardInterrupt):
-        world.build(report=report, stop=ended.set)
+    run = world.build(report=report, stop=ended.set)
+    assert run.broken
     assert ended.is_set()
+    assert states(run) == {"a:1@amd64": "built", "slow:1@amd64": "not tried", "c:1@amd64": "not tried"}
     found = {one["name"]: (one["state"], one["error"]) for one in world.records.read_run()["images"]}
     broken = "not tried, since the run was broken off"
     assert found["a:1@amd64"] == ("built", None)
@@ -190,6 +191,17 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
     run = world.build()
     assert states(run) == {"a:1@amd64": "up to date", "slow:1@amd64": "built", "c:1@amd64": "built"}
     assert sorted(run.merged) == ["a:1", "c:1", "slow:1"]
+
+
+def test_a_record_that_cannot_be_written_is_told_and_costs_no_result(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64])
+    (tmp_path / "dist" / "build.json").mkdir(parents=True)
+    run = world.build()
+    assert states(run) == {"a:1@amd64": "built"}
+    assert [str(error) for error in run.errors] == [
+        f"{tmp_path}/dist/build.json: cannot be written: Is a directory"
+    ]
+    assert run.exit_code == ExitCode.OUTSIDE
 
 
 def test_options_that_change_the_result_build_again(tmp_path: Path) -> None:

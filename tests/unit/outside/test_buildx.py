@@ -201,7 +201,14 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
         (
             (1, "ERROR: failed to solve: write /var/lib/x: no space left on device\n"),
             OutsideError,
-            "bases/a/1/Dockerfile_arm64: the build was broken off: write /var/lib/x: no space left on device",
+            "bases/a/1/Dockerfile_arm64: the build was broken off: write /var/lib/x: no space left on device;"
+            " make room for the engine of the node default, such as with `docker system prune`, and build again",
+        ),
+        (
+            (1, "ERROR: failed to solve: rpc error: write /c/dist/.partial/x/data: disk quota exceeded\n"),
+            OutsideError,
+            "bases/a/1/Dockerfile_arm64: the build was broken off: /c/dist: disk quota exceeded;"
+            " make room there, such as with `dfgen gc`, and build again",
         ),
     ],
 )
