@@ -1,77 +1,84 @@
-"""Risks of what Dockerfiles say now: root, an ADD of a URL, a secret. Shown at a group's first file."""
+"""Risks of what Dockerfiles say now: root, an ADD of a URL, a secret."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 
-from dfgen.dockerfile import Instruction, parse
+from dfgen.dockerfile import Dockerfile, Instruction, parse
+from dfgen.dockerfile.secrets import is_secret, secrets_in
+from dfgen.reviewing.instructions import neutral
 from dfgen.reviewing.records import Group, Kind, State
-from dfgen.reviewing.risks import warning
+from dfgen.reviewing.risks import error, warning
+from dfgen.reviewing.risks.carried import Carried, Word
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
 
-_URL = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(?:$|_)",
-    re.IGNORECASE,
-)
-_SECRET_VALUE = re.compile(
-    r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|glpat-[\w-]{20}|xox[abp]-[\w-]{10}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
-)
-# A name that says where a secret is found, not what it is.
-_ELSEWHERE = re.compile(r"_(?:FILE|PATH|DIR|URL)$", re.IGNORECASE)
-_ROOT = re.compile(r"(?:root|0+)(?::.*)?")
-
-Instructions = tuple[Instruction, ...]
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
+_COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")
+_ROOT = re.compile(r"(?:root|[+-]?0+)(?::.*)?")
+_STAYS = "what it holds can be read in the image's history; use RUN --mount=type=secret"
+# What of an instruction says who the image runs as, what it takes from the network, or what a variable is.
+_MATTERS = frozenset(("ADD", "ARG", "ENV", "FROM", "ONBUILD", "USER", "# escape"))
 
 
-def _read(text: str | None) -> Instructions:
-    try:
-        return parse(text).instructions if text else ()
-    except InputError:
-        return ()
+class _Side:
+    """One state of a Dockerfile; nothing of one that is not there or cannot be read."""
+
+    def __init__(self, text: str | None) -> None:
+        try:
+            self.file = parse(text) if text else Dockerfile(directives={}, instructions=())
+        except InputError:
+            self.file = Dockerfile(directives={}, instructions=())
+        carried = Carried(self.file)
+        self.words, self.last = carried.words, carried.last
+
+    def of(self, keyword: str) -> list[Word]:
+        """The words of an instruction, in ONBUILD too."""
+        return [word for word in self.words if word.keyword.removeprefix("ONBUILD ") == keyword]
 
 
-def _last_stage(instructions: Instructions) -> Instructions:
-    starts = [at for at, one in enumerate(instructions) if one.keyword == "FROM"]
-    return instructions[starts[-1] :] if starts else instructions
+def _is_root(user: Word | None) -> bool:
+    return user is not None and _ROOT.fullmatch(user.value.strip()) is not None
 
 
-def _user(instructions: Instructions) -> Instruction | None:
-    users = [one for one in _last_stage(instructions) if one.keyword == "USER"]
-    return users[-1] if users else None
-
-
-def _is_root(user: Instruction | None) -> bool:
-    return user is not None and _ROOT.fullmatch(user.arguments.strip("\"'")) is not None
-
-
-def becomes_root(path: str, old: Instructions, new: Instructions) -> Iterator[Finding]:
-    """The image runs as root, or as whoever its parent says, and did not before."""
-    was, now = _user(old), _user(new)
-    if _is_root(now) and not _is_root(was):
-        assert now is not None
-        message = f"USER becomes {printable(now.arguments)}; expected a user without privileges at the end"
+def becomes_root(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
+    """The image runs as root, or as whoever its parent says, and did not before; or its children will."""
+    was, now = old.last.user, new.last.user
+    if now and _is_root(now) and not _is_root(was):
+        message = f"USER becomes {_shown(now)}; expected a user without privileges at the end"
         yield warning("user-root", message, Place(path, now.line))
-    elif was and not now and new and not _is_root(was):
-        message = f"USER {printable(was.arguments)} is gone; the image runs as its parent's user, root mostly"
-        yield warning("user-root", message, Place(path, _last_stage(new)[0].line))
+    elif was and not now and new.file.instructions and not _is_root(was):
+        message = f"USER {_shown(was)} is gone; the image runs as its parent's user, root mostly"
+        yield warning("user-root", message, Place(path, new.last.line))
+    children = new.last.onbuild_user
+    if children and _is_root(children) and not _is_root(old.last.onbuild_user):
+        message = f"ONBUILD USER becomes {_shown(children)}; expected no image that is built on this as root"
+        yield warning("user-root", message, Place(path, children.line))
 
 
-def adds_url(path: str, old: Instructions, new: Instructions) -> Iterator[Finding]:
+def _shown(user: Word) -> str:
+    """A user as it is written, with what that is where it is a variable."""
+    known = f" ({printable(user.value)})" if "$" in user.written else ""
+    return f"{printable(user.written)}{known}"
+
+
+def adds_url(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
     """An ADD that takes something from the network, and was not there before."""
-    known = {one.arguments for one in old if one.keyword == "ADD"}
-    for one in new:
-        urls = [word for word in one.words[:-1] if _URL.match(word)] if one.keyword == "ADD" else []
-        if urls and one.arguments not in known:
-            checked = one.flag("checksum")
-            message = f"ADD takes {_bare(urls[0])} from the network" + (
-                "; its checksum is given" if checked else "; give --checksum, or copy it from the context"
+    known = {_source(word) for word in old.of("ADD")}
+    for word in new.of("ADD"):
+        if _URL.match(word.value) and _source(word) not in known:
+            pinned = _source(word)[1] or _COMMIT.search(word.value)
+            message = f"{word.keyword} takes {_bare(word.value)} from the network" + (
+                "; its checksum is given" if pinned else "; give --checksum, or copy it from the context"
             )
-            level = Level.NOTE if checked else Level.WARNING
-            yield Finding(rule="add-url", level=level, message=message, place=Place(path, one.line))
+            level = Level.NOTE if pinned else Level.WARNING
+            yield Finding(rule="add-url", level=level, message=message, place=Place(path, word.line))
+
+
+def _source(word: Word) -> tuple[str, tuple[str, ...]]:
+    """What an ADD takes, and how that is checked."""
+    return word.value, (word.instruction.trigger or word.instruction).flag("checksum")
 
 
 def _bare(url: str) -> str:
@@ -79,59 +86,67 @@ def _bare(url: str) -> str:
     return printable(re.sub(r"//[^/@]*@", "//", url).partition("?")[0])
 
 
-def keeps_secret(path: str, old: Instructions, new: Instructions) -> Iterator[Finding]:
+def keeps_secret(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
     """An ARG or ENV that looks like a secret; its value stays in the image's history for everybody."""
-    known = {pair for one in old for pair in _assigned(one)}
-    for one in new:
-        for name, value in _assigned(one):
-            if (name, value) not in known and _looks_secret(name, value):
-                message = (
-                    f"{one.keyword} {printable(name)} looks like a secret; what it holds can be read in"
-                    " the image's history; use RUN --mount=type=secret"
-                )
-                level = Level.ERROR if value else Level.WARNING
-                yield Finding(rule="secret", level=level, message=message, place=Place(path, one.line))
+    known = {(word.keyword, word.name, word.value) for word in old.words}
+    for word in (*new.of("ARG"), *new.of("ENV")):
+        is_new = (word.keyword, word.name, word.value) not in known
+        empty = not word.written.strip("\"'")
+        if is_new and not (empty and word.keyword.endswith("ENV")) and is_secret(word.name, word.value):
+            message = f"{word.keyword} {printable(word.name)} looks like a secret; {_STAYS}"
+            yield (warning if empty else error)("secret", message, Place(path, word.line))
 
 
-def _assigned(one: Instruction) -> Iterator[tuple[str, str]]:
-    if one.keyword == "ENV":
-        yield from zip(one.words[::2], (word.strip("\"'") for word in one.words[1::2]), strict=True)
-    elif one.keyword == "ARG":
-        for word in one.words:
-            name, _, value = word.partition("=")
-            yield name, value.strip("\"'")
+def writes_secret(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
+    """Any other instruction that holds what has the shape of a secret, heredocs included."""
+    known = {secret for one in old.file.instructions for secret in secrets_in(_whole(one))}
+    for one in new.file.instructions:
+        if (one.trigger or one).keyword not in ("ARG", "ENV") and secrets_in(_whole(one)) - known:
+            message = f"{one.keyword} holds what looks like a secret; {_STAYS}"
+            yield error("secret", message, Place(path, one.line))
 
 
-def _looks_secret(name: str, value: str) -> bool:
-    named = _SECRET_NAME.search(name) and not _ELSEWHERE.search(name) and not value.startswith("/")
-    return bool(named) or _SECRET_VALUE.search(value) is not None
+def _whole(one: Instruction) -> str:
+    return "\n".join((one.text, *(heredoc.content for heredoc in one.heredocs)))
 
 
-RISKS = (becomes_root, adds_url, keeps_secret)
+RISKS = (becomes_root, adds_url, keeps_secret, writes_secret)
 
 
 def of_groups(before: State, after: State, groups: Sequence[Group]) -> Iterator[Finding]:
-    """Look at what changed, once a group; of new files at each, and the same in several is told once."""
+    """Look at what changed; the same risk in several files of a group is told once, at the first of them."""
     for group in groups:
         if group.kind in (Kind.CHANGED, Kind.ADDED):
-            single = group.kind is Kind.CHANGED
-            yield from _told(_of_files(before, after, group.files[:1] if single else group.files), group)
+            files = group.files if _depends(group) else group.files[:1]
+            yield from _told(
+                _of_files(before, after, files), whole=len(files) != len(group.files), group=group
+            )
+
+
+def _depends(group: Group) -> bool:
+    """Whether what a change does may differ between the files that have it: the rest of a file matters.
+
+    A FROM that is pinned to another digest does the same in all of them.
+    """
+    return group.kind is Kind.ADDED or any(
+        step.keyword in _MATTERS and neutral(step.before) != neutral(step.after) for step in group.steps
+    )
 
 
 def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Finding]:
     for path in files:
-        old, new = _read(before.dockerfiles.get(path)), _read(after.dockerfiles.get(path))
+        old, new = _Side(before.dockerfiles.get(path)), _Side(after.dockerfiles.get(path))
         for risk in RISKS:
             yield from risk(path, old, new)
 
 
-def _told(findings: Iterator[Finding], group: Group) -> Iterator[Finding]:
+def _told(findings: Iterator[Finding], *, whole: bool, group: Group) -> Iterator[Finding]:
     """Tell each message once, with the number of files where it is more than one."""
     same: dict[tuple[str, str], list[Finding]] = {}
     for one in findings:
         same.setdefault((one.rule, one.message), []).append(one)
     for (rule, message), found in same.items():
-        files = len(group.files) if group.kind is Kind.CHANGED else len(found)
+        files = len(group.files) if whole else len({one.place.file for one in found})
         times = f" (in {files} files)" if files > 1 else ""
         first = found[0]
         yield Finding(rule=rule, level=first.level, message=f"{message}{times}", place=first.place)

@@ -1,0 +1,174 @@
+"""What an instruction risks is found however it is written, and ordinary Dockerfiles raise no alarm."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.dockerfile.secrets import is_secret
+from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked
+
+STAYS = "looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret"
+HOLDS = f"holds what {STAYS}"
+END = "expected a user without privileges at the end"
+NETWORK = "from the network; give --checksum, or copy it from the context"
+COMMIT = "0123456789" * 4
+KEY = "AKIAABCDEFGHIJKLMNOP"
+
+# What stands below FROM before and after, the line of the finding there, and the finding.
+FOUND = [
+    ("USER app", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
+    ("USER app", "user root", 1, f"warning: USER becomes root; {END}", "user-root"),
+    ("USER app", "USER 0:0", 1, f"warning: USER becomes 0:0; {END}", "user-root"),
+    ("USER app", "USER +0", 1, f"warning: USER becomes +0; {END}", "user-root"),
+    ("USER app", "USER 'ro'ot:app", 1, f"warning: USER becomes 'ro'ot:app; {END}", "user-root"),
+    ("USER app", "USER \\\n# why\n root", 1, f"warning: USER becomes root; {END}", "user-root"),
+    ("", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
+    ("USER app", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
+    ("USER app", "ENV U 0\nUSER ${U}:1", 2, f"warning: USER becomes ${{U}}:1 (0:1); {END}", "user-root"),
+    ("USER app", "USER ${U:-root}", 1, f"warning: USER becomes ${{U:-root}} (root); {END}", "user-root"),
+    ("ARG U=app\nUSER $U", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
+    (
+        "USER app",
+        "ONBUILD USER root\nUSER app",
+        1,
+        "warning: ONBUILD USER becomes root; expected no image that is built on this as root",
+        "user-root",
+    ),
+    (
+        "USER app",
+        "ADD https://u@x.example/a?t=1 /a\nUSER app",
+        1,
+        f"warning: ADD takes https://x.example/a {NETWORK}",
+        "add-url",
+    ),
+    ("", 'ADD ["https://x.example/a", "/a"]', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
+    ("", 'add "https://x.example/a" /a', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
+    ("", "ADD b HTTP://x.example/a /a", 1, f"warning: ADD takes HTTP://x.example/a {NETWORK}", "add-url"),
+    ("", "ADD git@x.example:a/b.git /a", 1, f"warning: ADD takes git@x.example:a/b.git {NETWORK}", "add-url"),
+    ("", "ADD https://x.example/a.git#main /a", 1, f"warning: ADD takes https://x.example/a.git#main {NETWORK}",
+     "add-url"),
+    ("", "ARG U=https://x.example\nADD $U/a /a", 2, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
+    ("", "ONBUILD ADD https://x.example/a /a", 1, f"warning: ONBUILD ADD takes https://x.example/a {NETWORK}",
+     "add-url"),
+    (
+        f"ADD --checksum={locked().digest} https://x.example/a /a",
+        "ADD https://x.example/a /a",
+        1,
+        f"warning: ADD takes https://x.example/a {NETWORK}",
+        "add-url",
+    ),
+    ("", "ARG API_TOKEN=abc", 1, f"error: ARG API_TOKEN {STAYS}", "secret"),
+    ("", "ARG DB_PASSWORD", 1, f"warning: ARG DB_PASSWORD {STAYS}", "secret"),
+    ("", "ARG A=1 DB_PASSWORD=b", 1, f"error: ARG DB_PASSWORD {STAYS}", "secret"),
+    ("", "env A=1 \\\n  'PGPASSWORD'='b c'", 1, f"error: ENV PGPASSWORD {STAYS}", "secret"),
+    ("", "ENV API_KEY b c", 1, f"error: ENV API_KEY {STAYS}", "secret"),
+    ("", "ENV NPM_TOKEN=$T", 1, f"error: ENV NPM_TOKEN {STAYS}", "secret"),
+    ("", f"ENV KEY={KEY}", 1, f"error: ENV KEY {STAYS}", "secret"),
+    ("", "ENV PROXY=http://u:p@x.example", 1, f"error: ENV PROXY {STAYS}", "secret"),
+    ("", "ONBUILD ENV TOKEN=a", 1, f"error: ONBUILD ENV TOKEN {STAYS}", "secret"),
+    ("", f"LABEL a={KEY}", 1, f"error: LABEL {HOLDS}", "secret"),
+    ("", "RUN curl https://u:p@x.example", 1, f"error: RUN {HOLDS}", "secret"),
+    ("", f"COPY <<EOF /a\nkey = {KEY}\nEOF", 1, f"error: COPY {HOLDS}", "secret"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line", "message", "rule"), FOUND)
+def test_what_an_instruction_risks(
+    world: World, old: str, new: str, line: int, message: str, rule: str
+) -> None:
+    before, after = ({"templates/t.j2": f"FROM {{{{ parent }}}}\n{text}\n"} for text in (old, new))
+    world.make(before, after)
+    assert world.risks() == [f"{AMD_FILE}:{6 + line}: {message} (in 2 files) [{rule}]"]
+
+
+STAGES = [
+    ("FROM {{ parent }} AS a\nUSER root\nFROM a\nRUN b", 7),
+    ("FROM {{ parent }} AS a\nUSER root\nFROM a AS b\nFROM B\nRUN b", 7),
+    ("ARG U=root\nFROM {{ parent }} AS a\nARG U\nUSER $U\nFROM a\nRUN b", 9),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), STAGES)
+def test_a_stage_runs_as_the_one_that_it_is_built_on(world: World, text: str, line: int) -> None:
+    world.make({}, {"templates/t.j2": f"{text}\n"})
+    [found] = world.risks()
+    assert found.startswith(f"{AMD_FILE}:{line}: warning: USER becomes ")
+
+
+def test_a_user_that_is_gone(world: World) -> None:
+    world.make({}, {"templates/t.j2": "FROM {{ parent }}\n"})
+    assert world.risks() == [
+        f"{AMD_FILE}:6: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
+        " [user-root]"
+    ]
+
+
+QUIET = [
+    "USER app",
+    "USER $UNKNOWN",
+    "USER root\nRUN a\nUSER app",
+    "RUN <<EOF\nUSER root\nEOF",
+    "ENV TOKEN_FILE=/run/secrets/token",
+    "ENV SECRET=/run/secrets/x",
+    "ENV TOKEN=",
+    "ENV TOKENIZER=fast",
+    "RUN --mount=type=secret,id=token,env=TOKEN a",
+    "COPY https /a",
+    "ADD a.tar.gz b@c /a/",
+    "RUN curl https://x.example/@a https://u:$PW@x.example",
+    "FROM {{ parent }} AS last\nUSER app",
+]
+
+
+@pytest.mark.parametrize("line", QUIET)
+def test_what_is_no_risk(world: World, line: str) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}{line}\n"})
+    assert world.risks() == []
+
+
+HARMLESS = """
+PASSWORD_FILE=/run/secrets/x KEYRING=/usr/share/keyrings/a.gpg TOKENIZERS_PARALLELISM=false TOKEN_TTL=60
+GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D MYSQL_ALLOW_EMPTY_PASSWORD=yes BYPASS=a PWD=/a MAX_TOKENS=5
+TOKEN_URL=https://x.example/t SECRET_NAME=db PUBLIC_KEY=a MONKEY=a GIT_ASKPASS=/bin/a URL=https://x.example:80/@a
+"""
+SECRET = f"""
+apiToken=a MYSQL_PWD=a DB_PASS=a GITHUB_PAT=a SECRET_KEY_BASE=a PASSWORD1=a TOKEN_2=a AWS_SECRET_ACCESS_KEY=a
+CLIENTSECRET=a DB_PASSWORD_PROD=a PASSWORD=/a ENCRYPTION_KEY=a A=ghp_{"a" * 36} A=glpat-{"a" * 20}
+A=eyJhbGciOiJIUzI.eyJzdWIiOiIxMjM.SflKxwRJSMeKKF2QT
+"""
+
+
+@pytest.mark.parametrize("word", HARMLESS.split())
+def test_names_and_values_that_are_no_secret(word: str) -> None:
+    name, _, value = word.partition("=")
+    assert not is_secret(name, value)
+
+
+@pytest.mark.parametrize("word", SECRET.split())
+def test_names_and_values_that_are_a_secret(word: str) -> None:
+    name, _, value = word.partition("=")
+    assert is_secret(name, value)
+
+
+@pytest.mark.parametrize(
+    "words", [f"--checksum={locked().digest} https://x.example/a", f"https://x.example/a.git#{COMMIT}:b"]
+)
+def test_an_add_that_is_pinned_is_a_note(world: World, words: str) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}ADD {words} /a\n"})
+    found = world.review()
+    assert [(risk.rule, risk.level) for risk in found.risks] == [("add-url", "note")]
+    assert not found.fails(strict=True)
+
+
+def test_what_was_there_before_is_not_told(world: World) -> None:
+    text = f"FROM {{{{ parent }}}}\nENV TOKEN=a\nADD https://x.example/a /a\nRUN {KEY}\nONBUILD USER root\nUSER root\n"
+    world.make({"templates/t.j2": text}, {"templates/t.j2": f"{text}WORKDIR /a\n"})
+    assert world.risks() == []
+
+
+def test_of_the_same_change_each_file_is_looked_at(world: World) -> None:
+    """The line that is taken away is the same; what it leaves behind is not."""
+    text = "FROM {{ parent }}\n{% if arch == 'arm64' %}\nUSER 0\n{% else %}\nUSER 1\n{% endif %}\n"
+    world.make({"templates/t.j2": f"{text}USER app\n"}, {"templates/t.j2": text})
+    assert [len(group.files) for group in world.review().groups] == [2]
+    assert world.risks() == [f"{ARM_FILE}:7: warning: USER becomes 0; {END} [user-root]"]
