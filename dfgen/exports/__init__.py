@@ -1,1 +1,1 @@
-"""A plan as other programs read it: a file a format, each from the plan to text and nothing else."""
+"""Plans and findings as other programs read them: a file a format, to text and nothing else."""

@@ -26,7 +26,7 @@ ALLOWED = {
     "linting": {"values", "dockerfile", "model", "images"},
     "stages": {"values", "dockerfile", "model", "images", "reviewing", "linting"},
     "outside": {"values", "dockerfile", "model", "images", ""},
-    "exports": {"values", "model", "images"},
+    "exports": {"values", "model", "images", ""},
     "cli": {
         "values",
         "dockerfile",

@@ -56,12 +56,13 @@ def command(
     """
     annotating.check(annotations, target)
     app: App = ctx.obj
-    images = app.images(select)
-    ready = [image for image in images if not waits(app, image)]
-    sources = lint_sources(app)
-    if buildkit:
-        sources = replace(sources, buildkit=partial(_buildkit, app, ready))
-    linted = lint(ready, app.catalog.images, sources, whole=not select)
+    with annotating.errors(app, annotations, target):
+        images = app.images(select)
+        ready = [image for image in images if not waits(app, image)]
+        sources = lint_sources(app)
+        if buildkit:
+            sources = replace(sources, buildkit=partial(_buildkit, app, ready))
+        linted = lint(ready, app.catalog.images, sources, whole=not select)
     _print(linted, app.output)
     for note in _notes(linted, len(images) - len(ready), buildkit=buildkit):
         show.note(note)

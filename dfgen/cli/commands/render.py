@@ -36,8 +36,9 @@ def command(
     annotating.check(annotations, target)
     if annotations and not (check or diff):
         raise click.UsageError("--annotations needs --check or --diff")
-    images = app.images(select)
-    rendering = render(app.catalog, images, app.lock, app.templates_for, _existing(app, select))
+    with annotating.errors(app, annotations, target):
+        images = app.images(select)
+        rendering = render(app.catalog, images, app.lock, app.templates_for, _existing(app, select))
     if check or diff:
         annotating.write(app, [*_findings(rendering)], annotations, target)
         _look(rendering, diff=diff)

@@ -58,7 +58,7 @@ def command(
     """
     annotating.check(annotations, target)
     app: App = ctx.obj
-    with TemporaryDirectory(prefix="dfgen-") as folder:
+    with TemporaryDirectory(prefix="dfgen-") as folder, annotating.errors(app, annotations, target):
         found = _review(app, base, after, Path(folder), online=ctx.meta[_ONLINE])
     _print(found, output or app.output)
     annotating.write(app, found.risks, annotations, target)

@@ -11,6 +11,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
+from dfgen import __version__
 from dfgen.cli import annotating
 from dfgen.cli.app import App
 from dfgen.cli.group import dfgen as group
@@ -32,18 +33,30 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _written(kind: str, *found: Finding) -> Any:
-    annotating.write(App(root=Path("sub"), output="table"), found, kind, Path("out"))
+def _written(kind: str, *found: Finding, command: str = "lint") -> Any:
+    with click.Context(group, info_name=command):
+        annotating.write(App(root=Path("sub"), output="table"), found, kind, Path("out"))
     text = Path("out").read_text()
     return text if kind == "github" else json.loads(text)
 
 
 def test_github_escapes_what_would_end_a_command(here: Path) -> None:
     note = Finding(rule="n", level=Level.NOTE, message="m", place=Place("f"), generated=Place("g", 2))
-    assert _written("github", ONE, note) == (
+    assert _written("github", note, ONE) == (
         "::error file=sub/t/a%3Ab%2Cc d.j2,line=3,col=4,title=r::50%25: a,%0Ab\n"
         "::notice file=sub/f,title=n::m (in g:2)\n"
     )
+
+
+@pytest.mark.parametrize(("number", "own", "more"), [(10, 10, []), (11, 9, ["2"]), (40, 9, ["31"])])
+def test_github_is_told_how_many_it_would_have_dropped(
+    here: Path, number: int, own: int, more: list[str]
+) -> None:
+    warning = replace(ONE, level=Level.WARNING)
+    lines = _written("github", *[warning] * number, ONE).splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["::error", *["::warning"] * (own + len(more))]
+    why = "more of this kind: GitHub shows 10 of a kind a step; all are in the log of this step"
+    assert lines[1 + own :] == [f"::warning title=dfgen::{left} {why}" for left in more]
 
 
 def test_gitlab_has_what_its_report_needs_and_marks_that_stay_when_lines_move(here: Path) -> None:
@@ -57,17 +70,41 @@ def test_gitlab_has_what_its_report_needs_and_marks_that_stay_when_lines_move(he
     assert first["fingerprint"] == moved["fingerprint"] != again["fingerprint"]
 
 
+def test_a_mark_stays_when_one_more_file_has_the_finding(here: Path) -> None:
+    one, other = (replace(ONE, message=f"m (in {number} files)") for number in (2, 3))
+    assert _written("gitlab", one)[0]["fingerprint"] == _written("gitlab", other)[0]["fingerprint"]
+
+
 def test_sarif_has_its_required_properties(here: Path) -> None:
     log = _written("sarif", ONE, replace(ONE, level=Level.WARNING, place=Place("f")))
     (run,) = log["runs"]
-    assert (log["version"], run["tool"]) == ("2.1.0", {"driver": {"name": "dfgen", "rules": [{"id": "r"}]}})
+    driver = {"name": "dfgen", "version": __version__, "rules": [{"id": "r"}]}
+    assert (log["version"], run["tool"], run["columnKind"]) == (
+        "2.1.0",
+        {"driver": driver},
+        "unicodeCodePoints",
+    )
     one, other = run["results"]
     assert (one["ruleId"], one["level"], one["message"]) == ("r", "error", {"text": ONE.message})
     place = one["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "sub/t/a%3Ab%2Cc%20d.j2"}
     assert place["region"] == {"startLine": 3, "startColumn": 4}
-    assert "region" not in other["locations"][0]["physicalLocation"]
+    assert other["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
     assert one["partialFingerprints"].keys() == {"dfgen/v1"}
+
+
+def test_the_sarif_logs_of_two_commands_do_not_replace_each_other(here: Path) -> None:
+    found = [_written("sarif", command=command)["runs"][0] for command in ("lint", "review")]
+    assert [run["automationDetails"]["id"] for run in found] == ["dfgen/lint/", "dfgen/review/"]
+
+
+@pytest.mark.parametrize(("root", "named"), [("repo", "f"), ("repo/a/b", "a/b/f"), ("other", "other/f")])
+def test_a_file_is_named_from_the_root_of_its_repository(here: Path, root: str, named: str) -> None:
+    (here / "repo/a/b").mkdir(parents=True)
+    (here / "repo/.git").write_text("gitdir: elsewhere\n")  # as a worktree has it
+    one = Finding(rule="r", level=Level.ERROR, message="m", place=Place("f"))
+    annotating.write(App(root=Path(root), output="table"), [one], "gitlab", Path("out"))
+    assert json.loads(Path("out").read_text())[0]["location"]["path"] == named
 
 
 def test_render_check_points_at_the_first_line_that_differs(here: Path) -> None:
@@ -79,6 +116,36 @@ def test_render_check_points_at_the_first_line_that_differs(here: Path) -> None:
     done = dfgen("render", "--check", "--annotations", "github")
     assert done.status == 1
     assert done.lines[0].startswith(f"::error file={ARM64},line={len(lines) + 1},title=not-rendered::")
+
+
+_TEMPLATE = ("templates/t.j2", "FROM {{ parent }}\nRUN {{ nope }}\n")
+_BASE = ("bases/app/base.yaml", "template: [\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "bad", "said"),
+    [
+        (("render", "--check"), _TEMPLATE, "templates/t.j2,line=2,title=bad-input"),
+        (("lint",), _TEMPLATE, "templates/t.j2,line=2,title=does-not-render"),
+        (("render", "--check"), _BASE, "bases/app/base.yaml,line=2,col=1,title=bad-input"),
+        (("lint",), _BASE, "bases/app/base.yaml,line=2,col=1,title=bad-input"),
+        (("review", ".", "."), _BASE, "bases/app/base.yaml,line=2,col=1,title=broken"),
+    ],
+)
+def test_what_cannot_be_read_is_annotated_too(
+    here: Path, words: tuple[str, ...], bad: tuple[str, str], said: str
+) -> None:
+    write(here, {LOCK_FILE: locked(loaded(here, FAMILY)).to_text(), **dict([bad])})
+    done = dfgen(*words, "--annotations", "github")
+    assert [line for line in done.lines if line.startswith(f"::error file={said}::")], done.err
+    assert done.status
+
+
+def test_a_problem_without_a_place_is_annotated_at_the_catalog(here: Path) -> None:
+    loaded(here, FAMILY)
+    done = dfgen("lint", "nope", "--annotations", "github")
+    assert done.lines[0].startswith("::error file=bases/catalog.yaml,title=bad-input::"), done.err
+    assert (done.status, len(done.lines)) == (2, 2)
 
 
 @pytest.mark.parametrize(
