@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import LOCAL, Builder, SmokeTest
+from dfgen.outside.connection import connected, one_line
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
+from dfgen.outside.traces import IMAGE_LABEL, Traces
 from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
@@ -34,7 +34,6 @@ _CANNOT_RUN = "unable to start container process"
 _SECOND = 1_000_000_000  # the engine counts in nanoseconds
 _POLL = 0.2  # seconds between two looks at a container's health
 _OUTPUT = 2000  # lines of output that are fetched
-_PATIENCE = 3700  # seconds that the engine may take to answer; a test may take 3600
 
 
 class Engine:
@@ -44,12 +43,14 @@ class Engine:
         """Take the nodes, and the layout that images are loaded from."""
         self._nodes, self._layout = nodes, layout
         self._running = Running()
+        self._traces = Traces(layout.root)
 
     @contextmanager
     def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> Iterator[LoadedImage]:
         """Load an image into a node's engine under a name of its own, and remove it in the end."""
         name = f"{TEST_NAME}:{uuid.uuid4().hex}"
-        with self._client(node) as client:
+        trace = self._traces.begun(name, node.context, self._nodes.endpoint(node).host)
+        with connected(self._nodes, node) as client, trace as begun:
             try:
                 self._load(client, image, name)
                 yield LoadedImage(client, name, platform, self._running)
@@ -58,10 +59,11 @@ class Engine:
 
                 with suppress(NotFound):
                     client.api.remove_image(name, force=True)
+                begun.end()
 
     def load(self, image: Descriptor, name: str) -> None:
         """Load an image or index into the local engine under a name, for a person to try it."""
-        with self._client(LOCAL) as client:
+        with connected(self._nodes, LOCAL) as client:
             self._load(client, image, name)
 
     def stop(self) -> None:
@@ -73,22 +75,6 @@ class Engine:
         for answer in client.api.load_image(chunks):  # type: ignore[no-untyped-call]
             if isinstance(answer, dict) and "error" in answer:
                 raise OutsideError(f"the engine cannot load {name}: {answer['error']}")
-
-    @contextmanager
-    def _client(self, node: Builder) -> Iterator[DockerClient]:
-        """Connect to the engine of a node; what it refuses is an OutsideError."""
-        import requests
-        from docker.client import DockerClient
-        from docker.errors import DockerException
-
-        endpoint = self._nodes.endpoint(node)
-        try:
-            tls = _tls(endpoint.certificates)
-            client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=_PATIENCE)
-            with closing(client):
-                yield client
-        except (DockerException, requests.RequestException) as error:
-            raise OutsideError(f"the Docker engine at {endpoint.host}: {_one_line(error)}") from error
 
 
 class Running:
@@ -148,7 +134,7 @@ class LoadedImage:
         options: dict[str, Any] = {
             "platform": str(self.platform),
             "network_mode": "bridge" if test.network else "none",
-            "labels": {TEST_LABEL: test.name},
+            "labels": {TEST_LABEL: test.name, IMAGE_LABEL: self.name},
         }
         if test.healthy:
             # The image's own check, but each second, so that nobody waits for its interval.
@@ -178,7 +164,7 @@ def _start(container: Container) -> Outcome | None:
     try:
         container.start()
     except APIError as error:
-        said = _one_line(error)
+        said = one_line(error)
         if _CANNOT_RUN not in said:
             raise
         container.reload()
@@ -249,20 +235,3 @@ def _kill(container: Container) -> None:
 
     with suppress(APIError):  # it ended by itself
         container.kill()
-
-
-def _tls(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    from docker.tls import TLSConfig
-
-    own = (str(folder / "cert.pem"), str(folder / "key.pem")) if (folder / "cert.pem").exists() else None
-    authority = str(folder / "ca.pem") if (folder / "ca.pem").exists() else None
-    return TLSConfig(client_cert=own, ca_cert=authority, verify=authority is not None)
-
-
-def _one_line(error: Exception) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    with suppress(ValueError, TypeError, KeyError):
-        text = json.loads(text)["message"]
-    return " ".join(str(text).split())

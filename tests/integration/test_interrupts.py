@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -131,3 +132,38 @@ def test_an_interrupt_in_a_smoke_test_removes_its_container_and_image(work: Work
     assert process.returncode == 130
     assert leftovers() == ""
     assert Layout(work.root / "dist").entries() == {}
+
+
+def test_what_a_kill_leaves_of_a_smoke_test_is_removed_by_the_next_run_of_the_same_catalog(
+    work: Work, tmp_path: Path
+) -> None:
+    work.prepare(SLOW)
+    work.write({"bases/slow/files/wait": "0\n", "bases/slow/files/test": "1000\n"})
+    with subprocess.Popen(work.command("build", "slow"), stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(leftovers().split()) == 2, "the smoke test")
+        # Whoever else uses the engine, or the layout, leaves alone what belongs to a living process.
+        assert work.run("gc", code=3).stderr.startswith(f"{work.root}/dist: nothing is removed while ")
+        other = Work(tmp_path / "other", work.parent)
+        other.prepare(SLOW)
+        other.run("build", "quick@amd64")
+        other.run("gc")
+        assert len(leftovers().split()) == 2
+        process.kill()
+    until(lambda: running(work) == [], "buildx, which ends with dfgen")
+    assert len(leftovers().split()) == 2
+    other.run("gc")
+    assert len(leftovers().split()) == 2
+    (name,) = (path.name for path in (work.root / "dist" / ".tests").iterdir())
+    told = work.run("--format", "json", "doctor", "--offline", code=1)
+    said = {one["what"]: one["said"] for one in json.loads(told.stdout)}
+    assert said["smoke tests"] == (
+        f"one that was killed left localhost/dfgen-test:{name} in an engine;"
+        " `dfgen gc` removes it, as the next build does"
+    )
+    whole = "2 containers and images of interrupted smoke tests"
+    assert work.run("gc", "--dry-run").stderr.splitlines()[-1] == f"{whole} would be removed from the engine"
+    work.write({"bases/slow/files/test": "0\n"})
+    done = work.run("build", "slow")
+    assert f"{whole} removed from the engine" in done.stderr.splitlines()
+    assert leftovers() == ""
+    assert list((work.root / "dist" / ".tests").iterdir()) == []

@@ -7,10 +7,11 @@ from dataclasses import replace
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
+from dfgen.cli.app import DIST, App
 from dfgen.cli.progress import duration, progress
 from dfgen.cli.workshop import Workshop
 from dfgen.images.run import Result, Run, State
+from dfgen.outside.traces import sweep
 from dfgen.stages.build import build
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
@@ -48,7 +49,9 @@ def command(
     plan = plan.again() if no_cache or twice else plan
     workshop.check_rendered(plan)
     checked = app.nodes.check(step.image.platform for step in plan.needed)
-    for text in (*checked.left_out, *checked.emulated):
+    # An engine that does not answer now is swept by a later run.
+    swept = sweep(app.root / DIST, app.nodes).told()
+    for text in filter(None, (*checked.left_out, *checked.emulated, swept)):
         show.note(text)
     # A parent that moves in this run may have images built that the plan did not ask for.
     others = {step.image.platform: app.nodes.of(step.image.platform) for step in plan.steps}

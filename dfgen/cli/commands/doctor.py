@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
+from dfgen.cli.app import DIST, App
 from dfgen.model.expand import DEFAULT_PLATFORMS
+from dfgen.outside.traces import Traces
 from dfgen.stages import doctor as stage
-from dfgen.values.errors import ExitCode
+from dfgen.values.errors import CheckError, ExitCode, listing
 from dfgen.values.platform import Platform
 
 
@@ -36,10 +37,19 @@ def command(ctx: click.Context, offline: bool) -> None:
 def _looks(app: App, offline: bool) -> Iterator[tuple[str, stage.Look]]:
     yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
     yield from stage.platforms(_platforms(app), lambda platform: _node(app, platform))
+    with Traces(app.root / DIST).orphans() as left:
+        names = [trace.name for trace in left]
+    if names:
+        yield "smoke tests", lambda: _left(names)
     if app.has_catalog:
         yield "lock", lambda: stage.pins(app.catalog, app.lock)
         if not offline:
             yield from stage.registries(app.catalog, app.registry)
+
+
+def _left(names: Sequence[str]) -> str:
+    advice = "`dfgen gc` removes it, as the next build does"
+    raise CheckError(f"one that was killed left {listing(names)} in an engine; {advice}")
 
 
 def _node(app: App, platform: Platform) -> str:

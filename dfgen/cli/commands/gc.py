@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
+from dfgen.cli.app import DIST, App
 from dfgen.outside.garbage import collect
+from dfgen.outside.traces import sweep
 
 
 @click.command("gc")
@@ -15,6 +16,7 @@ from dfgen.outside.garbage import collect
 def command(app: App, dry_run: bool) -> None:
     """Remove what dist/ holds and nobody refers to: neither an image or version, nor a record of a run.
 
+    What commands that were killed left goes too: temporary files, and what smoke tests have in an engine.
     What was published last stays, so that it can be compared and published again.
     """
     found = collect(app.layout, dry_run=dry_run)
@@ -26,3 +28,6 @@ def command(app: App, dry_run: bool) -> None:
     files, size = sum(one.files for one in found), sum(one.size for one in found)
     removed = "would be removed" if dry_run else "removed"
     show.note(f"{files} {'file' if files == 1 else 'files'} with {show.size(size)} {removed}")
+    swept = sweep(app.root / DIST, app.nodes, dry_run=dry_run)
+    for text in filter(None, (swept.told(dry_run=dry_run), *map(str, swept.problems))):
+        show.note(text)
