@@ -20,7 +20,10 @@ Problems = tuple[Problem, ...]
 
 _SILENT = {
     "render": "nothing was rendered: whether the files are what the catalog renders is not known",
-    "look": "no registry or cache was asked: what moved inside the parents is not known",
+    "look": (
+        "no registry or cache was asked: what moved inside the parents, and whether each new pin is its"
+        " platform's, is not known"
+    ),
     "resolve": "no registry was asked: whether the tags still point at their pins is not known",
 }
 
@@ -87,7 +90,7 @@ def _notes(before: State, sources: Sources, moves: Sequence[PinMove]) -> Iterato
         yield f"the state before cannot be loaded, so what is rebuilt is not known: {before.problems[0]}"
     if sources.render is None:
         yield _SILENT["render"]
-    if sources.look is None and any(move.kind is Kind.CHANGED for move in moves):
+    if sources.look is None and any(move.kind is not Kind.REMOVED for move in moves):
         yield _SILENT["look"]
     if sources.resolve is None and any(move.kind is not Kind.REMOVED for move in moves):
         yield _SILENT["resolve"]

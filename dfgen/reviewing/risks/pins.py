@@ -56,6 +56,15 @@ class Locks:
                 found.setdefault(pin.digest, set()).add(platform)
         return {digest: next(iter(platforms)) for digest, platforms in found.items() if len(platforms) == 1}
 
+    @cached_property
+    def replaced(self) -> dict[str, str]:
+        """The parents that came in another's place: new name to old."""
+        return pins.replaced(self.before, self.after)
+
+    def earlier(self, key: str) -> LockedParent | None:
+        """What the lock before has for a parent, or for the one in whose place it came."""
+        return self.before.lock.parents.get(self.replaced.get(key, key))
+
     def look(self, key: str, digest: Digest) -> ParentDetails | None:
         """What a digest holds, where somebody knows."""
         reference = self.references.get(key)
@@ -124,14 +133,38 @@ def swapped_pair(locks: Locks) -> Iterator[Finding]:
             yield error("pin-swapped", message, locks.place(key, swapped[0]))
 
 
+def not_its_own(locks: Locks) -> Iterator[Finding]:
+    """A pin that moved while the parent's digest did not: what a digest holds never changes."""
+    for key, locked in locks.changed.items():
+        old = locks.before.lock.parents.get(key)
+        if old and old.digest == locked.digest:
+            for platform in _moved(locks, key, old, locked):
+                message = (
+                    f"the pin of {key} for {platform} moved and the digest of {key} did not, which can hold"
+                    f" one image for {platform} only; {_AGAIN.format(key)}"
+                )
+                yield error("pin-parent", message, locks.place(key, platform))
+
+
+def _moved(locks: Locks, key: str, old: LockedParent, new: LockedParent) -> list[Platform]:
+    """The platforms whose pin moved, to an image of that platform as far as is known; else it is told."""
+    return [
+        one
+        for one in sorted(new.platforms.keys() & old.platforms.keys())
+        if old.platforms[one].digest != (digest := new.platforms[one].digest)
+        and locks.owner(key, digest) in (None, one)
+        and not locks.is_index(key, digest)
+    ]
+
+
 def different_ages(locks: Locks) -> Iterator[Finding]:
     """Architectures of one parent that are not of one build: some moved and others did not."""
     for key, locked in locks.changed.items():
-        old = locks.before.lock.parents.get(key)
+        old = locks.earlier(key)
         common = sorted(locked.platforms.keys() & old.platforms.keys()) if old else []
-        moved = [one for one in common if old and old.platforms[one].digest != locked.platforms[one].digest]
-        stayed = [one for one in common if one not in moved]
-        if any(locks.owner(key, locked.platforms[one].digest) not in (None, one) for one in moved):
+        moved = _moved(locks, key, old, locked) if old else []
+        stayed = [one for one in common if old and old.platforms[one].digest == locked.platforms[one].digest]
+        if len(moved) + len(stayed) < len(common) or (moved and old and old.digest == locked.digest):
             continue  # that is another risk
         if moved and stayed:
             names = [listing(str(one) for one in some) for some in (moved, stayed)]
@@ -169,7 +202,7 @@ def _time(text: str) -> datetime | None:
 
 def tag_moved(locks: Locks) -> Iterator[Finding]:
     """A tag that points at something else than what it is pinned to."""
-    names = pins.replaced(locks.before, locks.after)
+    names = locks.replaced
     for key, locked in locks.changed.items():
         reference = locks.references.get(key)
         was = locks.before.lock.parents.get(names.get(key, ""))
@@ -191,9 +224,8 @@ def tag_moved(locks: Locks) -> Iterator[Finding]:
 def lost_platform(locks: Locks) -> Iterator[Finding]:
     """A parent that is not there for a platform any more."""
     needed = _needed(locks.after)
-    names = pins.replaced(locks.before, locks.after)
     for key, locked in locks.changed.items():
-        old = locks.before.lock.parents.get(names.get(key, key))
+        old = locks.earlier(key)
         for platform in sorted((old.platforms.keys() if old else set()) - locked.platforms.keys()):
             users = needed.get((key, platform), [])
             used = f"{listing(users)} cannot be built" if users else "no image needs it now"
@@ -211,28 +243,34 @@ def _needed(state: State) -> dict[tuple[str, Platform], list[str]]:
 
 
 def different_tags(locks: Locks) -> Iterator[Finding]:
-    """Architectures of one version that are built on different parents, and were not before."""
-    earlier = {name for name, _, _ in _unlike(locks.before)}
+    """Architectures of one version that are built on different parents, and were not on these before."""
+    earlier = {(name, keys) for name, keys, _ in _unlike(locks.before)}
     for name, keys, place in _unlike(locks.after):
-        if name not in earlier:
+        if (name, keys) not in earlier:
             message = (
-                f"{name} is built on {listing(sorted(keys))}, by architecture; expected one parent; see"
+                f"{name} is built on {listing(keys)}, by architecture; expected one parent; see"
                 " whether that is meant"
             )
             yield warning("parent-tags", message, place)
 
 
-def _unlike(state: State) -> Iterator[tuple[str, set[str], Place]]:
+def _unlike(state: State) -> Iterator[tuple[str, tuple[str, ...], Place]]:
+    """Yield the versions with a stage whose parents differ, with these and the place of the last."""
     for name, images in state.catalog.versions.items() if state.catalog else ():
-        keys = {image.parent.key for image in images}
-        if len(keys) > 1:
-            yield name, keys, images[-1].parent.place
+        by_stage: dict[str, dict[str, Place]] = {}
+        for image in images:
+            for stage, parent in {"": image.parent, **image.parents}.items():
+                by_stage.setdefault(stage, {})[parent.key] = parent.place
+        for parents in by_stage.values():
+            if len(parents) > 1:
+                yield name, tuple(sorted(parents)), [*parents.values()][-1]
 
 
 RISKS = (
     index_digest,
     wrong_platform,
     swapped_pair,
+    not_its_own,
     different_ages,
     different_tags,
     tag_moved,

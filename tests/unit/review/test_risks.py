@@ -8,6 +8,7 @@ from dfgen.model.lock import LOCK_FILE, Lock, Pin
 from dfgen.reviewing.records import ParentDetails
 from dfgen.values.digest import Digest
 from dfgen.values.reference import Reference
+from tests.unit.review.states import lines, reviewed
 from tests.unit.review.world import (
     AMD64,
     AMD_FILE,
@@ -141,3 +142,50 @@ def test_a_parent_that_lost_a_platform_that_nobody_needs(world: World) -> None:
         f"bases/lock.json:4: warning: {DEBIAN} has no image for linux/arm64 any more; no image needs it now;"
         " choose another tag [parent-platform]"
     ]
+
+
+def test_a_pin_that_moved_without_its_parent(world: World) -> None:
+    old = locked()
+    world.make(
+        {}, {}, old, replace(old, platforms={**old.platforms, ARM64: locked(build="2").platforms[ARM64]})
+    )
+    assert world.risks() == [
+        f"bases/lock.json:10: error: the pin of {DEBIAN} for linux/arm64 moved and the digest of {DEBIAN} did not,"
+        f" which can hold one image for linux/arm64 only; {AGAIN} [pin-parent]"
+    ]
+
+
+def test_a_new_tag_with_one_pin_of_the_old_one(world: World) -> None:
+    other = "docker.io/library/debian:13"
+    new = locked(other)
+    world.make({}, {})
+    (world.now / AMD_FILE).unlink()
+    mixed = replace(new, platforms={**new.platforms, ARM64: locked().platforms[ARM64]})
+    write(world.now, {"bases/app/base.yaml": BASE.replace("debian:12", "debian:13")}, {other: mixed})
+    assert world.risks() == [
+        f"bases/lock.json:10: warning: {other} moved for linux/amd64 and not for linux/arm64; expected one build of"
+        f" the parent for every platform; run `dfgen lock --upgrade {other}` [parent-ages]"
+    ]
+
+
+def test_architectures_on_different_tags_in_another_stage(world: World) -> None:
+    other = "docker.io/library/debian:11"
+    stage = f"{BASE}parents: {{build: '{DEBIAN}'}}\n"
+    override = f"overrides:\n  - when: arch == 'arm64'\n    parents: {{build: '{other}'}}\n"
+    parents = {DEBIAN: locked(), other: locked(other)}
+    template = "FROM {{ parents.build }} AS build\nFROM {{ parent }}\nUSER app\n"
+    write(world.was, {"bases/app/base.yaml": stage, "templates/t.j2": template}, parents)
+    write(world.now, {"bases/app/base.yaml": stage + override, "templates/t.j2": template}, parents)
+    assert [line.rpartition(" ")[2] for line in world.risks() if "by architecture" in line] == [
+        "[parent-tags]"
+    ]
+
+
+def test_other_tags_than_those_that_differed_already(world: World) -> None:
+    names = [f"docker.io/library/debian:{tag}" for tag in (11, 10)]
+    parents = {name: locked(name) for name in (DEBIAN, *names)}
+    bases = [f"{BASE}overrides:\n  - when: arch == 'arm64'\n    parent: {name}\n" for name in names]
+    write(world.was, {"bases/app/base.yaml": bases[0]}, parents)
+    write(world.now, {"bases/app/base.yaml": bases[1]}, parents)
+    assert [line.rpartition(" ")[2] for line in world.risks()].count("[parent-tags]") == 1
+    assert "parent-tags" not in " ".join(lines(reviewed(world.was, world.was).risks))
