@@ -55,13 +55,15 @@ class Sources:
     `render` gives the text of every image asked for that can be rendered in the state after, by path, and
     raises InputError. `look` gives what a parent's digest holds, `resolve` what its tag points at now: None
     where that is not known. `parity` gives the differences between the platforms of versions, from all their
-    images and what is rendered, by path. `seconds` are the last build's, by image name.
+    images and what is rendered, by path. `origins` give for each line of what an image renders the line of
+    the template that made it, None for dfgen's header. `seconds` are the last build's, by image name.
     """
 
     render: Callable[[Sequence[Image]], Mapping[str, str]] | None = None
     look: Callable[[Reference, Digest], ParentDetails | None] | None = None
     resolve: Callable[[Reference], Digest | None] | None = None
     parity: Callable[[Sequence[Image], Mapping[str, str]], Sequence[Finding]] | None = None
+    origins: Callable[[Image], Sequence[Place | None]] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 

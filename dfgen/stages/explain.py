@@ -98,6 +98,17 @@ class Wanted:
     line: int = 0
 
 
+def places(render: Renderer, templates: Templates) -> tuple[Place | None, ...]:
+    """Give the template's line of each line of the Dockerfile, None for those of the header.
+
+    Errors: those of rendering it.
+    """
+    recorder = _Recorder(templates)
+    text = render(recorder)
+    body = header.body_lines(recorder.body, text)
+    return tuple(recorder.origins[at].places[0] if at is not None else None for at in body)
+
+
 def explain(render: Renderer, templates: Templates, settings: Settings) -> tuple[Explained, ...]:
     """Explain every line of the Dockerfile that `render` gives.
 

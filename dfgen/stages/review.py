@@ -11,7 +11,7 @@ from dfgen.reviewing import pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius
 from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
-from dfgen.reviewing.risks import files, images, instructions, parity
+from dfgen.reviewing.risks import files, images, instructions, parity, templates
 from dfgen.reviewing.risks.pins import RISKS, Locks
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
@@ -123,8 +123,9 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *instructions.of_groups(before, after, found),
         *_uneven(changed, after, rendered, sources),
     ]
-    worse = frozenset(place.file for risk in risks for place in (risk.place, risk.generated) if place)
-    risks += parity.uneven(after, found, worse)
+    risks += parity.uneven(after, found, risks)
+    if sources.origins:
+        risks = [*templates.at_templates(risks, after, rendered, cache(sources.origins))]
     return Review(
         groups=found,
         pins=moves,

@@ -14,6 +14,7 @@ from dfgen.cli import annotating, show, states
 from dfgen.cli.app import DIST, App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
+from dfgen.cli.reviews.origins import origins
 from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
 from dfgen.model.catalog import Image
@@ -70,7 +71,12 @@ def _review(app: App, base: str, after: str, folder: Path, *, online: bool) -> R
     old = states.place(app, base, folder / "before")
     new = states.place(app, after, folder / "after") if after else app
     past = Records(app.root / DIST).past_seconds()
-    sources = Sources(render=partial(_render, new), parity=partial(parity, new), seconds=past)
+    sources = Sources(
+        render=partial(_render, new),
+        parity=partial(parity, new),
+        origins=partial(origins, new),
+        seconds=past,
+    )
     before, now = states.read(old), states.read(new)
     if not online:
         return review(before, now, sources)

@@ -17,16 +17,25 @@ def _siblings(after: State) -> Mapping[str, list[str]]:
     return found
 
 
-def uneven(after: State, groups: Sequence[Group], worse: frozenset[str]) -> Iterator[Finding]:
+def _family(path: str) -> str:
+    return "/".join(path.split("/")[:2])
+
+
+def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> Iterator[Finding]:
     """Tell, once a group, of files whose version has another file that is not of the group.
 
     That may be meant, so it is a note; a version stands with the first of the groups that have it. FROM may
-    differ, and of the files that are `worse`, something else is told already.
+    differ, and of the files that are `known` to have something else, or to be of a family whose
+    architectures differ without a word in the catalog, enough is told already.
     """
     siblings = _siblings(after)
+    worse = {place.file for one in known for place in (one.place, one.generated) if place}
+    unlike = {_family(one.generated.file) for one in known if one.rule == "arch-parity" and one.generated}
     told: set[str] = set()
     for group in groups:
         if group.kind is not Kind.CHANGED or all(step.keyword == "FROM" for step in group.steps):
+            continue
+        if _family(group.files[0]) in unlike:
             continue
         own = frozenset(group.files)
         folders = {path.rpartition("/")[0]: path for path in reversed(group.files)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from dfgen.model import load, lock
 from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import Review, Sources, State
-from dfgen.stages.render import render
+from dfgen.stages.explain import places
+from dfgen.stages.render import render, render_image
 from dfgen.stages.review import review
 from dfgen.templating import Templates
-from dfgen.values.errors import InputError, Problem
+from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding
 
 Render = Callable[[Sequence[Image]], Mapping[str, str]]
@@ -62,10 +64,22 @@ def renders(root: Path, of: State) -> Render:
     return render_all
 
 
+def follows(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
+    """Follow the lines of a state's images to its templates."""
+    folder = Templates(root / "templates", "templates")
+
+    def follow(image: Image) -> Sequence[Place | None]:
+        assert isinstance(of.catalog, Catalog)
+        return places(partial(render_image, of.catalog, image, of.lock), folder)
+
+    return follow
+
+
 def reviewed(before: Path, after: Path, **more: Any) -> Review:
     """Review two folders, with rendering; further sources by keyword."""
     old, new = state(before), state(after)
-    return review(old, new, Sources(**{"render": renders(after, new), **more}))
+    sources = {"render": renders(after, new), "origins": follows(after, new), **more}
+    return review(old, new, Sources(**sources))
 
 
 def lines(findings: Iterable[Finding]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
 from tests.unit.review.world import (
     AMD64,
     AMD_FILE,
@@ -39,7 +41,7 @@ def test_a_seal_that_was_taken_away_is_a_hand_edit(world: World) -> None:
         world.now,
         {ARM_FILE: (world.now / ARM_FILE).read_text().partition("USER")[0].replace("# dfgen", "# x")},
     )
-    assert [line.rpartition(" ")[2] for line in world.risks()] == ["[hand-edited]", "[user-root]"]
+    assert [risk.rule for risk in world.review().risks] == ["hand-edited", "user-root"]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +117,8 @@ def test_new_files_are_looked_at_one_by_one(world: World) -> None:
     }
     write(world.now, more, {DEBIAN: locked()})
     assert world.risks() == [
-        "bases/lib/1.0/Dockerfile_amd64:7: warning: USER becomes root; expected a user without privileges at the"
-        " end (in 2 files) [user-root]"
+        "templates/l.j2:2: warning: USER becomes root; expected a user without privileges at the end (in 2 files)"
+        " [user-root] (in bases/lib/1.0/Dockerfile_amd64:7)"
     ]
 
 
@@ -160,8 +162,8 @@ def test_an_architecture_that_changes_alone_is_a_note(world: World) -> None:
     arm = "{% if arch == 'arm64' %}\nENV A=1\n{% endif %}\n"
     world.make({}, {"templates/t.j2": TEMPLATE + arm})
     assert world.risks() == [
-        f"{ARM_FILE}:9: note: the other architectures do not change in the same way; see whether that is meant"
-        " [arch-change]"
+        "templates/t.j2:5: note: the other architectures do not change in the same way; see whether that is meant"
+        f" [arch-change] (in {ARM_FILE}:9)"
     ]
 
 
@@ -169,6 +171,15 @@ def test_architectures_that_change_each_in_its_way_are_told_once(world: World) -
     base = {"bases/app/base.yaml": BASE.replace('["1.0"]', '["1.0", "2.0"]')}
     world.make(base, {**base, "templates/t.j2": f"{TEMPLATE}ENV A={{{{ arch }}}}\n"})
     assert world.risks() == [
-        f"{AMD_FILE}:9: note: the other architectures do not change in the same way (in 2 versions); see whether"
-        " that is meant [arch-change]"
+        "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); see whether"
+        f" that is meant [arch-change] (in {AMD_FILE}:9)"
     ]
+
+
+def test_of_a_family_whose_architectures_differ_unsaid_that_is_enough(world: World) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}ENV A={{{{ arch }}}}\n"})
+    place = Place("templates/t.j2", 4)
+    said = Finding(
+        rule="arch-parity", level=Level.WARNING, message="m", place=place, generated=Place(AMD_FILE, 9)
+    )
+    assert world.review(parity=lambda images, rendered: [said]).risks == (said,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfgen.dockerfile.secrets import is_secret
-from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked
+from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked, put
 
 STAYS = "looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret"
 HOLDS = f"holds what {STAYS}"
@@ -78,7 +78,10 @@ def test_what_an_instruction_risks(
 ) -> None:
     before, after = ({"templates/t.j2": f"FROM {{{{ parent }}}}\n{text}\n"} for text in (old, new))
     world.make(before, after)
-    assert world.risks() == [f"{AMD_FILE}:{6 + line}: {message} (in 2 files) [{rule}]"]
+    assert world.risks() == [
+        f"templates/t.j2:{1 + line}: {message} (in 2 files) [{rule}] (in {AMD_FILE}:{6 + line})"
+    ]
+    assert world.risks(origins=None) == [f"{AMD_FILE}:{6 + line}: {message} (in 2 files) [{rule}]"]
 
 
 STAGES = [
@@ -92,14 +95,14 @@ STAGES = [
 def test_a_stage_runs_as_the_one_that_it_is_built_on(world: World, text: str, line: int) -> None:
     world.make({}, {"templates/t.j2": f"{text}\n"})
     [found] = world.risks()
-    assert found.startswith(f"{AMD_FILE}:{line}: warning: USER becomes ")
+    assert found.startswith(f"templates/t.j2:{line - 5}: warning: USER becomes ")
 
 
 def test_a_user_that_is_gone(world: World) -> None:
     world.make({}, {"templates/t.j2": "FROM {{ parent }}\n"})
     assert world.risks() == [
-        f"{AMD_FILE}:6: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
-        " [user-root]"
+        "templates/t.j2:1: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
+        f" [user-root] (in {AMD_FILE}:6)"
     ]
 
 
@@ -171,4 +174,27 @@ def test_of_the_same_change_each_file_is_looked_at(world: World) -> None:
     text = "FROM {{ parent }}\n{% if arch == 'arm64' %}\nUSER 0\n{% else %}\nUSER 1\n{% endif %}\n"
     world.make({"templates/t.j2": f"{text}USER app\n"}, {"templates/t.j2": text})
     assert [len(group.files) for group in world.review().groups] == [2]
-    assert world.risks() == [f"{ARM_FILE}:7: warning: USER becomes 0; {END} [user-root]"]
+    assert world.risks() == [
+        f"templates/t.j2:3: warning: USER becomes 0; {END} [user-root] (in {ARM_FILE}:7)"
+    ]
+
+
+def test_a_line_of_a_macro_is_where_the_macro_has_it(world: World) -> None:
+    macros = {"templates/m.j2": "{% macro m(user) %}\nRUN a\nUSER {{ user }}\n{% endmacro %}\n"}
+    calls = "{% import 'm.j2' as m %}\nFROM {{ parent }}\n{{ m.m('root') }}"
+    world.make({}, {**macros, "templates/t.j2": calls})
+    assert world.risks() == [
+        f"templates/m.j2:3: warning: USER becomes root; {END} (in 2 files) [user-root] (in {AMD_FILE}:8)"
+    ]
+
+
+def test_a_line_that_a_hand_edit_moved_is_found_and_one_that_it_made_has_no_template(world: World) -> None:
+    world.make(
+        {"templates/t.j2": "FROM {{ parent }}\n"}, {"templates/t.j2": "FROM {{ parent }}\nENV TOKEN=a\n"}
+    )
+    edited = (world.now / ARM_FILE).read_text().replace("ENV", "RUN b\nENV") + "USER root\n"
+    put(world.now, {ARM_FILE: edited, AMD_FILE: (world.was / AMD_FILE).read_text()})
+    found = [
+        line.partition(" [")[2] for line in world.risks() if "edited" not in line and "not-r" not in line
+    ]
+    assert found == ["user-root]", f"secret] (in {ARM_FILE}:8)"]

@@ -1,0 +1,20 @@
+"""Which line of a template made each line of a Dockerfile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from dfgen.cli.app import App
+from dfgen.model.catalog import Image
+from dfgen.stages.explain import places
+from dfgen.stages.render import render_image
+from dfgen.values.errors import InputError, Place
+
+
+def origins(app: App, image: Image) -> Sequence[Place | None]:
+    """Follow the lines of an image; nothing where that cannot be done, which is told elsewhere."""
+    try:
+        return places(partial(render_image, app.catalog, image, app.lock), app.templates_for(image))
+    except InputError:
+        return ()
