@@ -16,6 +16,7 @@ from dfgen.values.reference import Reference
 
 BASES = "bases"
 TEMPLATES = "templates"
+PACKAGES = "packages"  # the setting `sbom` that has dfgen list packages itself
 # What a build cache's name may hold in braces, and what it is of an image.
 PLACEHOLDERS = ("family", "version", "arch")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -195,7 +196,8 @@ class Image:
 class Catalog:
     """A whole catalog. `images` stand in the order of families, versions and platforms.
 
-    `sbom` is the image that makes bills of materials, empty for none.
+    `sbom` is the image that makes bills of materials, empty for none; with `lists_packages` dfgen makes them
+    from the images' own package databases.
     """
 
     root: Path
@@ -210,6 +212,7 @@ class Catalog:
     images: tuple[Image, ...]
     build_cache: BuildCache = NO_CACHE
     sbom: str = ""
+    lists_packages: bool = False
     templates_root: str = field(default=TEMPLATES)
 
     @cached_property

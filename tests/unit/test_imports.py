@@ -54,8 +54,10 @@ HOMES = {
     "subprocess": ("dfgen.outside",),
     "ruamel": ("dfgen.model.yaml",),
     "jsonschema_rs": ("dfgen.model.schema",),
+    "cyclonedx": ("dfgen.outside.packages.bom",),
+    "packageurl": ("dfgen.outside.packages.bom",),
 }
-HEAVY = ("docker", "jinja2", "jsonschema_rs", "rich", "ruamel", "urllib3", "requests", "asyncio")
+HEAVY = ("cyclonedx", "docker", "jinja2", "jsonschema_rs", "rich", "ruamel", "urllib3", "requests", "asyncio")
 
 
 def _module(path: Path) -> str:
