@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -22,6 +22,7 @@ from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
+from dfgen.stages.build.behind import is_behind
 from dfgen.stages.build.published import Published
 from dfgen.stages.build.twice import Twice
 from dfgen.stages.merge import merge_layout
@@ -74,14 +75,32 @@ class Workshop:
         }
         return {**moved, **unlike}
 
-    def check_rendered(self, plan: Plan) -> None:
-        """Refuse to build Dockerfiles that are not what the catalog renders: nobody reviewed those images.
+    def reviewed(self, images: Sequence[Image], *, locked: bool) -> tuple[Plan, tuple[str, ...]]:
+        """Plan images and what they are built on, all with the Dockerfiles that the catalog renders.
 
+        Those that a build which was broken off left behind the lock are written again, and told by path,
+        unless the run is `locked`. Any other that differs is not built: nobody reviewed that image.
         Errors: CheckError with every file concerned.
         """
-        rendering = self._rendering([step.image for step in plan.steps])
-        if rendering.differing:
-            raise CheckError(file.problem for file in rendering.differing)
+        whole = planning.with_parents(images, self.app.catalog)
+        rendering = self._rendering(whole)
+        by_path = {str(image.dockerfile): image for image in whole} if rendering.differing else {}
+        behind = [file for file in rendering.differing if not locked and self._is_behind(file, by_path)]
+        for file in behind:
+            Sources(self.app).rerender(by_path[file.path], self.app.lock)
+        plan = self.plan(images)
+        left = [file for file in rendering.differing if file not in behind]
+        if left:
+            raise CheckError(file.problem for file in left)
+        return plan, tuple(file.path for file in behind)
+
+    def _is_behind(self, file: File, by_path: Mapping[str, Image]) -> bool:
+        def again(image: Image, lock: Lock) -> str:
+            return render_image(self.app.catalog, image, lock, self.app.templates_for(image))
+
+        image = by_path.get(file.path)
+        written = file.change in (Change.NEW, Change.CHANGED)
+        return bool(image and written and is_behind(image, file.old, self.app.lock, again))
 
     def _rendering(self, images: Sequence[Image]) -> Rendering:
         there = self._dockerfiles(images)

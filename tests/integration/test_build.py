@@ -127,6 +127,34 @@ def test_a_child_is_built_on_the_layout_and_again_when_its_parent_moves(work: Wo
     work.run("build", "--locked")
 
 
+def test_a_dockerfile_that_a_broken_off_run_left_behind_the_lock_is_rendered_again(work: Work) -> None:
+    work.prepare({**CATALOG, **CHILD, "bases/catalog.yaml": "registry: localhost\nplatforms: [amd64]\n"})
+    work.run("build")
+    child = work.root / "bases/child/2/Dockerfile_amd64"
+    behind = child.read_text()
+    work.write({"bases/base/files/hello": "hello, other\n"})
+    work.run("build")
+    whole, built = child.read_text(), digests(work)
+    assert whole != behind
+    told = "bases/child/2/Dockerfile_amd64: rendered again, its parent moved in a run that was broken off"
+    for left in (behind, None):  # as a kill leaves it between the lock and the Dockerfile
+        child.unlink()
+        if left:
+            child.write_text(left)
+            assert work.run("build", "--locked", code=1).stderr.splitlines() == [
+                "bases/child/2/Dockerfile_amd64: is not what the catalog renders; `dfgen render` writes it"
+            ]
+        assert told in work.run("build").stderr.splitlines()
+        assert (child.read_text(), digests(work)) == (whole, built)
+    # What a person or a template changed waits for a person.
+    child.write_text(behind.replace("RUN", "RUN true &&"))
+    assert "edited" in work.run("build", code=1).stderr
+    child.write_text(behind)
+    work.write({"templates/child.j2": "FROM {{ parent }}\nRUN cat /arch > /other\n"})
+    work.run("build", code=1)
+    assert child.read_text() == behind
+
+
 FAILING = {
     "templates/fails.j2": "FROM {{ parent }}\nRUN seq 1 30\nRUN echo went wrong && exit 3\n",
     "bases/fails/base.yaml": (

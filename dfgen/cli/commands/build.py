@@ -45,9 +45,10 @@ def command(
     """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
     app: App = ctx.obj
     workshop = Workshop(app)
-    plan = workshop.plan(app.images(select))
+    plan, rendered = workshop.reviewed(app.images(select), locked=locked)
+    for path in rendered:
+        show.note(f"{path}: rendered again, its parent moved in a run that was broken off")
     plan = plan.again() if no_cache or twice else plan
-    workshop.check_rendered(plan)
     checked = app.nodes.check(step.image.platform for step in plan.needed)
     # An engine that does not answer now is swept by a later run.
     swept = sweep(app.root / DIST, app.nodes).told()

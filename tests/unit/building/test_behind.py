@@ -1,0 +1,67 @@
+"""Which Dockerfiles a build writes again by itself: those that only a moved pin of a family makes differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dfgen.model.catalog import Image
+from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.stages.build.behind import is_behind
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import OCI_INDEX
+from tests.unit.world import AMD64, UPSTREAM, image, parent, upstream_lock
+
+OLD, NEW = Digest.of(b"old"), Digest.of(b"new")
+
+
+def locked(digest: Digest) -> LockedParent:
+    return LockedParent(
+        digest=Digest.of(b"x"),
+        media_type=OCI_INDEX,
+        first_seen="2026-01-01",
+        platforms={AMD64: Pin(digest, 1)},
+    )
+
+
+LOCK = upstream_lock().with_parents({"a:1": locked(NEW), "b:1": locked(NEW)})
+
+
+def render(one: Image, lock: Lock) -> str:
+    pins = [(each, lock.pin(each)) for each in one.all_parents]
+    return "".join(f"FROM {each.reference}@{pin.digest}\n" for each, pin in pins if pin) + "RUN new\n"
+
+
+CHILD = image("c", parents=["a:1", "b:1"])
+ALL_OLD = render(CHILD, LOCK.with_parents({"a:1": locked(OLD), "b:1": locked(OLD)}))
+ONE_OLD = render(CHILD, LOCK.with_parents({"b:1": locked(OLD)}))
+
+
+@pytest.mark.parametrize(
+    ("old", "expected"),
+    [
+        (None, True),
+        (ALL_OLD, True),
+        (ONE_OLD, True),
+        (ONE_OLD.replace("RUN new", "RUN old"), False),
+        (ONE_OLD.replace(str(OLD), "sha256:0"), False),
+        ("FROM scratch\n", False),
+    ],
+)
+def test_pins_of_families_alone_may_differ(old: str | None, expected: bool) -> None:
+    assert is_behind(CHILD, old, LOCK, render) is expected
+
+
+def test_an_image_without_a_parent_in_the_catalog_is_never_behind() -> None:
+    alone = image("c", parents=[UPSTREAM])
+    pins = {AMD64: Pin(OLD, 7)}
+    moved = LOCK.with_parents({UPSTREAM: replace(LOCK.parents[UPSTREAM], platforms=pins)})
+    assert not is_behind(alone, render(alone, moved), LOCK, render)
+    assert not is_behind(alone, None, LOCK, render)
+
+
+def test_a_parent_that_the_lock_does_not_have_is_left_to_the_build() -> None:
+    waiting = image("c", parents=["a:1", "new:1"])
+    assert parent("new:1").family == "new"
+    assert not is_behind(waiting, "FROM localhost/new:1@sha256:1\n", LOCK, render)
