@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.images.annotations import INPUTS
-from dfgen.images.building import TESTS
+from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
+from dfgen.images.sbom import SBOM
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, Problem, listing
@@ -125,13 +126,23 @@ def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
         target.take(found.source.root, _blobs(found))
         if one.step.inputs:
             records.keep(one.step.inputs)
-        kept = {name: found.entry.annotations[name] for name in (TESTS,) if name in found.entry.annotations}
+        kept = {name: text for name, text in found.entry.annotations.items() if name in (TESTS, SBOM)}
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
         changes[f"{one.image.family.name}:{one.image.tag}"] = replace(
-            bare, annotations={INPUTS: found.inputs, **kept}
+            bare, annotations={INPUTS: found.inputs, **kept, **_tested(one)}
         )
         attestations.extend(found.attestations)
     target.tag(changes, attestations)
+
+
+def _tested(one: Joined) -> dict[str, str]:
+    """Mark the smoke tests that an image passed there, or here already: these are the same bytes."""
+    here = one.step.built if one.step.built and one.step.built.digest == one.digest else None
+    marks = [
+        entry.annotations[TESTS] for entry in (one.found.entry, here) if entry and TESTS in entry.annotations
+    ]
+    wanted = str(digest_of_tests(one.image))
+    return {TESTS: wanted if wanted in marks else marks[0]} if marks else {}
 
 
 def _images(source: Source) -> Iterator[Found]:

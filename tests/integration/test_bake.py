@@ -50,6 +50,9 @@ def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) ->
     assert len(logs) == 4
     assert not any("load build definition" in log for log in logs)
     assert digests(last) == built
+    # The same images, brought in again by bake's layouts, are still those that were tested.
+    last.run("join", *(str(folder) for folder in sorted((work.root / "dist" / "bake").iterdir())))
+    assert "0 of 4 images to build" in last.run("plan").stderr
 
 
 def test_provenance_that_bake_writes_is_joined_beside_the_same_images(work: Work) -> None:
@@ -62,6 +65,8 @@ def test_provenance_that_bake_writes_is_joined_beside_the_same_images(work: Work
     built, joined = digests(work), digests(last)
     images = [name for name in built if name.endswith(("-x86_64", "-aarch64"))]
     assert [joined[name] for name in images] == [built[name] for name in images]
+    # An index binds the attestations, which tell when and where they were made.
+    assert joined["base:1.0"] != built["base:1.0"]
     layout = Layout(last.root / "dist")
     for name in images:
         (beside,) = layout.attestations(layout.entries()[name].digest)

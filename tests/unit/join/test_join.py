@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.images.annotations import INPUTS
-from dfgen.images.building import TESTS
+from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.plan import Plan
 from dfgen.outside.layout import Layout
 from dfgen.stages.join import join, match
@@ -72,6 +72,25 @@ def test_joining_again_changes_nothing_and_sources_stay_as_they_are(world: World
     joined(world, source)
     assert (world.layout.root / "index.json").stat() == index
     assert sorted(source.root.rglob("*")) == before
+
+
+def test_what_was_tested_here_stays_so_when_the_same_bytes_come_in_untested(world: World) -> None:
+    joined(world, machine(world, "amd64"))
+    baked = Layout(world.root.parent / "baked")
+    made = image(AMD64, layers=[b"amd64"], annotations=inputs(world, "a:1@amd64"))
+    baked.tag({"latest": made.put_into(baked)})
+    joined(world, baked)
+    assert world.layout.entries()["a:1-x86_64"].annotations[TESTS] == "sha256:1"
+
+
+def test_of_the_tests_that_it_passed_here_and_there_those_of_the_catalog_count(world: World) -> None:
+    passed = str(digest_of_tests(world.catalog.images[0]))
+    source = machine(world, "amd64")
+    joined(world, source)
+    name = "a:1-x86_64"
+    world.layout.tag({name: replace(world.layout.entries()[name], annotations={TESTS: passed})})
+    joined(world, source)
+    assert world.layout.entries()[name].annotations[TESTS] == passed
 
 
 def test_images_that_an_index_binds_are_found_with_their_attestations(world: World) -> None:
