@@ -6,6 +6,7 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import DIST, App
+from dfgen.model.catalog import BASES
 from dfgen.outside.garbage import collect
 from dfgen.outside.traces import sweep
 
@@ -19,7 +20,7 @@ def command(app: App, dry_run: bool) -> None:
     What commands that were killed left goes too: temporary files, and what smoke tests have in an engine.
     What was published last stays, so that it can be compared and published again.
     """
-    found = collect(app.layout, dry_run=dry_run)
+    found = collect(app.layout, bases=app.root / BASES, dry_run=dry_run)
     if app.output == "json":
         show.rows(("kind", "files", "size"), ((one.kind, one.files, one.size) for one in found), app.output)
     else:

@@ -114,6 +114,28 @@ def test_what_killed_writers_left_goes_but_not_what_is_being_written(layout: Lay
     assert left(collect(layout, now=lambda: now + HOUR + 10)) == {"interrupted": (1, 5)}
 
 
+@pytest.mark.parametrize("built", [True, False])
+def test_what_killed_writers_left_in_the_catalog_goes_and_nothing_else(layout: Layout, built: bool) -> None:
+    if built:
+        layout.tag({"a:1": image().put_into(layout)})
+    bases = layout.root.parent / "bases"
+    left_there = (".lock.json.0123abcd", "a/.base.yaml.0123abcd", "a/1/.Dockerfile_amd64.0123abcd")
+    others = ("a/files/.env.0123abcd", "a/.lock.json", "a/1/.Dockerfile_amd64.swp", "a/1/Dockerfile_amd64")
+    now = time.time()
+    for name in (*left_there, *others):
+        path = bases / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("12345")
+        os.utime(path, (now - HOUR - 10, now - HOUR - 10))
+    (bases / "a" / ".base.yaml.fffffff0").write_text("being written")
+    found = left(collect(layout, bases=bases, dry_run=True, now=lambda: now))
+    assert found == {"interrupted": (3, 15)}
+    assert left(collect(layout, bases=bases, now=lambda: now)) == found
+    rest = {str(path.relative_to(bases)) for path in bases.rglob("*") if path.is_file()}
+    assert rest == {*others, "a/.base.yaml.fffffff0"}
+    assert layout.root.exists() is built
+
+
 def test_nothing_is_removed_while_another_writes(layout: Layout) -> None:
     other = Layout(layout.root)
     junk = other.blob_path(other.add(b"junk"))
