@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -45,9 +45,12 @@ def parse_list(text: str, file: str) -> tuple[Entry, ...]:
         if words:
             with gathering.at(Place(file, number)):
                 entries.append(_entry(words, Place(file, number)))
+    firsts: dict[Reference, Entry] = {}
+    for entry in entries:
+        firsts.setdefault(entry.target, entry)
     for entry in entries:
         with gathering.step():
-            _check_alone(entry, entries)
+            _check_alone(entry, firsts)
     gathering.check()
     if not entries:
         raise InputError(Problem(Place(file), "names no merge; expected lines of NAME:TAG CHILD..."))
@@ -61,14 +64,14 @@ def _entry(words: Sequence[str], place: Place) -> Entry:
     return Entry(target=target, children=tuple(children), place=place)
 
 
-def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
-    others = {other.target: other for other in entries if other is not entry}
-    first = next(other for other in entries if other.target == entry.target)
+def _check_alone(entry: Entry, firsts: Mapping[Reference, Entry]) -> None:
+    """Refuse what needs the result of another line; `firsts` has the first line of each target."""
+    first = firsts[entry.target]
     if first is not entry:
         raise _wrong(entry, f"{entry.target} is merged on line {_line(first)} already; name it once")
     for child in entry.children:
-        if child in others:
-            made = f"{child} is itself merged on line {_line(others[child])}"
+        if firsts.get(child, entry) is not entry:
+            made = f"{child} is itself merged on line {_line(firsts[child])}"
             raise _wrong(entry, f"{made}; name the images that it binds")
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# As installed, Python's bytecode is kept: no one pays for compiling at each start.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -22,11 +25,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """A command that does the work; `before` puts back what an earlier run has done, and is not measured."""
+    """A command that does the work.
+
+    `before` puts back what an earlier run has done, `after` looks at what this one did; neither is measured.
+    """
 
     name: str
     command: Sequence[str]
     before: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
     cwd: Path | None = None
 
 
@@ -69,7 +76,11 @@ def run(contestant: Contestant) -> Sample:
     contestant.before()
     start = time.monotonic()
     process = subprocess.Popen(
-        contestant.command, cwd=contestant.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        contestant.command,
+        cwd=contestant.cwd,
+        env=_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     errors = process.stderr.read() if process.stderr else b""
     _, status, usage = os.wait4(process.pid, 0)
@@ -79,6 +90,7 @@ def run(contestant: Contestant) -> Sample:
         process.stderr.close()
     if process.returncode:
         raise SystemExit(f"{contestant.name} failed:\n{errors.decode(errors='replace')}")
+    contestant.after()
     return Sample(seconds=seconds, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 1024)
 
 

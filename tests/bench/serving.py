@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tests.bench.row import Bench
 from tests.fakes.images import FakeImage
 
 PROGRAM = "docker-registry"
+TRIP = 0.05  # seconds that a round trip takes to a registry that is far
 _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -63,13 +63,15 @@ class Served:
         return str(found.digest) if found else ""
 
     def keep(self) -> Callable[[], None]:
-        """Remember all it has; what is returned puts it back to that."""
-        kept = self.data.with_name(f"{self.data.name}-kept")
-        shutil.copytree(self.data, kept)
+        """Remember what it has; what is returned deletes whatever has come since."""
+        kept = set(self.data.rglob("*"))
 
         def restore() -> None:
-            shutil.rmtree(self.data)
-            shutil.copytree(kept, self.data)
+            for path in sorted(set(self.data.rglob("*")) - kept, reverse=True):
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()
 
         return restore
 
