@@ -37,8 +37,9 @@ def collect(
 ) -> list[Garbage]:
     """Delete what neither an index nor a record such as `build.json` or `published.json` refers to.
 
-    `bases` is the catalog's folder, where killed writers leave files too. Whatever is deleted is garbage by itself, so that one that is killed leaves nothing broken. Nothing is
-    deleted by a dry run. Errors: OutsideError while another process writes.
+    `bases` is the catalog's folder, where killed writers leave files too. Whatever is deleted is garbage by
+    itself, so that one that is killed leaves nothing broken. Nothing is deleted by a dry run.
+    Errors: OutsideError while another process writes.
     """
     begun = [path for path in _begun(bases) if _is_stale(path, now())] if bases else []
     if not layout.root.is_dir():
