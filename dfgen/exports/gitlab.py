@@ -4,38 +4,58 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dfgen.exports.ci import runners
-from dfgen.exports.steps import before, check_pinned, plain_names
+from dfgen.exports.steps import check_pinned, parents_of, plain_names
 from dfgen.images.plan import Plan, Step
+from dfgen.values.errors import InputError, Problem
 from dfgen.values.platform import Platform
 
 _RUNNERS = {
     Platform.parse("amd64"): "saas-linux-small-amd64",
     Platform.parse("arm64"): "saas-linux-small-arm64",
 }
+# What GitLab allows where nobody has changed its limits.
+_MOST_NEEDS = 50
 _HEAD = "# Written by `dfgen plan --format gitlab`: a job for each image, and the merge that joins them.\n"
 
 
 def gitlab(plan: Plan, runner: Iterable[str] = ()) -> str:
     """Write what has to be built; how a job gets dfgen and an engine is said by a file included beside.
 
-    Errors: InputError for an image whose parents have no pin yet, or for a runner that is none.
+    Errors: InputError for an image whose parents have no pin yet, for a runner that is none, or
+    for one that waits for more jobs than GitLab takes.
     """
     check_pinned(plan.needed)
     on = runners(_RUNNERS, runner, _RUNNERS[Platform.parse("amd64")])
     names = plain_names(plan)
+    parents = parents_of(plan.needed)
+    _check_needs(plan.needed, parents)
     jobs: dict[str, Any] = {"stages": ["build", "merge"]}
     for step in plan.needed:
-        jobs[step.image.name] = _job(step, plan, names, on[step.image.platform])
+        above = [one.image.name for one in parents[step.image.name]]
+        jobs[step.image.name] = _job(step, above, names, on[step.image.platform])
     jobs["merge"] = _merge([f"layouts/{names[step.image.name]}" for step in plan.needed])
     return _HEAD + "".join(f"{line}\n" for line in _yaml(jobs, 0))
 
 
-def _job(step: Step, plan: Plan, names: Mapping[str, str], label: str) -> dict[str, Any]:
-    parents = [one.image.name for one in before(step, plan.needed)]
+def _check_needs(steps: Sequence[Step], parents: Mapping[str, Sequence[Step]]) -> None:
+    problems = [
+        Problem(
+            step.image.place,
+            f"{step.image.name} has to wait for {number} jobs, and GitLab takes {_MOST_NEEDS}; build the"
+            " parents in a pipeline before, or give fewer platforms",
+        )
+        for step in steps
+        if (number := len(parents[step.image.name])) > _MOST_NEEDS
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _job(step: Step, parents: Sequence[str], names: Mapping[str, str], label: str) -> dict[str, Any]:
     layout = f"layouts/{names[step.image.name]}"
     joined = " ".join(f"layouts/{names[name]}" for name in parents)
     return {

@@ -36,17 +36,27 @@ def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:
     return found
 
 
-def before(step: Step, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps that a step waits for: all platforms of its parents, since a version is pinned whole."""
-    keys = {parent.key for parent in step.image.all_parents if parent.family}
-    return tuple(one for one in steps if one.image.merged_name in keys)
+def parents_of(steps: Sequence[Step]) -> Mapping[str, tuple[Step, ...]]:
+    """The steps that each image waits for: all platforms of its parents, as a version is pinned whole."""
+    versions: dict[str, list[Step]] = {}
+    for step in steps:
+        versions.setdefault(step.image.merged_name, []).append(step)
+    return {
+        step.image.name: tuple(
+            one
+            for key in dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family)
+            for one in versions.get(key, ())
+        )
+        for step in steps
+    }
 
 
 def waves(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
     """Sort steps into waves: those of one need only what is in the waves before it."""
+    above = parents_of(steps)
     left: dict[str, set[str]] = {}
     for step in steps:
-        parents = {one.image.merged_name for one in before(step, steps)}
+        parents = {one.image.merged_name for one in above[step.image.name]}
         left.setdefault(step.image.merged_name, set()).update(parents)
     found: list[tuple[Step, ...]] = []
     while left:
@@ -59,13 +69,15 @@ def waves(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
 def plain_names(plan: Plan) -> Mapping[str, str]:
     """Name each image, by `java-base:1.0@arm64`, with letters, digits, `-` and `_` alone; none twice."""
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for step in plan.steps:
         image = step.image
         stem = f"{image.family.name}-{image.version}-{image.platform.row.dockerfile}"
         name = plain = _NOT_IN_A_NAME.sub("_", stem)
         count = 1
-        while name in found.values():
+        while name in taken:
             count += 1
             name = f"{plain}-{count}"
+        taken.add(name)
         found[image.name] = name
     return found

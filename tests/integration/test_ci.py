@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.conftest import Work, digests, states
+from tests.integration.conftest import Work, digests
 from tests.integration.test_build import CATALOG, CHILD
 from tests.integration.test_join import copied
 
@@ -52,24 +51,3 @@ def test_a_gitlab_pipeline_gives_the_digests_of_one_machine(work: Work) -> None:
         done[name] = run_job(work, name, job, [done[one] for one in needs])
         assert (done[name].root / job["artifacts"]["paths"][0]).is_dir()
     assert digests(done["merge"]) == digests(work)
-
-
-def test_the_waves_of_a_matrix_build_an_image_a_job(work: Work) -> None:
-    work.prepare({**CATALOG, **CHILD})
-    work.run("build")
-    fresh = copied(work, "fresh")
-    layouts: list[str] = []
-    for wave in ("1", "2"):
-        matrix = json.loads(fresh.run("plan", "--format", "github", "--wave", wave).stdout)
-        built: list[str] = []
-        for entry in matrix["include"]:
-            job = copied(work, entry["artifact"])
-            if layouts:
-                job.run("join", *layouts)
-            job.run("build", "--locked", entry["select"])
-            assert [name for name, state in states(job).items() if state == "built"] == [entry["select"]]
-            built.append(str(job.root / "dist"))
-        layouts += built
-    last = copied(work, "last")
-    last.run("join", *layouts)
-    assert digests(last) == digests(work)

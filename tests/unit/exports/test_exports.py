@@ -65,6 +65,56 @@ def test_a_wave_of_github_has_its_images_alone() -> None:
     assert json.loads(github(plan, wave=4)) == {"include": []}
 
 
+def _matrix(plan: Plan, wave: int = 0) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(github(plan, wave=wave))["include"]
+    return found
+
+
+def test_a_job_of_github_names_the_artifacts_of_its_parents_alone() -> None:
+    # A pattern in braces has to have two names at least.
+    steps = (*chain("a", "b"), step(image("c", AMD64)), step(image("d", AMD64, ["c:1"])))
+    assert {one["select"]: one["parents"] for one in _matrix(Plan(steps=steps))} == {
+        "a:1@amd64": "",
+        "a:1@arm64": "",
+        "b:1@amd64": "{a-1-amd64,a-1-arm64}",
+        "b:1@arm64": "{a-1-amd64,a-1-arm64}",
+        "c:1@amd64": "",
+        "d:1@amd64": "c-1-amd64",
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "jobs", "largest"),
+    [(128, 256, 1), (129, 130, 2), (256, 256, 2), (257, 172, 3), (1000, 250, 8)],
+)
+def test_no_matrix_is_larger_than_github_takes(number: int, jobs: int, largest: int) -> None:
+    steps = [step(image(f"a:{at}", platform)) for at in range(number) for platform in (AMD64, ARM64)]
+    matrix = _matrix(Plan(steps=tuple(steps)))
+    shares = [str(one["select"]).split() for one in matrix]
+    assert (len(matrix), max(map(len, shares))) == (jobs, largest)
+    assert sorted(name for share in shares for name in share) == sorted(one.image.name for one in steps)
+    assert len({one["artifact"] for one in matrix}) == jobs
+    for one, share in zip(matrix, shares, strict=True):
+        assert {name.partition("@")[2] for name in share} == {str(one["platform"]).partition("/")[2]}
+        assert one["name"] == (share[0] if len(share) == 1 else f"{share[0]} and {len(share) - 1} more")
+
+
+def test_a_child_of_images_that_share_a_job_takes_the_artifact_of_that_job() -> None:
+    low = [step(image(f"a:{at}", AMD64)) for at in range(257)]
+    (child,) = _matrix(Plan(steps=(*low, step(image("b", AMD64, ["a:1"])))), wave=2)
+    assert (child["select"], child["parents"]) == ("b:1@amd64", "a-0-amd64")
+
+
+def test_a_job_that_waits_for_more_than_gitlab_takes_is_refused() -> None:
+    low = [step(image(f"a:{at}", AMD64)) for at in range(51)]
+    child = step(image("b", AMD64, [f"a:{at}" for at in range(51)]))
+    assert YAML(typ="safe").load(gitlab(Plan(steps=(*low[1:], child))))["b:1@amd64"]["needs"]
+    with pytest.raises(InputError) as caught:
+        gitlab(Plan(steps=(*low, child)))
+    why = "b:1@amd64 has to wait for 51 jobs, and GitLab takes 50; build the parents in a pipeline before, or give fewer platforms"
+    assert str(caught.value) == f"bases/b/base.yaml:1: {why}"
+
+
 def test_a_runner_can_be_chosen_and_others_have_the_default() -> None:
     plan = Plan(steps=tuple(chain("a")))
     found = json.loads(github(plan, ["aarch64=my arm"]))["include"]

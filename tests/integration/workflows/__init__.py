@@ -1,0 +1,1 @@
+"""The workflows to copy, run job by job."""

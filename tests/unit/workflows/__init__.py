@@ -1,0 +1,1 @@
+"""What is written for CI systems, held against their own schemas."""

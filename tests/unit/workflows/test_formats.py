@@ -1,0 +1,163 @@
+"""Workflows, pipelines, hooks and reports against the schemas of those who read them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from ruamel.yaml import YAML
+
+from dfgen.exports import annotations
+from dfgen.exports.github import github
+from dfgen.exports.gitlab import gitlab
+from dfgen.images.plan import Plan
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
+from tests.unit.exports.plans import chain, step
+from tests.unit.world import AMD64, ARM64, image
+
+ROOT = Path(__file__).parents[3]
+WORKFLOWS = ROOT / "docs/workflows"
+
+FINDINGS = [
+    Finding(rule="a", level=Level.ERROR, message="50% of ü: a,\nb", place=Place("templates/a b.j2", 3, 4)),
+    Finding(rule="b", level=Level.WARNING, message="m", place=Place("f"), generated=Place("g", 2)),
+    Finding(rule="b", level=Level.NOTE, message="m", place=Place("f", 7)),
+]
+
+
+@cache
+def _validator(name: str) -> Callable[[Any], None]:
+    """The schema of SchemaStore that check-jsonschema brings."""
+    text = (files("check_jsonschema") / f"builtin_schemas/vendor/{name}.json").read_text(encoding="utf-8")
+    return jsonschema_rs.validator_for(json.loads(text)).validate
+
+
+def _plan(versions: int) -> Plan:
+    """Plan a chain of three and many versions beside it, on both platforms."""
+    many = [step(image(f"many:{at}", platform)) for at in range(versions) for platform in (AMD64, ARM64)]
+    return Plan(steps=(*chain("a", "b", "c"), *many))
+
+
+def _read(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab", "gitlab-images"])
+def test_the_workflows_are_what_their_systems_read(name: str) -> None:
+    schema = "github-workflows" if name == "github" else "gitlab-ci"
+    _validator(schema)(_read(WORKFLOWS / f"{name}.yml"))
+
+
+@pytest.mark.parametrize("versions", [0, 1, 150])
+def test_a_plan_is_what_its_system_reads(versions: int) -> None:
+    plan = _plan(versions)
+    workflow = _read(WORKFLOWS / "github.yml")
+    for wave in (1, 2, 3):
+        matrix = json.loads(github(plan, wave=wave))
+        workflow["jobs"]["wave1"]["strategy"]["matrix"] = matrix
+        _validator("github-workflows")(workflow)
+        assert 1 <= len(matrix["include"]) <= 256
+    _validator("gitlab-ci")(YAML(typ="safe").load(gitlab(plan)))
+
+
+def test_a_schema_finds_what_is_wrong() -> None:
+    workflow = _read(WORKFLOWS / "github.yml")
+    workflow["jobs"]["check"]["needed"] = "plan"
+    with pytest.raises(jsonschema_rs.ValidationError):
+        _validator("github-workflows")(workflow)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        _validator("gitlab-ci")({"a": {"script": ["x"], "needs": [{"job": 1}]}})
+
+
+def test_nothing_is_found_by_an_audit_of_the_workflow() -> None:
+    zizmor = Path(sys.executable).with_name("zizmor")
+    command = [zizmor, "--offline", "--no-progress", "--format", "json", WORKFLOWS / "github.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    found = [(one["ident"], one["locations"][0]["symbolic"]["annotation"]) for one in json.loads(done.stdout)]
+    assert (found, done.returncode) == ([], 0)
+
+
+def test_the_hooks_are_what_pre_commit_reads() -> None:
+    program = Path(sys.executable).with_name("pre-commit")
+    command = [program, "validate-manifest", ROOT / ".pre-commit-hooks.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    properties = {**required, **optional}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*required],
+        "additionalProperties": False,
+    }
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_LINE = {"type": "integer", "minimum": 1}
+_PATH = {"type": "string", "pattern": r"^[A-Za-z0-9_.~%/+-]+$"}
+_PLACE = _object(
+    {"artifactLocation": _object({"uri": _PATH}), "region": _object({"startLine": _LINE}, startColumn=_LINE)}
+)
+_RESULT = _object(
+    {
+        "ruleId": _TEXT,
+        "level": {"enum": ["none", "note", "warning", "error"]},
+        "message": _object({"text": _TEXT}),
+        "locations": {"type": "array", "maxItems": 1, "items": _object({"physicalLocation": _PLACE})},
+        "partialFingerprints": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+_RULES = {"type": "array", "uniqueItems": True, "items": _object({"id": _TEXT})}
+_RUN = _object(
+    {
+        "tool": _object({"driver": _object({"name": _TEXT, "version": _TEXT, "rules": _RULES})}),
+        "results": {"type": "array", "items": _RESULT},
+        "automationDetails": _object({"id": {"type": "string", "pattern": "^dfgen/.+/$"}}),
+        "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+    }
+)
+# Of SARIF 2.1.0 what dfgen writes, with what GitHub requires beyond the standard: a line. The whole
+# schema is in no package that is kept; the logs of all three commands were held against it by hand.
+SARIF = _object(
+    {"$schema": _TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": _RUN, "minItems": 1}}
+)
+# https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format
+CODE_QUALITY = {
+    "type": "array",
+    "items": _object(
+        {
+            "description": _TEXT,
+            "check_name": _TEXT,
+            "fingerprint": _TEXT,
+            "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+            "location": _object({"path": _TEXT, "lines": _object({"begin": _LINE})}),
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_sarif_log_is_one(number: int) -> None:
+    log = json.loads(annotations.sarif(FINDINGS[:number], "lint"))
+    jsonschema_rs.validator_for(SARIF).validate(log)
+    (run,) = log["runs"]
+    known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {one["ruleId"] for one in run["results"]} == known
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_report_of_code_quality_is_one(number: int) -> None:
+    report = json.loads(annotations.gitlab(FINDINGS[:number]))
+    jsonschema_rs.validator_for(CODE_QUALITY).validate(report)
+    assert len({one["fingerprint"] for one in report}) == len(report) == number
