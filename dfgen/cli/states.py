@@ -1,95 +1,174 @@
-"""The states that a review compares: a folder, or a revision that is read into one."""
+"""The states that a review compares: a folder that holds a catalog, or a revision."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from hashlib import sha256
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
-from dfgen.cli.app import App
-from dfgen.model import lock as locks
-from dfgen.model.catalog import BASES, TEMPLATES
+from dfgen.cli.app import DIST, App
+from dfgen.model.catalog import BASES, TEMPLATES, Catalog
 from dfgen.model.load import CATALOG_FILE
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.outside import files
 from dfgen.outside.git import Git
+from dfgen.outside.trees import Folder, Revision, Seen
 from dfgen.reviewing.records import State
 from dfgen.values.errors import InputError, Place, Problem
 
+_SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
+_DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_[^/]+")
+_OWN = re.compile(r"(?:.*/)?(?:Dockerfile_[^/]*|base\.yaml)")
+_STRAY = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
 
-def read(app: App) -> State:
-    """Read the state of an app's folder; what is wrong with it becomes the state's problems."""
-    if not (app.root / BASES).is_dir():
-        return State(problems=(Problem(Place(f"{BASES}/"), "there is no catalog"),))
-    catalog, contexts = None, {BASES}
+
+class Tree(Protocol):
+    """The files of a state; see `dfgen.outside.trees`."""
+
+    def paths(self, parts: Sequence[str]) -> list[str]:
+        """List the files below some folders."""
+
+    def is_stray(self, path: str) -> bool:
+        """Whether a file is a link that is not followed."""
+
+    def texts(self, paths: Sequence[str]) -> dict[str, str]:
+        """Read files, by path."""
+
+    def prints(self, paths: Sequence[str]) -> dict[str, str]:
+        """What changes when a file does, by path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One state that was opened: its files, and the app of the folder where its catalog can be loaded."""
+
+    app: App
+    tree: Tree
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Its files below the two folders of a catalog."""
+        return self.tree.paths([BASES, TEMPLATES])
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """What its catalog is loaded from, beside the names of its templates."""
+        paths = (path for path in self.paths if _SETTING.fullmatch(path) and path != LOCK_FILE)
+        return self.tree.texts([*paths])
+
+    @cached_property
+    def lock_text(self) -> str:
+        """Its lock as it stands, "" where there is none."""
+        return self.tree.texts([LOCK_FILE]).get(LOCK_FILE, "") if LOCK_FILE in self.paths else ""
+
+    @cached_property
+    def templates(self) -> dict[str, str]:
+        """Its templates, by the name that a family writes."""
+        start = f"{TEMPLATES}/"
+        found = self.tree.texts([path for path in self.paths if path.startswith(start)])
+        return {path.removeprefix(start): text for path, text in found.items()}
+
+    def strays(self) -> Iterator[Problem]:
+        """The settings and Dockerfiles that are links which are not followed."""
+        for path in self.paths:
+            is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path)
+            if is_read and self.tree.is_stray(path):
+                yield Problem(Place(path), _STRAY)
+
+    def context_files(self, parts: Sequence[str]) -> list[str]:
+        """Its files in the catalog and in build contexts elsewhere, beside those of dfgen itself."""
+        found = {path for path in self.paths if path.startswith(f"{BASES}/")}
+        if parts:
+            found |= {path for path in self.tree.paths(parts) if not path.startswith(f"{DIST}/")}
+        return sorted(path for path in found - {CATALOG_FILE, LOCK_FILE} if not _OWN.fullmatch(path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What a side's files say, as far as they can be read."""
+
+    catalog: Catalog | None = None
+    lock: Lock = field(default_factory=Lock)
+    problems: tuple[Problem, ...] = ()
+
+
+class Sides:
+    """Opens the two states of a review and reads them; what both have is read once."""
+
+    def __init__(self, app: App, scratch: Path, words: tuple[str, str]) -> None:
+        """Open BASE and AFTER as they were written, "" for what was not.
+
+        Errors: InputError for what is neither a folder that holds a catalog nor a revision.
+        """
+        self._app, self._scratch = app, scratch
+        base, after = words
+        folders = [bool(word) and (Path(word) / BASES).is_dir() for word in words]
+        self._git = Git(app.root) if not folders[0] or (after and not folders[1]) else None
+        self._seen = Seen(self._git)
+        self.before = self._folder(Path(base)) if folders[0] else self._revision(base, "before")
+        if not after:
+            self.after = Side(app=app, tree=Folder(app.root, self._seen, self._git))
+        else:
+            self.after = self._folder(Path(after)) if folders[1] else self._revision(after, "after")
+
+    def _folder(self, root: Path) -> Side:
+        return Side(app=App(root=root, output=self._app.output), tree=Folder(root, self._seen))
+
+    def _revision(self, word: str, name: str) -> Side:
+        git = self._git or Git(self._app.root)
+        tree = Revision(git, git.commit(word) if word else git.base(), self._seen)
+        side = Side(app=App(root=self._scratch / name, output=self._app.output), tree=tree)
+        start = f"{TEMPLATES}/"
+        tree.write(
+            [path for path in side.paths if _SETTING.fullmatch(path) or path.startswith(start)], side.app.root
+        )
+        return side
+
+    def read(self) -> tuple[State, State]:
+        """Read both; what is wrong with one becomes the state's problems."""
+        now = _load(self.after)
+        then = _load(self.before, (self.after, now))
+        catalogs = [one.catalog for one in (then, now) if one.catalog]
+        contexts = {str(family.context) for one in catalogs for family in one.families.values()}
+        parts = sorted(part for part in contexts if not part.startswith(f"{BASES}/"))
+        after = _state(self.after, now, parts)  # first: what it has is not read from git
+        return _state(self.before, then, parts), after
+
+
+def _load(side: Side, known: tuple[Side, _Loaded] | None = None) -> _Loaded:
+    """Load what a side's files say; what is the same in a `known` one is not loaded again."""
+    if not any(path.startswith(f"{BASES}/") for path in side.paths):
+        return _Loaded(problems=(Problem(Place(f"{BASES}/"), "there is no catalog"),))
+    if strays := tuple(side.strays()):
+        return _Loaded(problems=strays)
+    catalog, lock = None, Lock()
     problems: list[Problem] = []
-    lock = Lock()
     try:
-        catalog = app.catalog
-        contexts |= {str(family.context) for family in catalog.families.values()}
+        same = known[1].catalog if known and _is_same(side, known[0]) else None
+        catalog = same or side.app.catalog
     except InputError as error:
         problems.extend(error.problems)
     try:
-        lock = locks.read(app.root)
+        lock = known[1].lock if known and known[0].lock_text == side.lock_text else side.app.lock
     except InputError as error:
         problems.extend(error.problems)
+    return _Loaded(catalog=catalog, lock=lock, problems=tuple(dict.fromkeys(problems)))
+
+
+def _is_same(one: Side, other: Side) -> bool:
+    """Whether both give the same catalog: loading one looks at nothing else."""
+    return one.settings == other.settings and one.templates.keys() == other.templates.keys()
+
+
+def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
     return State(
-        catalog=catalog,
-        lock=lock,
-        lock_text=_text(app.root / LOCK_FILE),
-        dockerfiles=files.dockerfiles(app.root),
-        templates={name: _text(path) for name, path in _below(app.root / TEMPLATES, app.root / TEMPLATES)},
-        files={
-            name: _print(path)
-            for part in sorted(contexts)
-            for name, path in _context(app.root / part, app.root)
-        },
-        problems=tuple(dict.fromkeys(problems)),
+        catalog=loaded.catalog,
+        lock=loaded.lock,
+        lock_text=side.lock_text,
+        dockerfiles=side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)]),
+        templates=side.templates,
+        files=side.tree.prints(side.context_files(parts)),
+        problems=loaded.problems,
     )
-
-
-def place(app: App, word: str, folder: Path) -> App:
-    """Give the app of a folder that holds a catalog, or of a revision, which is read into `folder`."""
-    named = Path(word)
-    if word and (named / BASES).is_dir():
-        return App(root=named, output=app.output)
-    git = Git(app.root)
-    git.extract(git.commit(word) if word else git.base(), _parts(app), folder)
-    return App(root=folder, output=app.output)
-
-
-def _parts(app: App) -> list[str]:
-    """The folders that matter, below the catalog's: its own two, and build contexts elsewhere."""
-    parts = {BASES, TEMPLATES}
-    if app.has_catalog:
-        parts |= {str(family.context) for family in app.catalog.families.values()}
-    return sorted(parts)
-
-
-def _context(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    own = {CATALOG_FILE, LOCK_FILE}
-    for name, path in _below(folder, root):
-        if name not in own and path.name != "base.yaml" and not path.name.startswith("Dockerfile_"):
-            yield name, path
-
-
-def _below(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    for at, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        for name in sorted(names):
-            path = Path(at, name)
-            yield path.relative_to(root).as_posix(), path
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def _print(path: Path) -> str:
-    """What changes when a file's content or mode does."""
-    if path.is_symlink():
-        return f"link {path.readlink()}"
-    if not path.is_file():
-        return "no file"
-    return f"{path.stat().st_mode & 0o111 != 0} {sha256(path.read_bytes()).hexdigest()}"

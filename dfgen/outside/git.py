@@ -1,138 +1,186 @@
-"""A revision of a git repository, read into a folder: nothing is checked out, and no hook or filter runs."""
+"""What a revision of a git repository holds: nothing is checked out or fetched, no hook or filter runs."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
+from typing import IO
 
-from dfgen.values.errors import InputError, OutsideError
+from dfgen.values.errors import InputError, OutsideError, printable
 
-_MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+_MAIN = {
+    "origin/HEAD": "refs/remotes/origin/HEAD",
+    "origin/main": "refs/remotes/origin/main",
+    "origin/master": "refs/remotes/origin/master",
+    "main": "refs/heads/main",
+    "master": "refs/heads/master",
+}
 _SAFE = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}", "-c", "core.pager=cat")
 _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",  # a partial clone would fetch what it lacks, one object after the other
     "GIT_LITERAL_PATHSPECS": "1",
     "LC_ALL": "C",
 }
+# A hook that runs dfgen has these for its own repository, which need not be the folder's.
+_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
 _LINK, _SUBMODULE, _PROGRAM = "120000", "160000", "100755"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """A file of a tree; `path` is relative to the folder that was asked."""
+class Entry:
+    """A file of a revision: its mode and the name of its content, both as git writes them."""
 
     mode: str
     blob: str
-    path: str
+
+    @property
+    def is_link(self) -> bool:
+        """Whether its content is the path that it leads to."""
+        return self.mode == _LINK
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it may be run."""
+        return self.mode == _PROGRAM
 
 
 class Git:
-    """The repository that a folder belongs to; the folder may lie anywhere in it."""
+    """The repository that a folder lies in, however deep; paths are relative to the folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder. Errors: InputError where it is in no repository."""
+        """Take the folder. Errors: InputError where git does not take it for a part of a repository."""
         self._folder = folder
-        if self._try("rev-parse", "--git-dir") is None:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is not a folder; name the catalog's with -C")
+        done = self._run(("rev-parse", "--git-dir"))
+        if b"dubious ownership" in done.stderr:
+            raise InputError(
+                f"{folder}: the repository is another user's, and git does not read it; allow it with"
+                " `git config --global --add safe.directory DIR`"
+            )
+        if done.returncode:
             raise InputError(f"{folder}: is in no git repository; name two folders: `dfgen review DIR DIR`")
 
     def commit(self, revision: str) -> str:
         """Find a revision's commit. Errors: InputError saying what to fetch."""
-        found = self._try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        found = self._commit(revision)
         if found is None:
-            fetch = "git fetch --unshallow" if self._is_shallow() else "git fetch origin"
-            raise InputError(f"{revision!r} is no revision of this repository, nor a folder; try `{fetch}`")
+            self._check_born(revision)
+            place = "nor a folder that holds a catalog" if Path(revision).is_dir() else "nor a folder"
+            raise InputError(f"{revision!r} is no revision of this repository, {place}; try `{self._fetch}`")
         return found
 
     def base(self) -> str:
         """Find the commit at which this branch left the main one. Errors: InputError saying what to fetch."""
-        for name in _MAIN:
-            if self._try("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is None:
+        self._check_born("HEAD")
+        for name, reference in _MAIN.items():
+            if self._commit(reference) is None:
                 continue
-            if found := self._try("merge-base", name, "HEAD"):
+            if found := self._try("merge-base", reference, "HEAD"):
                 return found.splitlines()[0]
-            fetch = "git fetch --unshallow" if self._is_shallow() else "git fetch origin"
-            raise InputError(f"HEAD and {name} have no common commit here; try `{fetch}`, or name BASE")
-        raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `git fetch origin`, or name BASE")
+            raise InputError(f"HEAD and {name} have no common commit here; try `{self._fetch}`, or name BASE")
+        raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{self._fetch}`, or name BASE")
 
-    def extract(self, commit: str, paths: Sequence[str], target: Path) -> None:
-        """Write what a commit holds below `paths`, relative to the folder, into `target`.
-
-        Submodules are passed over, and so are links that lead out of `target`. Errors: OutsideError.
-        """
-        entries = [one for one in self._entries(commit, paths) if one.mode != _SUBMODULE]
-        blobs = self._blobs([one.blob for one in entries])
-        links: list[tuple[Path, str]] = []
-        for folder in {(target / entry.path).parent for entry in entries}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for entry, content in zip(entries, blobs, strict=True):
-            path = target / entry.path
-            if entry.mode == _LINK:
-                links.append((path, content.decode("utf-8", errors="replace")))
-                continue
-            path.write_bytes(content)
-            if entry.mode == _PROGRAM:
-                path.chmod(0o755)
-        for path, to in links:  # last, so that nothing is written through one
-            if not Path(to).is_absolute() and (path.parent / to).resolve().is_relative_to(target.resolve()):
-                path.symlink_to(to)
-
-    def _entries(self, commit: str, paths: Sequence[str]) -> Iterator[_Entry]:
-        listed = self._read("ls-tree", "-r", "-z", commit, "--", *paths)
-        for line in listed.split("\0"):
+    def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
+        """List what a commit holds below `paths`; submodules are passed over. Errors: OutsideError."""
+        found: dict[str, Entry] = {}
+        for line in self._names("ls-tree", "-r", "-z", commit, "--", *paths):
             about, _, path = line.partition("\t")
-            if path and ".." not in PurePosixPath(path).parts and not path.startswith("/"):
-                mode, _, blob = about.split(" ")
-                yield _Entry(mode=mode, blob=blob, path=path)
-
-    def _blobs(self, names: Sequence[str]) -> list[bytes]:
-        done = self._run(("cat-file", "--batch"), "".join(f"{name}\n" for name in names).encode())
-        if done.returncode:
-            raise OutsideError(f"`git cat-file --batch` failed: {_last(done)}")
-        found, at = [], 0
-        for name in names:
-            end = done.stdout.find(b"\n", at)
-            words = done.stdout[at:end].split()
-            if len(words) != 3:
-                raise OutsideError(
-                    f"git has not got object {name}; `git fetch origin` brings what is missing"
-                )
-            size = int(words[2])
-            found.append(done.stdout[end + 1 : end + 1 + size])
-            at = end + size + 2
+            mode, _, blob = about.split(" ")
+            if mode != _SUBMODULE and ".." not in PurePosixPath(path).parts and not path.startswith("/"):
+                found[path] = Entry(mode=mode, blob=blob)
         return found
 
-    def _is_shallow(self) -> bool:
-        return self._try("rev-parse", "--is-shallow-repository") == "true"
+    def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each content by its name, one by one, as they may be large. Errors: OutsideError."""
+        names = list(dict.fromkeys(blobs))
+        if not names:
+            return
+        with TemporaryFile() as asked:  # not a pipe, which would fill up from both ends
+            asked.write("".join(f"{name}\n" for name in names).encode())
+            asked.seek(0)
+            with self._start(("cat-file", "--batch"), asked) as process:
+                assert process.stdout
+                for name in names:
+                    yield name, _next(process.stdout, name)
+
+    def files(self, paths: Sequence[str]) -> list[str]:
+        """List what a commit of the files as they are could hold below `paths`: nothing that git ignores.
+
+        Files that were deleted are among them, and folders of other repositories. Errors: OutsideError.
+        """
+        known = ("--cached", "--others", "--exclude-standard")
+        return sorted({*self._names("ls-files", "-z", *known, "--", *paths)})
+
+    @cached_property
+    def converts_lines(self) -> bool:
+        """Whether the files on disk have CRLF where a commit of them has LF: `core.autocrlf`."""
+        return self._try("config", "--type=bool", "--get", "core.autocrlf") == "true"
+
+    @cached_property
+    def algorithm(self) -> str:
+        """The hash that names contents, `sha1` or `sha256`."""
+        return self._try("rev-parse", "--show-object-format") or "sha1"
+
+    @property
+    def _fetch(self) -> str:
+        shallow = self._try("rev-parse", "--is-shallow-repository") == "true"
+        return "git fetch --unshallow" if shallow else "git fetch origin"
+
+    def _commit(self, revision: str) -> str | None:
+        return self._try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+    def _check_born(self, revision: str) -> None:
+        if revision.partition("~")[0].partition("^")[0] in ("HEAD", "@") and self._commit("HEAD") is None:
+            raise InputError(
+                "HEAD has no commit yet; commit first, or name two folders: `dfgen review DIR DIR`"
+            )
 
     def _try(self, *words: str) -> str | None:
         """Give what a command says, None where it fails."""
         done = self._run(words)
         return None if done.returncode else done.stdout.decode("utf-8", errors="replace").strip()
 
-    def _read(self, *words: str) -> str:
+    def _names(self, *words: str) -> list[str]:
+        """Run a command that ends each line with a NUL."""
         done = self._run(words)
         if done.returncode:
-            raise OutsideError(f"`git {words[0]}` failed: {_last(done)}")
-        return done.stdout.decode("utf-8", errors="surrogateescape")
+            last = (done.stderr.decode("utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
+            raise OutsideError(f"`git {words[0]}` failed: {printable(last)}")
+        return [line for line in os.fsdecode(done.stdout).split("\0") if line]
 
-    def _run(self, words: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        environment = {**os.environ, **_ENVIRONMENT}
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+        with self._start(words) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def _start(self, words: Sequence[str], given: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.run(
+            return subprocess.Popen(
                 ["git", "-C", str(self._folder), *_SAFE, *words],
-                input=given,
-                capture_output=True,
-                env=environment,
-                check=False,
+                stdin=given or subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if given else subprocess.PIPE,
+                env={name: text for name, text in os.environ.items() if name not in _HOOKS} | _ENVIRONMENT,
             )
         except OSError as error:
             raise OutsideError(f"git cannot be run: {error.strerror}; install git") from error
 
 
-def _last(done: subprocess.CompletedProcess[bytes]) -> str:
-    return (done.stderr.decode("utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
+def _next(output: IO[bytes], name: str) -> bytes:
+    """Read one answer of `git cat-file --batch`: `NAME blob SIZE`, the content, a newline."""
+    words = output.readline().split()
+    if len(words) != 3:
+        raise OutsideError(
+            f"git has not got object {name}; in a partial clone `git fetch --refetch --no-filter` brings it"
+        )
+    content = output.read(int(words[2]))
+    output.read(1)
+    return content

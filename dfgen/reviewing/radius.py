@@ -108,7 +108,7 @@ def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) 
 def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Iterator[str]:
     path, text = str(image.dockerfile), of.text(image)
     # What is committed is what gets built, and what is rendered is what will be committed.
-    if not (of.before.dockerfiles.get(path) == of.after.dockerfiles.get(path) == text):
+    if not (of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text):
         yield from [*inputs(of, image)] or ["Dockerfile edited"]
     yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
     if of.old.source_date_epoch != of.new.source_date_epoch:

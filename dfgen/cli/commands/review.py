@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from dfgen.cli import annotating, show, states
+from dfgen.cli import annotating, show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
 from dfgen.cli.reviews.origins import origins
 from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
+from dfgen.cli.states import Sides
 from dfgen.model.catalog import Image
 from dfgen.outside.records import Records
 from dfgen.reviewing.records import Review, Sources
@@ -60,24 +61,23 @@ def command(
     annotating.check(annotations, target)
     app: App = ctx.obj
     with TemporaryDirectory(prefix="dfgen-") as folder, annotating.errors(app, annotations, target):
-        found = _review(app, base, after, Path(folder), online=ctx.meta[_ONLINE])
+        sides = Sides(app, Path(folder), (base, after))
+        found = _review(sides, Records(app.root / DIST).past_seconds(), online=ctx.meta[_ONLINE])
     _print(found, output or app.output)
     annotating.write(app, found.risks, annotations, target)
     if found.fails(strict=strict):
         ctx.exit(ExitCode.DIFFERS)
 
 
-def _review(app: App, base: str, after: str, folder: Path, *, online: bool) -> Review:
-    old = states.place(app, base, folder / "before")
-    new = states.place(app, after, folder / "after") if after else app
-    past = Records(app.root / DIST).past_seconds()
+def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:
+    new = sides.after.app
     sources = Sources(
         render=partial(_render, new),
         parity=partial(parity, new),
         origins=partial(origins, new),
         seconds=past,
     )
-    before, now = states.read(old), states.read(new)
+    before, now = sides.read()
     if not online:
         return review(before, now, sources)
     from dfgen.cli.reviews.asking import Asking

@@ -1,10 +1,9 @@
-"""`dfgen review`: its golden comments, its JSON, its limit, and revisions of real repositories."""
+"""`dfgen review`: its golden comments, its JSON, and its limit."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from dfgen.outside.records import Records
 from dfgen.reviewing.records import Group, Kind, Radius, Rebuild, Review
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
-from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
 
 ROOT = Path(__file__).parents[3]
@@ -113,88 +111,3 @@ def test_risks_that_do_not_fit_are_counted() -> None:
     shown = text.count("\n- ")
     assert text.endswith(f"\n{500 - shown} more parts left out: a comment is limited.\n")
     assert markdown(replace(Review(), risks=(one,))).count("\n- ") == 1
-
-
-def _git(root: Path, *words: str) -> str:
-    options = ("-c", "user.name=n", "-c", "user.email=e@example.com", "-c", "init.defaultBranch=main")
-    command = ["git", "-C", str(root), *options, *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository whose catalog lies in a folder of it, on a branch that left main."""
-    root = tmp_path / "repository"
-    write(root / "images", {"bases/app/base.yaml": FAMILY})
-    _git(root, "init", "-q")
-    _git(root, "add", ".")
-    _git(root, "commit", "-qm", "one")
-    _git(root, "checkout", "-qb", "topic")
-    return root
-
-
-def _first(text: str) -> str:
-    return text.splitlines()[0]
-
-
-@pytest.mark.parametrize("base", [(), ("main",), ("HEAD",)])
-def test_a_revision_is_compared_with_the_files(repository: Path, base: tuple[str, ...]) -> None:
-    before = _git(repository, "status", "--porcelain", "--ignored")
-    (repository / "images/bases/app/1.0").mkdir(parents=True)
-    (repository / "images/bases/app/1.0/Dockerfile_amd64").write_text("FROM scratch\n")
-    done = dfgen("-C", repository / "images", "review", *base)
-    assert "; 1 Dockerfile changed in 1 way, 0 unchanged;" in _first(done.out)
-    assert (before, _git(repository, "branch", "--show-current")) == ("", "topic")
-
-
-def test_no_hook_and_no_monitor_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
-    trap = tmp_path / "trap"
-    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    trap.chmod(0o755)
-    _git(repository, "config", "core.fsmonitor", str(trap))
-    (repository / ".git/hooks").mkdir(exist_ok=True)
-    (repository / ".git/hooks/post-checkout").symlink_to(trap)
-    assert "; 0 Dockerfiles changed, 0 unchanged;" in _first(dfgen("-C", repository / "images", "review").out)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_link_that_leads_out_is_passed_over(repository: Path, tmp_path: Path) -> None:
-    (repository / "images/templates/out.j2").symlink_to("../../../../etc/passwd")
-    (repository / "images/templates/in.j2").symlink_to("t.j2")
-    _git(repository, "add", ".")
-    _git(repository, "commit", "-qm", "links")
-    from dfgen.outside.git import Git
-
-    git = Git(repository / "images")
-    git.extract(git.commit("HEAD"), ["templates"], tmp_path / "to")
-    assert sorted(path.name for path in (tmp_path / "to/templates").iterdir()) == ["in.j2", "t.j2"]
-
-
-@pytest.mark.parametrize("word", ["nowhere", "--output=x"])
-def test_an_unknown_revision(repository: Path, word: str) -> None:
-    done = dfgen("-C", repository / "images", "review", "--", word)
-    expected = f"{word!r} is no revision of this repository, nor a folder; try `git fetch origin`"
-    assert (done.status, done.lines) == (2, [expected])
-
-
-def test_a_shallow_clone_says_what_to_fetch(repository: Path, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    _git(repository, "commit", "-q", "--allow-empty", "-m", "two")
-    _git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
-    done = dfgen("-C", clone / "images", "review", "HEAD~1")
-    expected = "'HEAD~1' is no revision of this repository, nor a folder; try `git fetch --unshallow`"
-    assert (done.status, done.lines) == (2, [expected])
-
-
-def test_outside_of_a_repository(tmp_path: Path) -> None:
-    done = dfgen("-C", tmp_path, "review")
-    expected = f"{tmp_path}: is in no git repository; name two folders: `dfgen review DIR DIR`"
-    assert (done.status, done.lines) == (2, [expected])
-
-
-def test_without_a_main_branch(repository: Path) -> None:
-    _git(repository, "branch", "-D", "main")
-    done = dfgen("-C", repository / "images", "review")
-    tried = "origin/HEAD, origin/main, origin/master, main, master"
-    expected = f"no main branch (tried {tried}); try `git fetch origin`, or name BASE"
-    assert (done.status, done.lines) == (2, [expected])

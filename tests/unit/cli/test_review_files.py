@@ -1,0 +1,157 @@
+"""`dfgen review` of files that git or the file system has in another way than they were committed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dfgen.values.errors import printable
+from tests.unit import repositories
+from tests.unit.cli.run import dfgen
+from tests.unit.repositories import commit, found, git
+
+_DOCKERFILE = "bases/app/1.0/Dockerfile_amd64"
+
+
+def test_what_git_ignores_is_no_part_of_a_change(repository: Path, catalog: Path) -> None:
+    (repository / ".gitignore").write_text("*.pyc\n")
+    commit(repository)
+    (catalog / "bases/app/files/x.pyc").write_text("")
+    assert found(catalog) == []
+    (catalog / "bases/app/files/x.py").write_text("")
+    assert found(catalog) == ["context file bases/app/files/x.py"]
+    (catalog / "bases/app/files/x.py").unlink()
+    (catalog / "bases/app/files/app.conf").unlink()
+    assert found(catalog) == ["context file bases/app/files/app.conf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"a b", "a b"),
+        ("Größe ☃".encode(), "Größe ☃"),
+        (b"caf\xe9", "caf\ufffd"),
+        (b'"q" *?[x]', '"q" *?[x]'),
+        (b"a\nb\x1b[31m", "a\nb\x1b[31m"),
+        (b":(top)x", ":(top)x"),
+    ],
+)
+def test_names_of_files(repository: Path, catalog: Path, name: bytes, shown: str) -> None:
+    folder = os.fsencode(catalog / "bases/app/files")
+    with open(folder + b"/" + name, "w") as file:  # noqa: PTH123 (a name of bytes)
+        file.write("a")
+    commit(repository)
+    assert found(catalog, "HEAD") == []
+    assert found(catalog) == [f"context file bases/app/files/{shown}"]
+    for output in ("table", "markdown"):
+        done = dfgen("-C", catalog, "--format", output, "review", "main", "topic")
+        assert (done.status, printable(shown) in done.out) == (0, True)
+
+
+def test_a_program(repository: Path, catalog: Path) -> None:
+    path = catalog / "bases/app/files/app.conf"
+    path.chmod(0o755)
+    assert found(catalog) == ["context file bases/app/files/app.conf"]
+    commit(repository)
+    assert found(catalog, "HEAD") == []
+    path.chmod(0o611)  # what git keeps is whether its owner may run it
+    assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
+
+
+def test_a_checkout_with_crlf(repository: Path, catalog: Path) -> None:
+    git(repository, "config", "core.autocrlf", "true")
+    for name in ("bases", "templates"):
+        shutil.rmtree(catalog / name)
+    git(repository, "checkout", "-q", ".")
+    assert b"\r\n" in (catalog / _DOCKERFILE).read_bytes()
+    assert found(catalog) == []
+    path = catalog / "bases/app/files/app.conf"
+    path.write_bytes(b"b\r\n")
+    assert found(catalog) == ["context file bases/app/files/app.conf"]
+    git(repository, "config", "core.autocrlf", "input")  # then CRLF was written by somebody
+    assert "2 Dockerfiles changed" in dfgen("-C", catalog, "review").out.splitlines()[0]
+
+
+def test_crlf_that_was_committed_is_not_a_change(repository: Path, catalog: Path) -> None:
+    (catalog / "bases/app/files/app.conf").write_bytes(b"a\r\n")
+    commit(repository)
+    git(repository, "config", "core.autocrlf", "true")
+    assert found(catalog, "HEAD") == []
+    assert found(catalog, "HEAD", "topic") == []
+
+
+def test_a_large_file_is_its_pointer(repository: Path, catalog: Path) -> None:
+    path = catalog / "bases/app/files/app.conf"
+    digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"  # of "a"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 1\n")
+    commit(repository)
+    assert found(catalog, "HEAD") == []
+    path.write_text("a")  # as a checkout with git-lfs has it
+    assert found(catalog, "HEAD") == []
+    path.write_text("b")
+    assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
+
+
+def test_submodules_are_passed_over(repository: Path, catalog: Path, tmp_path: Path) -> None:
+    other = repositories.repository(tmp_path / "other", folder=".")
+    git(repository, "submodule", "--quiet", "add", str(other), "images/bases/app/files/vendor")
+    assert (catalog / "bases/app/files/vendor/bases").is_dir()
+    assert found(catalog) == []
+    commit(repository)
+    assert found(catalog, "main", "topic") == []
+    git(tmp_path, "clone", "-q", str(repository), "clone")
+    assert found(tmp_path / "clone/images", "HEAD") == []
+
+
+def test_a_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Path) -> None:
+    (tmp_path / "outer").mkdir()
+    git(tmp_path / "outer", "init", "-q")
+    git(tmp_path / "outer", "submodule", "--quiet", "add", str(repository), "inner")
+    inner = tmp_path / "outer/inner/images"
+    (inner / "bases/app/files/app.conf").write_text("b\n")
+    assert found(inner, "HEAD") == ["context file bases/app/files/app.conf"]
+
+
+@pytest.mark.parametrize("to", ["{absolute}", "{up}../../secret", "{up}../.git/config"])
+@pytest.mark.parametrize(
+    "name", [_DOCKERFILE, "bases/app/base.yaml", "bases/lock.json", "bases/catalog.yaml"]
+)
+def test_nothing_is_read_through_a_link_that_leads_out(
+    repository: Path, catalog: Path, tmp_path: Path, name: str, to: str
+) -> None:
+    (tmp_path / "secret").write_text("hunter2: [\n")
+    git(repository, "config", "user.hunter2", "x")
+    path = catalog / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(to.format(absolute=tmp_path / "secret", up="../" * name.count("/")))
+    commit(repository)
+    assert "hunter2" in path.read_text()
+    stray = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
+    assert f"{name}: error: {stray}" in dfgen("-C", catalog, "review").out
+    assert found(catalog)[0] == stray
+    for words in (("main",), ("main", "topic"), ("topic", "main")):
+        done = dfgen("-C", catalog, "--format", "markdown", "review", *words)
+        assert "hunter2" not in done.out + done.err
+
+
+def test_a_link_within_the_catalog_is_followed(repository: Path, catalog: Path) -> None:
+    (catalog / "bases/app/base.yaml").rename(catalog / "bases/app/real.yaml")
+    (catalog / "bases/app/base.yaml").symlink_to("real.yaml")
+    (catalog / "templates/t.j2").rename(catalog / "templates/real.j2")
+    (catalog / "templates/t.j2").symlink_to("../templates/real.j2")
+    commit(repository)
+    assert found(catalog, "HEAD") == []
+    assert found(catalog, "HEAD", "topic") == []
+    assert dfgen("-C", catalog, "review", "main", "topic").status == 0
+
+
+def test_a_link_in_a_context_is_what_it_leads_to(repository: Path, catalog: Path) -> None:
+    link = catalog / "bases/app/files/app.conf"
+    link.unlink()
+    link.symlink_to("/etc/passwd")
+    assert found(catalog) == ["context file bases/app/files/app.conf"]
+    commit(repository)
+    assert found(catalog, "HEAD") == []
