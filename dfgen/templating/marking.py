@@ -33,6 +33,7 @@ from dfgen.templating.marks import (
     site_mark,
 )
 from dfgen.templating.sandbox import Sandbox
+from dfgen.templating.standins import StandIn
 from dfgen.templating.values import UnprintableError, as_json, as_text
 
 _LOST = (
@@ -46,14 +47,14 @@ FILTER_BLOCK = "_filter_block_"  # how the names of dfgen's own set blocks begin
 
 def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     """Mark what an expression gives; trusted and composed text is not marked again."""
-    if type(value) is str and not SENTINEL.search(value):
+    if type(value) is int or (type(value) is str and not SENTINEL.search(value)):
         return f"{VALUE}{site}{value}{CLOSE}"
-    if type(value) is int:
-        return f"{VALUE}{site}{value}{CLOSE}"
-    if isinstance(value, Fragment):
-        return value.at_site(site) if str.find(value, UNKNOWN_SITE) >= 0 else value
+    if type(value) is Fragment and str.find(value, UNKNOWN_SITE) >= 0:
+        return value.at_site(site)
     if isinstance(value, Trusted):
         return value
+    if type(value) is StandIn:
+        return value.printed(site)
     text = as_text(value)
     if SENTINEL.search(text):
         raise UnprintableError(_LOST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from dfgen.templating.faults import FAULTS, Faults
 from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import SENTINEL, Trusted
+from dfgen.templating.memory import Memory
 from dfgen.templating.origins import LineOrigin, Origins, check_same
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
+from dfgen.templating.standins import Looks
 from dfgen.templating.tracing import Tracing
 from dfgen.templating.usage import read_usage
+from dfgen.templating.watching import Watching
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.usage import TemplateUsage
 
@@ -55,6 +58,10 @@ def _trusted(value: Any) -> Any:
     return value
 
 
+def _ended(text: str) -> str:
+    return text.rstrip("\n") + "\n"
+
+
 def _forget_modules(environment: Marking) -> None:
     """Drop what imported templates have computed: a render must not see another one's state."""
     for template in (environment.cache or {}).values():
@@ -76,12 +83,13 @@ class Templates:
     ) -> None:
         self._loader = FolderLoader(root)
         self._options = {**asdict(options), "loader": self._loader}
-        self._marking = Marking(**self._options)
+        self._marking = Watching(**self._options)
         self._plain = PlainSandbox()
         self._shown = shown
         self._faults = Faults(shown, self._marking)
         self._quoting = Quoting(shown, self._marking.sites)
         self._snippets = snippets
+        self._memory = Memory(self._watched, snippets)
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
 
@@ -94,8 +102,12 @@ class Templates:
 
         InputError when the template is wrong or when a value cannot stand where it is printed.
         """
-        text = self._marked(self._marking, name, variables)
-        return self._quoting.write(text, name).rstrip("\n") + "\n"
+        text = self._memory.text(name, variables, partial(self._quoting.write, template=name))
+        return self.render_anew(name, variables) if text is None else _ended(text)
+
+    def render_anew(self, name: str, variables: Mapping[str, object]) -> str:
+        """Do the same without what earlier renders gave; errors as for `render`."""
+        return _ended(self._quoting.write(self._marked(self._marking, name, variables), name))
 
     def origins(self, name: str, variables: Mapping[str, object]) -> tuple[LineOrigin, ...]:
         """Say of every line that `render` gives which template lines and which variables made it.
@@ -104,7 +116,7 @@ class Templates:
         """
         text = self._marked(self._tracing, name, variables)
         found = Origins(self._tracing, self._shown).of(text, name)
-        check_same(found, self.render(name, variables), Place(f"{self._shown}/{name}"))
+        check_same(found, self.render_anew(name, variables), Place(f"{self._shown}/{name}"))
         return found
 
     def usages(self) -> dict[str, TemplateUsage]:
@@ -126,16 +138,27 @@ class Templates:
     def _tracing(self) -> Tracing:
         return Tracing(**self._options)
 
-    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
-        """Run a template; its text with every value marked."""
-        given = {
+    def _watched(self, name: str, variables: Mapping[str, object], looks: Looks) -> str:
+        """Run a template with stand-ins, and tell what it looks at."""
+        with self._marking.watching(looks):
+            return self._run(self._marking, name, self._given(variables))
+
+    def _given(self, variables: Mapping[str, object]) -> dict[str, object]:
+        return {
             key: _trusted(value) if key in self._snippets else _copied(value)
             for key, value in variables.items()
         }
+
+    def _run(self, environment: Marking, name: str, given: Mapping[str, object]) -> str:
+        template = environment.get_template(name)
+        _forget_modules(environment)
+        return environment.concat(template.root_render_func(template.new_context(dict(given))))
+
+    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
+        """Run a template; its text with every value marked."""
+        given = self._given(variables)
         try:
-            template = environment.get_template(name)
-            _forget_modules(environment)
-            return environment.concat(template.root_render_func(template.new_context(given)))
+            return self._run(environment, name, given)
         except FAULTS as error:
             place = Place(self._shown)
             raise self._faults.translate(error, given, self.names, place) from None
