@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem, listing
 from dfgen.values.manifest import Descriptor
+from dfgen.values.platform import Platform
 
 _NAMED = 3  # changed files that a reason names
 
@@ -73,7 +74,7 @@ def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
             problems.extend(error.problems)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
-    return Plan(steps=tuple(_after_parents(list(steps.values()))))
+    return Plan(steps=tuple(_after_parents(steps.values())))
 
 
 def judge(image: Image, lock: Lock, how: Planning) -> Step:
@@ -134,18 +135,19 @@ def _named(changed: Sequence[str]) -> str:
     return listing([*changed[:_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
-def _after_parents(steps: Sequence[Step]) -> Sequence[Step]:
-    """Mark what would be up to date, were it not for a parent that is rebuilt."""
-    while True:
-        rebuilt = {step.image.merged_name for step in steps if step.is_needed}
-        marked = [_after(step, rebuilt) for step in steps]
-        if marked == list(steps):
-            return steps
-        steps = marked
+def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:
+    """Mark what would be up to date, were it not for a parent that is rebuilt; parents come first."""
+    rebuilt: set[tuple[str, Platform]] = set()
+    for step in steps:
+        marked = _after(step, rebuilt)
+        if marked.is_needed and marked.reason is not Reason.TESTS:
+            rebuilt.add((marked.image.merged_name, marked.image.platform))
+        yield marked
 
 
-def _after(step: Step, rebuilt: Set[str]) -> Step:
-    parents = [parent.key for parent in step.image.all_parents if parent.family and parent.key in rebuilt]
+def _after(step: Step, rebuilt: Set[tuple[str, Platform]]) -> Step:
+    families = [parent for parent in step.image.all_parents if parent.family]
+    parents = [parent.key for parent in families if (parent.key, parent.platform) in rebuilt]
     if step.is_needed or not parents:
         return step
     return replace(step, reason=Reason.PARENT, detail=listing(dict.fromkeys(parents)))
