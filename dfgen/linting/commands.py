@@ -55,7 +55,7 @@ def script(instruction: Instruction) -> str:
 
 def shell_runs(stage: Stage) -> Iterator[tuple[Instruction, str, tuple[str, ...]]]:
     """Every RUN that a POSIX shell reads, with its script and with what the SHELL before it says."""
-    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    shell = stage.shell
     for one in stage.instructions:
         if one.keyword == "SHELL":
             shell = one.words

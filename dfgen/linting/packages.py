@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dfgen.dockerfile import Dockerfile, Instruction
@@ -20,7 +20,7 @@ class _Manager:
 
     verbs: frozenset[str]
     cleaned: re.Pattern[str]
-    cache: str
+    caches: tuple[str, ...]
     mend: str
 
 
@@ -31,25 +31,25 @@ _MANAGERS = {
         _APT,
         _Manager(
             verbs=frozenset(("update",)),
-            cleaned=re.compile(r"/var/lib/apt(?:/lists|\b)"),
-            cache="/var/lib/apt",
+            cleaned=re.compile(r"/var/lib/apt(?:/lists|\b)|\bdist-?clean\b"),
+            caches=("/var/lib/apt",),
             mend="rm -rf /var/lib/apt/lists/*",
         ),
     ),
     **{
-        name: _Manager(verbs=_RPM, cleaned=_RPM_CLEANED, cache="/var/cache", mend=f"{name} clean all")
+        name: _Manager(verbs=_RPM, cleaned=_RPM_CLEANED, caches=("/var/cache",), mend=f"{name} clean all")
         for name in ("dnf", "microdnf", "yum")
     },
     "apk": _Manager(
         verbs=frozenset(("add", "update", "upgrade")),
         cleaned=re.compile(r"--no-cache\b|/var/cache/apk"),
-        cache="/var/cache/apk",
+        caches=("/var/cache/apk", "/etc/apk/cache"),
         mend="--no-cache",
     ),
     "zypper": _Manager(
         verbs=frozenset(("install", "in", "update", "up", "refresh", "ref")),
         cleaned=re.compile(r"\bzypper\s.*\b(?:clean|cc)\b|/var/cache/zypp", re.DOTALL),
-        cache="/var/cache/zypp",
+        caches=("/var/cache/zypp",),
         mend="zypper clean --all",
     ),
 }
@@ -76,7 +76,7 @@ def package_cache(dockerfile: Dockerfile) -> Iterator[Hit]:
         for run, text, _ in shell_runs(stage):
             for name in dict.fromkeys(one.name for one in commands(text) if _fills_cache(one)):
                 manager = _MANAGERS[name]
-                if not manager.cleaned.search(text) and not _is_mounted(run, manager.cache):
+                if not manager.cleaned.search(text) and not _is_mounted(run, manager.caches):
                     message = (
                         f"what `{name}` has downloaded stays in the layer; write {manager.mend} in this RUN"
                     )
@@ -102,9 +102,9 @@ def _fills_cache(one: Command) -> bool:
     return manager is not None and any(word in manager.verbs for word in one.words[1:])
 
 
-def _is_mounted(run: Instruction, cache: str) -> bool:
-    """Whether a mount keeps the folder out of the layer."""
+def _is_mounted(run: Instruction, caches: Sequence[str]) -> bool:
+    """Whether a mount keeps a folder out of the layer."""
     return any(
-        ("type=cache" in mount or "type=tmpfs" in mount) and f"={cache}" in mount
+        ("type=cache" in mount or "type=tmpfs" in mount) and any(f"={cache}" in mount for cache in caches)
         for mount in run.flag("mount")
     )

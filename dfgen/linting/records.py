@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from dfgen.dockerfile import Dockerfile, Instruction
 from dfgen.values.finding import Level
@@ -27,6 +28,9 @@ RULES = {
     "unused-template": Level.WARNING,
     "unused-variable": Level.WARNING,
 }
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+NO_SHELLS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 # hadolint's codes for what a rule of dfgen's own says too: where both find it, one is enough.
 SAME = {
@@ -53,27 +57,52 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The instructions from one FROM to the next; `name` is what `AS` calls it, in lower case."""
+    """The instructions from one FROM to the next; `name` is what `AS` calls it, in lower case.
+
+    `shell` is the SHELL that it begins with, which images have from those that they are built on.
+    """
 
     name: str
     parent: str
     instructions: tuple[Instruction, ...]
+    shell: tuple[str, ...] = DEFAULT_SHELL
+
+    @property
+    def last_shell(self) -> tuple[str, ...]:
+        """The SHELL that it ends with."""
+        own = [one.words for one in self.instructions if one.keyword == "SHELL"]
+        return own[-1] if own else self.shell
 
 
-def stages(dockerfile: Dockerfile) -> tuple[Stage, ...]:
-    """Part a Dockerfile into its stages; what stands before the first FROM is in none."""
+Shells = Mapping[str, tuple[str, ...]]
+
+
+def stages(dockerfile: Dockerfile, shells: Shells = NO_SHELLS) -> tuple[Stage, ...]:
+    """Part a Dockerfile into its stages; what stands before the first FROM is in none.
+
+    `shells` are those that images of the catalog end with, by reference without digest.
+    """
     starts = [at for at, one in enumerate(dockerfile.instructions) if one.keyword == "FROM"]
     ends = [*starts[1:], len(dockerfile.instructions)]
-    return tuple(
-        _stage(dockerfile.instructions[start:end]) for start, end in zip(starts, ends, strict=bool(starts))
-    )
+    known = dict(shells)
+    found: list[Stage] = []
+    for start, end in zip(starts, ends, strict=bool(starts)):
+        stage = _stage(dockerfile.instructions[start:end], known)
+        if stage.name:
+            known[stage.name] = stage.last_shell
+        found.append(stage)
+    return tuple(found)
 
 
-def _stage(instructions: tuple[Instruction, ...]) -> Stage:
+def _stage(instructions: tuple[Instruction, ...], shells: Shells) -> Stage:
     words = [word.lower() for word in instructions[0].words]
     named = len(words) == 3 and words[1] == "as"
+    parent = words[0] if words else ""
     return Stage(
-        name=words[2] if named else "", parent=words[0] if words else "", instructions=instructions[1:]
+        name=words[2] if named else "",
+        parent=parent,
+        instructions=instructions[1:],
+        shell=shells.get(parent.partition("@")[0], DEFAULT_SHELL),
     )
 
 

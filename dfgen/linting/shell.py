@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 from dfgen.dockerfile import Dockerfile
 from dfgen.linting.commands import commands, shell_runs
-from dfgen.linting.records import Hit, stages
+from dfgen.linting.records import NO_SHELLS, Hit, Shells, stages
 
-_PIPEFAIL = re.compile(r"\bset\s+(?:[-+]\w+\s+)*-\w*o\s+pipefail\b")
+# Set by the script itself, among other options, or by the line that says what runs it.
+_PIPEFAIL = re.compile(r"\bset\s+(?:[-+\w]+\s+)*-\w*o\s+pipefail\b|\A#!.*\bpipefail\b")
 # What only prints, and `yes`, which pipefail would make fail.
 _CANNOT_FAIL = frozenset(("echo", "printf", "yes", "true", ":"))
 
 
-def pipefail(dockerfile: Dockerfile) -> Iterator[Hit]:
+def pipefail(dockerfile: Dockerfile, shells: Shells = NO_SHELLS) -> Iterator[Hit]:
     """A pipe in a RUN that goes on when a command before the last fails."""
-    for stage in stages(dockerfile):
+    for stage in stages(dockerfile, shells):
         for run, text, shell in shell_runs(stage):
             if "|" not in text or "pipefail" in shell or _PIPEFAIL.search(text):
                 continue

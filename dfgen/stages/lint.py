@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.linting import parity, rules, templates
+from dfgen.linting.inherited import Inherited
 from dfgen.linting.records import RULES, SAME, Hit
 from dfgen.linting.templates import Usages
 from dfgen.model.catalog import TEMPLATES, Image
@@ -80,6 +81,7 @@ class _Lint:
     texts: dict[str, str] = field(default_factory=dict)
     parsed: dict[str, Dockerfile] = field(default_factory=dict)
     own: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+    known: set[tuple[str, str]] = field(default_factory=set)  # what hadolint cannot know better, by file
     findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
@@ -112,10 +114,14 @@ class _Lint:
 
     def check(self) -> None:
         """Hold every file, and the platforms of every version, against the rules."""
+        inherited = Inherited(self.images, self.parsed)
         for image in self.images:
             dockerfile = self.parsed.get(str(image.dockerfile))
             if dockerfile:
-                own = rules.check(dockerfile)
+                shells = inherited.shells(image)
+                own = rules.check(dockerfile, shells)
+                if any("pipefail" in shell for shell in shells.values()):
+                    self.known.add(("DL4006", str(image.dockerfile)))
                 self.own[str(image.dockerfile)] = {(hit.rule, hit.line) for hit in own}
                 self.hits(image, ((hit, RULES[hit.rule]) for hit in own))
             for parent in image.all_parents:
@@ -128,7 +134,7 @@ class _Lint:
         images = {str(image.dockerfile): image for image in self.images}
         found: dict[str, list[tuple[Hit, Level]]] = {}
         for path, hit, level in foreign:
-            is_said = (SAME.get(hit.rule, ""), hit.line) in self.own[path]
+            is_said = (SAME.get(hit.rule, ""), hit.line) in self.own[path] or (hit.rule, path) in self.known
             if not is_said or hit.rule in images[path].family.lint:
                 found.setdefault(path, []).append((hit, level))
         for path, hits in found.items():

@@ -36,6 +36,22 @@ def test_a_finding_stands_at_the_templates_line_once_for_all_files(linting: Lint
     assert done.lines[0] == "2 Dockerfiles: 0 errors, 1 warning, 0 notes"
 
 
+BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+CHILD = "template: child.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
+PIPE = "FROM {{ parent }}\nRUN a | b\n"
+
+
+@pytest.mark.parametrize(("shell", "found"), [(BASH, []), ("", ["templates/child.j2:2"])])
+def test_a_child_has_the_shell_of_its_parent_in_the_catalog(
+    linting: Linting, shell: str, found: list[str]
+) -> None:
+    files = {"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE}
+    linting.catalog("FROM {{ parent }}\n" + shell, **files)
+    assert [line.partition(": ")[0] for line in linting.found()] == found
+    # Of a parent that is not looked at it is not known.
+    assert linting.found("child") == []
+
+
 def test_warnings_fail_when_it_is_strict(linting: Linting) -> None:
     linting.catalog(RUN)
     assert linting.run("--strict").status == 1
@@ -213,6 +229,13 @@ def test_what_both_say_of_a_line_is_told_once(linting: Linting, code: str, count
     write(linting.root, {T: RUN, "bin/hadolint": HADOLINT.replace("DL3008", code)})
     (linting.root / "bin/hadolint").chmod(0o755)
     assert len(linting.found()) == count
+
+
+def test_hadolint_does_not_know_what_a_parent_in_the_catalog_sets(linting: Linting) -> None:
+    linting.catalog(**{"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE})
+    write(linting.root, {"bin/hadolint": HADOLINT.replace("DL3008", "DL4006")})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    assert linting.found("child") == []
 
 
 def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> None:

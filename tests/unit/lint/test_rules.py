@@ -45,6 +45,8 @@ FOUND = {
     "pipefail": [
         (FROM + "RUN curl -f x | tar x", '2: what `curl … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
         (FROM + "RUN echo x | gpg --dearmor | tee y", '2: what `gpg … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+        (f"FROM a:1{PIN} AS b\n{BASH}FROM b\nSHELL [\"sh\", \"-c\"]\nRUN a | b", '5: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+        (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
         (BASH.join((FROM, FROM)) + "RUN a | b", '4: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
     ],
     "secret": [
@@ -76,6 +78,11 @@ CLEAN = {
     ],
     "package-cache": [
         FROM + "RUN apt-get update && rm -rf /var/lib/apt/lists/*",
+        FROM + "RUN apt-get update && x && apt-get dist-clean",
+        FROM + "RUN apt-get update && x && apt-get distclean",
+        FROM + "RUN --mount=type=cache,sharing=locked,target=/etc/apk/cache apk add a",
+        FROM + "RUN apt-get update \\\n  # lists go below | here\n  && x \\\n  && rm -rf /var/lib/apt/lists/*",
+        f"# escape=`\nFROM a:1{PIN}\nRUN apt-get update `\n && rm -r /var/lib/apt/lists",
         FROM + "RUN --mount=type=cache,target=/var/lib/apt apt-get update",
         FROM + "RUN yum install -y a && yum clean all",
         FROM + "RUN dnf install -y a; rm -rf /var/cache/dnf",
@@ -90,6 +97,10 @@ CLEAN = {
         FROM + BASH + "RUN curl x | tar x",
         FROM + "RUN set -euxo pipefail; curl x | tar x",
         FROM + "RUN set -e -o pipefail && curl x | tar x",
+        FROM + "RUN set -o errexit -o nounset -o pipefail; curl x | tar x",
+        FROM + "RUN <<EOF\n#!/bin/bash -eo pipefail\ncurl x | tar x\nEOF",
+        FROM + "RUN <<EOF bash\nset -euo pipefail\ncurl x | tar x\nEOF",
+        f"FROM a:1{PIN} AS Low\n{BASH}FROM low AS b\nRUN a | b\nFROM b\nRUN a | b",
         FROM + "RUN echo a | tee b; yes | x; printf '%s' a | b",
         FROM + "RUN a || b",
         FROM + "RUN grep 'a|b' x; sed \"s|a|b|\" y; a \\| b",
