@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tests.bench import chart, peers, report
 from tests.bench.row import Bench, Row
-from tests.bench.rows import again, edit, growth, lock, merge, render, start
+from tests.bench.rows import again, check, edit, growth, lock, merge, render, start
 
 RUNS = 5
-ROWS = (render, again, growth, edit, start, lock, merge)
+ROWS = (render, again, growth, edit, check, start, lock, merge)
 _DOCS = Path(__file__).parents[2] / "docs"
 
 
