@@ -14,7 +14,7 @@ from tests.bench.row import Bench, Row
 from tests.bench.rows import again, check, edit, growth, lock, merge, render, start
 
 RUNS = 5
-ROWS = (render, again, growth, edit, check, start, lock, merge)
+ROWS = (render, again, growth, edit, check, start, lock, merge, publish)
 _DOCS = Path(__file__).parents[2] / "docs"
 
 

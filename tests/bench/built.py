@@ -1,0 +1,74 @@
+"""A catalog whose images are built: a layout with images of a size, as a build would leave it, without an engine."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dfgen.cli.app import App
+from dfgen.cli.workshop import Workshop
+from dfgen.images.annotations import INPUTS
+from dfgen.model.catalog import Image
+from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.outside import files
+from dfgen.stages import plan as planning
+from dfgen.stages.merge import merge_layout
+from dfgen.stages.render import render
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import OCI_INDEX, Descriptor
+from tests.bench.catalog import PLATFORMS
+from tests.fakes.images import AMD64, ARM64, image
+
+FAMILY = "base"
+_PARENT = "registry.example/library/os:1"
+
+
+def make(root: Path, versions: int, size: int) -> None:
+    """Write the catalog, render it, and put images of one layer of `size` bytes into its layout."""
+    listed = ", ".join(f'"{number}.0"' for number in range(versions))
+    texts = {
+        "templates/base.j2": "FROM {{ parent }}\n",
+        "bases/catalog.yaml": f"registry: registry.example/team\nplatforms: [{', '.join(PLATFORMS)}]\n",
+        f"bases/{FAMILY}/base.yaml": f"template: base.j2\nparent: {_PARENT}\nversions: [{listed}]\n",
+        LOCK_FILE: _lock().to_text(),
+    }
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    app = App(root, "table")
+    for file in render(app.catalog, app.catalog.images, app.lock, app.templates_for, {}).differing:
+        files.write(root / file.path, file.new or "")
+    _build(app, size)
+
+
+def tags(root: Path) -> Mapping[str, Descriptor]:
+    """What is in the layout, as `base:1.0-x86_64`: each architecture's image, and each version last."""
+    found = App(root, "table").layout.entries()
+    return dict(sorted(found.items(), key=lambda pair: (pair[1].media_type == OCI_INDEX, pair[0])))
+
+
+def _lock() -> Lock:
+    pins = {one: Pin(Digest.of(str(one).encode()), 500) for one in (AMD64, ARM64)}
+    parent = LockedParent(
+        digest=Digest.of(b"index"), media_type=OCI_INDEX, first_seen="2026-01-01", platforms=pins
+    )
+    return Lock({_PARENT: parent})
+
+
+def _build(app: App, size: int) -> None:
+    how = Workshop(app).planning
+    entries: dict[str, Descriptor | None] = {}
+    versions: dict[str, list[Image]] = {}
+    for one in app.catalog.images:
+        inputs = planning.judge(one, app.lock, how).inputs
+        known = {INPUTS: str(inputs.digest)} if inputs else {}
+        # Gzip without compression: what does not compress is not worth its time.
+        layer = gzip.compress(random.Random(one.name).randbytes(size), compresslevel=0, mtime=0)
+        made = image(one.platform, (layer,), annotations=known).put_into(app.layout)
+        entries[f"{one.family.name}:{one.tag}"] = replace(made, annotations=known)
+        versions.setdefault(one.merged_name, []).append(one)
+    app.layout.tag(entries)
+    merge_layout(app.layout, app.lock, versions)

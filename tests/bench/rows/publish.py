@@ -1,0 +1,134 @@
+"""Publish: built images to a registry that has nothing of them, and again, against loops of the peers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import built
+from tests.bench.counts import count
+from tests.bench.loops import Call, loop
+from tests.bench.measure import Contestant, Series, alternately
+from tests.bench.row import Aim, Bench, Row
+from tests.bench.serving import PROGRAM, TRIP, Served, far, serve
+
+VERSIONS, SIZE = 10, 50_000_000
+FAR = 3  # tags with which the peers' loops are timed in a registry that is far
+_TITLE = "publish"
+_WORK = (
+    f"{2 * VERSIONS} images of {SIZE // 1_000_000} MB, two architectures of {VERSIONS} versions, with {3 * VERSIONS}"
+    f" tags: to an empty registry, again, and again to one {TRIP * 1000:.0f} ms away (loops with {FAR} tags)"
+)
+_PEERS = ("skopeo", "crane")
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """The built catalog, the registry, and whether that had every tag as it is in the layout after every run."""
+
+    bench: Bench
+    root: Path
+    near: Served
+    empty: Callable[[], None]
+    same: bool = True
+
+    def check(self) -> None:
+        """See what the tags have now, whoever pushed them."""
+        for name, entry in built.tags(self.root).items():
+            self.same = self.same and self.near.digest(f"team/{name}") == str(entry.digest)
+
+    def forget(self) -> None:
+        """Empty the registry; what dfgen remembers of it goes too."""
+        self.empty()
+        (self.root / "dist/published.json").unlink(missing_ok=True)
+
+    def words(self, served: Served) -> Sequence[str]:
+        """The arguments of dfgen."""
+        return ("publish", "--registry", f"{served.address}/team")
+
+    def command(self, served: Served) -> Sequence[str]:
+        """The command line of dfgen."""
+        return self.bench.dfgen(self.root, *self.words(served))
+
+
+def _alone(root: Path, name: str, folder: Path) -> Path:
+    """A layout of one entry, which is all that `crane push` takes; its blobs are those of the other."""
+    entry = built.tags(root)[name]
+    alone = folder / name.replace(":", "-")
+    alone.mkdir(parents=True, exist_ok=True)
+    (alone / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (alone / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry.to_json()]}))
+    if not (alone / "blobs").exists():
+        (alone / "blobs").symlink_to(root / "dist/blobs")
+    return alone
+
+
+def _calls(program: str, work: _Work, served: Served) -> Iterator[Call]:
+    for name in built.tags(work.root):
+        target = f"{served.address}/team/{name}"
+        if program == "crane":
+            yield ("crane", "push", str(_alone(work.root, name, work.bench.folder / "publish/alone")), target)
+        else:
+            source = f"oci:{work.root / 'dist'}:{name}"
+            yield ("skopeo", "copy", "--all", "--dest-tls-verify=false", source, f"docker://{target}")
+
+
+def _loops(work: _Work, served: Served, label: str, **hooks: Callable[[], None]) -> Iterator[Contestant]:
+    for program in filter(work.bench.peers.find, _PEERS):
+        calls = list(_calls(program, work, served))
+        words = {"crane": "crane push", "skopeo": "skopeo copy --all"}[program]
+        calls = calls[-FAR:] if served is not work.near else calls
+        folder = work.bench.folder / f"publish/{program}-{label.replace(' ', '-')}"
+        yield loop(f"{words}, {label}", calls, folder, **hooks)
+
+
+def _ratio(ours: Series, others: Sequence[Series], scale: float = 1.0) -> float:
+    return min((other.ratio(ours) for other in others), default=0.0) * scale
+
+
+def _measure(bench: Bench, near: Served, away: Served) -> Row:
+    root = bench.folder / "publish/catalog"
+    built.make(root, VERSIONS, SIZE)
+    work = _Work(bench=bench, root=root, near=near, empty=near.keep())
+    hooks: Mapping[str, Callable[[], None]] = {"before": work.forget, "after": work.check}
+    cold = [
+        Contestant(name="dfgen publish, cold", command=work.command(near), **hooks),
+        *_loops(work, near, "cold", **hooks),
+    ]
+    first, *others = alternately(cold, bench.runs)
+    found, aims = [first, *others], []
+    if others:
+        slower = 1 / _ratio(first, others)
+        aims.append(Aim(what="dfgen / the fastest peer, cold", measured=slower, limit=1, unit="times"))
+    for served, label, scale in ((near, "again", 1.0), (away, "again, far", 3 * VERSIONS / FAR)):
+        again = [
+            Contestant(name=f"dfgen publish, {label}", command=work.command(served)),
+            *_loops(work, served, label),
+        ]
+        ours, *others = alternately(again, bench.runs)
+        found += [ours, *others]
+        if others:
+            what = f"the fastest peer / dfgen, {label}"
+            ratio = _ratio(ours, others, scale)
+            aims.append(Aim(what=what, measured=ratio, limit=10, unit="times", at_least=True))
+    work.check()
+    return Row(
+        title=_TITLE,
+        work=_WORK,
+        series=found,
+        aims=aims,
+        same=work.same,
+        absent=[program for program in _PEERS if not bench.peers.find(program)],
+        counts=count(root, *work.words(near)),
+        counted="dfgen publish, again",
+    )
+
+
+def measure(bench: Bench) -> Row:
+    """Measure the row."""
+    if bench.peers.find(PROGRAM) is None:
+        return Row.left_out(_TITLE, _WORK, [PROGRAM])
+    with serve(bench, "publish") as near, far(near, TRIP) as away:
+        return _measure(bench, near, away)
