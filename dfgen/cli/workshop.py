@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from dfgen.cli.app import DIST, App
 from dfgen.images.plan import Plan, Reason
 from dfgen.images.run import Event
+from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import LOCK_FILE, Lock
@@ -31,6 +32,9 @@ from dfgen.stages.render import Change, File, Rendering, render, render_image
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference
+
+# Reasons for which what was built is not what the catalog says any more.
+_MOVED = (Reason.INPUTS, Reason.PARENT, Reason.SBOM)
 
 
 @dataclass(eq=False)
@@ -66,7 +70,7 @@ class Workshop:
         whole = [image for name in names for image in self.app.catalog.versions[name]]
         differing = {file.path for file in self._rendering(whole).differing}
         steps = [planning.judge(image, self.app.lock, self.planning) for image in whole]
-        moved = {one.image.name: one.why for one in steps if one.reason in (Reason.INPUTS, Reason.PARENT)}
+        moved = {one.image.name: one.why for one in steps if one.reason in _MOVED}
         # What waits to be rendered says more than how an older Dockerfile differs.
         unlike = {
             image.name: "its Dockerfile is to be rendered"
@@ -128,6 +132,7 @@ class Workshop:
             stop=self.stop,
             today=self.app.today,
             past=self.records.past_seconds(),
+            bill=self._bill if self.app.catalog.lists_packages else None,
         )
 
     @cached_property
@@ -147,7 +152,8 @@ class Workshop:
 
         def tags(image: Image) -> Sequence[Reference]:
             # Attestations are beside the images of the merged index; a tag of its own has the image alone.
-            stems = (image.version, image.tag) if catalog.provenance or catalog.sbom else (image.tag,)
+            beside = catalog.provenance or catalog.sbom or catalog.lists_packages
+            stems = (image.version, image.tag) if beside else (image.tag,)
             return [catalog.reference(image.family.name, stem) for stem in stems]
 
         return Published(self.app.registry, self.app.layout, tags)
@@ -159,6 +165,11 @@ class Workshop:
 
     def _smoke(self, image: Image, built: Descriptor, node: Builder) -> None:
         smoke.smoke(image, built, node, self.engine, partial(self.records.append_log, image))
+
+    def _bill(self, image: Image, built: Descriptor) -> Bill:
+        from dfgen.outside.packages import Bills
+
+        return Bills(self.app.layout, self.app.catalog.source_date_epoch).make(image, built)
 
     def _merge(self, images: Sequence[Image], lock: Lock) -> Descriptor:
         name = images[0].merged_name

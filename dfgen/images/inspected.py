@@ -75,11 +75,15 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationRecord:
-    """Provenance or an SBOM: what it belongs to, and the size of its manifest in bytes."""
+    """Provenance or an SBOM: what it belongs to, and the size of its manifest in bytes.
+
+    `type` is the media type of what it holds, where its entry says so: `application/vnd.cyclonedx+json`.
+    """
 
     digest: Digest
     of: str
     size: int
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     INPUTS = "inputs changed"
     DAMAGED = "layout damaged"
     TESTS = "smoke tests changed"
+    SBOM = "SBOM changed"
     PARENT = "parent is rebuilt"
     ASKED = "asked to"
 
@@ -41,6 +42,11 @@ class Step:
         return self.reason is not Reason.UP_TO_DATE
 
     @property
+    def is_kept(self) -> bool:
+        """Whether what the layout has is only tested again, or gets another SBOM."""
+        return self.reason in (Reason.TESTS, Reason.SBOM)
+
+    @property
     def why(self) -> str:
         """The reason with its detail: `inputs changed: Dockerfile`."""
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
@@ -54,7 +60,10 @@ class Plan:
 
     def again(self) -> Plan:
         """The plan to build everything, whatever is there."""
-        steps = (replace(step, reason=Reason.ASKED) if not step.is_needed else step for step in self.steps)
+        steps = (
+            replace(step, reason=Reason.ASKED) if step.is_kept or not step.is_needed else step
+            for step in self.steps
+        )
         return Plan(steps=tuple(steps))
 
     @property

@@ -45,8 +45,10 @@ class Store(Protocol):
         """Store bytes."""
         ...
 
-    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
-        """Set names, or with None remove them, in one step; the attestations go beside their images."""
+    def tag(
+        self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
+    ) -> None:
+        """Set names, or with None remove them, in one step; attestations, if given, replace earlier ones."""
         ...
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from dfgen.images.plan import Step
+from dfgen.images.sbom import Bill
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
 from dfgen.values.errors import DfgenError, ExitCode
@@ -28,7 +29,7 @@ class Result:
     """What became of one image: `size` is that of its blobs in bytes, compressed as they are.
 
     `error` says why it failed or was not tried, and `tail` are the last lines of its log then. `node` is
-    where it was built.
+    where it was built. `bill` is the SBOM of its packages, where one was made.
     """
 
     step: Step
@@ -40,6 +41,7 @@ class Result:
     log: str = ""
     tail: tuple[str, ...] = ()
     node: str = ""
+    bill: Bill | None = None
 
     @property
     def image(self) -> Image:
@@ -67,7 +69,7 @@ class Run:
     @property
     def took(self) -> Mapping[str, float]:
         """The seconds that each image took when it was last built, in this run or an earlier one."""
-        built = (one for one in self.results if one.state is State.BUILT)
+        built = (one for one in self.results if one.state is State.BUILT and not one.step.is_kept)
         return {**self.past, **{one.image.name: round(one.seconds, 3) for one in built}}
 
     @property
@@ -75,6 +77,20 @@ class Run:
         """Everything that went wrong."""
         failed = (one.error for one in self.results if one.state is State.FAILED and one.error)
         return (*failed, *self.errors)
+
+    @property
+    def bills(self) -> tuple[str, ...]:
+        """What there is to say of the SBOMs that were made: how much they have, and what each may lack."""
+        made = [(one.image.name, one.bill) for one in self.results if one.bill]
+        if not made:
+            return ()
+        total = sum(bill.packages for _, bill in made)
+        lacking = (
+            f"{name}: its SBOM has {bill.packages} packages of {bill.system}: {bill.lacking}"
+            for name, bill in made
+            if bill.lacking
+        )
+        return (*lacking, f"SBOMs of {len(made)} images by their package databases: {total} packages")
 
     @property
     def exit_code(self) -> ExitCode:
@@ -110,6 +126,7 @@ def _record(result: Result) -> dict[str, Any]:
         "size": result.size,
         "seconds": round(result.seconds, 3),
         "node": result.node or None,
+        "packages": result.bill.packages if result.bill else None,
         "log": result.log or None,
         "error": str(result.error) if result.error else None,
     }

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from dfgen.model import schema, yaml
 from dfgen.model.catalog import (
     BASES,
+    PACKAGES,
     PLACEHOLDER,
     PLACEHOLDERS,
     BuildCache,
@@ -108,7 +109,7 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
     for path in ((part, at) for part in ("from", "to") for at in range(len(cache.get(part, ())))):
         _check_placeholders(gathering, cache[path[0]][path[1]], defaults.place("build_cache", *path))
     gathering.check()
-    ca_file = settings.get("ca_file")
+    ca_file, sbom = settings.get("ca_file"), settings.get("sbom", "")
     return Catalog(
         root=root,
         registry=settings.get("registry", _DEFAULT_REGISTRY),
@@ -117,7 +118,8 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         source_date_epoch=settings.get("source_date_epoch", 0),
         build_cache=BuildCache(sources=tuple(cache.get("from", ())), targets=tuple(cache.get("to", ()))),
         provenance=settings.get("provenance", False),
-        sbom=settings.get("sbom", ""),
+        sbom="" if sbom == PACKAGES else sbom,
+        lists_packages=sbom == PACKAGES,
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),
         ca_file=root / ca_file if ca_file else None,
         families={name: _family(name, document, settings) for name, document in families.items()},

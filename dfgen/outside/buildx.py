@@ -142,6 +142,9 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
     upstream = _UPSTREAM.search(error.output)
     if upstream:
         message = f"parent {upstream[1]} cannot be read: {upstream[2]}"
+        if upstream[1] == request.sbom:
+            advice = "`sbom: packages` in bases/catalog.yaml needs none"
+            message = f"the SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
         return _outside(Place(shown), message, upstream[2])
     said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
     if _OUTSIDE.search(said) or is_unreachable(said) or error.code is None or error.code < 0:

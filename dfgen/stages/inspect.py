@@ -109,7 +109,8 @@ def _attestations(document: Manifest | Index) -> Iterator[AttestationRecord]:
     for entry in document.manifests if isinstance(document, Index) else ():
         if entry.is_attestation:
             of = entry.annotations.get(ATTESTATION_OF, "")
-            yield AttestationRecord(digest=entry.digest, of=of, size=entry.size)
+            kind = str(entry.extra.get("artifactType", ""))
+            yield AttestationRecord(digest=entry.digest, of=of, size=entry.size, type=kind)
 
 
 def compare(left: Inspected, right: Inspected) -> tuple[Difference, ...]:

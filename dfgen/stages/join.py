@@ -11,7 +11,7 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
-from dfgen.images.sbom import SBOM
+from dfgen.images.sbom import is_bill, marks
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, Problem, listing
@@ -39,7 +39,9 @@ class Target(Protocol):
         """Copy blobs from another layout, each checked on its way."""
         ...
 
-    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
+    def tag(
+        self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
+    ) -> None:
         """Set names in one step; the attestations go beside their images."""
         ...
 
@@ -126,10 +128,10 @@ def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
         target.take(found.source.root, _blobs(found))
         if one.step.inputs:
             records.keep(one.step.inputs)
-        kept = {name: text for name, text in found.entry.annotations.items() if name in (TESTS, SBOM)}
+        bill = marks(any(map(is_bill, found.attestations)))
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
         changes[f"{one.image.family.name}:{one.image.tag}"] = replace(
-            bare, annotations={INPUTS: found.inputs, **kept, **_tested(one)}
+            bare, annotations={INPUTS: found.inputs, **bill, **_tested(one)}
         )
         attestations.extend(found.attestations)
     target.tag(changes, attestations)
@@ -138,11 +140,11 @@ def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
 def _tested(one: Joined) -> dict[str, str]:
     """Mark the smoke tests that an image passed there, or here already: these are the same bytes."""
     here = one.step.built if one.step.built and one.step.built.digest == one.digest else None
-    marks = [
+    passed = [
         entry.annotations[TESTS] for entry in (one.found.entry, here) if entry and TESTS in entry.annotations
     ]
     wanted = str(digest_of_tests(one.image))
-    return {TESTS: wanted if wanted in marks else marks[0]} if marks else {}
+    return {TESTS: wanted if wanted in passed else passed[0]} if passed else {}
 
 
 def _images(source: Source) -> Iterator[Found]:

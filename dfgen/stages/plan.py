@@ -10,6 +10,7 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Reason, Step
+from dfgen.images.sbom import SBOM, marks
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
@@ -127,6 +128,8 @@ def _reason(image: Image, inputs: Inputs, built: Descriptor | None, how: Plannin
         return Reason.DAMAGED, ""
     if built.annotations.get(TESTS) != str(digest_of_tests(image)):
         return Reason.TESTS, ""
+    if built.annotations.get(SBOM) != marks(how.catalog.lists_packages).get(SBOM):
+        return Reason.SBOM, ""
     return Reason.UP_TO_DATE, ""
 
 

@@ -80,6 +80,8 @@ def _show(app: App, run: Run) -> None:
             show.note(f"{result.error}" + (f"; its log is {result.log}" if result.log else ""))
     for error in run.errors:
         show.note(str(error))
+    for text in run.bills:
+        show.note(text)
     for name, digest in sorted(run.merged.items()):
         show.note(f"{name}: {digest}")
     count = {state: sum(1 for one in run.results if one.state is state) for state in State}

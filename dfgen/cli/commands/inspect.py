@@ -66,7 +66,8 @@ def _print(app: App, one: Inspected, *, in_full: bool) -> None:
     print(f"{one.name}\n{one.digest}  {one.media_type}  {show.size(one.size)}")
     show.rows(COLUMNS, (_row(image) for image in one.images), app.output, spare=_SPARE)
     for attestation in one.attestations:
-        print(f"attestation {attestation.digest} of {attestation.of}")
+        kind = f" ({attestation.type})" if attestation.type else ""
+        print(f"attestation {attestation.digest} of {attestation.of}{kind}")
     for image in one.images if in_full else ():
         show.rows(("what", "value"), _details(image), app.output)
     print()
@@ -104,7 +105,9 @@ def _data(one: Inspected) -> dict[str, Any]:
         "size": one.size,
         "annotations": dict(one.annotations),
         "images": [_image(image) for image in one.images],
-        "attestations": [{"digest": str(a.digest), "of": a.of, "size": a.size} for a in one.attestations],
+        "attestations": [
+            {"digest": str(a.digest), "of": a.of, "size": a.size, "type": a.type} for a in one.attestations
+        ],
     }
 
 

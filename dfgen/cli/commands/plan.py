@@ -45,6 +45,9 @@ def command(
         _nodes(app, plan)
     if output == "bake":
         show.note(f"build it with `{_baking(plan)}`")
+    if plan.needed and (app.catalog.sbom or app.catalog.lists_packages):
+        by = app.catalog.sbom or "dfgen, from each image's package database"
+        show.note(f"SBOMs by {by}")
     show.note(f"{len(plan.needed)} of {len(plan.steps)} images to build")
 
 

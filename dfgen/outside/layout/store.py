@@ -137,10 +137,13 @@ class Layout:
                 path = source / archive.blob_name(blob.digest)
                 copy(path, self.blob_path(blob.digest), blob, self._scratch)
 
-    def tag(self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] = ()) -> None:
+    def tag(
+        self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
+    ) -> None:
         """Set names, or with None remove them, in one step; the attestations go beside their images.
 
-        An image's earlier attestations give way to new ones, and go with the image's last name.
+        Earlier attestations of the images give way to these, if any are given, be it none at all; they go
+        with the image's last name.
         """
         self._writers.join()
         with files.locked(self.root / ".lock"):
@@ -219,17 +222,20 @@ class Layout:
 
 
 def _changed(
-    before: Sequence[Descriptor], changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor]
+    before: Sequence[Descriptor],
+    changes: Mapping[str, Descriptor | None],
+    attestations: Sequence[Descriptor] | None,
 ) -> tuple[Descriptor, ...]:
     images = [entry for entry in before if not entry.is_attestation]
     kept = [entry for entry in images if entry.annotations.get(REF_NAME) not in changes]
     for name, entry in changes.items():
         if entry:
             kept.append(replace(entry, annotations={**entry.annotations, REF_NAME: name}))
-    renewed = {_subject(entry) for entry in attestations}
+    named = (entry for entry in changes.values() if entry)
+    renewed = {str(entry.digest) for entry in named} if attestations is not None else set()
     earlier = (entry for entry in before if entry.is_attestation and _subject(entry) not in renewed)
     present = {str(entry.digest) for entry in kept}
-    beside = [entry for entry in (*earlier, *attestations) if _subject(entry) in present]
+    beside = [entry for entry in (*earlier, *(attestations or ())) if _subject(entry) in present]
     return tuple(sorted([*kept, *beside], key=archive.entry_order))
 
 

@@ -9,6 +9,7 @@ from dfgen.images.building import OnStep
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
+from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.model import catalog as model
 from dfgen.model.catalog import Catalog, Image
@@ -25,7 +26,8 @@ class Building:
     `smoke` runs an image's tests on a node and raises CheckError; `judge` says whether an image is to be
     built under a lock; `merge` binds the images of a version; `pause` waits for seconds; `stop` ends what
     runs when the run is broken off. `today` is a date, YYYY-MM-DD. `past` are the seconds that images took
-    before: the longest begin first.
+    before: the longest begin first. `bill` makes the SBOM of an image's packages, where that is
+    asked for.
     """
 
     catalog: Catalog
@@ -46,3 +48,4 @@ class Building:
     locked: bool = False
     no_cache: bool = False
     past: Mapping[str, float] = field(default_factory=dict)
+    bill: Callable[[Image, Descriptor], Bill] | None = None

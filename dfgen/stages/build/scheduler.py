@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Lock as Guard
@@ -13,7 +13,8 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
-from dfgen.model.catalog import Builder
+from dfgen.images.sbom import Bill, is_bill, marks
+from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.versions import Versions
@@ -29,6 +30,7 @@ class _Built:
     image: Descriptor
     attestations: tuple[Descriptor, ...]
     state: State
+    bill: Bill | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +129,37 @@ class Scheduler:
 
     def work(self, work: _Work) -> _Built:
         """Build and test one image; in a thread of its own."""
-        image, node = work.step.image, work.request.node
+        step, image, node = work.step, work.step.image, work.request.node
         self.begun[image.name] = time.monotonic()
         self.nodes[image.name] = node.name
-        self.how.report(Started(work.step))
-        taken = () if self.how.no_cache else self.how.published(work.step, self.on_step(work))
+        self.how.report(Started(step))
+        taken = () if self.how.no_cache else self.how.published(step, self.on_step(work))
         entries = taken or self.entries(work)
         built = next(entry for entry in entries if not entry.is_attestation)
-        if image.tests:
+        if image.tests and step.reason is not Reason.SBOM:
             self.how.report(Progressed(image, "smoke tests"))
             self.how.smoke(image, built, node)
-        attestations = tuple(entry for entry in entries if entry.is_attestation)
-        return _Built(built, attestations, State.TAKEN if taken else State.BUILT)
+        attestations, bill = self.beside(image, built, [entry for entry in entries if entry.is_attestation])
+        return _Built(built, attestations, State.TAKEN if taken else State.BUILT, bill)
+
+    def beside(
+        self, image: Image, built: Descriptor, attestations: Sequence[Descriptor]
+    ) -> tuple[tuple[Descriptor, ...], Bill | None]:
+        """Make the SBOM of an image's packages where it is asked for and lacking; else leave it out."""
+        if self.how.bill and any(map(is_bill, attestations)):
+            return tuple(attestations), None
+        others = tuple(entry for entry in attestations if not is_bill(entry))
+        if self.how.bill is None:
+            return others, None
+        self.how.report(Progressed(image, "SBOM"))
+        bill = self.how.bill(image, built)
+        return (*others, bill.entry), bill
 
     def entries(self, work: _Work) -> tuple[Descriptor, ...]:
-        """Build an image, or take what is only tested again; what the network failed is tried again."""
+        """Build an image, or take what is only looked at again; what the network failed is tried again."""
         step, image = work.step, work.step.image
-        if step.reason is Reason.TESTS and step.built:
-            return (step.built,)
+        if step.is_kept and step.built:
+            return (step.built, *self.how.store.attestations(step.built.digest))
         for attempt in range(1, _TRIES):
             try:
                 return self.how.builder.build(work.request, self.on_step(work))
@@ -174,7 +189,8 @@ class Scheduler:
                 self.fail(work.step, error)
         else:
             self.versions.images[work.step.image.name] = built.image
-            self.done(self.result(work.step, built.state, digest=built.image.digest, size=size))
+            made = {"digest": built.image.digest, "size": size, "bill": built.bill}
+            self.done(self.result(work.step, built.state, **made))
 
     def is_lost(self, node: Builder) -> bool:
         """Whether a node does not answer any more; it is taken out then."""
@@ -187,11 +203,11 @@ class Scheduler:
     def name(self, step: Step, built: _Built) -> None:
         """Give an image its name in the layout, with what it was built from."""
         image, inputs = step.image, step.inputs
-        marks = {TESTS: str(digest_of_tests(image))}
+        found = {TESTS: str(digest_of_tests(image)), **marks(self.how.catalog.lists_packages)}
         if inputs:
             self.how.records.keep(inputs)
-            marks[INPUTS] = str(inputs.digest)
-        entry = replace(built.image, annotations=marks, platform=image.platform)
+            found[INPUTS] = str(inputs.digest)
+        entry = replace(built.image, annotations=found, platform=image.platform)
         self.how.store.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)
 
     def up_to_date(self, step: Step) -> None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.relock import Relock, relock
 from dfgen.images.run import Merged, Rendered, Result
+from dfgen.images.sbom import bills_in
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError, listing
-from dfgen.values.manifest import BASE_DIGEST, Descriptor, Index
+from dfgen.values.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 
 
 class Versions:
@@ -115,7 +116,10 @@ class Versions:
         parents = (self.lock.parents.get(image.parent.key) for image in images)
         wanted = {self.images[image.name].digest for image in images}
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
-        return entry if same and {child.digest for child in index.images} == wanted else None
+        same = same and {child.digest for child in index.images} == wanted
+        listed = {bill.annotations.get(ATTESTATION_OF) for bill in bills_in(index.manifests)}
+        bills = map(str, wanted) if self.how.catalog.lists_packages else ()
+        return entry if same and listed == set(bills) else None
 
     def move(self, moved: Relock) -> None:
         """Take a version's new pins: into the lock, and into every Dockerfile that is built on it."""

@@ -155,6 +155,7 @@ def test_the_record_of_the_run_is_written(tmp_path: Path) -> None:
             "size": result.size,
             "seconds": round(result.seconds, 3),
             "node": "default",
+            "packages": None,
             "log": str(tmp_path / "dist" / "logs" / "a-1-amd64.log"),
             "error": None,
         }

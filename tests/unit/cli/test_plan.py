@@ -46,6 +46,19 @@ def test_an_export_stands_alone_on_standard_output(root: Path, name: str, first:
     assert done.lines[-1] == "2 of 2 images to build"
 
 
+@pytest.mark.parametrize(
+    ("sbom", "said"),
+    [
+        ("packages", "SBOMs by dfgen, from each image's package database"),
+        (f"x/scan:1@sha256:{'a' * 64}", f"SBOMs by x/scan:1@sha256:{'a' * 64}"),
+    ],
+)
+def test_how_sboms_are_made_is_said(root: Path, sbom: str, said: str) -> None:
+    path = root / "bases" / "catalog.yaml"
+    path.write_text(f"{path.read_text() if path.exists() else ''}\nsbom: {sbom}\n")
+    assert dfgen("-C", root, "plan").lines[-2:] == [said, "2 of 2 images to build"]
+
+
 def test_a_bake_file_comes_with_the_command_that_builds_it(root: Path) -> None:
     done = dfgen("-C", root, "plan", "--format", "bake")
     assert done.lines[0] == "build it with `docker buildx bake -f FILE wave-1`"

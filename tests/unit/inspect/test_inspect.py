@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dfgen.images.inspected import Difference, Inspected
+from dfgen.images.sbom import artefact
 from dfgen.outside.layout import Layout
 from dfgen.outside.opened import open_images
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
@@ -24,6 +25,7 @@ from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.values.platform import Platform
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry
+from tests.unit.cli.run import dfgen
 
 NAME = "team/java-base"
 WINDOWS = Platform.of("windows", "amd64", os_version="10.0.20348.1")
@@ -119,6 +121,24 @@ def test_a_layout_and_an_archive_tell_the_same(fake: FakeRegistry, tmp_path: Pat
     (tmp_path / "image.tar.gz").write_bytes(gzip.compress((tmp_path / "image.tar").read_bytes()))
     (found,) = look("image.tar.gz:docker.io/x/java:1", tmp_path)
     assert without_name(found) == without_name(expected)
+
+
+def test_what_an_attestation_holds_is_told_where_its_entry_says_so(
+    tmp_path: Path,
+) -> None:
+    layout = layout_at(tmp_path)
+    made = artefact(AMD.descriptor, b"bill")
+    for data in (*made.blobs, made.raw):
+        layout.add(data)
+    raw = index_of([AMD.descriptor, ARM.descriptor, BOUND, made.entry])
+    layout.add(raw)
+    layout.tag({"java-base:1.0": Descriptor.of(raw, OCI_INDEX)})
+    (found,) = look("dist:java-base:1.0", tmp_path)
+    assert [one.type for one in found.attestations] == ["", "application/vnd.cyclonedx+json"]
+    out = dfgen("-C", tmp_path, "inspect", "dist:java-base:1.0").out
+    proof = f"attestation {BOUND.digest} of {ARM.descriptor.digest}"
+    bill = f"attestation {made.entry.digest} of {AMD.descriptor.digest} (application/vnd.cyclonedx+json)"
+    assert f"{proof}\n{bill}\n" in out
 
 
 def test_a_folder_gives_all_that_it_holds(tmp_path: Path) -> None:

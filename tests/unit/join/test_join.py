@@ -10,6 +10,7 @@ import pytest
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.plan import Plan
+from dfgen.images.sbom import artefact
 from dfgen.outside.layout import Layout
 from dfgen.stages.join import join, match
 from dfgen.values.digest import Digest
@@ -107,6 +108,29 @@ def test_images_that_an_index_binds_are_found_with_their_attestations(world: Wor
     assert TESTS not in entry.annotations
     assert [one.digest for one in world.layout.attestations(entry.digest)] == [beside.digest]
     assert world.layout.is_intact(beside, deep=True)
+
+
+def test_an_sbom_comes_along_and_is_not_made_again(world: World) -> None:
+    source = Layout(world.root.parent / "amd64")
+    entry = image(AMD64, annotations=inputs(world, "a:1@amd64")).put_into(source)
+    made = artefact(entry, b"bill")
+    for data in (*made.blobs, made.raw):
+        source.add(data)
+    tested = str(digest_of_tests(world.catalog.images[0]))
+    source.tag({"a:1-x86_64": replace(entry, annotations={TESTS: tested})}, [made.entry])
+    world.catalog = replace(world.catalog, lists_packages=True)
+    joined(world, source)
+    assert world.layout.attestations(entry.digest) == (made.entry,)
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "up to date"}
+
+
+def test_what_comes_without_an_sbom_gets_one(world: World) -> None:
+    world.catalog = replace(world.catalog, lists_packages=True)
+    source = machine(world, "amd64")
+    name, entry = next(iter(source.entries().items()))
+    source.tag({name: replace(entry, annotations={TESTS: str(digest_of_tests(world.catalog.images[0]))})})
+    joined(world, source)
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "SBOM changed"}
 
 
 def test_an_image_of_other_inputs_is_refused(world: World) -> None:

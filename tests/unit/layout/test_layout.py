@@ -200,6 +200,8 @@ def test_new_attestations_replace_those_of_the_same_image(layout: Layout) -> Non
         layout.tag({NAME: entry}, [bound])
         bindings.append(bound)
     assert layout.attestations(entry.digest) == (bindings[1],)
+    layout.tag({NAME: entry}, [])
+    assert layout.attestations(entry.digest) == ()
 
 
 names = st.from_regex(r"[a-z]{1,6}:[0-9]\.[0-9]", fullmatch=True)

@@ -121,7 +121,7 @@ def test_a_familys_mistakes(text: str, found: list[str]) -> None:
         ("builders: {arm64: [{context: a}, {context: b, builder: c}]}", ["f:1:34: expected {context: NAME} or {builder: NAME}, found a mapping"]),
         ("builders: {arm64: [{context: a, jobs: 0}]}", ["f:1:39: expected a whole number, at least 1, found 0"]),
         ("builders: {arm64: {contxt: a}}", ["f:1:20: unknown key 'contxt' (did you mean 'context'?)"]),
-        ("sbom: scanner:1", ["f:1:7: expected a generator pinned by digest, such as docker.io/docker/buildkit-syft-scanner:1@sha256:…, found 'scanner:1'"]),
+        ("sbom: scanner:1", ["f:1:7: expected packages, or a generator pinned by digest, such as docker.io/docker/buildkit-syft-scanner:1@sha256:…, found 'scanner:1'"]),
         ("build_cache: {from: [gha]}", ["f:1:22: expected a cache such as type=registry,ref=registry.example.com/cache/{family}:{version}-{arch}, found 'gha'"]),
         ("source_date_epoch: -1", ["f:1:20: expected a whole number, at least 0, found -1"]),
         ("variables: {a b: 1}", ["f:1:13: 'a b' is not a variable name: letters, digits and _"]),

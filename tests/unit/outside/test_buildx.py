@@ -183,6 +183,12 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
             " mirror.example.com: no such host",
         ),
         (
+            (1, f"ERROR: failed to resolve source metadata for x/scan:1@{PIN}: x/scan:1@{PIN}: not found\n"),
+            OutsideError,
+            f"bases/a/1/Dockerfile_arm64: the SBOM generator x/scan:1@{PIN} cannot be read: x/scan:1@{PIN}: not"
+            " found; `sbom: packages` in bases/catalog.yaml needs none",
+        ),
+        (
             (1, "ERROR: Cannot connect to the Docker daemon at unix:///x. Is it running?\n"),
             OutsideError,
             "bases/a/1/Dockerfile_arm64: the build was broken off: Cannot connect to the Docker daemon at"
@@ -214,7 +220,7 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
 )
 def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenError], expected: str) -> None:
     with pytest.raises(kind) as caught:
-        buildx(tmp_path, answer).build(request(tmp_path), print)
+        buildx(tmp_path, answer).build(replace(request(tmp_path), sbom=f"x/scan:1@{PIN}"), print)
     assert str(caught.value) == expected
 
 

@@ -1,0 +1,247 @@
+"""SBOMs of packages in a run: beside the image, which stays as it is; made once, and left out when not asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.images.run import Run
+from dfgen.images.sbom import CYCLONEDX, Bill, artefact, is_bill
+from dfgen.model.catalog import Image
+from dfgen.outside.layout import Layout
+from dfgen.outside.packages import Bills
+from dfgen.values.digest import Digest
+from dfgen.values.errors import CheckError
+from dfgen.values.manifest import (
+    ATTESTATION_OF,
+    ATTESTATION_TYPE,
+    OCI_MANIFEST,
+    Descriptor,
+    Index,
+    Manifest,
+)
+from dfgen.values.platform import Platform
+from tests.unit.packages.layers import DEBIAN, STATUS, layer
+from tests.unit.world import AMD64, World, a_test, states
+
+
+@dataclass
+class Clerk:
+    """Makes SBOMs that say nothing but of which image they are."""
+
+    layout: Layout
+    made: list[str] = field(default_factory=list)
+    lacking: str = ""
+
+    def make(self, image: Image, built: Descriptor) -> Bill:
+        self.made.append(image.name)
+        written = artefact(built, f"of {image.name}".encode())
+        for data in (*written.blobs, written.raw):
+            self.layout.add(data)
+        return Bill(entry=written.entry, packages=2, system="debian 12", lacking=self.lacking)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Give two families for one platform, one built on the other."""
+    return World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
+
+
+@pytest.fixture
+def clerk(world: World) -> Clerk:
+    """Give what makes SBOMs."""
+    return Clerk(world.layout)
+
+
+def asked(world: World, on: bool = True) -> None:
+    world.catalog = replace(world.catalog, lists_packages=on)
+
+
+def run(world: World, clerk: Clerk) -> Run:
+    clerk.made.clear()
+    return world.build(bill=clerk.make if world.catalog.lists_packages else None)
+
+
+def listed(world: World, name: str = "a:1") -> list[Descriptor]:
+    index = world.layout.manifest(world.layout.entries()[name])
+    assert isinstance(index, Index)
+    return [entry for entry in index.manifests if is_bill(entry)]
+
+
+def test_an_sbom_goes_into_the_merged_index_and_the_image_stays_as_it_is(world: World, clerk: Clerk) -> None:
+    run(world, clerk)
+    before = world.layout.entries()
+    asked(world)
+    assert world.reasons() == {"a:1@amd64": "SBOM changed", "b:1@amd64": "SBOM changed"}
+    run(world, clerk)
+    assert clerk.made == ["a:1@amd64", "b:1@amd64"]
+    assert world.builder.built == []
+    after = world.layout.entries()
+    assert after["a:1-x86_64"].digest == before["a:1-x86_64"].digest
+    assert after["a:1"].digest != before["a:1"].digest
+    (entry,) = listed(world)
+    assert entry.annotations[ATTESTATION_OF] == str(after["a:1-x86_64"].digest)
+
+
+def test_it_is_made_once(world: World, clerk: Clerk) -> None:
+    asked(world)
+    run(world, clerk)
+    assert clerk.made == world.builder.built == ["a:1@amd64", "b:1@amd64"]
+    done = run(world, clerk)
+    assert clerk.made == []
+    assert set(states(done).values()) == {"up to date"}
+
+
+def test_it_goes_when_it_is_not_asked_for_any_more(world: World, clerk: Clerk) -> None:
+    run(world, clerk)
+    without = world.layout.descriptors()
+    asked(world)
+    run(world, clerk)
+    asked(world, on=False)
+    assert world.reasons() == {"a:1@amd64": "SBOM changed", "b:1@amd64": "SBOM changed"}
+    run(world, clerk)
+    assert world.layout.descriptors() == without
+    assert world.builder.built == []
+
+
+def test_a_run_that_ended_before_the_merge_is_made_up_for(world: World, clerk: Clerk) -> None:
+    run(world, clerk)
+    plain = world.layout.entries()["a:1"]
+    asked(world)
+    run(world, clerk)
+    merged = world.layout.entries()["a:1"]
+    world.layout.tag({"a:1": plain})
+    run(world, clerk)
+    assert world.layout.entries()["a:1"] == merged
+    assert clerk.made == []
+
+
+def test_provenance_stays_beside_it(world: World, clerk: Clerk) -> None:
+    run(world, clerk)
+    image = world.layout.entries()["a:1-x86_64"]
+    raw = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": Descriptor.of(b"{}", "application/json").to_json(),
+            "layers": [],
+        }
+    ).encode()
+    world.layout.add(b"{}")
+    world.layout.add(raw)
+    provenance = replace(
+        Descriptor.of(raw, OCI_MANIFEST, Platform.of("unknown", "unknown")),
+        annotations={ATTESTATION_TYPE: "attestation-manifest", ATTESTATION_OF: str(image.digest)},
+    )
+    world.layout.tag({"a:1-x86_64": image}, [provenance])
+    asked(world)
+    run(world, clerk)
+    assert sorted(map(is_bill, world.layout.attestations(image.digest))) == [False, True]
+    asked(world, on=False)
+    run(world, clerk)
+    assert world.layout.attestations(image.digest) == (provenance,)
+
+
+def test_for_an_sbom_alone_nothing_is_tested_again(world: World, clerk: Clerk) -> None:
+    world.change("a:1@amd64", tests=(a_test(),))
+    run(world, clerk)
+    assert world.smoked == ["a:1@amd64"]
+    asked(world)
+    run(world, clerk)
+    assert world.smoked == []
+    assert clerk.made == ["a:1@amd64", "b:1@amd64"]
+
+
+def test_an_image_that_is_only_tested_again_keeps_its_sbom(world: World, clerk: Clerk) -> None:
+    asked(world)
+    run(world, clerk)
+    bills = listed(world)
+    world.change("a:1@amd64", tests=(a_test(),))
+    run(world, clerk)
+    assert (world.smoked, clerk.made, listed(world)) == (["a:1@amd64"], [], bills)
+
+
+def test_what_is_taken_with_its_sbom_keeps_it_and_without_gets_one(world: World, clerk: Clerk) -> None:
+    asked(world)
+    run(world, clerk)
+    entries = {
+        name: (world.layout.entries()[f"{name}:1-x86_64"], *listed(world, f"{name}:1")) for name in "ab"
+    }
+    entries["b"] = entries["b"][:1]
+    world.layout.tag(dict.fromkeys(world.layout.entries()))
+    clerk.made.clear()
+    done = world.build(bill=clerk.make, published=lambda step, _: entries[step.image.family.name])
+    assert set(states(done).values()) == {"taken"}
+    assert clerk.made == ["b:1@amd64"]
+
+
+def test_the_summary_counts_packages_and_names_what_may_be_lacking(world: World, clerk: Clerk) -> None:
+    assert run(world, clerk).bills == ()
+    asked(world)
+    clerk.lacking = "it has no package database"
+    done = run(world, clerk)
+    assert done.bills == (
+        "a:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
+        "b:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
+        "SBOMs of 2 images by their package databases: 4 packages",
+    )
+    assert [one["packages"] for one in done.to_json()["images"]] == [2, 2]
+
+
+def test_seconds_of_an_sbom_are_not_those_of_a_build(world: World, clerk: Clerk) -> None:
+    run(world, clerk)
+    asked(world)
+    assert run(world, clerk).took == {}
+
+
+def an_image(world: World, files: dict[str, str]) -> Descriptor:
+    """Put an image with one layer of files into the layout."""
+    world.root.joinpath("layers").mkdir()
+    packed = layer(world.root / "layers", *files.items()).read_bytes()
+    configuration = json.dumps(AMD64.to_json()).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": Descriptor.of(configuration, "application/json").to_json(),
+        "layers": [Descriptor.of(packed, "application/gzip").to_json()],
+    }
+    raw = json.dumps(manifest).encode()
+    for data in (packed, configuration, raw):
+        world.layout.add(data)
+    return Descriptor.of(raw, OCI_MANIFEST, AMD64)
+
+
+def test_an_sbom_in_the_layout_names_its_image_as_its_subject(world: World) -> None:
+    image = an_image(world, {"var/lib/dpkg/status": STATUS, "etc/os-release": DEBIAN})
+    bill = Bills(world.layout, 0).make(world.catalog.images[0], image)
+    assert (bill.packages, bill.system, bill.lacking) == (3, "debian 12", "")
+    manifest = world.layout.manifest(bill.entry)
+    assert isinstance(manifest, Manifest)
+    assert world.layout.is_intact(bill.entry, deep=True)
+    said = json.loads(manifest.raw)
+    assert said["subject"] == {"mediaType": OCI_MANIFEST, "digest": str(image.digest), "size": image.size}
+    assert said["artifactType"] == bill.entry.to_json()["artifactType"] == CYCLONEDX
+    (document,) = [json.loads(world.layout.read(blob)) for blob in manifest.layers]
+    assert document["metadata"]["component"]["version"] == str(image.digest)
+    assert bill == Bills(world.layout, 0).make(world.catalog.images[0], image)
+
+
+def test_a_database_that_cannot_be_read_fails_the_image(world: World) -> None:
+    image = an_image(world, {"lib/apk/db/installed": "P:musl\n"})
+    with pytest.raises(CheckError) as caught:
+        Bills(world.layout, 0).make(world.catalog.images[0], image)
+    assert str(caught.value) == (
+        "a:1@amd64: no SBOM can be made of its packages: /lib/apk/db/installed: the package with 'P: musl'"
+        " has no V; mend that, or set `sbom` to a generator in bases/catalog.yaml"
+    )
+
+
+def test_an_sbom_of_another_image_is_another_one() -> None:
+    one, other = (
+        artefact(Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(data), size=1), b"bill")
+        for data in (b"one", b"other")
+    )
+    assert one.entry.digest != other.entry.digest
