@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench import chart, peers, report
 from tests.bench.row import Bench, Row
-from tests.bench.rows import again, check, edit, growth, lock, merge, render, start
+from tests.bench.rows import again, check, edit, growth, lock, merge, publish, render, start
 
 RUNS = 5
 ROWS = (render, again, growth, edit, check, start, lock, merge, publish)
