@@ -102,6 +102,11 @@ def _asked_once(sources: Sources) -> Sources:
     return replace(sources, look=look, resolve=cache(sources.resolve) if sources.resolve else None)
 
 
+def _weight(risk: Finding) -> tuple[int, Place]:
+    """What is worst comes first, then what stands first."""
+    return [*Level].index(risk.level), risk.place
+
+
 def review(before: State, after: State, sources: Sources | None = None) -> Review:
     """Compare two states of a catalog. What is wrong with a state is told among the risks, never raised."""
     sources = _asked_once(sources or Sources())
@@ -130,7 +135,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         groups=found,
         pins=moves,
         radius=reach,
-        risks=tuple(sorted(dict.fromkeys(risks), key=lambda one: (one.place, one.rule, one.message))),
+        risks=tuple(sorted(dict.fromkeys(risks), key=lambda one: (*_weight(one), one.rule, one.message))),
         notes=(*_notes(before, sources, moves), *beside),
         unchanged=sum(before.dockerfiles.get(path) == text for path, text in after.dockerfiles.items()),
     )

@@ -1,14 +1,18 @@
-"""The sentences that every form of a review has."""
+"""The sentences that every form of a review has, and what is told together in all of them."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.values.digest import Digest
-from dfgen.values.finding import Level
+from dfgen.values.finding import Finding, Level
 
 _SHORT = len("sha256:") + 12
+_SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")
+_BECAME = {Kind.CHANGED: "moved", Kind.ADDED: "new", Kind.REMOVED: "removed"}
 
 
 def count(number: int, what: str) -> str:
@@ -16,23 +20,72 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def times(group: Group) -> str:
-    """Say in how many files the same change is."""
-    return f"× {len(group.files)}"  # noqa: RUF001
+def times(found: Sequence[object]) -> str:
+    """Say how often the same is there."""
+    return f"× {len(found)}"  # noqa: RUF001
+
+
+def visible(text: str) -> str:
+    """Escape what is not printable: line breaks, and characters that turn the direction of writing."""
+    return "".join(one if one.isprintable() or one == "\t" else repr(one)[1:-1] for one in text)
 
 
 def summary(review: Review) -> str:
     """Say all in one line: what is wrong, what changes and what does not."""
     levels = Counter(risk.level for risk in review.risks)
     wrong = ", ".join(count(levels[level], level) for level in Level if levels[level]) or "no risks"
-    changed = sum(len(group.files) for group in review.groups)
-    ways = f" in {count(len(review.groups), 'way')}" if review.groups else ""
-    rebuilt = len(review.radius.rebuilt)
-    return (
-        f"{wrong}; {count(changed, 'Dockerfile')} changed{ways}, {review.unchanged} unchanged; "
-        f"{count(len(review.pins), 'pin')} moved; {count(rebuilt, 'image')} to build, "
-        f"{review.radius.untouched} untouched"
+    return "; ".join(
+        (
+            wrong,
+            ", ".join((*_files(review.groups), f"{review.unchanged} unchanged")),
+            _pins(review.pins),
+            f"{count(len(review.radius.rebuilt), 'image')} to build, {review.radius.untouched} untouched",
+        )
     )
+
+
+def _files(groups: Sequence[Group]) -> Iterator[str]:
+    """Say how many Dockerfiles changed, came and went; at least that none did."""
+    edited = [group for group in groups if group.kind in (Kind.CHANGED, Kind.COSMETIC)]
+    numbers = {
+        f"changed in {count(len(edited), 'way')}": edited,
+        "new": [group for group in groups if group.kind is Kind.ADDED],
+        "removed": [group for group in groups if group.kind is Kind.REMOVED],
+    }
+    known = [(word, sum(len(one.files) for one in found)) for word, found in numbers.items() if found]
+    (word, number), *more = known or [("changed", 0)]
+    yield f"{count(number, 'Dockerfile')} {word}"
+    yield from (f"{number} {word}" for word, number in more)
+
+
+def _pins(moves: Sequence[PinMove]) -> str:
+    kinds = Counter(move.kind for move in moves)
+    first, *more = [kind for kind in _BECAME if kinds[kind]] or [Kind.CHANGED]
+    words = [f"{count(kinds[first], 'pin')} {_BECAME[first]}"]
+    return ", ".join([*words, *(f"{kinds[kind]} {_BECAME[kind]}" for kind in more)])
+
+
+def alike(risks: Iterable[Finding]) -> list[list[Finding]]:
+    """Put together what says the same of several places; the worst first."""
+    found: dict[tuple[str, str, str], list[Finding]] = {}
+    for risk in risks:
+        found.setdefault((risk.level, risk.rule, risk.message), []).append(risk)
+    return sorted(found.values(), key=lambda one: [*Level].index(one[0].level))
+
+
+def hunk(group: Group) -> list[str]:
+    """The group's diff, as far as it is worth reading: one line names the file, and a seal says nothing."""
+    names = group.hunk[:2]
+    shown = [name for name in names if not name.endswith(" /dev/null")][-1:]
+    return [*shown, *(line for line in group.hunk[2:] if not _SEAL.fullmatch(line))]
+
+
+def builds(radius: Radius) -> list[list[Rebuild]]:
+    """Put together the images that are built for the same reasons, in build order."""
+    found: dict[tuple[str, ...], list[Rebuild]] = {}
+    for one in radius.rebuilt:
+        found.setdefault(one.reasons, []).append(one)
+    return [*found.values()]
 
 
 def short(digest: Digest | None) -> str:
@@ -61,7 +114,6 @@ def to_build(radius: Radius) -> str:
     return f"{images}, {radius.seconds:.0f} s together last time{part}" if known else images
 
 
-def rebuild(one: Rebuild) -> str:
-    """Say which image is built and why."""
-    seconds = f" ({one.seconds:.0f} s last time)" if one.seconds is not None else ""
-    return f"{one.image}: {', '.join(one.reasons)}{seconds}"
+def image(one: Rebuild) -> str:
+    """Name an image that is built, with its last build's seconds where they are known."""
+    return one.image + (f" ({one.seconds:.0f} s last time)" if one.seconds is not None else "")

@@ -197,4 +197,4 @@ def test_a_line_that_a_hand_edit_moved_is_found_and_one_that_it_made_has_no_temp
     found = [
         line.partition(" [")[2] for line in world.risks() if "edited" not in line and "not-r" not in line
     ]
-    assert found == ["user-root]", f"secret] (in {ARM_FILE}:8)"]
+    assert found == [f"secret] (in {ARM_FILE}:8)", "user-root]"]

@@ -1,0 +1,131 @@
+"""A review on a terminal: it fits its width, cuts with a count, and is plain where there is no terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from dfgen.cli.reviews.terminal import tell
+from dfgen.reviewing.records import Group, Kind, Radius, Rebuild, Review
+from dfgen.values.errors import Place
+from dfgen.values.finding import Finding, Level
+from tests.unit.cli.run import dfgen
+from tests.unit.review.states import reviewed
+
+GOLDEN = Path(__file__).parents[1] / "review/golden"
+TIMES = "\N{MULTIPLICATION SIGN}"
+WIDTHS = (80, 200)
+
+
+def printed(review: Review, width: int, *, colour: bool = False) -> list[str]:
+    """Print on a terminal of a width."""
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        force_terminal=True,
+        width=width,
+        color_system="standard" if colour else None,
+        highlight=False,
+    )
+    tell(review, console)
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir()))
+def test_a_golden_pull_request_fits_the_terminal(name: str, width: int) -> None:
+    rows = printed(reviewed(GOLDEN / name / "before", GOLDEN / name / "after"), width)
+    assert max(map(cell_len, rows)) <= width
+    assert len(rows) <= 54
+
+
+def test_risks_stand_first_then_what_differs_from_the_rest() -> None:
+    rows = printed(reviewed(GOLDEN / "template-42/before", GOLDEN / "template-42/after"), 200)
+    heads = [row for row in rows if not row.startswith(" ")]
+    change = "RUN: tini added, -y → --yes; ENV added: APP_HOME=/opt/app"
+    assert heads == [
+        "1 warning; 44 Dockerfiles changed in 2 ways, 0 unchanged; 0 pins moved; 44 images to build, 0 untouched",
+        "templates/app.Dockerfile.j2:9: warning: USER becomes root; expected a user without privileges at the end"
+        " (in 2 files) [user-root] (in bases/app/22.0/Dockerfile_amd64:13)",
+        f"{TIMES} 2  {change}; USER: 1000:1000 → root  (differs from the rest)",
+        f"{TIMES} 42  {change}",
+        f"build {TIMES} 44  template templates/app.Dockerfile.j2",
+    ]
+
+
+def test_lists_are_cut_with_a_count_for_the_width() -> None:
+    files = tuple(
+        f"bases/app/{number}.0/Dockerfile_{arch}" for number in range(42) for arch in ("amd64", "arm64")
+    )
+    group = Group(kind=Kind.CHANGED, title="t", steps=(), hunk=(), files=files)
+    ends = [printed(Review(groups=(group,)), width)[-1].partition(" and ")[2] for width in WIDTHS]
+    assert ends == ["37 more folders", "28 more folders"]
+
+
+def test_a_long_hunk_is_cut_with_a_count_and_one_that_went_is_folded() -> None:
+    hunk = ("--- a/x", "+++ b/x", *(f"+{number}" for number in range(50)))
+    groups = [
+        Group(kind=kind, title="t", steps=(), hunk=hunk, files=("x_y",))
+        for kind in (Kind.CHANGED, Kind.REMOVED)
+    ]
+    rows = printed(Review(groups=tuple(groups)), 200)
+    assert rows[1:3] == [f"{TIMES} 1  t", "    +0"]
+    assert rows[41:] == ["    +39", "    and 10 more lines", "    in x_y", f"{TIMES} 1  t", "    in x_y"]
+
+
+def test_the_same_risk_in_many_places_is_one() -> None:
+    risks = [Finding(rule="r", level=Level.ERROR, message="m", place=Place("f", line)) for line in (1, 2, 3)]
+    assert printed(Review(risks=tuple(risks)), 200)[1:] == [
+        "f:1: error: m [r]",
+        f"    {TIMES} 3, also at f:2, f:3",
+    ]
+
+
+def test_what_is_the_same_on_both_sides_is_cut_and_what_changed_goes_on_below() -> None:
+    hunk = ("--- a/x", "+++ b/x", f" {'s' * 100}", f"+{'n' * 100}")
+    rows = printed(
+        Review(groups=(Group(kind=Kind.CHANGED, title="t", steps=(), hunk=hunk, files=("x_y",)),)), 80
+    )
+    assert rows[3:6] == [f"     {'s' * 70}…", f"    +{'n' * 71}", f"        {'n' * 29}"]
+
+
+def test_colours_are_for_a_terminal_that_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = reviewed(GOLDEN / "hand-edit/before", GOLDEN / "hand-edit/after")
+    assert "\x1b[32m+RUN" in "\n".join(printed(found, 200, colour=True))
+    sides = GOLDEN / "hand-edit/before", GOLDEN / "hand-edit/after"
+    assert "\x1b" not in dfgen("review", *sides).out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[32m+RUN" in dfgen("review", *sides).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in dfgen("review", *sides).out
+
+
+def test_whole_lines_go_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = dfgen("review", GOLDEN / "pin-bump/before", GOLDEN / "pin-bump/after").out.splitlines()
+    assert [line[-64:] for line in shown if line.startswith("    +FROM")] == [
+        "deaf077e9780c6de4e871e3322142d17b0cdfef2d190e23fe3060afaa8bcdcd3"
+    ]
+
+
+texts = st.text(st.sampled_from("a[]/\\\x1b\n\t\r\u202e\u4e2d \x9b#:"), max_size=300)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts, texts, st.sampled_from(WIDTHS))
+def test_no_text_of_a_catalog_steers_the_terminal(text: str, other: str, width: int) -> None:
+    group = Group(
+        kind=Kind.CHANGED, title=text, steps=(), hunk=("a", "b", f"+{other}", f" {text}"), files=(other,)
+    )
+    risk = Finding(rule="r", level=Level.NOTE, message=text, place=Place(other, 1))
+    radius = Radius(rebuilt=(Rebuild(image=text, reasons=(other,)),), removed=(text,))
+    review = Review(groups=(group,), risks=(risk,), radius=radius, notes=(text,))
+    for row in printed(review, width):
+        assert cell_len(row) <= width
+        assert row.isprintable(), row
