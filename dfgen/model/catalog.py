@@ -80,7 +80,7 @@ class JinjaOptions:
 class Builder:
     """A node that builds a platform: a docker context, a buildx builder, or with neither the local engine.
 
-    `jobs` is how many builds it takes at once; 0 is as many as it has cores.
+    `jobs` is how many builds it takes at once; 0 is twice as many as it has cores.
     """
 
     context: str = ""

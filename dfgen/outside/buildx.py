@@ -76,7 +76,7 @@ class Buildx:
         """The command line that has BuildKit check a Dockerfile, and builds nothing."""
         builder = ["--builder", request.node.builder] if request.node.builder else []
         return [
-            *(*self.nodes.docker(request.node), "buildx", "build", *builder, "--call=check,format=json"),
+            *(*self.nodes.buildx(request.node), "build", *builder, "--call=check,format=json"),
             *("--platform", str(request.platform), "--file", str(self.root / request.dockerfile)),
             *self._contexts(request),
             str(self.root / request.context),
@@ -87,7 +87,7 @@ class Buildx:
         node = request.node
         builder = ["--builder", node.builder] if node.builder else []
         return [
-            *(*self.nodes.docker(node), "buildx", "build", *builder),
+            *(*self.nodes.buildx(node), "build", *builder),
             *("--platform", str(request.platform), "--progress=plain"),
             *("--file", str(self.root / request.dockerfile)),
             "--provenance=mode=max" if request.provenance else "--provenance=false",

@@ -17,6 +17,8 @@ from dfgen.values.errors import OutsideError, listing
 from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"
+_LOCAL = "unix://"
+_PER_CORE = 2  # builds at once: about half of a build is waiting, for the disk, the network and the engine
 _UNREACHABLE = re.compile(r"cannot connect to the docker daemon|error during connect|failed to connect", re.I)
 
 
@@ -52,14 +54,14 @@ class Checked:
     left_out: tuple[str, ...] = ()
 
     def slots(self, total: int, others: Mapping[Platform, Sequence[Builder]] | None = None) -> Slots:
-        """Share builds among the nodes: as many as each has cores or is told; `total` 0 is no limit.
+        """Share builds among the nodes: two for each core or as many as told; `total` 0 is no limit.
 
         `others` are the nodes of platforms that were not checked, since nothing seemed to be built there.
         """
         known = {builder: node for found in self.usable.values() for builder, node in found.items()}
         nodes = {**(others or {}), **{platform: tuple(found) for platform, found in self.usable.items()}}
         limits = {
-            one: one.jobs or (known[one].cores if one in known else 0) or os.cpu_count() or 1
+            one: one.jobs or _PER_CORE * ((known[one].cores if one in known else 0) or os.cpu_count() or 1)
             for found in nodes.values()
             for one in found
         }
@@ -81,6 +83,7 @@ class Nodes:
     builders: Mapping[Platform, Sequence[Builder]]
     processes: Processes
     _known: dict[Builder, Endpoint] = field(default_factory=dict)
+    _plugins: dict[Builder, str] = field(default_factory=dict)
 
     def of(self, platform: Platform) -> Sequence[Builder]:
         """Which nodes build a platform."""
@@ -89,6 +92,13 @@ class Nodes:
     def docker(self, node: Builder) -> list[str]:
         """The docker command that speaks to a node's engine."""
         return ["docker", "--context", node.context] if node.context else ["docker"]
+
+    def buildx(self, node: Builder) -> list[str]:
+        """The buildx command that speaks to a node: its program itself, once a local engine has told it.
+
+        To have docker look for it at each build takes longer than all else that is done beside the build.
+        """
+        return [self._plugins[node]] if node in self._plugins else [*self.docker(node), "buildx"]
 
     def endpoint(self, node: Builder) -> Endpoint:
         """Where images are run that a node builds: on its own engine; beside a builder, on the local one."""
@@ -106,7 +116,7 @@ class Nodes:
         host = self.endpoint(node).host
         name = [node.builder, "--bootstrap"] if node.builder else []
         try:
-            text = self.processes.read([*self.docker(node), "buildx", "inspect", *name])
+            text = self.processes.read([*self.buildx(node), "inspect", *name])
         except CommandError as error:
             raise _no_buildx(error, node, host) from error
         said = _fields(text)
@@ -114,6 +124,9 @@ class Nodes:
             raise _no_engine(problem, node, host)
         platforms = [_platform(word) for word in said.get("Platforms", "").split(",") if word.strip()]
         info = self._info(node, host) if said.get("Driver") == "docker" else {}
+        # A context, and certificates that the environment names, are options that docker hands on.
+        if (plugin := _plugin(info)) and host.startswith(_LOCAL) and not node.context:
+            self._plugins[node] = plugin
         return Node(
             name=node.context or node.builder or "default",
             host=host,
@@ -182,6 +195,12 @@ def _fields(text: str) -> dict[str, str]:
         if colon and not line.startswith(" "):
             found.setdefault(name.strip(), value.strip())
     return found
+
+
+def _plugin(info: Mapping[str, Any]) -> str:
+    """Find the program of buildx that docker uses."""
+    plugins = (info.get("ClientInfo") or {}).get("Plugins") or ()
+    return next((str(one.get("Path", "")) for one in plugins if one.get("Name") == "buildx"), "")
 
 
 def _certificates(context: Mapping[str, Any]) -> Path | None:

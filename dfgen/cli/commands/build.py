@@ -20,7 +20,7 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
 @click.command("build")
 @click.argument("select", nargs=-1)
 @click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at once, on all nodes. Default: their cores."
+    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at once, on all nodes. Default: twice their cores."
 )
 @click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
 @click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")

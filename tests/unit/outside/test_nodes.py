@@ -35,8 +35,13 @@ def inspected(driver: str = "docker", error: str = "") -> str:
     )
 
 
+PLUGIN = "/usr/libexec/docker/cli-plugins/docker-buildx"
+
+
 def info(store: str = "io.containerd.snapshotter.v1", cores: int = 4) -> str:
-    return json.dumps({"NCPU": cores, "DriverStatus": [["driver-type", store]]})
+    plugins = [{"Name": "compose", "Path": "/compose"}, {"Name": "buildx", "Path": PLUGIN}]
+    client = {"Plugins": plugins}
+    return json.dumps({"NCPU": cores, "DriverStatus": [["driver-type", store]], "ClientInfo": client})
 
 
 GOOD: dict[str, Answer] = {
@@ -81,7 +86,7 @@ def test_the_local_engine_is_asked_once_for_all_platforms() -> None:
         4,
     )
     assert node.platforms == {AMD64, Platform.of("linux", "amd64", "v2"), ARM64, Platform.parse("armv7")}
-    assert answers.slots(0).most == 4
+    assert answers.slots(0).most == 2 * 4
     assert answers.slots(3).most == 3
     assert list(answers.emulated) == ["linux/arm64 is emulated by default"]
 
@@ -100,11 +105,43 @@ def test_a_context_and_a_builder_are_asked_each_in_its_way() -> None:
         ("big", "docker", 16),
         ("farm", "kubernetes", 0),
     ]
-    assert checked.slots(0).most == 16 + (os.cpu_count() or 1)  # a builder does not say how many cores it has
+    cores = os.cpu_count() or 1  # a builder does not say how many it has
+    assert checked.slots(0).most == 2 * (16 + cores)
     assert found.endpoint(Builder(context="big")) == Endpoint("ssh://big")
     assert found.endpoint(Builder(builder="farm")) == Endpoint(
         HOST
     )  # beside a builder there is no engine: the local one runs
+
+
+@pytest.mark.parametrize(
+    ("builder", "host", "expected"),
+    [
+        (Builder(), HOST, [PLUGIN]),
+        (Builder(), "tcp://far:2376", ["docker", "buildx"]),  # with certificates, which docker hands on
+        (Builder(context="big"), HOST, ["docker", "--context", "big", "buildx"]),
+    ],
+)
+def test_a_local_engine_is_spoken_to_by_the_plugin_itself(
+    builder: Builder, host: str, expected: list[str]
+) -> None:
+    inspections: dict[str, Answer] = {
+        "docker --context big buildx inspect": inspected(),
+        "docker --context big info": info(),
+        "docker context inspect": context(host),
+    }
+    found = nodes(inspections, {AMD64: builder})
+    plain = found.buildx(builder)
+    assert plain == [*found.docker(builder), "buildx"]
+    found.check([AMD64])
+    assert found.buildx(builder) == expected
+
+
+@pytest.mark.parametrize("client", [None, {}, {"Plugins": None}, {"Plugins": [{"Name": "compose"}]}])
+def test_a_docker_that_does_not_tell_its_plugins_is_asked_each_time(client: object) -> None:
+    driver = [["driver-type", "io.containerd.snapshotter.v1"]]
+    found = nodes({"docker info": json.dumps({"DriverStatus": driver, "ClientInfo": client})})
+    found.check([AMD64])
+    assert found.buildx(LOCAL) == ["docker", "buildx"]
 
 
 def test_certificates_are_those_of_the_context(tmp_path: Path) -> None:
@@ -222,17 +259,18 @@ def sharing(one: str) -> Nodes:
     return Nodes({AMD64: TWO, ARM64: TWO[:1]}, ScriptedProcesses(answers))
 
 
-def test_nodes_that_share_a_platform_take_as_many_as_they_have_cores_or_are_told() -> None:
+def test_nodes_that_share_a_platform_take_two_builds_a_core_or_as_many_as_they_are_told() -> None:
     checked = sharing(inspected()).check([AMD64])
     assert list(checked.usable[AMD64]) == list(TWO)
-    assert checked.slots(0).most == 2 + 3
+    assert checked.slots(0).most == 2 * 2 + 3
     assert checked.left_out == ()
 
 
 def test_platforms_that_were_not_checked_have_their_nodes_too() -> None:
     found = sharing(inspected())
     slots = found.check([]).slots(0, {AMD64: found.of(AMD64)})
-    assert slots.most == (os.cpu_count() or 1) + 3  # what was not asked does not say how many cores it has
+    cores = os.cpu_count() or 1  # what was not asked does not say how many it has
+    assert slots.most == 2 * cores + 3
     assert list(slots.left(AMD64)) == list(TWO)
     assert found.check([AMD64]).slots(1, {ARM64: found.of(ARM64)}).take(ARM64) == TWO[0]
     assert isinstance(found.processes, ScriptedProcesses)
