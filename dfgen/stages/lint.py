@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.linting import parity, rules, templates
@@ -24,26 +23,18 @@ _BUILDKIT = re.compile(r"(?:[A-Z][a-z]+)+")
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 
-class Origin(Protocol):
-    """Where a rendered line comes from; the innermost place first."""
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Where it stands, then what called that."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """What lint works with.
 
     `render` gives the whole text of an image's Dockerfile, also of one that takes what is not pinned;
-    it raises InputError. `origins` gives one origin a line of what the template renders, less the header.
+    it raises InputError. `origins` give for each line of it the template's, None for those of the header.
     `variables` are all that an image's template may read. `hadolint` checks files of these texts, by path;
     `buildkit` checks those that lie rendered.
     """
 
     render: Callable[[Image], str]
-    origins: Callable[[Image], Sequence[Origin]]
+    origins: Callable[[Image], Sequence[Place | None]]
     variables: Callable[[Image], Collection[str]]
     usages: Usages
     functions: frozenset[str]
@@ -171,13 +162,11 @@ class _Lint:
     def place(self, group: _Group) -> Finding:
         """Find the template's line of a group's first file."""
         path, line = str(group.image.dockerfile), group.hit.line
-        origins: Sequence[Origin] = ()
+        origins: Sequence[Place | None] = ()
         with suppress(InputError):
             origins = self.sources.origins(group.image)
-        header = self.texts[path].count("\n") - len(origins)
-        place = Place(f"{TEMPLATES}/{group.image.template}")
-        if 0 < line - header <= len(origins) and origins[line - header - 1].places:
-            place = origins[line - header - 1].places[0]
+        found = origins[line - 1] if 0 < line <= len(origins) else None
+        place = found or Place(f"{TEMPLATES}/{group.image.template}")
         return Finding(
             rule=group.hit.rule,
             level=group.level,

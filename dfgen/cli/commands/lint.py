@@ -25,8 +25,7 @@ from dfgen.outside import buildcheck, hadolint
 from dfgen.outside.process import Processes
 from dfgen.stages.lint import Linted, Sources, lint
 from dfgen.stages.render import render_image
-from dfgen.templating import LineOrigin
-from dfgen.values.errors import ExitCode, InputError, listing
+from dfgen.values.errors import ExitCode, InputError, Place, listing
 from dfgen.values.finding import Level
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
@@ -100,11 +99,15 @@ def _render(app: App, image: Image) -> str:
         return text
 
 
-def _origins(app: App, image: Image) -> Sequence[LineOrigin]:
+def _origins(app: App, image: Image) -> Sequence[Place | None]:
     kept = _Kept(app, image)
     with suppress(InputError):
         render_image(app.catalog, image, app.lock, kept)
-    return app.templates_for(image).origins(image.template, kept.variables)
+    if kept.body is None:
+        return ()
+    origins = app.templates_for(image).origins(image.template, kept.variables)
+    lines = header.body_lines(kept.body, header.write(kept.body, image))
+    return [None if at is None else next(iter(origins[at].places), None) for at in lines]
 
 
 def _names(app: App, image: Image) -> Collection[str]:

@@ -84,7 +84,7 @@ def test_what_is_unpinned_is_an_error_with_its_line(linting: Linting) -> None:
 def test_a_frontend_stands_in_the_first_line(linting: Linting) -> None:
     linting.catalog("# syntax=docker/dockerfile:1\nFROM {{ parent }}\n")
     assert linting.found("app@amd64") == [
-        f"{T}: warning: the frontend 'docker/dockerfile:1' has no digest; write"
+        f"{T}:1: warning: the frontend 'docker/dockerfile:1' has no digest; write"
         f" # syntax=docker/dockerfile:1@sha256:… [unpinned-syntax] (in {AMD64}:1)"
     ]
 

@@ -1,0 +1,77 @@
+"""A catalog in which each rule is broken once: each is found, at the line that mends it."""
+
+from __future__ import annotations
+
+import json
+
+from dfgen.linting.records import RULES
+from tests.unit.cli.run import dfgen
+from tests.unit.lint.catalogs import Linting
+
+TEMPLATE = """\
+# syntax=docker/dockerfile:1
+{% from "m.j2" import install %}
+FROM {{ parent }}
+ADD https://example.org/a /a
+{{ install("curl") }}
+RUN curl x | sh
+ENV API_TOKEN=x
+COPY --from=example.org/b /b /b
+COPY --from=example.org/c:1 /c /c
+{% if platform == "linux/arm64" %}
+RUN only here
+{% endif %}
+{% if platform == "linux/s390x" %}
+RUN {{ no_such_name }}
+{% endif %}
+"""
+MACROS = """\
+{% macro install(name) %}
+RUN apt-get update && apt-get install -y {{ name }}
+{% endmacro %}
+{% macro nobody() %}
+{% endmacro %}
+"""
+FILES = {
+    "templates/m.j2": MACROS,
+    "templates/dead.j2": "FROM {{ parent }}\n",
+    "templates/broken.j2": "FROM {{ parent }}\nRUN {{ 1 // 0 }}\n",
+    "templates/skeleton.j2": "FROM {{ parent }}\n{% block body %}{% endblock %}\n",
+    "templates/child.j2": '{% extends "skeleton.j2" %}\n{% block bdy %}RUN x{% endblock %}\n',
+    "bases/broken/base.yaml": "template: broken.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n",
+    "bases/child/base.yaml": (
+        "template: child.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n"
+        "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\n"
+    ),
+}
+BASE = "template: t.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64, arm64]\n"
+
+# The template's line, and that of the Dockerfile where there is one.
+FOUND = {
+    "add-url": ("templates/t.j2:4", "bases/app/1/Dockerfile_amd64:8"),
+    "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
+    "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
+    "does-not-render": ("templates/broken.j2:2", ""),
+    "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
+    "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
+    "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
+    "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
+    "undefined-variable": ("templates/t.j2:14", ""),
+    "unpinned-from": ("templates/t.j2:9", "bases/app/1/Dockerfile_amd64:14"),
+    "unpinned-syntax": ("templates/t.j2:1", "bases/app/1/Dockerfile_amd64:1"),
+    "unused-block": ("templates/child.j2:2", ""),
+    "unused-ignore": ("bases/child/base.yaml:9:5", ""),
+    "unused-macro": ("templates/m.j2:4", ""),
+    "unused-template": ("templates/dead.j2", ""),
+    "unused-variable": ("bases/child/base.yaml:6:3", ""),
+}
+
+
+def test_each_rule_finds_what_breaks_it_and_nothing_else(linting: Linting) -> None:
+    linting.catalog(TEMPLATE, BASE, **FILES)
+    done = dfgen("-C", linting.root, "--format", "json", "lint")
+    found = [(one["rule"], (one["place"], one["generated"])) for one in json.loads(done.out)]
+    assert FOUND.keys() == RULES.keys()
+    also = [("unpinned-from", ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"))]
+    assert sorted(found) == sorted([*FOUND.items(), *also])
+    assert done.status == 1
