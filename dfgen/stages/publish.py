@@ -20,6 +20,8 @@ from dfgen.values.errors import CheckError, DfgenError, Problem
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 
+_LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept
+
 
 class Registry(Protocol):
     """What is asked of registries to publish."""
@@ -97,7 +99,12 @@ def plan(images: Sequence[Image], how: Publishing) -> tuple[Release, ...]:
     bundles = each(lambda name: bundle_of(name, how.catalog.versions[name], how.store, entries), names)
     pairs = [(bundle, registry) for registry in how.registries for bundle in bundles]
     seen = how.ledger.seen()
-    return tuple(each(lambda pair: _release(*pair, seen, how), pairs))
+    wanted = [_wanted(bundle, registry, how) for bundle, registry in pairs]
+    looked = [reference for tags in wanted for reference in tags]
+    # All versions' tags together: threads for each version would be more than connections are kept.
+    now = dict(zip(looked, each(lambda one: _now(one, how), looked, _LOOKS_AT_ONCE), strict=True))
+    tags = [[Tag(reference=one, digest=tags[one], now=now[one]) for one in tags] for tags in wanted]
+    return tuple(each(lambda one: _release(*one[0], one[1], seen, how), zip(pairs, tags, strict=True)))
 
 
 def check(releases: Iterable[Release]) -> None:
@@ -133,25 +140,24 @@ def publish(releases: Sequence[Release], how: Publishing) -> Published:
     return Published(done=done, failed=joined(errors) if errors else None)
 
 
+def _wanted(bundle: Bundle, registry: str, how: Publishing) -> Mapping[Reference, Digest]:
+    """The tags of a version with the digests that they will have; the merged one is the last."""
+    digests = {image.tag: manifest.descriptor.digest for image, manifest in bundle.images.items()}
+    first = next(iter(bundle.images))
+    digests[first.version] = bundle.index.descriptor.digest
+    return {how.catalog.reference(first.family.name, tag, registry): one for tag, one in digests.items()}
+
+
 def _release(
-    bundle: Bundle, registry: str, seen: Mapping[str, frozenset[Digest]], how: Publishing
+    bundle: Bundle, registry: str, tags: Sequence[Tag], seen: Mapping[str, frozenset[Digest]], how: Publishing
 ) -> Release:
-    images = list(bundle.images)
-    wanted = [(image.family.name, image.tag, bundle.images[image].descriptor.digest) for image in images]
-    wanted.append((images[0].family.name, images[0].version, bundle.index.descriptor.digest))
-
-    def look(want: tuple[str, str, Digest]) -> Tag:
-        family, tag, digest = want
-        reference = how.catalog.reference(family, tag, registry)
-        return Tag(reference=reference, digest=digest, now=_now(reference, how))
-
-    *tags, merged = each(look, wanted)
-    known = ((tag, _known(tag, seen, how)) for tag in (*tags, merged))
+    known = ((tag, _known(tag, seen, how)) for tag in tags)
     why = [refusal(tag, bundle.immutable, digests, how.force) for tag, digests in known]
+    *own, merged = tags
     release = Release(
         bundle=bundle,
         registry=registry,
-        images=dict(zip(images, tags, strict=True)),
+        images=dict(zip(bundle.images, own, strict=True)),
         merged=merged,
         missing=(),
         refusals=tuple(filter(None, (outdated(bundle, how.stale), *why))),
