@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dfgen.model.catalog import PACKAGES
 from dfgen.values.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor
 from dfgen.values.platform import Platform
 
 CYCLONEDX = "application/vnd.cyclonedx+json"
-# Of an image's entry in the layout: how the SBOM beside it was made.
-SBOM = "dev.dfgen.sbom"
 FILE_NAME = "sbom.cdx.json"
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
@@ -126,8 +123,3 @@ def is_bill(entry: Descriptor) -> bool:
 def bills_in(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
     """Pick the SBOMs that dfgen made."""
     return tuple(entry for entry in entries if is_bill(entry))
-
-
-def marks(lists_packages: bool) -> Mapping[str, str]:
-    """What an image's entry in the layout has to say of its SBOM."""
-    return {SBOM: PACKAGES} if lists_packages else {}

@@ -11,7 +11,6 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
-from dfgen.images.sbom import is_bill, marks
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, Problem, listing
@@ -128,10 +127,9 @@ def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
         target.take(found.source.root, _blobs(found))
         if one.step.inputs:
             records.keep(one.step.inputs)
-        bill = marks(any(map(is_bill, found.attestations)))
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
         changes[f"{one.image.family.name}:{one.image.tag}"] = replace(
-            bare, annotations={INPUTS: found.inputs, **bill, **_tested(one)}
+            bare, annotations={INPUTS: found.inputs, **_tested(one)}
         )
         attestations.extend(found.attestations)
     target.tag(changes, attestations)

@@ -10,13 +10,13 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Reason, Step
-from dfgen.images.sbom import SBOM, marks
+from dfgen.images.sbom import is_bill
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem, listing
-from dfgen.values.manifest import Descriptor
+from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor
 from dfgen.values.platform import Platform
 
 _NAMED = 3  # changed files that a reason names
@@ -25,8 +25,8 @@ _NAMED = 3  # changed files that a reason names
 class Images(Protocol):
     """What is asked of the layout."""
 
-    def entries(self) -> Mapping[str, Descriptor]:
-        """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
+    def descriptors(self) -> Sequence[Descriptor]:
+        """Everything that it lists: images by name, and attestations; annotations are kept."""
         ...
 
     def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
@@ -60,17 +60,36 @@ class Planning:
     records: Records
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What the layout has, read once: images by name, and what is beside an image by its digest."""
+
+    named: Mapping[str, Descriptor]
+    beside: Mapping[str, Sequence[Descriptor]]
+
+    @classmethod
+    def read(cls, images: Images) -> _There:
+        named: dict[str, Descriptor] = {}
+        beside: dict[str, list[Descriptor]] = {}
+        for entry in images.descriptors():
+            if entry.is_attestation:
+                beside.setdefault(entry.annotations.get(ATTESTATION_OF, ""), []).append(entry)
+            elif name := entry.annotations.get(REF_NAME):
+                named[name] = entry
+        return cls(named, beside)
+
+
 def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
     """Plan the images and the versions of the catalog that they are built on, parents first.
 
     Errors: one InputError with the problems of all images.
     """
-    entries = how.images.entries()
+    there = _There.read(how.images)
     steps: dict[str, Step] = {}
     problems: list[Problem] = []
     for image in in_order(with_parents(images, how.catalog)):
         try:
-            steps[image.name] = _step(image, lock, how, entries)
+            steps[image.name] = _step(image, lock, how, there)
         except InputError as error:
             problems.extend(error.problems)
     if problems:
@@ -80,7 +99,7 @@ def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
 
 def judge(image: Image, lock: Lock, how: Planning) -> Step:
     """Say whether one image is to be built, now that its parents are what the lock says."""
-    return _step(image, lock, how, how.images.entries())
+    return _step(image, lock, how, _There.read(how.images))
 
 
 def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
@@ -96,13 +115,14 @@ def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
     return list(found.values())
 
 
-def _step(image: Image, lock: Lock, how: Planning, entries: Mapping[str, Descriptor]) -> Step:
+def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
     waiting = [parent.key for parent in image.all_parents if parent.family and lock.pin(parent) is None]
-    built = entries.get(f"{image.family.name}:{image.tag}")
+    built = there.named.get(f"{image.family.name}:{image.tag}")
     if waiting:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
     inputs = how.reader.inputs(image, _options(image, lock, how.catalog))
-    reason, detail = _reason(image, inputs, built, how)
+    beside = there.beside.get(str(built.digest), ()) if built else ()
+    reason, detail = _reason(image, inputs, built, beside, how)
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
 
 
@@ -117,18 +137,20 @@ def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
     }
 
 
-def _reason(image: Image, inputs: Inputs, built: Descriptor | None, how: Planning) -> tuple[Reason, str]:
+def _reason(
+    image: Image, inputs: Inputs, built: Descriptor | None, beside: Sequence[Descriptor], how: Planning
+) -> tuple[Reason, str]:
     if built is None:
         return Reason.NEW, ""
     known = built.annotations.get(INPUTS, "")
     if known != str(inputs.digest):
         old = how.records.inputs(Digest(known)) if known else None
         return Reason.INPUTS, _named(list(inputs.changed_from(old))) if old else ""
-    if not how.images.is_intact(built):
+    if not all(map(how.images.is_intact, (built, *beside))):
         return Reason.DAMAGED, ""
     if built.annotations.get(TESTS) != str(digest_of_tests(image)):
         return Reason.TESTS, ""
-    if built.annotations.get(SBOM) != marks(how.catalog.lists_packages).get(SBOM):
+    if any(map(is_bill, beside)) != how.catalog.lists_packages:
         return Reason.SBOM, ""
     return Reason.UP_TO_DATE, ""
 

@@ -13,7 +13,7 @@ from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
-from dfgen.images.sbom import Bill, is_bill, marks
+from dfgen.images.sbom import Bill, is_bill
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
@@ -203,11 +203,11 @@ class Scheduler:
     def name(self, step: Step, built: _Built) -> None:
         """Give an image its name in the layout, with what it was built from."""
         image, inputs = step.image, step.inputs
-        found = {TESTS: str(digest_of_tests(image)), **marks(self.how.catalog.lists_packages)}
+        marks = {TESTS: str(digest_of_tests(image))}
         if inputs:
             self.how.records.keep(inputs)
-            found[INPUTS] = str(inputs.digest)
-        entry = replace(built.image, annotations=found, platform=image.platform)
+            marks[INPUTS] = str(inputs.digest)
+        entry = replace(built.image, annotations=marks, platform=image.platform)
         self.how.store.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)
 
     def up_to_date(self, step: Step) -> None:

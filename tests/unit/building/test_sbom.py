@@ -145,6 +145,20 @@ def test_provenance_stays_beside_it(world: World, clerk: Clerk) -> None:
     assert world.layout.attestations(image.digest) == (provenance,)
 
 
+def test_a_damaged_sbom_is_made_again(world: World, clerk: Clerk) -> None:
+    asked(world)
+    run(world, clerk)
+    before = world.layout.entries()
+    manifest = world.layout.manifest(listed(world)[0])
+    assert isinstance(manifest, Manifest)
+    world.layout.blob_path(manifest.layers[0].digest).unlink()
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "layout damaged"}
+    run(world, clerk)
+    assert clerk.made == ["a:1@amd64"]
+    assert world.layout.entries() == before
+    assert world.layout.is_intact(before["a:1"])
+
+
 def test_for_an_sbom_alone_nothing_is_tested_again(world: World, clerk: Clerk) -> None:
     world.change("a:1@amd64", tests=(a_test(),))
     run(world, clerk)
