@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from typing import IO
 
 import pytest
 
-from tests.integration.conftest import Work, record, states
+from dfgen.outside.layout import Layout
+from tests.integration.conftest import Work, read_back, record, states
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "demo"))
 import home as demo_home  # the demo brings the second engine, as the README says
@@ -33,13 +35,23 @@ CATALOG = {
 BOTH = {"slow:1@amd64", "slow:2@amd64"}
 
 
+def bring_up() -> None:
+    subprocess.run([sys.executable, ENGINE, "up", "--node", NODE], check=True, capture_output=True)
+
+
+def host() -> str:
+    """Say where the second engine answers."""
+    done = subprocess.run(["docker", "context", "inspect", NODE], check=True, capture_output=True, text=True)
+    return str(json.loads(done.stdout)[0]["Endpoints"]["docker"]["Host"])
+
+
 @pytest.fixture
 def node() -> Iterator[int]:
     """Bring up the second engine; gives its process id."""
-    subprocess.run([sys.executable, ENGINE, "up", "--node", NODE], check=True, capture_output=True)
+    bring_up()
     home = demo_home.find_home()
     yield demo_home.load_state(home).processes[f"node-{NODE}"].pid
-    subprocess.run([sys.executable, ENGINE, "up", "--node", NODE], check=True, capture_output=True)
+    bring_up()
 
 
 def used(work: Work) -> dict[str, str]:
@@ -84,3 +96,40 @@ def test_an_engine_that_is_killed_in_the_middle_is_taken_out_and_its_work_done_e
     assert f"the node {NODE} does not answer any more: its work goes elsewhere\n" in rest
     assert states(work) == dict.fromkeys(BOTH, "built")
     assert set(used(work).values()) == {"default"}
+
+
+def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run_goes_on(
+    work: Work, node: int
+) -> None:
+    quick = {
+        "templates/quick.j2": "FROM {{ parent }}\nRUN echo quick > /quick\n",
+        "bases/quick/base.yaml": "template: quick.j2\nparent: PARENT\nversions: ['1']\nplatforms: [amd64]\n",
+    }
+    alone = {"bases/catalog.yaml": f"registry: localhost\nbuilders: {{amd64: {{context: {NODE}}}}}\n"}
+    work.prepare({**CATALOG, **quick, **alone})
+    work.run("build", "quick")
+    slow = work.root / "bases/slow/base.yaml"
+    slow.write_text(slow.read_text().replace("seconds: 2", "seconds: 9").replace("['1', '2']", "['1']"))
+    work.run("render")
+    with subprocess.Popen(
+        work.command("build"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as building:
+        assert building.stderr
+        wait_for(building.stderr, {"slow:1@amd64"})
+        os.kill(node, signal.SIGKILL)
+        _, rest = building.communicate(timeout=240)
+    assert building.returncode == 3, rest
+    assert "Traceback" not in rest
+    told = f"slow:1@amd64: no node is left that builds linux/amd64; lost on the way: {NODE} ("
+    assert told in rest
+    assert states(work) == {"quick:1@amd64": "up to date", "slow:1@amd64": "failed"}
+    layout = Layout(work.root / "dist")
+    assert sorted(layout.entries()) == ["quick:1", "quick:1-x86_64"]
+    assert all(layout.is_intact(entry, deep=True) for entry in layout.entries().values())
+    assert work.run("build", code=3).stderr.splitlines()[-1] == (
+        f"no Docker engine answers at {host()}; start it, or run `make demo`, which brings one on Debian"
+    )
+    bring_up()
+    work.run("build")
+    assert states(work) == {"quick:1@amd64": "up to date", "slow:1@amd64": "built"}
+    read_back(work.root / "dist", "slow:1")
