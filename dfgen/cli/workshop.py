@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from dfgen.cli.app import DIST, App
-from dfgen.images.plan import Plan, Reason
+from dfgen.cli.app import App
+from dfgen.cli.planner import Planner
+from dfgen.images.plan import Plan
 from dfgen.images.run import Event
 from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
@@ -16,10 +17,8 @@ from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
-from dfgen.outside.context import ContextReader
 from dfgen.outside.engine import Engine
 from dfgen.outside.layers import first_difference
-from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
@@ -27,57 +26,20 @@ from dfgen.stages.build.behind import is_behind
 from dfgen.stages.build.published import Published
 from dfgen.stages.build.twice import Twice
 from dfgen.stages.merge import merge_layout
-from dfgen.stages.plan import Planning
-from dfgen.stages.render import Change, File, Rendering, render, render_image
+from dfgen.stages.render import Change, File, render_image
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference
 
-# Reasons for which what was built is not what the catalog says any more.
-_MOVED = (Reason.INPUTS, Reason.PARENT, Reason.SBOM)
-
 
 @dataclass(eq=False)
-class Workshop:
+class Workshop(Planner):
     """The parts of a build, each made when it is first asked for."""
-
-    app: App
 
     @cached_property
     def engine(self) -> Engine:
         """What runs built images."""
         return Engine(self.app.nodes, self.app.layout)
-
-    @cached_property
-    def records(self) -> Records:
-        """What is kept of builds beside the images."""
-        return Records(self.app.root / DIST)
-
-    @cached_property
-    def planning(self) -> Planning:
-        """What plans are made from."""
-        reader = ContextReader(self.app.root)
-        catalog, layout = self.app.catalog, self.app.layout
-        return Planning(catalog=catalog, images=layout, reader=reader, records=self.records)
-
-    def plan(self, images: Sequence[Image]) -> Plan:
-        """Plan images and what they are built on."""
-        return planning.plan(images, self.app.lock, self.planning)
-
-    def stale(self, images: Sequence[Image]) -> dict[str, str]:
-        """Say of built images of these versions, by name, in what the catalog has moved on since."""
-        names = dict.fromkeys(image.merged_name for image in images)
-        whole = [image for name in names for image in self.app.catalog.versions[name]]
-        differing = {file.path for file in self._rendering(whole).differing}
-        steps = [planning.judge(image, self.app.lock, self.planning) for image in whole]
-        moved = {one.image.name: one.why for one in steps if one.reason in _MOVED}
-        # What waits to be rendered says more than how an older Dockerfile differs.
-        unlike = {
-            image.name: "its Dockerfile is to be rendered"
-            for image in whole
-            if str(image.dockerfile) in differing
-        }
-        return {**moved, **unlike}
 
     def reviewed(self, images: Sequence[Image], *, locked: bool) -> tuple[Plan, tuple[str, ...]]:
         """Plan images and what they are built on, all with the Dockerfiles that the catalog renders.
@@ -87,7 +49,7 @@ class Workshop:
         Errors: CheckError with every file concerned.
         """
         whole = planning.with_parents(images, self.app.catalog)
-        rendering = self._rendering(whole)
+        rendering = self.rendering(whole)
         by_path = {str(image.dockerfile): image for image in whole} if rendering.differing else {}
         behind = [file for file in rendering.differing if not locked and self._is_behind(file, by_path)]
         for file in behind:
@@ -105,13 +67,6 @@ class Workshop:
         image = by_path.get(file.path)
         written = file.change in (Change.NEW, Change.CHANGED)
         return bool(image and written and is_behind(image, file.old, self.app.lock, again))
-
-    def _rendering(self, images: Sequence[Image]) -> Rendering:
-        there = self._dockerfiles(images)
-        return render(self.app.catalog, images, self.app.lock, self.app.templates_for, there)
-
-    def _dockerfiles(self, images: Sequence[Image]) -> dict[str, str]:
-        return files.dockerfiles(self.app.root, [image.path for image in images])
 
     def building(self, slots: Slots, report: Callable[[Event], None]) -> Building:
         """What a run builds with."""

@@ -6,7 +6,7 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import DIST, App
-from dfgen.cli.workshop import Workshop
+from dfgen.cli.planner import Planner
 from dfgen.images.plan import Plan
 from dfgen.values.errors import InputError, OutsideError
 
@@ -37,7 +37,7 @@ def command(
         raise InputError("--runner: is of --format github and --format gitlab alone; leave it out")
     if wave and output != "github":
         raise InputError("--wave: is of --format github alone; leave it out")
-    plan = Workshop(app).plan(app.images(select))
+    plan = Planner(app).plan(app.images(select))
     if output in EXPORTS:
         print(_export(app, plan, output, runners, wave or 0), end="")
     else:

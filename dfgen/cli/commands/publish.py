@@ -8,8 +8,8 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.cli.planner import Planner
 from dfgen.cli.progress import transferring
-from dfgen.cli.workshop import Workshop
 from dfgen.images.release import Release
 from dfgen.stages import publish as stage
 
@@ -47,7 +47,7 @@ def command(
     """
     app.deadline = deadline
     images = app.images(select)
-    stale = {} if as_built else Workshop(app).stale(images)
+    stale = {} if as_built else Planner(app).stale(images)
     with transferring() as (total, progress):
         how = app.publishing(registries, stale=stale, force=force, total=total, progress=progress)
         releases = stage.plan(images, how)

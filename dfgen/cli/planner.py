@@ -1,0 +1,66 @@
+"""What plans are made with: it needs the catalog and the layout, and neither engine nor registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dfgen.cli.app import DIST, App
+from dfgen.images.plan import Plan, Reason
+from dfgen.model.catalog import Image
+from dfgen.outside import files
+from dfgen.outside.context import ContextReader
+from dfgen.outside.records import Records
+from dfgen.stages import plan as planning
+from dfgen.stages.plan import Planning
+from dfgen.stages.render import Rendering, render
+
+# Reasons for which what was built is not what the catalog says any more.
+_MOVED = (Reason.INPUTS, Reason.PARENT, Reason.SBOM)
+
+
+@dataclass(eq=False)
+class Planner:
+    """What is to be built, and what was built and is not what the catalog says any more."""
+
+    app: App
+
+    @cached_property
+    def records(self) -> Records:
+        """What is kept of builds beside the images."""
+        return Records(self.app.root / DIST)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """What plans are made from."""
+        reader = ContextReader(self.app.root)
+        catalog, layout = self.app.catalog, self.app.layout
+        return Planning(catalog=catalog, images=layout, reader=reader, records=self.records)
+
+    def plan(self, images: Sequence[Image]) -> Plan:
+        """Plan images and what they are built on."""
+        return planning.plan(images, self.app.lock, self.planning)
+
+    def stale(self, images: Sequence[Image]) -> dict[str, str]:
+        """Say of built images of these versions, by name, in what the catalog has moved on since."""
+        names = dict.fromkeys(image.merged_name for image in images)
+        whole = [image for name in names for image in self.app.catalog.versions[name]]
+        differing = {file.path for file in self.rendering(whole).differing}
+        steps = [planning.judge(image, self.app.lock, self.planning) for image in whole]
+        moved = {one.image.name: one.why for one in steps if one.reason in _MOVED}
+        # What waits to be rendered says more than how an older Dockerfile differs.
+        unlike = {
+            image.name: "its Dockerfile is to be rendered"
+            for image in whole
+            if str(image.dockerfile) in differing
+        }
+        return {**moved, **unlike}
+
+    def rendering(self, images: Sequence[Image]) -> Rendering:
+        """What rendering these images would change."""
+        there = self._dockerfiles(images)
+        return render(self.app.catalog, images, self.app.lock, self.app.templates_for, there)
+
+    def _dockerfiles(self, images: Sequence[Image]) -> dict[str, str]:
+        return files.dockerfiles(self.app.root, [image.path for image in images])
