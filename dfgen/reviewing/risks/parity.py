@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dfgen.reviewing.records import Group, Kind, State
+from dfgen.reviewing.instructions import neutral
+from dfgen.reviewing.records import Group, Kind, State, Step
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
 
@@ -21,11 +22,15 @@ def _family(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
+def _may_differ(step: Step) -> bool:
+    return step.keyword == "FROM" or neutral(step.before) == neutral(step.after)
+
+
 def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> Iterator[Finding]:
     """Tell, once a group, of files whose version has another file that is not of the group.
 
-    That may be meant, so it is a note; a version stands with the first of the groups that have it. FROM may
-    differ, and of the files that are `known` to have something else, or to be of a family whose
+    That may be meant, so it is a note; a version stands with the first of the groups that have it. FROM and
+    digests may differ, and of the files that are `known` to have something else, or to be of a family whose
     architectures differ without a word in the catalog, enough is told already.
     """
     siblings = _siblings(after)
@@ -33,7 +38,7 @@ def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> I
     unlike = {_family(one.generated.file) for one in known if one.rule == "arch-parity" and one.generated}
     told: set[str] = set()
     for group in groups:
-        if group.kind is not Kind.CHANGED or all(step.keyword == "FROM" for step in group.steps):
+        if group.kind is not Kind.CHANGED or all(map(_may_differ, group.steps)):
             continue
         if _family(group.files[0]) in unlike:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dfgen.model.lock import LOCK_FILE, Lock
@@ -183,3 +185,12 @@ def test_of_a_family_whose_architectures_differ_unsaid_that_is_enough(world: Wor
         rule="arch-parity", level=Level.WARNING, message="m", place=place, generated=Place(AMD_FILE, 9)
     )
     assert world.review(parity=lambda images, rendered: [said]).risks == (said,)
+
+
+def test_a_digest_in_a_label_is_no_other_change(world: World) -> None:
+    template = {"templates/t.j2": "FROM {{ parent }}\nLABEL base={{ parent.digest }}\nUSER app\n"}
+    old, new = locked(), locked(build="2")
+    world.make(
+        template, template, old, replace(new, platforms={**new.platforms, AMD64: old.platforms[AMD64]})
+    )
+    assert [risk.rule for risk in world.review().risks] == ["parent-ages"]
