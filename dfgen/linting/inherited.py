@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from dfgen.dockerfile import Dockerfile
-from dfgen.linting.records import Shells, stages
+from dfgen.linting.packages import is_configured
+from dfgen.linting.records import Above, stages
 from dfgen.model.catalog import Image
 
-# Of a parent that is not looked at nothing is known: its SHELL may have the option.
+# Of a parent that cannot be read nothing is known: its SHELL may have the option.
 _ANY = ("/bin/sh", "-o", "pipefail", "-c")
 
 
 class Inherited:
-    """Asks the Dockerfiles of images, by their paths, for the SHELL that those built on them begin with."""
+    """Asks the Dockerfiles of parents, and of theirs, also of those that are not looked at themselves.
 
-    def __init__(self, images: Iterable[Image], dockerfiles: Mapping[str, Dockerfile]) -> None:
+    `read` gives the Dockerfile of an image, None where it cannot be read.
+    """
+
+    def __init__(self, images: Iterable[Image], read: Callable[[Image], Dockerfile | None]) -> None:
         self._images = {(image.merged_name, image.platform): image for image in images}
-        self._dockerfiles = dockerfiles
+        self._read = read
+        self._found: dict[str, tuple[tuple[str, ...], bool]] = {}
 
-    def shells(self, image: Image) -> Shells:
-        """The SHELL that each parent of this catalog ends with, by its reference without digest."""
-        found = {}
+    def above(self, image: Image) -> Above:
+        """What all parents of this catalog give."""
+        shells: dict[str, tuple[str, ...]] = {}
+        has_apt_conf = False
         for parent in (one for one in image.all_parents if one.family):
-            above = self._images.get((parent.key, parent.platform))
-            found[str(parent.reference).lower()] = self._last(above) if above else _ANY
-        return found
+            of = self._images.get((parent.key, parent.platform))
+            shell, is_quiet = self._of(of) if of else (_ANY, True)
+            shells[str(parent.reference).lower()] = shell
+            has_apt_conf |= is_quiet
+        return Above(shells=shells, has_apt_conf=has_apt_conf)
 
-    def _last(self, image: Image) -> tuple[str, ...]:
-        dockerfile = self._dockerfiles.get(str(image.dockerfile))
-        found = stages(dockerfile, self.shells(image)) if dockerfile else ()
-        return found[-1].last_shell if found else _ANY
+    def _of(self, image: Image) -> tuple[tuple[str, ...], bool]:
+        """The SHELL that an image ends with, and whether apt is configured in it."""
+        if image.name not in self._found:
+            dockerfile, above = self._read(image), self.above(image)
+            found = stages(dockerfile, above.shells) if dockerfile else ()
+            is_quiet = not dockerfile or above.has_apt_conf or is_configured(dockerfile)
+            self._found[image.name] = (found[-1].last_shell if found else _ANY, is_quiet)
+        return self._found[image.name]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dfgen.dockerfile import Dockerfile, Instruction
 from dfgen.linting.commands import Command, commands, shell_runs
-from dfgen.linting.records import Hit, kept, stages
+from dfgen.linting.records import NOTHING_ABOVE, Above, Hit, kept, stages
 
 _APT = frozenset(("apt-get", "apt"))
 _NO_RECOMMENDS = re.compile(r"--no-install-recommends|Install-Recommends", re.IGNORECASE)
@@ -55,9 +55,9 @@ _MANAGERS = {
 }
 
 
-def apt_recommends(dockerfile: Dockerfile) -> Iterator[Hit]:
+def apt_recommends(dockerfile: Dockerfile, above: Above = NOTHING_ABOVE) -> Iterator[Hit]:
     """An `apt-get install` that brings what is only recommended."""
-    if any(_is_configured(one) for one in dockerfile.instructions):
+    if above.has_apt_conf or is_configured(dockerfile):
         return
     for stage in stages(dockerfile):
         for run, text, _ in shell_runs(stage):
@@ -83,9 +83,10 @@ def package_cache(dockerfile: Dockerfile) -> Iterator[Hit]:
                     yield Hit(rule="package-cache", message=message, line=run.line)
 
 
-def _is_configured(one: Instruction) -> bool:
+def is_configured(dockerfile: Dockerfile) -> bool:
     """Whether an instruction may turn recommendations off for all that come after it."""
-    texts = (one.text, *(heredoc.content for heredoc in one.heredocs))
+    ones = dockerfile.instructions
+    texts = (text for one in ones for text in (one.text, *(heredoc.content for heredoc in one.heredocs)))
     return any("apt.conf" in text or 'install-recommends "' in text.lower() for text in texts)
 
 

@@ -30,7 +30,6 @@ RULES = {
 }
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
-NO_SHELLS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 # hadolint's codes for what a rule of dfgen's own says too: where both find it, one is enough.
 SAME = {
@@ -77,7 +76,18 @@ class Stage:
 Shells = Mapping[str, tuple[str, ...]]
 
 
-def stages(dockerfile: Dockerfile, shells: Shells = NO_SHELLS) -> tuple[Stage, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Above:
+    """What a Dockerfile has from images of the catalog: SHELLs by reference without digest, apt's options."""
+
+    shells: Shells
+    has_apt_conf: bool
+
+
+NOTHING_ABOVE = Above(shells=MappingProxyType({}), has_apt_conf=False)
+
+
+def stages(dockerfile: Dockerfile, shells: Shells = NOTHING_ABOVE.shells) -> tuple[Stage, ...]:
     """Part a Dockerfile into its stages; what stands before the first FROM is in none.
 
     `shells` are those that images of the catalog end with, by reference without digest.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dfgen.dockerfile import Dockerfile
 from dfgen.linting.commands import commands, shell_runs
-from dfgen.linting.records import NO_SHELLS, Hit, Shells, stages
+from dfgen.linting.records import NOTHING_ABOVE, Above, Hit, stages
 
 # Set by the script itself, among other options, or by the line that says what runs it.
 _PIPEFAIL = re.compile(r"\bset\s+(?:[-+\w]+\s+)*-\w*o\s+pipefail\b|\A#!.*\bpipefail\b")
@@ -15,9 +15,9 @@ _PIPEFAIL = re.compile(r"\bset\s+(?:[-+\w]+\s+)*-\w*o\s+pipefail\b|\A#!.*\bpipef
 _CANNOT_FAIL = frozenset(("echo", "printf", "yes", "true", ":"))
 
 
-def pipefail(dockerfile: Dockerfile, shells: Shells = NO_SHELLS) -> Iterator[Hit]:
+def pipefail(dockerfile: Dockerfile, above: Above = NOTHING_ABOVE) -> Iterator[Hit]:
     """A pipe in a RUN that goes on when a command before the last fails."""
-    for stage in stages(dockerfile, shells):
+    for stage in stages(dockerfile, above.shells):
         for run, text, shell in shell_runs(stage):
             if "|" not in text or "pipefail" in shell or _PIPEFAIL.search(text):
                 continue

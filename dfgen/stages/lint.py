@@ -69,6 +69,7 @@ class _Group:
 class _Lint:
     sources: Sources
     images: Sequence[Image]
+    everything: Sequence[Image]
     texts: dict[str, str] = field(default_factory=dict)
     parsed: dict[str, Dockerfile] = field(default_factory=dict)
     own: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
@@ -89,6 +90,15 @@ class _Lint:
                     place = one.place or Place(f"{TEMPLATES}/{image.template}")
                     self.find(image, "does-not-render", one.message, place)
 
+    def dockerfile(self, image: Image) -> Dockerfile | None:
+        """The Dockerfile of an image that others are built on, looked at itself or not."""
+        path = str(image.dockerfile)
+        if path in self.parsed:
+            return self.parsed[path]
+        with suppress(InputError):
+            return parse(self.sources.render(image), path)
+        return None
+
     def find(self, image: Image | None, rule: str, message: str, place: Place) -> None:
         finding = Finding(rule=rule, level=RULES[rule], message=message, place=place)
         self.findings.append((image, finding))
@@ -105,13 +115,13 @@ class _Lint:
 
     def check(self) -> None:
         """Hold every file, and the platforms of every version, against the rules."""
-        inherited = Inherited(self.images, self.parsed)
+        inherited = Inherited(self.everything, self.dockerfile)
         for image in self.images:
             dockerfile = self.parsed.get(str(image.dockerfile))
             if dockerfile:
-                shells = inherited.shells(image)
-                own = rules.check(dockerfile, shells)
-                if any("pipefail" in shell for shell in shells.values()):
+                above = inherited.above(image)
+                own = rules.check(dockerfile, above)
+                if any("pipefail" in shell for shell in above.shells.values()):
                     self.known.add(("DL4006", str(image.dockerfile)))
                 self.own[str(image.dockerfile)] = {(hit.rule, hit.line) for hit in own}
                 self.hits(image, ((hit, RULES[hit.rule]) for hit in own))
@@ -248,7 +258,7 @@ def _unused_ignores(
 
 def uneven(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
     """Find only what `lint` says of differences between the platforms of a version."""
-    found = _Lint(sources, images)
+    found = _Lint(sources, images, images)
     found.read()
     found.compare()
     kept, _ = found.ignored()
@@ -260,7 +270,7 @@ def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources,
 
     `whole` when nothing was selected: what nobody uses is looked for too.
     """
-    found = _Lint(sources, images)
+    found = _Lint(sources, images, everything)
     found.read()
     found.check()
     found.compare()
