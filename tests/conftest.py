@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
@@ -27,7 +28,11 @@ def _what_is_missing() -> str:
     return "no Docker engine answers" if said or done.returncode else ""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # What dfgen remembers between runs is the user's; a test has a memory of its own.
+    memory = tempfile.TemporaryDirectory(prefix="dfgen-tests-")
+    os.environ["XDG_CACHE_HOME"] = memory.name
+    config.add_cleanup(memory.cleanup)
     # Under nohup, or in a shell's background, Ctrl-C is ignored, and every child inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

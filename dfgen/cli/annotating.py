@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from dfgen.cli.app import App
-from dfgen.model.load import CATALOG_FILE
+from dfgen.model.catalog import CATALOG_FILE
 from dfgen.outside import files
 from dfgen.values.errors import InputError, Place
 from dfgen.values.finding import Finding, Level

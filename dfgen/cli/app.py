@@ -9,15 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfgen.model import load as loading
-from dfgen.model import lock as locks
-from dfgen.model.catalog import BASES, TEMPLATES, Catalog, Family, Image, JinjaOptions
-from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.model.select import select
+from dfgen.model.catalog import BASES, TEMPLATES, Family, Image, JinjaOptions
 from dfgen.values.errors import DfgenError, InputError, Place, Problem
-from dfgen.values.reference import Reference
 
+# All else is imported where it is used: a render of what has not changed does without.
 if TYPE_CHECKING:
+    from dfgen.model.catalog import Catalog
+    from dfgen.model.lock import Lock, LockedParent
     from dfgen.outside.layout import Layout
     from dfgen.outside.nodes import Nodes
     from dfgen.outside.registry import Registry
@@ -66,19 +64,28 @@ class App:
         """The whole catalog."""
         if not self.root.is_dir():
             raise InputError(Problem(Place(str(self.root)), "is not a folder; name the catalog's with -C"))
-        return loading.load(self.root, self.templates(JinjaOptions()))
+        return self._load("")
 
     def family(self, name: str) -> Catalog:
         """The catalog with the images of one family alone, in a fraction of the time of a large catalog."""
-        return loading.load(self.root, self.templates(JinjaOptions()), only=name)
+        return self._load(name)
+
+    def _load(self, only: str) -> Catalog:
+        from dfgen.model.load import load
+
+        return load(self.root, self.templates(JinjaOptions()), only)
 
     @cached_property
     def lock(self) -> Lock:
         """The lock as it is on disk."""
-        return locks.read(self.root)
+        from dfgen.model import lock
+
+        return lock.read(self.root)
 
     def images(self, words: Sequence[str]) -> tuple[Image, ...]:
         """Give the images that SELECT selects."""
+        from dfgen.model.select import select
+
         return select(self.catalog.images, words)
 
     @cached_property
@@ -93,6 +100,8 @@ class App:
 
     def targets(self, registries: Sequence[str]) -> Sequence[str]:
         """Where to publish: what the command line names, else the catalog's own registry."""
+        from dfgen.values.reference import Reference
+
         for registry in registries:
             Reference.parse(f"{registry}/x:1")
         return tuple(registries) or (self.catalog.registry,)
@@ -154,6 +163,7 @@ class App:
 
     def built(self, key: str) -> LockedParent | None:
         """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
+        from dfgen.model.lock import LockedParent, Pin
         from dfgen.values.manifest import Index
 
         entry = self.layout.entries().get(key)

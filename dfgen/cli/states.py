@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.cli.app import DIST, App
-from dfgen.model.catalog import BASES, TEMPLATES, Catalog
-from dfgen.model.load import CATALOG_FILE
+from dfgen.model.catalog import BASES, CATALOG_FILE, TEMPLATES, Catalog
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.outside.git import Git
 from dfgen.outside.trees import Folder, Revision, Seen

@@ -16,6 +16,7 @@ from dfgen.values.reference import Reference
 
 BASES = "bases"
 TEMPLATES = "templates"
+CATALOG_FILE = f"{BASES}/catalog.yaml"
 PACKAGES = "packages"  # the setting `sbom` that has dfgen list packages itself
 # What a build cache's name may hold in braces, and what it is of an image.
 PLACEHOLDERS = ("family", "version", "arch")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from dfgen.model import schema, yaml
 from dfgen.model.catalog import (
     BASES,
+    CATALOG_FILE,
     PACKAGES,
     PLACEHOLDER,
     PLACEHOLDERS,
@@ -31,7 +32,6 @@ from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, 
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
-CATALOG_FILE = f"{BASES}/catalog.yaml"
 _DEFAULT_REGISTRY = "localhost"
 
 

@@ -1,6 +1,5 @@
 """Jinja2 templates whose values cannot escape the place in a Dockerfile where they stand."""
 
-from dfgen.templating.origins import Expression, LineOrigin
 from dfgen.templating.templates import TemplateOptions, Templates
 
-__all__ = ["Expression", "LineOrigin", "TemplateOptions", "Templates"]
+__all__ = ["TemplateOptions", "Templates"]

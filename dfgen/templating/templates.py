@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2.runtime import Undefined
 
@@ -16,15 +16,16 @@ from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import SENTINEL, Trusted
 from dfgen.templating.memory import Memory
-from dfgen.templating.origins import LineOrigin, Origins, check_same
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
 from dfgen.templating.standins import Looks
-from dfgen.templating.tracing import Tracing
-from dfgen.templating.usage import read_usage
 from dfgen.templating.watching import Watching
 from dfgen.values.errors import InputError, Place, Problem
-from dfgen.values.usage import TemplateUsage
+
+if TYPE_CHECKING:
+    from dfgen.templating.origins import LineOrigin
+    from dfgen.templating.tracing import Tracing
+    from dfgen.values.usage import TemplateUsage
 
 _TAGS = ("{{", "{%", "{#")
 
@@ -114,6 +115,8 @@ class Templates:
 
         It renders again, in an environment that is made when it is first asked for. Errors as for `render`.
         """
+        from dfgen.templating.origins import Origins, check_same
+
         text = self._marked(self._tracing, name, variables)
         found = Origins(self._tracing, self._shown).of(text, name)
         check_same(found, self.render_anew(name, variables), Place(f"{self._shown}/{name}"))
@@ -121,6 +124,8 @@ class Templates:
 
     def usages(self) -> dict[str, TemplateUsage]:
         """Say of every template that can be read what it defines and uses, by name; nothing is rendered."""
+        from dfgen.templating.usage import read_usage
+
         found: dict[str, TemplateUsage] = {}
         for name in self.names():
             # What cannot be read is told by the render that takes it.
@@ -136,6 +141,8 @@ class Templates:
 
     @cached_property
     def _tracing(self) -> Tracing:
+        from dfgen.templating.tracing import Tracing
+
         return Tracing(**self._options)
 
     def _watched(self, name: str, variables: Mapping[str, object], looks: Looks) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +71,7 @@ class OutsideError(DfgenError):
 
     exit_code = ExitCode.OUTSIDE
     unreachable = ""  # the host that did not answer at all, when that is what failed
+    requests = 1  # how many of them failed so
     is_passing = False  # whether the same may well succeed in a moment
 
 
@@ -120,6 +120,8 @@ def printable(text: str) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """Say which known word was probably meant: ` (did you mean 'parent'?)`, or nothing."""
+    import difflib  # for errors alone
+
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""
 

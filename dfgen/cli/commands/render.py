@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.outside import files
-from dfgen.stages.render import File, Rendering, render
+from dfgen.outside.remembered import Remembered
 from dfgen.values.errors import CheckError, Place
 from dfgen.values.finding import Finding, Level
+
+if TYPE_CHECKING:
+    from dfgen.stages.render import File, Rendering
 
 
 @click.command("render")
@@ -36,21 +40,30 @@ def command(
     annotating.check(annotations, target)
     if annotations and not (check or diff):
         raise click.UsageError("--annotations needs --check or --diff")
+    remembered = Remembered(app.root) if not select and not annotations else None
+    if remembered and remembered.all_unchanged():
+        count = len(remembered.existing)
+        if not (check or diff):
+            show.note(_summary(0, count, count))
+        return
     with annotating.errors(app, annotations, target):
-        images = app.images(select)
-        rendering = render(app.catalog, images, app.lock, app.templates_for, _existing(app, select))
+        rendering = _rendering(app, select)
     if check or diff:
         annotating.write(app, [*_findings(rendering)], annotations, target)
         _look(rendering, diff=diff)
     else:
         _write(app, rendering, force=force)
+    if remembered and not rendering.waiting:
+        remembered.keep({file.path: file.new for file in rendering.files if file.new is not None})
 
 
-def _existing(app: App, select: tuple[str, ...]) -> dict[str, str]:
-    """Read the files in question: all, or with SELECT those of the selected images alone."""
-    if not select:
-        return files.dockerfiles(app.root)
-    return files.dockerfiles(app.root, [image.path for image in app.images(select)])
+def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
+    """Render the images in question, beside the files that are there: with SELECT, theirs alone."""
+    from dfgen.stages.render import render
+
+    images = app.images(select)
+    existing = files.dockerfiles(app.root, [image.path for image in images] if select else None)
+    return render(app.catalog, images, app.lock, app.templates_for, existing)
 
 
 def _findings(rendering: Rendering) -> Iterator[Finding]:
@@ -86,11 +99,15 @@ def _write(app: App, rendering: Rendering, *, force: bool) -> None:
             files.write(app.root / file.path, file.new, durable=False)
         show.note(f"{file.path}: {file.change.value if file.new is not None else 'removed'}")
     unchanged = len(rendering.files) - len(rendering.differing)
-    show.note(f"{len(writable)} of {len(rendering.files)} Dockerfiles written, {unchanged} unchanged")
+    show.note(_summary(len(writable), len(rendering.files), unchanged))
     _waiting(rendering)
     written = {file.path for file in writable}
     if kept := [file for file in rendering.differing if file.path not in written]:
         raise CheckError(file.problem for file in kept)
+
+
+def _summary(written: int, total: int, unchanged: int) -> str:
+    return f"{written} of {total} Dockerfiles written, {unchanged} unchanged"
 
 
 def _waiting(rendering: Rendering) -> None:

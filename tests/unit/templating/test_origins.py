@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from dfgen.templating import LineOrigin, TemplateOptions, Templates
-from dfgen.templating.origins import check_same
+from dfgen.templating import TemplateOptions, Templates
+from dfgen.templating.origins import LineOrigin, check_same
 from dfgen.values.errors import InputError, Place
 from tests.unit.templating.helpers import Memory
 from tests.unit.templating.test_composed import COMPOSED, PACKAGES

@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.templating import LineOrigin, TemplateOptions, Templates
+from dfgen.templating import TemplateOptions, Templates
+from dfgen.templating.origins import LineOrigin
 from dfgen.values.errors import Place
 
 # Parts of templates: « and » are where white space control goes, § where a token, ¶ where the body of a block.

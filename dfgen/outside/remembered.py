@@ -1,0 +1,105 @@
+"""What the last render of a catalog gave, remembered among the user's caches.
+
+Rendering depends on nothing but the catalog's files, its templates, its lock and dfgen itself. When all of
+these have the bytes that they had, and so have the Dockerfiles, there is nothing to compute. What is kept is
+two digests and a number: it cannot go stale, and nothing is lost when it is removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+from dfgen.model.catalog import BASES, TEMPLATES
+from dfgen.outside import files
+
+
+class Remembered:
+    """The memory of one catalog; it is made before anything is read, to notice what changes meanwhile."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._inputs = _inputs(root)
+
+    @cached_property
+    def existing(self) -> dict[str, str]:
+        """The Dockerfiles that are there, as `files.dockerfiles` gives them."""
+        return files.dockerfiles(self._root)
+
+    def all_unchanged(self) -> bool:
+        """Whether these are what a render of the same inputs gave."""
+        if not self._inputs:
+            return False
+        with suppress(OSError, ValueError):
+            return bool(json.loads(self._file.read_text()) == self._entry(self.existing))
+        return False
+
+    def keep(self, rendered: Mapping[str, str]) -> None:
+        """Remember what a render gave, when all of it is on disk now."""
+        if self._inputs and self._inputs == _inputs(self._root):
+            with suppress(OSError):  # a home that cannot be written to has no memory
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.write(self._file, json.dumps(self._entry(rendered)), durable=False)
+
+    @property
+    def _file(self) -> Path:
+        """Beside the caches of other programs, where the XDG base directory specification says."""
+        place = hashlib.sha256(str(self._root.resolve()).encode()).hexdigest()
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return caches / "dfgen" / f"{place}.json"
+
+    def _entry(self, dockerfiles: Mapping[str, str]) -> dict[str, object]:
+        hashed = hashlib.sha256()
+        for path in sorted(dockerfiles):
+            text = dockerfiles[path].encode()
+            hashed.update(f"{path}\0{len(text)}\0".encode() + text)
+        return {"inputs": self._inputs, "dockerfiles": hashed.hexdigest(), "count": len(dockerfiles)}
+
+
+def _inputs(root: Path) -> str:
+    """The digest of all that a render depends on; nothing where links could lead anywhere."""
+    hashed = hashlib.sha256(repr([*_programs()]).encode())
+    folder = str(root)
+    try:
+        for path in [*_catalog(folder), *sorted(_below(f"{folder}/{TEMPLATES}"))]:
+            with open(path, "rb") as file:  # noqa: PTH123 - for thousands of families, a Path takes its time
+                text = file.read()
+            hashed.update(f"{path[len(folder) :]}\0{len(text)}\0".encode() + text)
+    except OSError:  # a render says what is wrong with it
+        return ""
+    return hashed.hexdigest()
+
+
+def _catalog(root: str) -> Iterator[str]:
+    bases = f"{root}/{BASES}"
+    own = (f"{bases}/catalog.yaml", f"{bases}/lock.json")
+    with os.scandir(bases) as entries:
+        families = sorted(f"{entry.path}/base.yaml" for entry in entries)
+    return filter(os.path.exists, (*own, *families))
+
+
+def _below(folder: str, ending: str = "") -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise OSError(f"{entry.path} is a link")
+            if entry.is_dir():
+                yield from _below(entry.path, ending)
+            elif entry.name.endswith(ending):
+                yield entry.path
+
+
+def _programs() -> Iterator[tuple[str, int]]:
+    """What renders: Python, its libraries, and dfgen's own files, by which an edited checkout is noticed."""
+    yield sys.version, 0
+    libraries = (find_spec(name) for name in ("jinja2", "markupsafe", "ruamel.yaml"))
+    origins = (spec.origin for spec in libraries if spec and spec.origin)
+    for path in (*origins, *sorted(_below(str(Path(__file__).parents[1]), ".py"))):
+        yield path, os.stat(path).st_mtime_ns  # noqa: PTH116

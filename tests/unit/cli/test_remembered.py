@@ -1,0 +1,114 @@
+"""A render that is remembered says what a render of everything would say, whatever has changed since."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench.catalog import make
+from tests.bench.counts import count
+from tests.unit.cli.run import Done, dfgen
+
+ONE = "bases/family-0/1.0/Dockerfile_amd64"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    folder = tmp_path / "catalog"
+    make(folder, 3)
+    assert dfgen("-C", folder, "render").lines[-1] == "6 of 6 Dockerfiles written, 0 unchanged"
+    return folder
+
+
+def is_remembered(root: Path) -> bool:
+    """Whether a check compiles no template."""
+    return "templates compiled" not in count(root, "render", "--check")
+
+
+def replaced(path: str, old: str, new: str) -> Callable[[Path], object]:
+    """A change of a file's text."""
+
+    def change(root: Path) -> None:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new))
+
+    return change
+
+
+def family(root: Path) -> None:
+    shutil.copytree(root / "bases/family-0", root / "bases/other")
+    for version in (root / "bases/other").glob("*.0"):
+        shutil.rmtree(version)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a variable": replaced("bases/family-0/base.yaml", "{java: 1}", "{java: 2}"),
+    "a pin": replaced("bases/lock.json", "2026-01-01", "2026-01-02"),
+    "a template": replaced("templates/base.j2", "USER 1000", "USER 1001"),
+    "a catalog": lambda root: (root / "bases/catalog.yaml").write_text("registry: r.example.com\n"),
+    "a broken catalog": lambda root: (root / "bases/catalog.yaml").write_text("registry: [\n"),
+    "another family": family,
+    "no lock": lambda root: (root / "bases/lock.json").unlink(),
+    "no template": lambda root: (root / "templates/base.j2").unlink(),
+    "a hand edit": replaced(ONE, "USER 1000", "USER 0"),
+    "a missing file": lambda root: (root / ONE).unlink(),
+    "a file too many": lambda root: shutil.copytree(root / "bases/family-0/1.0", root / "bases/family-0/9.0"),
+    "no family": lambda root: shutil.rmtree(root / "bases/family-0"),
+}
+
+
+def said(done: Done) -> tuple[int, str, str]:
+    return done.status, done.out, done.err
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_changes_is_noticed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    assert dfgen("-C", root, "render", "--check").status == 0
+    change(root)
+    found = said(dfgen("-C", root, "render", "--check"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other caches"))
+    assert said(dfgen("-C", root, "render", "--check")) == found
+
+
+def test_what_is_changed_back_is_remembered_again(root: Path) -> None:
+    assert is_remembered(root)
+    replaced(ONE, "USER 1000", "USER 0")(root)
+    assert dfgen("-C", root, "render").status == 1
+    replaced(ONE, "USER 0", "USER 1000")(root)
+    assert is_remembered(root)
+    assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
+
+
+def test_what_is_written_is_remembered(root: Path) -> None:
+    replaced("templates/base.j2", "USER 1000", "USER 1001")(root)
+    assert dfgen("-C", root, "render").lines[-1] == "6 of 6 Dockerfiles written, 0 unchanged"
+    assert is_remembered(root)
+
+
+def test_a_link_among_the_templates_is_followed_each_time(root: Path) -> None:
+    shutil.move(root / "templates/base.j2", root / "templates/real.j2")
+    (root / "templates/base.j2").symlink_to("real.j2")
+    assert dfgen("-C", root, "render", "--check").status == 0
+    assert not is_remembered(root)
+
+
+def test_without_a_place_to_remember_everything_is_rendered(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
+    assert not is_remembered(root)
+
+
+def test_what_is_remembered_names_nothing_of_the_catalog(root: Path, tmp_path: Path) -> None:
+    kept = [path for path in (tmp_path / "caches").rglob("*") if path.is_file()]
+    assert len(kept) == 1
+    assert all(word not in kept[0].read_text() for word in ("family", "java", str(root)))
