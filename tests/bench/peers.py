@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGES = {"distgen": "dg", "cekit": "cekit", "kolla": "kolla-build"}
+_PACKAGES = ("distgen", "cekit", "kolla")
+_BESIDE = ("docker",)  # which kolla-build does not start without, and does not ask for
 _SYSTEM = (
     "skopeo",
 )  # of the machine's own release; crane, docker and the registry come with the demo's engine
@@ -49,8 +50,8 @@ def install() -> Peers:
     python = peers.environment / "bin" / "python"
     if not python.exists():
         subprocess.run((sys.executable, "-m", "venv", peers.environment), check=True)
-    for package, program in _PACKAGES.items():
-        if not (peers.environment / "bin" / program).exists():
+    for package in (*_BESIDE, *_PACKAGES):
+        if not any(peers.environment.glob(f"lib/*/site-packages/{package}-*.dist-info")):
             _install(python, package)
     if shutil.which("apt-get") and os.geteuid() == 0:
         _install_system([program for program in _SYSTEM if shutil.which(program) is None])

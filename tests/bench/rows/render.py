@@ -1,19 +1,21 @@
-"""Render: a thousand versions for two architectures, against the bare loop and against distgen a Dockerfile."""
+"""Render: a thousand versions for two architectures, against the bare loop and against others a Dockerfile."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import distgen
+from tests.bench import cekit, distgen, kolla
 from tests.bench.catalog import make
 from tests.bench.counts import count
 from tests.bench.measure import Contestant, alternately
 from tests.bench.row import Aim, Bench, Row
 
 VERSIONS = 1000
+_OTHERS = {"distgen": distgen, "cekit": cekit, "kolla": kolla}
 
 
 def is_same(root: Path) -> bool:
@@ -35,6 +37,11 @@ def _without_bare(root: Path) -> None:
     shutil.rmtree(root / "bare", ignore_errors=True)
 
 
+def _told(written: Mapping[str, int]) -> str:
+    """What the others wrote: kolla knows its own images alone."""
+    return f"; kolla writes {written['kolla']} Dockerfiles of its own" if "kolla" in written else ""
+
+
 def measure(bench: Bench) -> Row:
     """Measure the row."""
     root = bench.folder / "render"
@@ -45,21 +52,21 @@ def measure(bench: Bench) -> Row:
         ),
         Contestant(name="bare Jinja2 loop", command=bare, before=partial(_without_bare, root)),
     ]
-    peer = distgen.contestant(bench)
-    ours, limit, *others = alternately([*contestants, *([peer] if peer else [])], bench.runs)
+    others = {name: one for name, module in _OTHERS.items() if (one := module.contestant(bench))}
+    ours, limit, *theirs = alternately([*contestants, *others.values()], bench.runs)
+    written = {name: _OTHERS[name].written(bench) for name in others}
+    each = ours.seconds / (2 * VERSIONS)
     aims = [Aim(what="dfgen / bare loop", measured=ours.ratio(limit), limit=1.5, unit="times")]
-    for other in others:
-        faster = other.seconds / (ours.seconds / (2 * VERSIONS))
-        aims.append(
-            Aim(what="distgen / dfgen, a Dockerfile", measured=faster, limit=100, unit="times", at_least=True)
-        )
-    same = is_same(root) and (peer is None or distgen.is_same(bench, root / "bare"))
+    for (name, number), series in zip(written.items(), theirs, strict=True):
+        faster = series.seconds / max(number, 1) / each
+        what = f"{name} / dfgen, a Dockerfile"
+        aims.append(Aim(what=what, measured=faster, limit=100, unit="times", at_least=True))
     return Row(
         title="render",
-        work=f"{VERSIONS:,} versions for two architectures, nothing rendered yet",
-        series=(ours, limit, *others),
+        work=f"{VERSIONS:,} versions for two architectures, nothing rendered yet{_told(written)}",
+        series=(ours, limit, *theirs),
         aims=aims,
-        same=same,
-        absent=() if peer else ("distgen",),
+        same=is_same(root) and all(written.values()),
+        absent=[name for name in _OTHERS if name not in others],
         counts=count(root, "render", "--check"),
     )

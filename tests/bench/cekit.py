@@ -1,0 +1,42 @@
+"""cekit, which renders one Dockerfile a process: an image of its own description, as near to the work as it goes."""
+
+from __future__ import annotations
+
+from tests.bench.measure import Contestant
+from tests.bench.row import Bench
+
+_IMAGE = """\
+name: example/java
+version: "0.0"
+from: docker.io/library/java:0
+labels:
+  - {name: org.example.version, value: "0.0"}
+packages:
+  manager: apt-get
+  install: [curl, git]
+run:
+  user: 1000
+  cmd: [java]
+envs:
+"""
+_SETTINGS = 30
+_FIRST, _LAST = "    FROM docker.io/library/java:0", '    CMD ["java"]'
+
+
+def contestant(bench: Bench) -> Contestant | None:
+    """Its command, in a folder of its own; None where it could not be had."""
+    program = bench.peers.find("cekit")
+    if program is None:
+        return None
+    folder = bench.folder / "cekit"
+    folder.mkdir(exist_ok=True)
+    settings = "".join(f'  - {{name: SETTING_{number}, value: "0"}}\n' for number in range(_SETTINGS))
+    (folder / "image.yaml").write_text(_IMAGE + settings, encoding="utf-8")
+    command = (program, "--work-dir", str(folder / "work"), "build", "--dry-run", "docker", "--no-squash")
+    return Contestant(name="cekit, one Dockerfile", command=command, cwd=folder)
+
+
+def written(bench: Bench) -> int:
+    """How many Dockerfiles of that image it wrote; their text is its own."""
+    texts = [path.read_text(encoding="utf-8") for path in (bench.folder / "cekit/target").rglob("Dockerfile")]
+    return sum(1 for text in texts if text.count('="0"') == _SETTINGS and _FIRST in text and _LAST in text)
