@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -59,7 +60,27 @@ def told_at(place: Place | None, error: DfgenError) -> DfgenError:
 
 
 def joined(errors: Iterable[DfgenError]) -> DfgenError:
-    """Join errors into one of the kind with the highest exit code; what several say is told once."""
+    """Join errors into one of the kind with the highest exit code; what several say is told once.
+
+    A host that does not answer says so in other words each time (tries, seconds): it is told with a count.
+    """
     listed = list(errors)
-    problems: list[Problem] = list(dict.fromkeys(problem for error in listed for problem in error.problems))
-    return _KINDS[max(error.exit_code for error in listed)](problems)
+    told: dict[object, Problem] = {}
+    silent: Counter[str] = Counter()
+    for error in listed:
+        host, requests = (error.unreachable, error.requests) if isinstance(error, OutsideError) else ("", 0)
+        silent[host] += requests
+        for one in error.problems:
+            told.setdefault(host or one, Problem(one.place, one.message.removesuffix(_count(requests))))
+    problems = [
+        Problem(one.place, one.message + _count(silent[key])) if isinstance(key, str) else one
+        for key, one in told.items()
+    ]
+    found = _KINDS[max(error.exit_code for error in listed)](problems)
+    if isinstance(found, OutsideError) and len(told) == 1:
+        found.unreachable, found.requests = max(silent), max(silent.total(), 1)
+    return found
+
+
+def _count(requests: int) -> str:
+    return f" ({requests} requests failed so)" if requests > 1 else ""
