@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.reviewing.blocks import changes
 from dfgen.reviewing.instructions import Difference, compare, neutral
 from dfgen.reviewing.records import Group, Kind, State, Step
 from dfgen.values.errors import InputError
@@ -40,31 +41,6 @@ def hunk(path: str, old: str | None, new: str | None) -> tuple[str, ...]:
     return tuple(difflib.unified_diff(was.splitlines(), (new or "").splitlines(), *names, lineterm=""))
 
 
-def _blocks(text: str) -> list[str]:
-    """Cut a Dockerfile where instructions may begin; every comment that stands alone is a block too."""
-    blocks, block = [], ""
-    for line in text.splitlines():
-        inside = bool(block)
-        block += f"{line}\n"
-        if not (line.rstrip().endswith("\\") or (inside and line.lstrip().startswith("#"))):
-            blocks.append(block)
-            block = ""
-    return [*blocks, block]
-
-
-def _essence(old: str, new: str) -> Key:
-    """What differs between two texts: the same for files that differ from each other elsewhere alone.
-
-    Heredocs and an escape directive make blocks uncertain; then it is the texts themselves.
-    """
-    if "<<" in old + new or "escape" in old[:200] + new[:200]:
-        return (old, new)
-    was, now = _blocks(old), _blocks(new)
-    codes = difflib.SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
-    changed = ((was[a:b], now[c:d]) for tag, a, b, c, d in codes if tag != "equal")
-    return tuple((tuple(one), tuple(other)) for one, other in changed)
-
-
 class _Comparing:
     """Compares files; the same change, whatever the pins and the platform, is looked at once."""
 
@@ -74,7 +50,7 @@ class _Comparing:
 
     def difference(self, path: str, old: str, new: str) -> Difference:
         moved = tuple(a != b for a, b in zip(_DIGEST.findall(old), _DIGEST.findall(new), strict=False))
-        key = (_essence(neutral(old), neutral(new)), moved)
+        key = (changes(neutral(old), neutral(new)), moved)
         if key not in self.known:
             self.known[key] = self.compare(old, new, path)
         return self.known[key]

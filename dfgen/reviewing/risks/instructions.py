@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.secrets import is_secret, secrets_in
@@ -11,6 +12,7 @@ from dfgen.reviewing.instructions import neutral
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
 from dfgen.reviewing.risks.carried import Carried, Word
+from dfgen.reviewing.risks.essence import essence
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
 
@@ -134,10 +136,15 @@ def _depends(group: Group) -> bool:
 
 
 def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Finding]:
+    known: dict[Hashable, list[Finding]] = {}
     for path in files:
-        old, new = _Side(before.dockerfiles.get(path)), _Side(after.dockerfiles.get(path))
-        for risk in RISKS:
-            yield from risk(path, old, new)
+        old, new = before.dockerfiles.get(path), after.dockerfiles.get(path)
+        key = essence(old, new)
+        if key not in known:
+            sides = _Side(old), _Side(new)
+            known[key] = [one for risk in RISKS for one in risk(path, *sides)]
+        # The line is the first such file's, and that is the one to be shown.
+        yield from (replace(one, place=replace(one.place, file=path)) for one in known[key])
 
 
 def _told(findings: Iterator[Finding], *, whole: bool, group: Group) -> Iterator[Finding]:
