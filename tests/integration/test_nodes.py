@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import home as demo_home  # the demo brings the second engine, as the README say
 pytestmark = pytest.mark.integration
 
 ENGINE = Path(demo_home.__file__).with_name("engine.py")
+ROOT = Path(__file__).parents[2]
 NODE = "spare"
 SHARED = f"[{{context: {NODE}, jobs: 1}}, {{context: default, jobs: 1}}]"
 CATALOG = {
@@ -133,3 +135,22 @@ def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run
     work.run("build")
     assert states(work) == {"quick:1@amd64": "up to date", "slow:1@amd64": "built"}
     read_back(work.root / "dist", "slow:1")
+
+
+def test_the_readme_s_way_to_two_engines_can_be_followed_as_written(work: Work) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme[readme.index("To try several machines on one") :]
+    blocks = dict(re.findall(r"```(sh|yaml)\n(.*?)```", section, re.DOTALL)[:2])
+    shown = subprocess.run(
+        ["bash", "-ec", blocks["sh"]], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240
+    )
+    assert [line.split()[0] for line in shown.stdout.splitlines() if line.startswith(("default", NODE))] == [
+        "default",
+        NODE,
+    ]
+    work.prepare({**CATALOG, "bases/catalog.yaml": f"registry: localhost\n{blocks['yaml']}"})
+    doctor = json.loads(work.run("--format", "json", "doctor", "--offline").stdout)
+    (said,) = (one["said"] for one in doctor if one["what"] == "platform linux/amd64")
+    assert re.fullmatch(rf"built natively by default at \S+ and natively by {NODE} at \S+", said)
+    work.run("build", "--no-cache")
+    assert set(used(work).values()) == {NODE, "default"}
