@@ -1,9 +1,13 @@
-"""A catalog whose images are built: a layout with images of a size, as a build would leave it, without an engine."""
+"""A catalog whose images are built: a layout with images of a size, as a build would leave it, without an engine.
+
+`built.py DIR VERSIONS BYTES` makes it; in a process of its own, so that the benchmark itself stays small.
+"""
 
 from __future__ import annotations
 
 import gzip
 import random
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,3 +76,7 @@ def _build(app: App, size: int) -> None:
         versions.setdefault(one.merged_name, []).append(one)
     app.layout.tag(entries)
     merge_layout(app.layout, app.lock, versions)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

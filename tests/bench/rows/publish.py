@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +92,8 @@ def _ratio(ours: Series, others: Sequence[Series], scale: float = 1.0) -> float:
 
 def _measure(bench: Bench, near: Served, away: Served) -> Row:
     root = bench.folder / "publish/catalog"
-    built.make(root, VERSIONS, SIZE)
+    make = (sys.executable, "-m", "tests.bench.built", str(root), str(VERSIONS), str(SIZE))
+    subprocess.run(make, check=True)
     work = _Work(bench=bench, root=root, near=near, empty=near.keep())
     hooks: Mapping[str, Callable[[], None]] = {"before": work.forget, "after": work.check}
     cold = [
