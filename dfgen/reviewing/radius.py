@@ -55,7 +55,7 @@ class Comparison:
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""
-        path = str(image.dockerfile)
+        path = image.path
         return self.rendered.get(path, self.after.dockerfiles.get(path, ""))
 
 
@@ -106,7 +106,7 @@ def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) 
 
 
 def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Iterator[str]:
-    path, text = str(image.dockerfile), of.text(image)
+    path, text = image.path, of.text(image)
     # What is committed is what gets built, and what is rendered is what will be committed.
     if not (of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text):
         yield from [*inputs(of, image)] or ["Dockerfile edited"]

@@ -44,7 +44,7 @@ def _compared(before: State, after: State) -> Comparison | None:
 def _changed(before: State, after: State, compared: Comparison | None) -> list[Image]:
     """The images whose file may be another one now: all, where there is nothing to compare with."""
     old, new = before.dockerfiles, after.dockerfiles
-    images = ((image, str(image.dockerfile)) for image in (after.catalog.images if after.catalog else ()))
+    images = ((image, image.path) for image in (after.catalog.images if after.catalog else ()))
     return [
         image
         for image, path in images

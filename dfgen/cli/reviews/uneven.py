@@ -15,7 +15,7 @@ from dfgen.values.finding import Finding
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
     """Find them; what is rendered already is not rendered again, and what is alike is not even parsed."""
-    texts = {id(image): rendered[path] for image in images if (path := str(image.dockerfile)) in rendered}
+    texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
     chosen = [image for version in _unlike(images, texts) for image in version if not waits(app, image)]
     if not chosen:
         return ()

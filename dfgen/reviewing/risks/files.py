@@ -70,9 +70,7 @@ def left_over(before: State, after: State) -> Iterator[Finding]:
     """A generated file whose version went."""
     if not before.catalog or not after.catalog:
         return
-    old, new = (
-        {str(one.dockerfile) for one in state.catalog.images} for state in (before, after) if state.catalog
-    )
+    old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
     for path in sorted((old - new) & after.dockerfiles.keys()):
         if header.is_generated(after.dockerfiles[path]):
             message = "the file belongs to no version any more; `dfgen render` removes it"

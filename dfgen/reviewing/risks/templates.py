@@ -37,7 +37,7 @@ def at_templates(
 
 
 def _by_path(catalog: Catalog | None) -> dict[str, Image]:
-    return {str(image.dockerfile): image for image in catalog.images} if catalog else {}
+    return {image.path: image for image in catalog.images} if catalog else {}
 
 
 def _same_line(there: str, rendered: str, line: int) -> int:
