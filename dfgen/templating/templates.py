@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from dfgen.templating.memory import Memory
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
 from dfgen.templating.standins import Looks
+from dfgen.templating.values import as_text
 from dfgen.templating.watching import Watching
 from dfgen.values.errors import InputError, Place, Problem
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from dfgen.templating.tracing import Tracing
     from dfgen.values.usage import TemplateUsage
 
-_TAGS = ("{{", "{%", "{#")
+_NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
+_RESERVED = frozenset(("true", "false", "none", "not"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,14 @@ def _trusted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_trusted(item) for item in value]
     return value
+
+
+@lru_cache(maxsize=1024)
+def _plain_pieces(text: str) -> tuple[str, ...]:
+    """Split a text that has nothing but names in it, as most have: text, name, text; else give nothing."""
+    pieces = _NAMED.split(text)
+    special = any("{" in piece or "\n" in piece for piece in pieces[::2])
+    return () if special or _RESERVED.intersection(pieces[1::2]) else tuple(pieces)
 
 
 def _ended(text: str) -> str:
@@ -184,9 +195,13 @@ class Templates:
 
     def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
         """Fill in a text of the catalog (a tag, a parent) that may hold `{{ }}`; nothing is quoted."""
-        if not any(tag in text for tag in _TAGS):
+        if "{" not in text:
             return text
         try:
+            pieces = _plain_pieces(text)
+            if pieces and all(name in variables for name in pieces[1::2]):
+                parts = (as_text(variables[piece]) if at % 2 else piece for at, piece in enumerate(pieces))
+                return "".join(parts)
             if text not in self._texts:
                 self._texts[text] = self._plain.from_string(text).render
             return self._texts[text](variables)
