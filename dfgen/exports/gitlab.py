@@ -67,7 +67,7 @@ def _job(step: Step, parents: Sequence[str], names: Mapping[str, str], label: st
             f"dfgen build --locked {shlex.quote(step.image.name)}",
             f"mkdir -p layouts && mv dist {layout}",
         ],
-        "artifacts": {"paths": [layout]},
+        "artifacts": {"paths": [layout], "expire_in": "3 days"},
     }
 
 
