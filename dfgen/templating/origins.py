@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
+from dfgen.templating.conditions import CALLER
 from dfgen.templating.locals import resolve
 from dfgen.templating.marking import FILTER_BLOCK
 from dfgen.templating.marks import MARK
@@ -34,13 +35,16 @@ class LineOrigin:
 
     `places` is the template line that made the line's first visible character, then what called it: the
     line that calls the macro, includes the template, prints the block. `also` are those of other parts of
-    the line that stand elsewhere. `expressions` are what was printed in it, in the order of the line.
+    the line that stand elsewhere. `expressions` are what was printed in it, in the order of the line;
+    `conditions` are the `if` and `for` that it stands in, wherever those are in what made it, and the calls
+    that gave to a macro what decides there.
     """
 
     text: str
     places: tuple[Place, ...]
     also: tuple[tuple[Place, ...], ...] = ()
     expressions: tuple[Expression, ...] = ()
+    conditions: tuple[Expression, ...] = ()
 
 
 class Origins:
@@ -94,7 +98,27 @@ class Origins:
             if step.site != NO_SITE and not self._tracing.sites[step.site].expression.startswith(FILTER_BLOCK)
         )
         text = str.rstrip(line, "\n")
-        return LineOrigin(text=text, places=first, also=also, expressions=tuple(dict.fromkeys(expressions)))
+        conditions = (one for chain in dict.fromkeys(chains) for one in self._deciding(chain))
+        return LineOrigin(
+            text=text,
+            places=first,
+            also=also,
+            expressions=tuple(dict.fromkeys(expressions)),
+            conditions=tuple(dict.fromkeys(conditions)),
+        )
+
+    def _deciding(self, chain: Chain) -> Iterator[Expression]:
+        """Yield what decides that a chain is rendered, the innermost template first."""
+        passed = False  # whether it depends on what the macro that is left has been given
+        for at, step in enumerate(chain):
+            if passed and step.site != NO_SITE and not step.is_at(chain[at - 1]):
+                passed = CALLER in self._tracing.names[step.site]
+                yield self._expression(step, chain[at:])
+            for condition in (self._tracing.conditions[number] for number in step.within):
+                passed |= CALLER in condition.names
+                place = Place(f"{self._shown}/{condition.template}", condition.line)
+                names = self._resolved(condition.names, step, chain[at:])
+                yield Expression(text=condition.text, place=place, names=names)
 
     def _places(self, chain: Chain) -> tuple[Place, ...]:
         """The places of a chain, one that stands twice in a row once."""
@@ -104,11 +128,16 @@ class Origins:
         return Place(f"{self._shown}/{step.template}", step.line)
 
     def _expression(self, step: Step, chain: Chain) -> Expression:
+        names = self._resolved(self._tracing.names[step.site], step, chain)
+        text = self._tracing.sites[step.site].expression
+        return Expression(text=text, place=self._place(step), names=names)
+
+    def _resolved(self, names: frozenset[str], step: Step, chain: Chain) -> tuple[str, ...]:
+        """Follow names at a step to what no template of its chain defines."""
         own = self._tracing.locals[step.template]
         outer = dict.fromkeys(caller.template for caller in chain if caller.template != step.template)
-        names = resolve(self._tracing.names[step.site], own, [self._tracing.locals[name] for name in outer])
-        text = self._tracing.sites[step.site].expression
-        return Expression(text=text, place=self._place(step), names=tuple(sorted(names)))
+        found = resolve(names, own, [self._tracing.locals[name] for name in outer])
+        return tuple(sorted(found - {CALLER}))
 
 
 def check_same(found: Iterable[LineOrigin], rendered: str, place: Place) -> None:

@@ -15,11 +15,15 @@ NO_SITE = -1
 
 
 class Step(NamedTuple):
-    """A line of a template; `site` is the expression there that printed, or NO_SITE."""
+    """A line of a template; `site` is the expression there that printed, or NO_SITE.
+
+    `within` are the numbers of the conditions that it stands in, in its own template, the outermost first.
+    """
 
     template: str
     line: int
     site: int = NO_SITE
+    within: tuple[int, ...] = ()
 
     def is_at(self, other: Step) -> bool:
         """Whether both are the same line."""
@@ -124,8 +128,9 @@ def called(chain: Chain, by: Chain) -> Chain:
     steps = [*chain[: len(chain) - shared], *by[: len(by) - shared]]
     for mine, theirs in zip(chain[len(chain) - shared :], by[len(by) - shared :], strict=True):
         # Of one line both may know an expression: that of a block, and the one that prints the block.
+        within = tuple(dict.fromkeys(theirs.within + mine.within))
         named = [step for step in dict.fromkeys((mine, theirs)) if step.site != NO_SITE]
-        steps += named or [mine]
+        steps += [step._replace(within=within) for step in named or [mine]]
     return tuple(steps)
 
 

@@ -7,13 +7,14 @@ made it: its own, and those of the macro calls, includes and blocks that are run
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
 from jinja2 import Template, nodes
 from jinja2.compiler import Frame
 
+from dfgen.templating.conditions import CALLER, Condition, Regions, loop_text, tested
 from dfgen.templating.describe import describe
 from dfgen.templating.locals import Locals, names_of
 from dfgen.templating.marking import Generator, Marking
@@ -33,7 +34,8 @@ class _Data(str):
 class _TracingGenerator(Generator):
     """Python code in which the template's own text comes with its lines.
 
-    `scopes` are the parameters and loop variables where the code is, and what each is made from.
+    `scopes` are the parameters and loop variables where the code is, and what each is made from; `within` are
+    the numbers of the conditions that it stands in.
     """
 
     environment: Tracing
@@ -41,6 +43,9 @@ class _TracingGenerator(Generator):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.scopes: list[dict[str, frozenset[str]]] = []
+        self.within: tuple[int, ...] = ()
+        self.guards: dict[int, tuple[int, ...]] = {}  # the conditions of a body, by its id
+        self.environment.regions[self.name or ""] = self.regions = Regions()
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         const = _Data(super()._output_child_to_const(node, frame, finalize))
@@ -63,11 +68,41 @@ class _TracingGenerator(Generator):
             found |= scope[name]
         return frozenset(found)
 
+    def visit_If(self, node: nodes.If, frame: Frame) -> None:  # noqa: N802
+        """A body stands in its own test, and in those before it that did not hold."""
+        tests: tuple[int, ...] = ()
+        for part in (node, *node.elif_):
+            word = "if" if part is node else "elif"
+            tests += (self._condition(part, f"{word} {tested(part.test)}", self._sources(part.test)),)
+            self.guards[id(part.body)] = tests
+        self.guards[id(node.else_)] = tests
+        super().visit_If(node, frame)
+
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
         """The variables of a loop are made from what it runs over."""
-        self.scopes.append(dict.fromkeys(names_of(node.target), self._sources(node.iter)))
+        sources = self._sources(node.iter)
+        self.scopes.append(dict.fromkeys(names_of(node.target), sources))
+        filtered = self._sources(node.test) if node.test else frozenset()
+        loop = self._condition(node, loop_text(node), sources | filtered)
+        self.guards |= {id(node.body): (loop,), id(node.else_): (loop,)}
         super().visit_For(node, frame)
         self.scopes.pop()
+
+    def _condition(self, node: nodes.Node, text: str, names: frozenset[str]) -> int:
+        self.environment.conditions.append(Condition(self.name or "", node.lineno, text, names))
+        return len(self.environment.conditions) - 1
+
+    def blockvisit(self, body: Iterable[nodes.Node], frame: Frame) -> None:
+        """Whatever is written for a body stands in the body's conditions."""
+        self._stand_in(self.within + self.guards.get(id(body), ()), super().blockvisit, body, frame)
+
+    def _stand_in(self, within: tuple[int, ...], visit: Callable[..., Any], *arguments: Any) -> Any:
+        outer, self.within = self.within, within
+        self.regions.begin(self.code_lineno + 1, within)
+        result = visit(*arguments)
+        self.within = outer
+        self.regions.begin(self.code_lineno + 1, outer)
+        return result
 
     def visit_With(self, node: nodes.With, frame: Frame) -> None:  # noqa: N802
         """A variable of `with` is made from its value."""
@@ -91,8 +126,9 @@ class _TracingGenerator(Generator):
 
     def macro_body(self, node: Any, frame: Frame) -> tuple[Frame, Any]:
         """The parameters of a macro are what its caller gives, and the caller is told beside it."""
-        self.scopes.append({argument.name: self._sources(*node.defaults) for argument in node.args})
-        body = super().macro_body(node, frame)
+        given = self._sources(*node.defaults) | {CALLER}
+        self.scopes.append({argument.name: given for argument in node.args})
+        body: tuple[Frame, Any] = self._stand_in((), super().macro_body, node, frame)
         self.scopes.pop()
         return body
 
@@ -108,6 +144,8 @@ class Tracing(Marking):
         self.names: list[frozenset[str]] = []
         self.locals: dict[str, Locals] = {}
         self.extends: dict[str, int] = {}
+        self.conditions: list[Condition] = []
+        self.regions: dict[str, Regions] = {}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -117,11 +155,12 @@ class Tracing(Marking):
 
     def data(self, template: str, pieces: list[tuple[str, int, bool]]) -> Traced:
         """Text of a template: every line of it has a span."""
-        callers = self._running()[1:]
+        here, *callers = self._running()
         spans = []
         for text, line, is_data in pieces:
             for after, part in enumerate(lines_of(text) if is_data else (text,)):
-                spans.append(Span(len(part), _chain(Step(template, line + after), callers)))
+                step = Step(template, line + after, within=here.within)
+                spans.append(Span(len(part), _chain(step, callers)))
         return Traced.of("".join(piece[0] for piece in pieces), spans)
 
     def told(self, value: object, site: str) -> object:
@@ -129,16 +168,17 @@ class Tracing(Marking):
         where = self.sites[site_index(site)]
         if not isinstance(value, Traced):
             return value
-        return value.printed_by(
-            _chain(Step(where.template, where.line, site_index(site)), self._running()[1:])
-        )
+        here, *callers = self._running()
+        step = Step(where.template, where.line, site_index(site), here.within)
+        return value.printed_by(_chain(step, callers))
 
     def mark(self, value: object, site: str) -> str:
         """What an expression prints, marked, with the expression and what it was called by."""
         text = super().mark(value, site)
         index = site_index(site)
         where = self.sites[index]
-        chain = _chain(Step(where.template, where.line, index), self._running()[1:])
+        here, *callers = self._running()
+        chain = _chain(Step(where.template, where.line, index, here.within), callers)
         if isinstance(text, Traced):
             return text.printed_by(chain)
         return Traced.of(text, [Span(len(text), chain)])
@@ -154,23 +194,28 @@ class Tracing(Marking):
             frame = frame.f_back
         return tuple(self._steps(frames))
 
-    def _steps(self, frames: list[tuple[FrameType, Template]]) -> Iterator[Step]:
+    def _steps(self, frames: list[tuple[FrameType, Template]]) -> list[Step]:
+        steps: list[Step] = []
         inner: tuple[FrameType, Template] | None = None
         for frame, template in frames:
             name, line = template.name or "", template.get_corresponding_lineno(frame.f_lineno)
+            within = self.regions[name].at(frame.f_lineno)
             if inner and frame.f_locals.get("parent_template") is inner[1] and _is_root(inner[0]):
                 line = self.extends.get(name, line)
-            # A block that stands where it is defined is no call.
-            if not (inner and inner[1] is template and inner[0].f_code.co_name.startswith("block_")):
-                yield Step(name, line)
+            if inner and inner[1] is template and inner[0].f_code.co_name.startswith("block_"):
+                # A block that stands where it is defined is no call; it stands in what decides there.
+                steps[-1] = steps[-1]._replace(within=within + steps[-1].within)
+            else:
+                steps.append(Step(name, line, within=within))
             inner = frame, template
+        return steps
 
 
 def _is_root(frame: FrameType) -> bool:
     return frame.f_code.co_name == "root"
 
 
-def _chain(step: Step, callers: Chain) -> Chain:
+def _chain(step: Step, callers: Iterable[Step]) -> Chain:
     """A line and its callers, less repetitions of one line."""
     chain = [step]
     chain += [caller for caller in callers if not caller.is_at(chain[-1])]
