@@ -145,7 +145,7 @@ def _load(side: Side, known: tuple[Side, _Loaded] | None = None) -> _Loaded:
     catalog, lock = None, Lock()
     problems: list[Problem] = []
     try:
-        same = known[1].catalog if known and _is_same(side, known[0]) else None
+        same = known[1].catalog if known and _is_same(known[0], side) else None
         catalog = same or side.app.catalog
     except InputError as error:
         problems.extend(error.problems)
@@ -157,7 +157,7 @@ def _load(side: Side, known: tuple[Side, _Loaded] | None = None) -> _Loaded:
 
 
 def _is_same(one: Side, other: Side) -> bool:
-    """Whether both give the same catalog: loading one looks at nothing else."""
+    """Whether both give the same catalog: loading one looks at nothing else. `one` is read first."""
     return one.settings == other.settings and one.templates.keys() == other.templates.keys()
 
 

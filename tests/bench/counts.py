@@ -1,5 +1,5 @@
 """What a run of dfgen does, counted: files opened below the catalog, templates compiled, instructions read,
-requests sent to registries and the bytes they had.
+programs run, requests sent to registries and the bytes they had.
 
 `python -m tests.bench.counts -C DIR ARGUMENTS…` runs dfgen with them; its last line of output is the counts.
 """
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
             counted["files opened"] += 1
         elif event == "compile" and str(values[1]).endswith(".j2"):
             counted["templates compiled"] += 1
+        elif event == "subprocess.Popen":
+            counted["programs run"] += 1
         elif event == "http.client.send" and isinstance(sent := values[1], bytes):
             counted["bytes sent"] += len(sent)
             counted["requests"] += sent.startswith(_METHODS)

@@ -1,0 +1,95 @@
+"""The files of two states: what both have is read once, and of a revision only what differs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dfgen.outside.git import Git
+from dfgen.outside.trees import Folder, Revision, Seen
+from tests.unit import repositories
+from tests.unit.repositories import commit
+
+_PARTS = ("bases", "templates")
+_AMD64, _ARM64 = (f"bases/app/1.0/Dockerfile_{name}" for name in ("amd64", "arm64"))
+
+
+class Counting(Git):
+    """A repository that keeps account of what is read from it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.read: list[str] = []
+
+    def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        names = list(blobs)
+        self.read += names
+        return super().contents(names)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that is a catalog's folder."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    return repositories.repository(tmp_path, folder=".")
+
+
+def _both(root: Path, git: Git) -> tuple[Folder, Revision]:
+    seen = Seen(git)
+    return Folder(root, seen, git), Revision(git, git.commit("HEAD"), seen)
+
+
+def test_only_what_differs_is_read_from_git(root: Path) -> None:
+    git = Counting(root)
+    folder, revision = _both(root, git)
+    (root / _ARM64).write_text("FROM scratch\n")
+    paths = folder.paths(_PARTS)
+    assert revision.paths(_PARTS) == paths
+    now = folder.texts(paths)
+    was = revision.texts(paths)
+    assert git.read == [repositories.git(root, "rev-parse", f"HEAD:{_ARM64}")]
+    assert {path for path in paths if was[path] != now[path]} == {_ARM64}
+    assert was[_AMD64] is now[_AMD64]  # and kept once
+
+
+def test_of_files_in_contexts_too(root: Path) -> None:
+    git = Counting(root)
+    (root / "bases/app/files/b").write_text("b")
+    commit(root)
+    folder, revision = _both(root, git)
+    (root / "bases/app/files/b").write_text("c")
+    paths = folder.paths(_PARTS)
+    now, was = folder.prints(paths), revision.prints(revision.paths(_PARTS))
+    assert git.read == [repositories.git(root, "rev-parse", "HEAD:bases/app/files/b")]
+    assert {path for path in paths if was[path] != now[path]} == {"bases/app/files/b"}
+
+
+def test_a_folder_without_a_repository_is_taken_as_it_is(root: Path) -> None:
+    (root / ".gitignore").write_text("ignored\n")
+    (root / "bases/app/ignored").write_text("")
+    (root / "bases/app/.git").mkdir()
+    (root / "bases/app/.git/config").write_text("")
+    alone, known = Folder(root, Seen()).paths(_PARTS), _both(root, Git(root))[0].paths(_PARTS)
+    assert set(alone) - set(known) == {"bases/app/ignored"}
+    assert (set(known) - set(alone), known) == (set(), sorted(known))
+
+
+def test_links_are_followed_within_a_revision(root: Path, tmp_path: Path) -> None:
+    links = {"a": "b", "b": "../templates/t.j2", "loop": "loop", "out": "../../../etc/passwd", "folder": "."}
+    for name, to in links.items():
+        (root / f"templates/{name}").symlink_to(to)
+    commit(root)
+    revision = _both(root, Git(root))[1]
+    paths = revision.paths(["templates"])
+    assert [path for path in paths if revision.is_stray(path)] == [
+        f"templates/{name}" for name in ("folder", "loop", "out")
+    ]
+    texts = revision.texts(paths)
+    assert set(texts) == {"templates/a", "templates/b", "templates/t.j2"}
+    assert set(texts.values()) == {repositories.TEMPLATE}
+    revision.write(paths, tmp_path / "to")
+    written = [path for path in (tmp_path / "to/templates").iterdir() if not path.is_symlink()]
+    assert {f"templates/{path.name}": path.read_text() for path in written} == texts
