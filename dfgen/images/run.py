@@ -90,7 +90,7 @@ class Run:
             for name, bill in made
             if bill.lacking
         )
-        return (*lacking, f"SBOMs of {len(made)} images by their package databases: {total} packages")
+        return (*lacking, f"packages in the SBOMs of what was built: {total}")
 
     @property
     def exit_code(self) -> ExitCode:

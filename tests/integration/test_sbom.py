@@ -59,3 +59,14 @@ def test_a_bill_of_materials_is_kept_through_merge_and_publish(work: Work) -> No
     work.run("publish", "app")
     work.run("verify", "app")
     assert "0 of 1 images to build" in work.run("plan", "app").stderr
+
+
+def test_a_generator_that_cannot_be_had_is_told_with_what_needs_none(work: Work) -> None:
+    registry = os.environ["DFGEN_DEMO_REGISTRY"]
+    generator = f"{registry}/dfgen-sbom/none:1@sha256:{'0' * 64}"
+    work.prepare({**APP, "bases/catalog.yaml": f"sbom: {generator}\n"})
+    failed = work.run("build", code=3)
+    assert (
+        f"bases/app/1/Dockerfile_amd64: the SBOM generator {generator} cannot be read:"
+        f" {generator}: not found; `sbom: packages` in bases/catalog.yaml needs none"
+    ) in failed.stderr

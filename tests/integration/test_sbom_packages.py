@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import uuid
 from typing import Any
@@ -58,7 +59,7 @@ def test_an_sbom_of_packages_goes_with_the_image_and_leaves_it_as_it_is(work: Wo
     refused = work.run("publish", "app", code=1)
     assert "app:1@amd64: SBOM changed" in refused.stderr
     built = work.run("build", "app")
-    assert "SBOMs of 2 images by their package databases: 2 packages\n" in built.stderr
+    assert "packages in the SBOMs of what was built: 2\n" in built.stderr
     after = digests(work)
     assert {name: after[name] for name in plain if name != "app:1"} == {
         name: digest for name, digest in plain.items() if name != "app:1"
@@ -67,7 +68,18 @@ def test_an_sbom_of_packages_goes_with_the_image_and_leaves_it_as_it_is(work: Wo
     work.run("gc")
     work.run("publish", "app")
     work.run("verify", "app")
+    assert work.run("inspect", f"{registry}/app:1").stdout.count(f"({CYCLONEDX})") == 2
     found_by_other_tools(f"{registry}/app", after)
+    on_a_fresh_machine(work, after)
+
+
+def on_a_fresh_machine(work: Work, after: dict[str, str]) -> None:
+    """Images come with their SBOMs from the registry, and without a registry they are the same."""
+    for words, state in ((["--cache-from-registry"], "taken"), ([], "built")):
+        shutil.rmtree(work.root / "dist")
+        work.run("build", "app", *words)
+        assert set(states(work).values()) == {state}
+        assert digests(work) == after
 
 
 def found_by_other_tools(repository: str, after: dict[str, str]) -> None:
@@ -99,7 +111,7 @@ def test_no_package_is_never_silent_and_switched_off_the_sbom_goes(work: Work) -
     built = work.run("build", "empty")
     assert (
         "empty:1@amd64: its SBOM has 0 packages of debian 12: it has no package database\n"
-        "SBOMs of 3 images by their package databases: 2 packages\n"
+        "packages in the SBOMs of what was built: 2\n"
     ) in built.stderr
     assert "0 of 3 images to build" in work.run("plan", "empty").stderr
 

@@ -200,7 +200,7 @@ def test_the_summary_counts_packages_and_names_what_may_be_lacking(world: World,
     assert done.bills == (
         "a:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
         "b:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
-        "SBOMs of 2 images by their package databases: 4 packages",
+        "packages in the SBOMs of what was built: 4",
     )
     assert [one["packages"] for one in done.to_json()["images"]] == [2, 2]
 
