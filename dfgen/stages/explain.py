@@ -16,7 +16,7 @@ from dfgen.values.errors import CheckError, InputError, Place, Problem
 
 
 class Expression(Protocol):
-    """Something that a template printed."""
+    """Something that a template printed, or that decided."""
 
     @property
     def text(self) -> str:
@@ -25,6 +25,10 @@ class Expression(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The variables that it is made from."""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
 
 
 class Origin(Protocol):
@@ -42,6 +46,10 @@ class Origin(Protocol):
     def expressions(self) -> Sequence[Expression]:
         """What was printed in it."""
 
+    @property
+    def conditions(self) -> Sequence[Expression]:
+        """What decided that it is there."""
+
 
 class Templates(Protocol):
     """Templates that render, and that tell where each line comes from."""
@@ -55,7 +63,11 @@ class Templates(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A line of a Dockerfile, and what made it; without `places`, dfgen's own header did."""
+    """A line of a Dockerfile, and what made it; without `places`, dfgen's own header did.
+
+    `settings` are the variables that are printed in it; `deciding` those that are not, and that its
+    `conditions` take.
+    """
 
     line: int
     text: str
@@ -63,6 +75,8 @@ class Explained:
     also: tuple[tuple[Place, ...], ...] = ()
     expressions: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    conditions: tuple[tuple[str, Place], ...] = ()
+    deciding: tuple[Setting, ...] = ()
 
 
 class _Recorder:
@@ -129,12 +143,25 @@ def explain(render: Renderer, templates: Templates, settings: Settings) -> tuple
 def _explained(
     line: Explained, origin: Origin, variables: Mapping[str, object], settings: Settings
 ) -> Explained:
-    names = dict.fromkeys(name for one in origin.expressions for name in one.names if name in variables)
-    found = [setting for name in names for setting in _within(line.text, settings.of(name, variables[name]))]
-    expressions = tuple(dict.fromkeys(one.text for one in origin.expressions))
+    printed = _names(origin.expressions, variables)
+    found = [
+        setting for name in printed for setting in _within(line.text, settings.of(name, variables[name]))
+    ]
+    decided = (name for name in _names(origin.conditions, variables) if name not in printed)
     return replace(
-        line, places=origin.places, also=origin.also, expressions=expressions, settings=tuple(found)
+        line,
+        places=origin.places,
+        also=origin.also,
+        expressions=tuple(dict.fromkeys(one.text for one in origin.expressions)),
+        settings=tuple(found),
+        conditions=tuple((one.text, one.place) for one in origin.conditions),
+        deciding=tuple(setting for name in decided for setting in settings.of(name, variables[name])),
     )
+
+
+def _names(expressions: Sequence[Expression], variables: Mapping[str, object]) -> Mapping[str, None]:
+    """The catalog's variables in expressions, in their order."""
+    return dict.fromkeys(name for one in expressions for name in one.names if name in variables)
 
 
 def _within(text: str, settings: Sequence[Setting]) -> Sequence[Setting]:

@@ -26,6 +26,7 @@ from dfgen.stages.render import render_image
 from dfgen.values.errors import InputError, Place, Problem, listing, nearest
 
 _LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
+_NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")
 _OWN = "dfgen's own header"
 _ARROW = " ← "
 _WIDTH = 80
@@ -67,6 +68,10 @@ def _split(text: str) -> tuple[str, int]:
     """Part `FILE:LINE`; what stands behind a family's colon is its version."""
     found = _LINE.fullmatch(text)
     if not found:
+        if other := _NO_LINE.fullmatch(text):
+            raise InputError(
+                f"{text}: {other[1]!r} is no line; expected a number from 1, or nothing for all lines"
+            )
         return text, 0
     if not int(found[2]):
         raise InputError(f"{text}: lines count from 1")
@@ -141,12 +146,19 @@ def _tell(line: Explained, path: str, *, short: bool) -> None:
     if not line.places:
         print(f"      {_OWN}")
     for setting in line.settings:
-        told = f"        {setting.name} = {_value(setting)}  ({_source(setting)})"
-        if len(told) <= _WIDTH:
-            print(told)
-            continue
-        print(_cut(f"        {setting.name} = {_value(setting)}", short=short))
-        print(f"          ({_source(setting)})")
+        _tell_setting(setting, _source(setting), short=short)
+    for setting in line.deciding:
+        _tell_setting(setting, f"{_source(setting)}; decides", short=short)
+    for text, place in () if short else line.conditions:
+        print(f"      {text}  ({place})")
+
+
+def _tell_setting(setting: Setting, source: str, *, short: bool) -> None:
+    told = f"        {setting.name} = {_value(setting)}"
+    if len(told) + len(source) + len("  ()") <= _WIDTH:
+        print(f"{told}  ({source})")
+    else:
+        print(f"{_cut(told, short=short)}\n          ({source})")
 
 
 def _cut(text: str, *, short: bool) -> str:
@@ -164,8 +176,12 @@ def _source(setting: Setting) -> str:
 
 def _row(line: Explained) -> tuple[object, ...]:
     chains = [_ARROW.join(map(str, chain)) for chain in (line.places, *line.also)] if line.places else [_OWN]
-    settings = [f"{_code(f'{one.name} = {_value(one)}')}: {_source(one)}" for one in line.settings]
+    settings = [_cell(one) for one in line.settings] + [f"{_cell(one)}; decides" for one in line.deciding]
     return line.line, _code(line.text), "<br>".join(chains), "<br>".join(settings)
+
+
+def _cell(one: Setting) -> str:
+    return f"{_code(f'{one.name} = {_value(one)}')}: {_source(one)}"
 
 
 def _code(text: str) -> str:
@@ -184,11 +200,14 @@ def _data(line: Explained) -> dict[str, Any]:
         "template": [_place(place) for place in line.places],
         "also": [[_place(place) for place in chain] for chain in line.also],
         "expressions": list(line.expressions),
-        "variables": [
-            {"name": one.name, "value": one.value, "set_by": one.by, "at": _place(one.place)}
-            for one in line.settings
-        ],
+        "variables": [*map(_variable, line.settings)],
+        "conditions": [{"text": text, "template": _place(place)} for text, place in line.conditions],
+        "deciding": [*map(_variable, line.deciding)],
     }
+
+
+def _variable(one: Setting) -> dict[str, Any]:
+    return {"name": one.name, "value": one.value, "set_by": one.by, "at": _place(one.place)}
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:

@@ -61,6 +61,8 @@ def test_a_line_has_its_macro_its_caller_and_its_variable(root: Path) -> None:
                     "at": {"file": "bases/app/base.yaml", "line": 5, "column": 8},
                 }
             ],
+            "conditions": [],
+            "deciding": [],
         }
     ]
 
@@ -161,6 +163,11 @@ def test_a_file_that_is_stale_or_missing_is_told(root: Path) -> None:
 REFUSED = [
     (f"{ARM64}:11", f"{ARM64}: has no line 11; expected 1 to 10"),
     (f"{ARM64}:0", f"{ARM64}:0: lines count from 1"),
+    (f"{ARM64}:-1", f"{ARM64}:-1: '-1' is no line; expected a number from 1, or nothing for all lines"),
+    (
+        "app:1.0@arm64:x",
+        "app:1.0@arm64:x: 'x' is no line; expected a number from 1, or nothing for all lines",
+    ),
     ("app", f"'app' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
     ("app:1.0:3", f"'app:1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
     (
