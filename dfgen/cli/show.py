@@ -48,6 +48,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def notes(texts: Iterable[str]) -> None:
+    """Say many things, a line each."""
+    sys.stderr.write("".join(f"{text}\n" for text in texts))
+
+
 def size(count: int) -> str:
     """Write bytes for a person: 64.8 MB."""
     value = float(count)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from dfgen.model.catalog import BASES
-from dfgen.outside import atomic
-from dfgen.outside.atomic import renaming
 from dfgen.values.errors import OutsideError, Place, Problem
+
+_FIRST = int.from_bytes(os.urandom(4))  # names of files that are being written: none twice
+_COUNT = count()
 
 
 def write(path: Path, text: str, *, durable: bool = True) -> None:
@@ -21,13 +23,41 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
     Errors: OutsideError naming the file.
     """
     try:
-        mode = _mode(path)
-        with renaming(path.with_name(f".{path.name}.{os.urandom(4).hex()}"), path) as beside:
-            atomic.write(beside, text.encode(), durable=durable)
-            if mode is not None:
-                beside.chmod(mode)
+        _write(os.fspath(path), text.encode(), durable)
     except OSError as error:
         raise OutsideError(Problem(Place(str(path)), f"cannot be written: {error.strerror}")) from error
+
+
+def _write(path: str, data: bytes, durable: bool) -> None:
+    # Plain calls of the system: a render writes thousands of files, and what `Path.open` adds would be half.
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}.{(_FIRST + next(_COUNT)) & 0xFFFFFFFF:08x}")  # noqa: PTH118
+    handle = _new(beside, folder)
+    try:
+        try:
+            with suppress(FileNotFoundError):
+                os.fchmod(handle, os.stat(path).st_mode & 0o777)  # noqa: PTH116
+            while data:
+                data = data[os.write(handle, data) :]
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(beside, path)  # noqa: PTH105
+    except BaseException:  # a Ctrl-C too leaves nothing behind
+        with suppress(FileNotFoundError):
+            os.unlink(beside)  # noqa: PTH108
+        raise
+
+
+def _new(path: str, folder: str) -> int:
+    """Open a file that is not there yet, with the mode of every new file; its folder is made."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, how, 0o666)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        return os.open(path, how, 0o666)
 
 
 def remove(path: Path) -> None:
@@ -80,12 +110,3 @@ def _read_all(root: Path, paths: Iterable[str]) -> dict[str, str]:
         with suppress(FileNotFoundError, NotADirectoryError):
             found[path] = _read(folder + path)
     return found
-
-
-def _mode(path: Path) -> int | None:
-    """The mode that a file keeps, None for a new one; its folder is there afterwards."""
-    try:
-        return path.stat().st_mode & 0o777
-    except (FileNotFoundError, NotADirectoryError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return None

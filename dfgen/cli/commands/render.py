@@ -92,12 +92,16 @@ def _look(rendering: Rendering, *, diff: bool) -> None:
 
 def _write(app: App, rendering: Rendering, *, force: bool) -> None:
     writable = rendering.writable(force=force)
-    for file in writable:
-        if file.new is None:
-            files.remove(app.root / file.path)
-        else:
-            files.write(app.root / file.path, file.new, durable=False)
-        show.note(f"{file.path}: {file.change.value if file.new is not None else 'removed'}")
+    done: list[str] = []
+    try:
+        for file in writable:
+            if file.new is None:
+                files.remove(app.root / file.path)
+            else:
+                files.write(app.root / file.path, file.new, durable=False)
+            done.append(f"{file.path}: {file.change.value if file.new is not None else 'removed'}")
+    finally:  # in one piece: a line each of thousands takes its time
+        show.notes(done)
     unchanged = len(rendering.files) - len(rendering.differing)
     show.note(_summary(len(writable), len(rendering.files), unchanged))
     _waiting(rendering)

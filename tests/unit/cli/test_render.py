@@ -212,7 +212,7 @@ def test_an_image_that_waits_for_a_family_is_named(root: Path) -> None:
 def test_a_place_where_nothing_can_be_written(root: Path) -> None:
     write(root, {"bases/app/1.0": "a file"})
     done = dfgen("-C", root, "render")
-    assert (done.status, done.lines) == (3, [f"{root}/{AMD64}: cannot be written: File exists"])
+    assert (done.status, done.lines) == (3, [f"{root}/{AMD64}: cannot be written: Not a directory"])
 
 
 def test_a_folder_where_a_file_belongs(root: Path) -> None:
