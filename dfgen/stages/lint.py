@@ -9,17 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.linting import parity, rules, templates
+from dfgen.linting.ignores import BUILDKIT, HADOLINT, unused_ignores
 from dfgen.linting.inherited import Inherited
 from dfgen.linting.records import RULES, SAME, Hit
 from dfgen.linting.templates import Usages
 from dfgen.model.catalog import TEMPLATES, Image
-from dfgen.values.errors import InputError, Place, nearest
+from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
 
-# Codes of hadolint and of ShellCheck, which it brings, and BuildKit's names of its checks: whether one was
-# looked for is known where they ran.
-_HADOLINT = re.compile(r"(?:DL|SC)\d{4}")
-_BUILDKIT = re.compile(r"(?:[A-Z][a-z]+)+")
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 
@@ -86,9 +83,19 @@ class _Lint:
                 self.parsed[path] = parse(self.texts[path], path)
             except InputError as error:
                 self.texts.pop(path, None)
-                for one in error.problems:
-                    place = one.place or Place(f"{TEMPLATES}/{image.template}")
-                    self.find(image, "does-not-render", one.message, place)
+                self.unreadable(image, error.problems)
+
+    def unreadable(self, image: Image, problems: Iterable[Problem]) -> None:
+        """Tell what is wrong with a template, or with what it renders."""
+        hits: list[tuple[Hit, Level]] = []
+        for one in problems:
+            place = one.place or Place(f"{TEMPLATES}/{image.template}")
+            if place.file == str(image.dockerfile):
+                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
+                hits.append((hit, RULES[hit.rule]))
+            else:
+                self.find(image, "does-not-render", one.message, place)
+        self.hits(image, hits)
 
     def dockerfile(self, image: Image) -> Dockerfile | None:
         """The Dockerfile of an image that others are built on, looked at itself or not."""
@@ -169,19 +176,22 @@ class _Lint:
             shown = next((one.text for one in swapped.instructions if one.line == hit.line), "")
             yield side, hit if side else replace(hit, line=own.get(shown, 0))
 
+    def origin(self, image: Image, line: int) -> Place:
+        """Find the template's line of a line of an image's Dockerfile."""
+        origins: Sequence[Place | None] = ()
+        with suppress(InputError):
+            origins = self.sources.origins(image)
+        found = origins[line - 1] if 0 < line <= len(origins) else None
+        return found or Place(f"{TEMPLATES}/{image.template}")
+
     def place(self, group: _Group) -> Finding:
         """Find the template's line of a group's first file."""
         path, line = str(group.image.dockerfile), group.hit.line
-        origins: Sequence[Place | None] = ()
-        with suppress(InputError):
-            origins = self.sources.origins(group.image)
-        found = origins[line - 1] if 0 < line <= len(origins) else None
-        place = found or Place(f"{TEMPLATES}/{group.image.template}")
         return Finding(
             rule=group.hit.rule,
             level=group.level,
             message=group.hit.message + (f" (in {group.count} files)" if group.count > 1 else ""),
-            place=place,
+            place=self.origin(group.image, line),
             generated=Place(path, line) if line else Place(path),
         )
 
@@ -230,32 +240,6 @@ def _templates(
             yield None, finding
 
 
-def _unused_ignores(
-    images: Sequence[Image],
-    everything: Sequence[Image],
-    used: set[tuple[str, str]],
-    ran: Mapping[re.Pattern[str], bool],
-) -> Iterator[Finding]:
-    """What a family switches off and what was not found, where all of the family was looked at."""
-    chosen = {id(image) for image in images}
-    partial = {image.family.name for image in everything if id(image) not in chosen}
-    for image in {image.family.name: image for image in images}.values():
-        document = image.layers[1].document
-        for rule in image.family.lint:
-            whose = [pattern for pattern in ran if pattern.fullmatch(rule)]
-            known = rule in RULES or whose
-            looked = not any(not ran[pattern] for pattern in whose)
-            if (image.family.name, rule) in used or image.family.name in partial or not looked:
-                continue
-            message = (
-                f"{rule} is switched off, and nothing is found by it; remove it"
-                if known
-                else f"there is no rule {rule!r}{nearest(rule, sorted(RULES))}; docs/lint.md lists them"
-            )
-            place = document.place(("lint", "ignore", rule), key=True)
-            yield Finding(rule="unused-ignore", level=RULES["unused-ignore"], message=message, place=place)
-
-
 def uneven(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
     """Find only what `lint` says of differences between the platforms of a version."""
     found = _Lint(sources, images, images)
@@ -280,8 +264,7 @@ def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources,
         found.add(sources.buildkit())
     found.findings += _templates(found, everything, whole=whole)
     kept, used = found.ignored()
-    foreign = ((_HADOLINT, sources.hadolint), (_BUILDKIT, sources.buildkit))
-    ran = {pattern: source is not None for pattern, source in foreign}
-    kept += _unused_ignores(images, everything, used, ran)
+    ran = {HADOLINT: sources.hadolint is not None, BUILDKIT: sources.buildkit is not None}
+    kept += unused_ignores(images, everything, used, ran)
     findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
     return Linted(findings=tuple(findings), files=len(images))

@@ -100,6 +100,13 @@ def test_what_is_unpinned_is_an_error_with_its_line(linting: Linting) -> None:
     )
 
 
+def test_what_is_rendered_wrong_is_told_once_at_the_templates_line(linting: Linting) -> None:
+    linting.catalog("FROM {{ parent }}\n{# a comment #}\nLABEL a\n")
+    (found,) = linting.found()
+    why = "LABEL has a name but no value; expected name=value (in 2 files)"
+    assert found == f"{T}:3: error: {why} [does-not-render] (in {AMD64}:7)"
+
+
 def test_a_frontend_stands_in_the_first_line(linting: Linting) -> None:
     linting.catalog("# syntax=docker/dockerfile:1\nFROM {{ parent }}\n")
     assert linting.found("app@amd64") == [
