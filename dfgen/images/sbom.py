@@ -56,8 +56,10 @@ class Contents:
 
     @property
     def lacking(self) -> str:
-        """Why packages may be missing from the SBOM; empty when nothing speaks for it."""
+        """Why the SBOM may not have or not know all; empty when nothing speaks for it."""
         found = [f"{database} is not read" for database in self.unread]
+        if self.packages and not self.system.id:
+            found.append("it has no os-release, so that its packages are of a system that is guessed")
         if not self.packages:
             found.append("its package database is empty" if self.databases else self._none)
         return "; ".join(found)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STATUS = """\
+
 Package: bash
 Status: install ok installed
 Architecture: amd64
@@ -58,13 +59,19 @@ def layer(
     return path
 
 
-def header(tags: Sequence[tuple[int, str | int]]) -> bytes:
+def _written(value: str | int | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return struct.pack(">I", value) if isinstance(value, int) else f"{value}\0".encode()
+
+
+def header(tags: Sequence[tuple[int, str | int | bytes]]) -> bytes:
     """Write the header of an rpm package, as its database has it."""
     index, values = b"", b""
     for tag, value in tags:
         if isinstance(value, int):
             values += bytes(-len(values) % 4)
-        kind = 4 if isinstance(value, int) else 6
+        kind = {int: 4, str: 6, bytes: 7}[type(value)]
         index += struct.pack(">4I", tag, kind, len(values), 1)
-        values += struct.pack(">I", value) if isinstance(value, int) else f"{value}\0".encode()
+        values += _written(value)
     return struct.pack(">2I", len(tags), len(values)) + index + values

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.images.sbom import Contents
+from dfgen.images.sbom import Contents, System
 from dfgen.outside.packages.bills import read
 from dfgen.outside.packages.bom import purl
 from dfgen.values.errors import CheckError
@@ -19,7 +19,7 @@ DPKG, PART, ALPINE = "var/lib/dpkg/status", "var/lib/dpkg/status.d/", "lib/apk/d
 RPM = "usr/lib/sysimage/rpm/rpmdb.sqlite"
 SOURCE = "bash-5.2-9.el9.src.rpm"
 BASH = header([(1000, "bash"), (1001, "5.2"), (1002, "9.el9"), (1003, 2), (1022, "x86_64"), (1044, SOURCE)])
-ZLIB = header([(1000, "zlib"), (1001, "1.3"), (1002, "1")])
+ZLIB = header([(62, b"\0" * 16), (1000, "zlib"), (1001, "1.3"), (1002, "1")])
 KEY = header([(1000, "gpg-pubkey"), (1001, "8483c65d"), (1002, "5ccc5b19")])
 
 
@@ -57,6 +57,12 @@ def test_apk_is_read_at_its_old_and_its_new_place_and_counted_once() -> None:
         "pkg:apk/wolfi/libcrypto3@3.3.1-r0?arch=x86_64&distro=wolfi-20230201&upstream=openssl",
         "pkg:apk/wolfi/musl@1.2.5-r0?arch=x86_64&distro=wolfi-20230201",
     ]
+
+
+def test_an_os_release_counts_as_far_as_a_shell_would_read_it() -> None:
+    text = "# ID=no\nID=\"a'b\nNAME\nVERSION_ID='3'\nID=alpine"
+    assert of({"etc/os-release": text}).system == System(id="alpine", version="3")
+    assert of({"etc/os-release": "ID='alpine"}).system == System()
 
 
 def test_without_os_release_the_packages_are_their_managers_own() -> None:
@@ -139,8 +145,15 @@ def test_older_commits_in_the_log_of_an_rpm_database_do_not_count(
             "/usr/lib/sysimage/rpm/Packages.db (ndb) is not read; /var/lib/rpm/Packages (Berkeley DB) is not"
             " read; it has no other package database",
         ),
-        ({DPKG: STATUS, "var/lib/rpm/Packages": ""}, "/var/lib/rpm/Packages (Berkeley DB) is not read"),
-        ({DPKG: STATUS}, ""),
+        (
+            {DPKG: STATUS, "var/lib/rpm/Packages": "", "etc/os-release": DEBIAN},
+            "/var/lib/rpm/Packages (Berkeley DB) is not read",
+        ),
+        (
+            {DPKG: STATUS, "etc/os-release": "NAME='Debian\n"},
+            "it has no os-release, so that its packages are of a system that is guessed",
+        ),
+        ({DPKG: STATUS, "etc/os-release": DEBIAN}, ""),
     ],
 )
 def test_what_an_sbom_may_lack_is_said(files: dict[str, str | bytes], lacking: str) -> None:
@@ -173,7 +186,7 @@ def test_a_database_that_cannot_be_read_is_named(files: dict[str, str | bytes], 
             b"",
             "cannot be read: it has 0 bytes",
         ),
-        (ZLIB[:-1], "cannot be read: it has 10 bytes of values, expected 11"),
+        (ZLIB[:-1], "cannot be read: it has 26 bytes of values, expected 27"),
         (header([(1000, "x")]), "lacks tag 1001 and 1002"),
     ],
 )
