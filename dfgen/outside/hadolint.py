@@ -22,24 +22,25 @@ _ALIKE = re.compile(r"sha256:[0-9a-f]{64}|--platform=\S+|\d+")
 
 
 def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str, str, Level, str, int]]:
-    """Yield path, code, level, message and line of what hadolint finds; files that are alike are read once.
+    """Yield path, code, level, message and line of what hadolint finds; of files that are alike it reads one.
 
     Errors: OutsideError when it fails or answers what is not its JSON.
     """
-    distinct: dict[str, str] = {}
+    alike: dict[str, list[str]] = {}
     for path, text in texts.items():
-        distinct.setdefault(_ALIKE.sub("", text), path)
+        alike.setdefault(_ALIKE.sub("", text), []).append(path)
     try:
         with tempfile.TemporaryDirectory(prefix="dfgen-lint-") as folder:
-            names = {str(Path(folder, str(at))): path for at, path in enumerate(distinct.values())}
-            for file, path in names.items():
-                Path(file).write_text(texts[path], encoding="utf-8")
-            answers = [*_answers(processes, list(names))]
+            files = {str(Path(folder, str(at))): paths for at, paths in enumerate(alike.values())}
+            for file, paths in files.items():
+                Path(file).write_text(texts[paths[0]], encoding="utf-8")
+            answers = [*_answers(processes, list(files))]
     except OSError as error:
         raise OutsideError(f"{error.filename}: cannot be written: {error.strerror}") from error
     for one in answers:
         level = _LEVELS.get(one["level"], Level.NOTE)
-        yield names[one["file"]], one["code"], level, one["message"], one["line"]
+        for path in files[one["file"]]:
+            yield path, one["code"], level, one["message"], one["line"]
 
 
 def _answers(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:

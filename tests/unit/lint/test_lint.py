@@ -243,7 +243,7 @@ def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> N
     write(linting.root, {T: template, "bin/hadolint": HADOLINT})
     (linting.root / "bin/hadolint").chmod(0o755)
     done = linting.run()
-    found = f"{T}:2: note: Pin it [DL3008] (in {AMD64}:7)\n"
+    found = f"{T}:2: note: Pin it (in 2 files) [DL3008] (in {AMD64}:7)\n"
     assert (done.status, done.out) == (0, "" if "lint" in base else found)
     assert done.lines[1:] == ["not run: the checks of BuildKit (`dfgen lint --buildkit`)"]
     assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
@@ -277,7 +277,8 @@ def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> Non
     )
     (linting.root / "bin/hadolint").chmod(0o755)
     found = [line for line in linting.found() if "DL3008" in line]
-    assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: Pin it", f"{T}:3: error: Pin it"]
+    both = "Pin it (in 2 files)"
+    assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: {both}", f"{T}:3: error: {both}"]
 
 
 def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
