@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dfgen.model.catalog import TEMPLATES, Catalog, Image
+from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
 from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.reviewing.usage import closure, taken
@@ -69,34 +70,55 @@ def inputs(of: Comparison, image: Image) -> Iterator[str]:
         yield f"template {TEMPLATES}/{old.template} → {TEMPLATES}/{image.template}"
     else:
         yield from (f"template {TEMPLATES}/{name}" for name in of.templates(image))
-    yield from _differing("variable", old.variables, image.variables)
-    yield from _differing("label", old.labels, image.labels)
-    packages = ({one.name: one.version for one in side.packages} for side in (old, image))
-    yield from _differing("package", *packages)
-    for was, now in zip(old.all_parents, image.all_parents, strict=False):
-        if was.key != now.key:
-            yield f"parent {was.key} → {now.key}"
-        elif _digest(of.before, old, was.key) != _digest(of.after, image, now.key):
-            yield f"pin of {now.key}"
-    yield from _settings(of, old, image)
+    yield from _pins(of, old, image)
+    if old is not image:  # it is, where nothing that a catalog is loaded from changed
+        yield from _settings(of, old, image)
+
+
+def _pins(of: Comparison, old: Image, new: Image) -> Iterator[str]:
+    """Yield the parents that are others now, or have another pin for the platform of their stage."""
+    before, after = _stages(old), _stages(new)
+    for stage, parent in after.items():
+        was = before.get(stage)
+        if was and was.key != parent.key:
+            yield f"parent {was.key} → {parent.key}"
+        elif was and of.before.lock.pin(was) != of.after.lock.pin(parent):
+            yield f"pin of {parent.key}"
 
 
 def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
-    if len(old.all_parents) != len(new.all_parents):
-        yield "parents of its stages"
+    found = [
+        *_differing("variable", old.variables, new.variables),
+        *_differing("label", old.labels, new.labels),
+    ]
+    packages = ({one.name: one.version for one in side.packages} for side in (old, new))
+    found += _differing("package", *packages)
+    stages = ([(name, parent.platform) for name, parent in _stages(one).items()] for one in (old, new))
+    if operator.ne(*stages):
+        found.append("parents of its stages")
     if old.family.description != new.family.description:
-        yield "description"
+        found.append("description")
     if (of.old.registry, of.old.mirrors) != (of.new.registry, of.new.mirrors):
-        yield "registry or mirrors of the catalog"
+        found.append("registry or mirrors of the catalog")
     options = ((one.family.jinja, one.family.snippets, one.end_of_life) for one in (old, new))
     if len({*options}) > 1:
-        yield "settings of its family"
+        found.append("settings of its family")
+    yield from found or _order(old, new)
 
 
-def _digest(state: State, image: Image, key: str) -> str:
-    locked = state.lock.parents.get(key)
-    pin = locked.platforms.get(image.platform) if locked else None
-    return str(pin.digest) if pin else ""
+def _order(old: Image, new: Image) -> Iterator[str]:
+    """A template sees in which order things stand, and whether 1 is a number, a text or a switch."""
+    written = (
+        repr((one.variables, one.labels, [(package.name, package.version) for package in one.packages]))
+        for one in (old, new)
+    )
+    if operator.ne(*written):
+        yield "order or types of its settings"
+
+
+def _stages(image: Image) -> dict[str, Parent]:
+    """The parents of all stages by name, that of the image itself first."""
+    return {"": image.parent, **image.parents}
 
 
 def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:

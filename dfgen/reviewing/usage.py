@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from posixpath import normpath
 
 from dfgen.dockerfile import parse
 from dfgen.model.catalog import Image
@@ -13,6 +14,7 @@ from dfgen.values.errors import InputError
 
 _LOADED = re.compile(r"\{%[-+]?\s*(?:include|import|from|extends)\s+(.*?)%\}", re.DOTALL)
 _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'")
+_WHAT_FOR = re.compile(r"\b(?:import|as|ignore missing|with context|without context)\b")
 _URL = re.compile(r"[a-z]+://|git@")
 _IGNORE = ".dockerignore"
 
@@ -20,9 +22,10 @@ _IGNORE = ".dockerignore"
 def _loads(text: str, templates: Mapping[str, str]) -> Iterator[str]:
     """Yield what one template takes in; a name that is computed may be any of them."""
     for statement in _LOADED.findall(text):
-        names = [one or other for one, other in _QUOTED.findall(statement)]
+        named = _WHAT_FOR.split(statement)[0]
+        names = [normpath(one or other) for one, other in _QUOTED.findall(named)]
         yield from (name for name in names if name in templates)
-        if not names:
+        if not names or re.search(r"\w", _QUOTED.sub("", named)):
             yield from templates
 
 
