@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfgen.images.sbom import CYCLONEDX
 from dfgen.outside.layout import Layout
-from dfgen.values.manifest import Index
+from dfgen.values.manifest import Index, Manifest
 from tests.integration.conftest import Work, digests, states
 
 pytestmark = pytest.mark.integration
@@ -123,3 +124,49 @@ def test_no_package_is_never_silent_and_switched_off_the_sbom_goes(work: Work) -
     merged = layout.manifest(layout.entries()["empty:1"])
     assert isinstance(merged, Index)
     assert len(merged.manifests) == 1
+
+
+SPEC = """\
+Name: {name}
+Version: 1.5
+Release: 3
+Summary: x
+License: MIT
+BuildArch: noarch
+%description
+x
+%files
+"""
+RPMS = {
+    "templates/app.j2": (
+        "FROM {{ parent }}\nCOPY db/ /usr/lib/sysimage/rpm/\n"
+        "RUN printf 'ID=rocky\\nVERSION_ID=9\\n' > /etc/os-release\n"
+    ),
+    "bases/app/base.yaml": "template: app.j2\nparent: PARENT\nplatforms: [amd64]\nversions: ['1']\n",
+    "bases/catalog.yaml": "sbom: packages\n",
+}
+
+
+@pytest.mark.skipif(not shutil.which("rpmbuild"), reason="needs Debian's package rpm")
+def test_a_database_that_rpm_itself_wrote_is_read(work: Work, tmp_path: Path) -> None:
+    database = work.root / "bases" / "app" / "db"
+    for name in ("alpha", "beta"):
+        (tmp_path / f"{name}.spec").write_text(SPEC.format(name=name))
+        define = ["--define", f"_topdir {tmp_path}/top"]
+        subprocess.run(["rpmbuild", *define, "-bb", str(tmp_path / f"{name}.spec")], check=True)
+    database.mkdir(parents=True)
+    rpms = map(str, sorted(tmp_path.glob("top/RPMS/noarch/*.rpm")))
+    subprocess.run(["rpm", "--dbpath", str(database), "-i", "--justdb", "--nodeps", *rpms], check=True)
+    work.prepare(RPMS)
+    built = work.run("build")
+    assert "packages in the SBOMs of what was built: 2\n" in built.stderr
+    assert "its SBOM" not in built.stderr
+    layout = Layout(work.root / "dist")
+    (entry,) = layout.attestations(layout.entries()["app:1-x86_64"].digest)
+    manifest = layout.manifest(entry)
+    assert isinstance(manifest, Manifest)
+    bill = json.loads(layout.read(manifest.layers[0]))
+    assert [one["purl"] for one in bill["components"] if "purl" in one] == [
+        f"pkg:rpm/rocky/{name}@1.5-3?arch=noarch&distro=rocky-9&upstream={name}-1.5-3.src.rpm"
+        for name in ("alpha", "beta")
+    ]
