@@ -33,7 +33,7 @@ from dfgen.templating.marks import (
     site_mark,
 )
 from dfgen.templating.sandbox import Sandbox
-from dfgen.templating.standins import StandIn
+from dfgen.templating.standins import StandIn, printed
 from dfgen.templating.values import UnprintableError, as_json, as_text
 
 _LOST = (
@@ -54,7 +54,7 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
     if isinstance(value, Trusted):
         return value
     if type(value) is StandIn:
-        return value.printed(site)
+        return printed(value, site)
     text = as_text(value)
     if SENTINEL.search(text):
         raise UnprintableError(_LOST)

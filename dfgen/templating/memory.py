@@ -11,8 +11,8 @@ from dfgen.templating.marks import SENTINEL, InsideError
 from dfgen.templating.standins import Looks, Path, below, can_stand, stand_ins
 from dfgen.templating.values import as_text
 
-# Renders a template with variables, telling what it looks at; the marked text.
-Run = Callable[[str, Mapping[str, object], Looks], str]
+# Renders a template with stand-ins, and notes what it looks at; the marked text.
+Watch = Callable[[str, Mapping[str, object], Looks], str]
 # Writes every value of a marked text for its place.
 Write = Callable[[str], str]
 
@@ -95,8 +95,8 @@ class Memory:
     the text depends on nothing else then, and serves all variables of that shape and with those values.
     """
 
-    def __init__(self, run: Run, whole: frozenset[str]) -> None:
-        self._run = run
+    def __init__(self, watch: Watch, whole: frozenset[str]) -> None:
+        self._watch = watch
         self._whole = whole
         self._known: dict[str, _Known] = {}
 
@@ -136,7 +136,7 @@ class Memory:
 
     def _attempt(self, name: str, variables: Mapping[str, object], looks: Looks) -> str | None:
         try:
-            return self._run(name, variables, looks)
+            return self._watch(name, variables, looks)
         except InsideError as error:
             looks.look_inside(str(error))
         except FAULTS:

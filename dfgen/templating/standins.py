@@ -40,7 +40,10 @@ class Looks:
 
 
 class StandIn:
-    """Stands for a text, a number, or an object with attributes that are texts."""
+    """Stands for a text, a number, or an object with attributes that are texts.
+
+    A template reaches nothing of its own: what begins with an underscore is closed to templates.
+    """
 
     __slots__ = ("_attributes", "_looks", "_path", "_real")
 
@@ -48,34 +51,36 @@ class StandIn:
         self._real, self._path, self._looks = real, path, looks
         self._attributes = text_attributes(type(real))
 
-    def look(self) -> Any:
-        """Give the value away, and remember that."""
-        self._looks.seen.add(self._path)
-        return self._real
-
-    def printed(self, site: str) -> str:
-        """Write the token as the value would be: marked, or as an object's own Dockerfile text."""
-        token = self._looks.token(self._path)
-        if hasattr(self._real, "__dockerfile__"):
-            return Fragment(token)
-        return f"{VALUE}{site}{token}{CLOSE}"
-
     def __bool__(self) -> bool:
         """Look at it; texts have no method for this."""
-        return bool(self.look())
+        return bool(look(self))
 
     def __getattr__(self, name: str) -> object:
         """Stand in for an attribute that is a text; any other is a look."""
         if name in self._attributes:
             return StandIn(getattr(self._real, name), (*self._path, name), self._looks)
-        return getattr(self.look(), name)
+        return getattr(look(self), name)
+
+
+def look(stand_in: StandIn) -> Any:
+    """Give the value away, and remember that."""
+    stand_in._looks.seen.add(stand_in._path)
+    return stand_in._real
+
+
+def printed(stand_in: StandIn, site: str) -> str:
+    """Write the token as the value would be: marked, or as an object's own Dockerfile text."""
+    token = stand_in._looks.token(stand_in._path)
+    if hasattr(stand_in._real, "__dockerfile__"):
+        return Fragment(token)
+    return f"{VALUE}{site}{token}{CLOSE}"
 
 
 def _looking(name: str) -> Callable[..., Any]:
     """Make the method of an operator, which is a look; its result does not count, since there was one."""
 
     def operate(self: StandIn, *others: object) -> Any:
-        real, given = self.look(), [looked(other) for other in others]
+        real, given = look(self), [looked(other) for other in others]
         return getattr(real, name)(*given)
 
     return operate
@@ -89,7 +94,7 @@ def looked(value: Any) -> Any:
     """Give away all values in what a function gets that could look at them."""
     kind = type(value)
     if kind is StandIn:
-        return value.look()
+        return look(value)
     if kind is Fragment and TOKEN in str.__str__(value):
         raise InsideError(str.__str__(value))
     if kind is dict:

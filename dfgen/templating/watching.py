@@ -12,7 +12,7 @@ from jinja2.runtime import Context, LoopContext, Macro
 
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import TOKEN, Fragment, InsideError
-from dfgen.templating.standins import Looks, StandIn, looked
+from dfgen.templating.standins import Looks, StandIn, look, looked
 
 # Filters that hand on what is in a list or mapping, or composed text, as it is.
 _HANDING_ON = frozenset(("count", "d", "default", "first", "items", "join", "last", "length", "list", "safe"))
@@ -101,7 +101,7 @@ def _handed(name: str, value: Any) -> Any:
     """What a filter gets to work on."""
     kind = type(value)
     if kind is StandIn:
-        return value if name in ("d", "default") else value.look()
+        return value if name in ("d", "default") else look(value)
     if kind is Fragment:
         return value if name in _FOR_TEXT else looked(value)
     return value if name in _HANDING_ON else looked(value)

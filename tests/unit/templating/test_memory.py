@@ -99,6 +99,9 @@ LOOKS = (
     "ENV A={{ [t, n] }}",
     "ENV A={{ t.nothing }}",
     "ENV A={{ m.k }}",
+    "ENV A={{ t.printed('x') }}",
+    "ENV A={{ t._real }}",
+    "ENV A={{ t is mapping }}{{ p.value }}{{ parent.pinned }}",
 )
 EACH = "{% macro each(items) %}{% for i in items %}{{ caller(i) }}{% endfor %}{% endmacro %}\n"
 
