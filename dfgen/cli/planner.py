@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 from dfgen.cli.app import DIST, App
+from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan, Reason
-from dfgen.model.catalog import Image
+from dfgen.model.catalog import TEMPLATES, Image
+from dfgen.model.lock import Lock
 from dfgen.outside import files
 from dfgen.outside.context import ContextReader
 from dfgen.outside.records import Records
+from dfgen.reviewing.usage import closure
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
 from dfgen.stages.render import Rendering, render
 
-# Reasons for which what was built is not what the catalog says any more.
-_MOVED = (Reason.INPUTS, Reason.PARENT, Reason.SBOM)
+# Reasons, beside changes, for which what was built is not what the catalog says any more.
+_MOVED = (Reason.PARENT, Reason.SBOM)
 
 
 @dataclass(eq=False)
@@ -36,7 +40,30 @@ class Planner:
         """What plans are made from."""
         reader = ContextReader(self.app.root)
         catalog, layout = self.app.catalog, self.app.layout
-        return Planning(catalog=catalog, images=layout, reader=reader, records=self.records)
+        return Planning(
+            catalog=catalog, images=layout, reader=reader, records=self.records, causes=self.causes
+        )
+
+    def causes(self, image: Image, lock: Lock) -> Causes:
+        """Hash what an image's Dockerfile comes from."""
+        name = image.template
+        if name not in self._closures:
+            texts = self._texts
+            self._closures[name] = {one: texts.get(one, "") for one in sorted(closure(name, texts))}
+        return causes_of(image, lock, self._closures[name])
+
+    @cached_property
+    def _closures(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        folder = self.app.root / TEMPLATES
+        found: dict[str, str] = {}
+        for path in folder.rglob("*"):
+            with suppress(OSError):  # a folder, or one that no Dockerfile can have come from
+                found[path.relative_to(folder).as_posix()] = path.read_text("utf-8", errors="replace")
+        return found
 
     def plan(self, images: Sequence[Image]) -> Plan:
         """Plan images and what they are built on."""
@@ -48,7 +75,7 @@ class Planner:
         whole = [image for name in names for image in self.app.catalog.versions[name]]
         differing = {file.path for file in self.rendering(whole).differing}
         steps = [planning.judge(image, self.app.lock, self.planning) for image in whole]
-        moved = {one.image.name: one.why for one in steps if one.reason in _MOVED}
+        moved = {one.image.name: one.why for one in steps if one.reason.is_change or one.reason in _MOVED}
         # What waits to be rendered says more than how an older Dockerfile differs.
         unlike = {
             image.name: "its Dockerfile is to be rendered"

@@ -77,6 +77,7 @@ class Workshop(Planner):
             slots=slots,
             answers=self.app.nodes.answers,
             published=lambda _step, _on_step: (),
+            causes=self.causes,
             smoke=self._smoke,
             judge=partial(planning.judge, how=self.planning),
             merge=self._merge,

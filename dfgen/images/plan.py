@@ -15,12 +15,22 @@ class Reason(StrEnum):
 
     UP_TO_DATE = "up to date"
     NEW = "new"
-    INPUTS = "inputs changed"
+    PLATFORM = "platform added"
+    TEMPLATE = "template changed"
+    VARIABLE = "variable changed"
+    PIN = "pin moved"
+    CONTEXT = "context file changed"
+    INPUTS = "inputs changed"  # in more than one way, or in another
     DAMAGED = "layout damaged"
     TESTS = "smoke tests changed"
     SBOM = "SBOM changed"
     PARENT = "parent is rebuilt"
     ASKED = "asked to"
+
+    @property
+    def is_change(self) -> bool:
+        """Whether what the image is built from is not what it was."""
+        return self in (Reason.TEMPLATE, Reason.VARIABLE, Reason.PIN, Reason.CONTEXT, Reason.INPUTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +58,7 @@ class Step:
 
     @property
     def why(self) -> str:
-        """The reason with its detail: `inputs changed: Dockerfile`."""
+        """The reason with its detail: `template changed: java-base.Dockerfile.j2`."""
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 

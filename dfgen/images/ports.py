@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dfgen.images.building import BuildRequest, OnStep
+from dfgen.images.causes import Causes
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
@@ -65,6 +66,10 @@ class Records(Protocol):
 
     def keep(self, inputs: Inputs) -> None:
         """Keep the inputs of an image under their hash."""
+        ...
+
+    def keep_causes(self, digest: Digest, causes: Causes) -> None:
+        """Keep what a Dockerfile came from, under the hash of the inputs."""
         ...
 
     def log(self, image: Image) -> Path:

@@ -72,7 +72,9 @@ def _find(layout: Layout, now: float) -> dict[str, list[Path]]:
     return {
         "blobs": [path for path in unreferenced if blobs in path.parents],
         "inputs": sorted(
-            path for path in records if f"sha256:{path.stem}" not in {str(one) for one in named}
+            path
+            for path in records
+            if f"sha256:{path.name.partition('.')[0]}" not in {str(one) for one in named}
         ),
         "interrupted": [*(path for path in unreferenced if blobs not in path.parents), *sorted(stale)],
     }

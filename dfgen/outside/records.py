@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.images.causes import Causes, to_text
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
 from dfgen.outside import files
@@ -38,6 +39,19 @@ class Records:
         path = self._path(inputs.digest)
         if not path.exists():
             files.write(path, inputs.raw.decode())
+
+    def causes(self, digest: Digest) -> Causes:
+        """Find what a Dockerfile came from, by the hash of the inputs; empty where that is not known."""
+        try:
+            found = json.loads(self._causes(digest).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(key): str(text) for key, text in found.items()} if isinstance(found, dict) else {}
+
+    def keep_causes(self, digest: Digest, causes: Causes) -> None:
+        """Keep what a Dockerfile came from, under the hash of the inputs."""
+        if causes:
+            files.write(self._causes(digest), to_text(causes), durable=False)
 
     def log(self, image: Image) -> Path:
         """Where the log of an image lies."""
@@ -77,6 +91,9 @@ class Records:
         took = self.read_run().get("took")
         found = took.items() if isinstance(took, dict) else ()
         return {name: float(seconds) for name, seconds in found if isinstance(seconds, int | float)}
+
+    def _causes(self, digest: Digest) -> Path:
+        return self._dist / "inputs" / f"{digest.hex}.causes.json"
 
     def _path(self, digest: Digest) -> Path:
         return self._dist / "inputs" / f"{digest.hex}.json"

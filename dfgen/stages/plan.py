@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
+from dfgen.images.causes import Causes, reason_of
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.sbom import is_bill
@@ -18,8 +19,6 @@ from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Problem, listing
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor
 from dfgen.values.platform import Platform
-
-_NAMED = 3  # changed files that a reason names
 
 
 class Images(Protocol):
@@ -49,15 +48,20 @@ class Records(Protocol):
         """Find the inputs that have a hash."""
         ...
 
+    def causes(self, digest: Digest) -> Causes:
+        """Find what a Dockerfile came from, by the hash of the inputs; empty where that is not known."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
-    """What a plan is made from."""
+    """What a plan is made from; `causes` hashes what an image's Dockerfile comes from."""
 
     catalog: Catalog
     images: Images
     reader: InputReader
     records: Records
+    causes: Callable[[Image, Lock], Causes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,11 @@ def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
     if waiting:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
     inputs = how.reader.inputs(image, _options(image, lock, how.catalog))
-    beside = there.beside.get(str(built.digest), ()) if built else ()
-    reason, detail = _reason(image, inputs, built, beside, how)
+    if built is None:
+        reason = Reason.PLATFORM if image.merged_name in there.named else Reason.NEW
+        return Step(image=image, reason=reason, inputs=inputs)
+    beside = there.beside.get(str(built.digest), ())
+    reason, detail = _changes(image, lock, inputs, built, how) or (_state(image, built, beside, how), "")
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
 
 
@@ -137,27 +144,28 @@ def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
     }
 
 
-def _reason(
-    image: Image, inputs: Inputs, built: Descriptor | None, beside: Sequence[Descriptor], how: Planning
-) -> tuple[Reason, str]:
-    if built is None:
-        return Reason.NEW, ""
+def _changes(
+    image: Image, lock: Lock, inputs: Inputs, built: Descriptor, how: Planning
+) -> tuple[Reason, str] | None:
+    """Say what an image is built from that it was not; None when it is the same."""
     known = built.annotations.get(INPUTS, "")
-    if known != str(inputs.digest):
-        old = how.records.inputs(Digest(known)) if known else None
-        return Reason.INPUTS, _named(list(inputs.changed_from(old))) if old else ""
+    if known == str(inputs.digest):
+        return None
+    old = how.records.inputs(Digest(known)) if known else None
+    if old is None:
+        return Reason.INPUTS, ""
+    return reason_of(inputs, old, how.causes(image, lock), how.records.causes(old.digest))
+
+
+def _state(image: Image, built: Descriptor, beside: Sequence[Descriptor], how: Planning) -> Reason:
+    """Say whether what was built from the same inputs is whole, tested and described."""
     if not all(map(how.images.is_intact, (built, *beside))):
-        return Reason.DAMAGED, ""
+        return Reason.DAMAGED
     if built.annotations.get(TESTS) != str(digest_of_tests(image)):
-        return Reason.TESTS, ""
+        return Reason.TESTS
     if any(map(is_bill, beside)) != how.catalog.lists_packages:
-        return Reason.SBOM, ""
-    return Reason.UP_TO_DATE, ""
-
-
-def _named(changed: Sequence[str]) -> str:
-    more = len(changed) - _NAMED
-    return listing([*changed[:_NAMED], *([f"{more} more"] if more > 0 else [])])
+        return Reason.SBOM
+    return Reason.UP_TO_DATE
 
 
 def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:
@@ -165,7 +173,7 @@ def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:
     rebuilt: set[tuple[str, Platform]] = set()
     for step in steps:
         marked = _after(step, rebuilt)
-        if marked.is_needed and marked.reason is not Reason.TESTS:
+        if marked.is_needed and not marked.is_kept:
             rebuilt.add((marked.image.merged_name, marked.image.platform))
         yield marked
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dfgen.images.building import BuildRequest, OnStep
+from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event, Run
 from dfgen.images.slots import Slots
@@ -191,6 +192,7 @@ class World:
     smoked_on: dict[str, str] = field(default_factory=dict)
     dead: set[Builder] = field(default_factory=set)
     pauses: list[float] = field(default_factory=list)
+    templates: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layout = Layout(self.root / "dist")
@@ -231,8 +233,16 @@ class World:
         """What plans are made from, with nothing remembered of earlier ones."""
         reader = ContextReader(self.root)
         return planning.Planning(
-            catalog=self.catalog, images=self.layout, reader=reader, records=self.records
+            catalog=self.catalog,
+            images=self.layout,
+            reader=reader,
+            records=self.records,
+            causes=self.causes,
         )
+
+    def causes(self, one: Image, lock: Lock) -> Causes:
+        """Say what an image's Dockerfile comes from: nothing is known of a template that is not there."""
+        return causes_of(one, lock, self.templates) if self.templates else {}
 
     def named(self, *names: str) -> tuple[Image, ...]:
         """Find images by name; all without any."""
@@ -255,6 +265,7 @@ class World:
             slots=slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs}),
             answers=lambda node: node not in self.dead,
             published=lambda _step, _on_step: (),
+            causes=self.causes,
             smoke=self._smoke,
             judge=lambda one, lock: planning.judge(one, lock, self.planning),
             merge=self._merge,

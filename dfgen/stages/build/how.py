@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfgen.images.building import OnStep
+from dfgen.images.causes import Causes
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
@@ -22,6 +23,7 @@ class Building:
     """What a run builds with, and how.
 
     `slots` are the nodes and how much each takes at once; `answers` asks whether a node is still there.
+    `causes` hashes what an image's Dockerfile comes from, so that a later plan can say what changed.
     `published` brings an image in that was published with the same inputs, where that is asked for.
     `smoke` runs an image's tests on a node and raises CheckError; `judge` says whether an image is to be
     built under a lock; `merge` binds the images of a version; `pause` waits for seconds; `stop` ends what
@@ -36,6 +38,7 @@ class Building:
     slots: Slots
     answers: Callable[[model.Builder], bool]
     published: Callable[[Step, OnStep], Sequence[Descriptor]]
+    causes: Callable[[Image, Lock], Causes]
     smoke: Callable[[Image, Descriptor, model.Builder], None]
     judge: Callable[[Image, Lock], Step]
     merge: Callable[[Sequence[Image], Lock], Descriptor]

@@ -206,6 +206,7 @@ class Scheduler:
         marks = {TESTS: str(digest_of_tests(image))}
         if inputs:
             self.how.records.keep(inputs)
+            self.how.records.keep_causes(inputs.digest, self.how.causes(image, self.versions.lock))
             marks[INPUTS] = str(inputs.digest)
         entry = replace(built.image, annotations=marks, platform=image.platform)
         self.how.store.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)

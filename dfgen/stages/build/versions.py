@@ -58,7 +58,7 @@ class Versions:
         found = self.how.judge(step.image, self.lock)
         if self.how.no_cache and not found.is_needed:
             return replace(found, reason=Reason.ASKED)
-        if moved and found.reason is Reason.INPUTS:
+        if moved and found.reason.is_change:
             return replace(found, reason=Reason.PARENT, detail=listing(one.key for one in moved))
         return found
 

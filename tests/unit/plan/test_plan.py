@@ -53,25 +53,25 @@ def test_a_dockerfile_that_changed_is_named(world: World) -> None:
 
 def test_a_context_file_that_changed_is_named(world: World) -> None:
     context_file(world, "files/two", "other")
-    assert world.reasons() == {"a:1@amd64": "inputs changed: files/two"}
+    assert world.reasons() == {"a:1@amd64": "context file changed: files/two"}
 
 
 def test_a_mode_that_changed_is_named(world: World) -> None:
     context_file(world, "files/two", "2").chmod(0o755)
-    assert world.reasons() == {"a:1@amd64": "inputs changed: files/two"}
+    assert world.reasons() == {"a:1@amd64": "context file changed: files/two"}
 
 
 def test_files_that_come_and_go_are_named(world: World) -> None:
     context_file(world, "files/three", "3")
     (world.root / "bases/a/files/one").unlink()
-    assert world.reasons() == {"a:1@amd64": "inputs changed: files/one (gone) and files/three (added)"}
+    assert world.reasons() == {"a:1@amd64": "context file changed: files/one (gone) and files/three (added)"}
 
 
 def test_of_many_changed_files_three_are_named(world: World) -> None:
     for at in range(5):
         context_file(world, f"files/{at}", "")
     added = "files/0 (added), files/1 (added), files/2 (added) and 2 more"
-    assert world.reasons() == {"a:1@amd64": f"inputs changed: {added}"}
+    assert world.reasons() == {"a:1@amd64": f"context file changed: {added}"}
 
 
 def test_times_and_files_that_no_instruction_takes_do_not_count(world: World) -> None:

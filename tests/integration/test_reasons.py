@@ -1,0 +1,84 @@
+"""Each reason that a plan can have, on a real engine: it is told before the build, and nothing is left after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+
+import pytest
+
+from dfgen.outside.layout import Layout
+from tests.integration import busybox
+from tests.integration.conftest import Work, digests
+
+pytestmark = pytest.mark.integration
+
+BASE = (
+    "template: base.j2\nparent: PARENT\nversions: ['1']\nvariables: {greeting: hello}\n"
+    "tests:\n  - run: [cat, /files/one]\n"
+)
+CATALOG = {
+    "bases/catalog.yaml": "registry: localhost\nplatforms: [amd64]\n",
+    "templates/base.j2": '{% from "macros.j2" import label %}\nFROM {{ parent }}\n{{ label(greeting) }}\nCOPY files/ /files/\n',
+    "templates/macros.j2": "{% macro label(text) %}LABEL greeting={{ text }}{% endmacro %}\n",
+    "bases/base/base.yaml": BASE,
+    "bases/base/files/one": "1\n",
+    "templates/child.j2": "FROM {{ parent }}\nENV CHILD=1\n",
+    "bases/child/base.yaml": "template: child.j2\nparent: base:1\nversions: ['2']\n",
+}
+AFTER = {"child:2@amd64": "parent is rebuilt: base:1"}
+
+
+def reasons(work: Work) -> dict[str, str]:
+    """Plan; gives the reasons of what is to be built."""
+    found = json.loads(work.run("plan", "--format", "json").stdout)
+    named = {f"{one['family']}:{one['version']}@{one['platform'].split('/')[1]}": one for one in found}
+    return {name: one["reason"] for name, one in named.items() if one["reason"] != "up to date"}
+
+
+def built(work: Work, files: Mapping[str, str]) -> dict[str, str]:
+    """Change files and render; gives the reasons, of which nothing is left after a build."""
+    work.write(files)
+    work.run("lock")
+    work.run("render")
+    told = reasons(work)
+    work.run("build")
+    assert reasons(work) == {}
+    return told
+
+
+def test_each_reason_is_told_and_settled_by_a_build(work: Work, layers: Mapping[str, bytes]) -> None:
+    name = f"dfgen-test/{uuid.uuid4().hex}"
+    registry = os.environ["DFGEN_DEMO_REGISTRY"]
+    work.parent = busybox.publish(registry, name, layers)
+    assert built(work, CATALOG) == {"base:1@amd64": "new", **AFTER}
+
+    template = CATALOG["templates/macros.j2"].replace("LABEL", "LABEL own=1")
+    told = built(work, {"templates/macros.j2": template})
+    assert told == {"base:1@amd64": "template changed: macros.j2", **AFTER}
+    variable = BASE.replace("hello", "good day")
+    assert built(work, {"bases/base/base.yaml": variable}) == {
+        "base:1@amd64": "variable changed: greeting",
+        **AFTER,
+    }
+    told = built(work, {"bases/base/files/one": "2\n"})
+    assert told == {"base:1@amd64": "context file changed: files/one", **AFTER}
+    busybox.publish(registry, name, layers, note="moved")
+    work.run("lock", "--upgrade")
+    assert built(work, {}) == {"base:1@amd64": f"pin moved: {work.parent.reference}", **AFTER}
+
+    tests = variable.replace("[cat, /files/one]", "[cat, /bin/busybox]")
+    assert built(work, {"bases/base/base.yaml": tests}) == {"base:1@amd64": "smoke tests changed"}
+    before = digests(work)
+    layout = Layout(work.root / "dist")
+    layout.blob_path(layout.entries()["child:2-x86_64"].digest).unlink()
+    assert built(work, {}) == {"child:2@amd64": "layout damaged"}
+    assert digests(work) == before
+    both = {"bases/catalog.yaml": "registry: localhost\nplatforms: [amd64, arm64]\n"}
+    told = built(work, both)
+    assert told == {
+        "base:1@arm64": "platform added",
+        "child:2@arm64": "parent is rebuilt: base:1",
+    }

@@ -1,0 +1,116 @@
+"""What a plan says of an image whose inputs changed: the template, the variable, the pin or the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfgen.images.building import TESTS
+from dfgen.model.lock import Lock
+from dfgen.outside.records import Records
+from dfgen.values.digest import Digest
+from tests.unit.world import AMD64, ARM64, UPSTREAM, World, catalog, images
+
+NAME = "a:1@amd64"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Give a world whose one image was built, and knows what its Dockerfile came from."""
+    found = World.of(tmp_path, {"a": []}, [AMD64])
+    found.templates.update({"t.j2": "FROM {{ parent }}", "packages.j2": "apt-get"})
+    found.change(NAME, variables={"zone": "UTC", "java": 17})
+    (tmp_path / "bases/a/files").mkdir()
+    (tmp_path / "bases/a/files/one").write_text("1")
+    render(found, "FROM x\nCOPY files/ /x/\n")
+    found.build()
+    assert found.reasons() == {NAME: "up to date"}
+    return found
+
+
+def render(world: World, text: str) -> None:
+    (world.root / "bases/a/1/Dockerfile_amd64").write_text(text)
+
+
+def template(world: World) -> None:
+    world.templates["t.j2"] = "FROM {{ parent }}\nRUN true"
+    render(world, "FROM x\nCOPY files/ /x/\nRUN true\n")
+
+
+def variable(world: World) -> None:
+    world.change(NAME, variables={"zone": "CET", "java": 17})
+    render(world, "FROM x\nCOPY files/ /x/\nENV TZ=CET\n")
+
+
+def packages(world: World) -> None:
+    world.change(NAME, packages=("curl",))
+    render(world, "FROM x\nCOPY files/ /x/\nRUN apt-get install curl\n")
+
+
+def pin(world: World) -> None:
+    locked = world.lock.parents[UPSTREAM]
+    pins = {**locked.platforms, AMD64: locked.platforms[ARM64]}
+    world.lock = Lock({UPSTREAM: replace(locked, platforms=pins)})
+    render(world, "FROM y\nCOPY files/ /x/\n")
+
+
+def file(world: World) -> None:
+    (world.root / "bases/a/files/one").write_text("2")
+
+
+def both(world: World) -> None:
+    variable(world)
+    file(world)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (template, "template changed: t.j2"),
+        (variable, "variable changed: zone"),
+        (packages, "variable changed: packages"),
+        (pin, f"pin moved: {UPSTREAM}"),
+        (file, "context file changed: files/one"),
+        (both, "inputs changed: variable zone and files/one"),
+    ],
+)
+def test_what_changed_is_named_by_its_kind(
+    world: World, change: Callable[[World], None], reason: str
+) -> None:
+    change(world)
+    assert world.reasons() == {NAME: reason}
+    world.build()
+    assert world.reasons() == {NAME: "up to date"}
+
+
+def test_what_changes_no_dockerfile_is_no_reason(world: World) -> None:
+    world.templates["t.j2"] = "{# a comment #}FROM {{ parent }}"
+    assert world.reasons() == {NAME: "up to date"}
+    file(world)
+    assert world.reasons() == {NAME: "context file changed: files/one"}
+
+
+def test_without_a_record_of_it_the_dockerfile_itself_is_named(world: World) -> None:
+    for path in (world.root / "dist" / "inputs").glob("*.causes.json"):
+        path.write_text("[1")
+    template(world)
+    assert world.reasons() == {NAME: "inputs changed: Dockerfile"}
+
+
+def test_a_platform_that_a_built_version_did_not_have_is_added(world: World) -> None:
+    marks = world.layout.entries()["a:1-x86_64"].annotations
+    assert TESTS in marks
+    world.catalog = catalog(world.root, (*world.catalog.images, *images({"a": []}, [ARM64])))
+    world.rerender(world.catalog.images[1], world.lock)
+    assert world.reasons() == {NAME: "up to date", "a:1@arm64": "platform added"}
+
+
+def test_a_record_of_causes_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    digest = Digest.of(b"inputs")
+    assert records.causes(digest) == {}
+    records.keep_causes(digest, {"template t.j2": "1", "pin x": "2"})
+    assert records.causes(digest) == {"pin x": "2", "template t.j2": "1"}
