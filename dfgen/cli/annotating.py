@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from dfgen.cli.app import App
-from dfgen.model.catalog import CATALOG_FILE
+from dfgen.model.catalog import CATALOG_FILE, TEMPLATES, Image
 from dfgen.outside import files
-from dfgen.values.errors import InputError, Place
+from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -44,17 +44,23 @@ def errors(app: App, annotations: str | None, target: Path | None) -> Iterator[N
     try:
         yield
     except InputError as error:
-        found = [
-            Finding(
-                rule="bad-input",
-                level=Level.ERROR,
-                message=one.message,
-                place=one.place or Place(CATALOG_FILE),
-            )
-            for one in error.problems
-        ]
-        write(app, found, annotations, target)
+        if annotations:
+            images = app.catalog.images if app.has_catalog else ()
+            by_path = {str(image.dockerfile): image for image in images}
+            found = [_finding(app, by_path, one) for one in error.problems]
+            write(app, found, annotations, target)
         raise
+
+
+def _finding(app: App, images: Mapping[str, Image], one: Problem) -> Finding:
+    """Put a problem where it is mended: of a Dockerfile that could not be written at the template's line."""
+    place, generated = one.place or Place(CATALOG_FILE), None
+    if image := images.get(place.file):
+        from dfgen.cli.commands.lint import template_lines
+
+        lines = dict(enumerate(template_lines(app, image), start=1))
+        place, generated = lines.get(place.line) or Place(f"{TEMPLATES}/{image.template}"), place
+    return Finding(rule="bad-input", level=Level.ERROR, message=one.message, place=place, generated=generated)
 
 
 def write(app: App, found: Sequence[Finding], annotations: str | None, target: Path | None) -> None:

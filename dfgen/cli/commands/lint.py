@@ -99,7 +99,8 @@ def _render(app: App, image: Image) -> str:
         return text
 
 
-def _origins(app: App, image: Image) -> Sequence[Place | None]:
+def template_lines(app: App, image: Image) -> Sequence[Place | None]:
+    """Say of each line of an image's Dockerfile which template line made it, also where it is not valid."""
     kept = _Kept(app, image)
     with suppress(InputError):
         render_image(app.catalog, image, app.lock, kept)
@@ -137,7 +138,7 @@ def lint_sources(app: App) -> Sources:
     templates = app.templates(JinjaOptions())
     return Sources(
         render=partial(_render, app),
-        origins=partial(_origins, app),
+        origins=partial(template_lines, app),
         variables=partial(_names, app),
         usages=templates.usages(),
         functions=templates.functions,

@@ -141,6 +141,18 @@ def test_what_cannot_be_read_is_annotated_too(
     assert done.status
 
 
+def test_a_dockerfile_that_cannot_be_written_is_annotated_at_its_template(here: Path) -> None:
+    catalog = loaded(here, FAMILY)
+    template = "FROM {{ parent }}\n{# a comment #}\nLABEL a\n"
+    write(here, {LOCK_FILE: locked(catalog).to_text(), "templates/t.j2": template})
+    done = dfgen("render", "--check", "--annotations", "github")
+    why = "LABEL has a name but no value; expected name=value"
+    assert done.lines[:2] == [
+        f"::error file=templates/t.j2,line=3,title=bad-input::{why} (in bases/app/1.0/Dockerfile_{arch}:7)"
+        for arch in ("amd64", "arm64")
+    ]
+
+
 def test_a_problem_without_a_place_is_annotated_at_the_catalog(here: Path) -> None:
     loaded(here, FAMILY)
     done = dfgen("lint", "nope", "--annotations", "github")
