@@ -173,7 +173,7 @@ def test_every_way_to_look_at_a_value_is_noticed(tmp_path: Path, body: str) -> N
     check(tmp_path, body, some_variables())
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(bodies=st.lists(st.sampled_from(LOOKS), min_size=1, max_size=4), many=st.lists(VARIABLES, min_size=2))
 def test_kept_texts_are_what_rendering_anew_gives(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[str], many: list[dict[str, Any]]
