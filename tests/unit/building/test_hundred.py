@@ -1,0 +1,69 @@
+"""A catalog of 100 versions: touching one template builds exactly the images that use it, and their children."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from dfgen.cli.app import App
+from dfgen.cli.workshop import Workshop
+from dfgen.images.slots import Slots
+from dfgen.model.lock import LOCK_FILE
+from dfgen.outside.layout import Layout
+from dfgen.stages.build import build
+from tests.unit.catalogs import loaded, write
+from tests.unit.cli.run import dfgen
+from tests.unit.render.test_render import locked
+from tests.unit.world import AMD64, LOCAL, ScriptedBuilder
+
+ONE, OTHER, LOWER = 50, 45, 5  # versions of each family
+
+
+def versions(count: int) -> str:
+    return ", ".join(f"'{number}'" for number in range(count))
+
+
+FILES = {
+    "bases/catalog.yaml": "registry: localhost\nplatforms: [amd64]\n",
+    "templates/macros.j2": "{% macro clean() %}RUN true{% endmacro %}\n",
+    "templates/one.j2": '{% from "macros.j2" import clean %}\nFROM {{ parent }}\n{{ clean() }}\n',
+    "templates/other.j2": "FROM {{ parent }}\n",
+    "bases/one/base.yaml": f"template: one.j2\nparent: docker.io/library/x:1\nversions: [{versions(ONE)}]\n",
+    "bases/other/base.yaml": f"template: other.j2\nparent: docker.io/library/x:1\nversions: [{versions(OTHER)}]\n",
+    # One half of these is built on the one family, the other on the other.
+    "bases/lower/base.yaml": "template: other.j2\nparent: one:7\nversions:\n"
+    + "".join(f"  '{at}': {{parent: '{'one' if at % 2 else 'other'}:{at}'}}\n" for at in range(LOWER)),
+}
+
+
+def built(root: Path) -> dict[str, str]:
+    """Build what is to be built; gives each image that was, and why the plan says so."""
+    workshop = Workshop(App(root=root, output="json"))
+    builder = ScriptedBuilder(Layout(root / "dist"))
+    for name, path in ((one.name, root / one.path) for one in workshop.app.catalog.images):
+        builder.content[name] = path.read_text() if path.exists() else ""
+    plan, _ = workshop.reviewed(workshop.app.catalog.images, locked=False)
+    how = workshop.building(Slots({AMD64: (LOCAL,)}, {LOCAL: 2}), lambda _: None)
+    run = build(plan, workshop.app.lock, replace(how, builder=builder))
+    assert run.exit_code == 0
+    assert sorted(builder.built) == sorted(set(builder.built))
+    return {name: step.why for step in plan.steps for name in builder.built if step.image.name == name}
+
+
+def test_a_template_that_changes_builds_what_uses_it_and_its_children(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    catalog = loaded(tmp_path)
+    families = [f"{name}:{at}" for name in ("one", "other") for at in range(ONE)]
+    write(tmp_path, {LOCK_FILE: locked(catalog, *families).to_text()})
+    assert dfgen("-C", tmp_path, "render").status == 0
+    assert len(built(tmp_path)) == ONE + OTHER + LOWER == 100
+    assert built(tmp_path) == {}
+
+    macros = FILES["templates/macros.j2"].replace("RUN true", "RUN true && true")
+    write(tmp_path, {"templates/macros.j2": macros})
+    assert dfgen("-C", tmp_path, "render").status == 0
+    assert built(tmp_path) == {
+        **{f"one:{at}@amd64": "template changed: macros.j2" for at in range(ONE)},
+        **{f"lower:{at}@amd64": f"parent is rebuilt: one:{at}" for at in range(LOWER) if at % 2},
+    }
+    assert built(tmp_path) == {}
