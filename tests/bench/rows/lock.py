@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dfgen.model.lock import LOCK_FILE
-from dfgen.values.digest import Digest
+from dfgen.model import lock as locks
+from dfgen.model.lock import LOCK_FILE, LockedParent
+from dfgen.values.manifest import OCI_INDEX, Index, parse
 from tests.bench.counts import count
 from tests.bench.loops import loop, out
-from tests.bench.measure import Contestant, alternately
+from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row
 from tests.bench.serving import PROGRAM, TRIP, Served, far, serve
 from tests.fakes.images import AMD64, ARM64, image, index_of
@@ -61,15 +62,47 @@ def _write_catalog(root: Path, address: str) -> None:
     (root / "bases/family/base.yaml").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
-def _locked(root: Path) -> Mapping[str, str]:
-    parents = json.loads((root / LOCK_FILE).read_text(encoding="utf-8"))["parents"]
-    return {name: entry["digest"] for name, entry in parents.items()}
-
-
-def _found(name: str, path: Path) -> str:
-    """The digest that a peer found: it prints it, or the index itself."""
+def _agrees(name: str, path: Path, locked: LockedParent) -> bool:
+    """Whether a peer found what is locked: it prints the digest, or the index itself."""
     raw = path.read_bytes()
-    return raw.decode().strip() if name == "crane digest" else str(Digest.of(raw))
+    if name == "crane digest":
+        return raw.decode().strip() == str(locked.digest)
+    found = parse(raw, OCI_INDEX)
+    pins = {one.platform: one.digest for one in found.images} if isinstance(found, Index) else {}
+    return locked.digest.matches(raw) and pins == {one: pin.digest for one, pin in locked.platforms.items()}
+
+
+def _is_same(root: Path, folders: Mapping[str, Path], sample: Sequence[str]) -> bool:
+    parents = locks.read(root).parents
+    return len(parents) == PARENTS and all(
+        _agrees(name, out(folder, number), parents[one])
+        for name, folder in folders.items()
+        for number, one in enumerate(sample)
+    )
+
+
+def _aims(ours: Sequence[Series], others: Sequence[Series]) -> Iterator[Aim]:
+    for best in sorted(others, key=lambda other: other.seconds)[:1]:
+        for one in ours:
+            ratio = best.ratio(one) * PARENTS / SAMPLE
+            what = f"{best.name} / {one.name}, a parent"
+            yield Aim(what=what, measured=ratio, limit=10, unit="times", at_least=True)
+
+
+def _together(bench: Bench, away: Served) -> Sequence[Contestant]:
+    """The best that a shell can do, without an aim: as many calls at once as dfgen has requests under way."""
+    if not bench.peers.find("crane"):
+        return ()
+    names = bench.folder / "lock/names"
+    names.write_text(
+        "".join(
+            f"{away.address}/library/parent-{number}:{tag}\n"
+            for number in range(REPOSITORIES)
+            for tag in range(TAGS)
+        )
+    )
+    script = f"xargs -P 16 -n 1 crane manifest < {shlex.quote(str(names))}"
+    return (Contestant(name="crane manifest, all, 16 at once", command=("sh", "-c", script)),)
 
 
 def _measure(bench: Bench, away: Served, root: Path) -> Row:
@@ -87,30 +120,15 @@ def _measure(bench: Bench, away: Served, root: Path) -> Row:
         loop(name, [(*words, f"{prefix[name]}{one}") for one in sample], folders[name])
         for name, words in present.items()
     ]
-    ours, again, *others = alternately([cold, unchanged, *loops], bench.runs)
-    locked = _locked(root)
-    same = len(locked) == PARENTS and all(
-        _found(name, out(folder, number)) == locked[one]
-        for name, folder in folders.items()
-        for number, one in enumerate(sample)
-    )
-    aims = [
-        Aim(
-            what=f"{other.name} / {one.name}, a parent",
-            measured=other.ratio(one) * PARENTS / SAMPLE,
-            limit=10,
-            unit="times",
-            at_least=True,
-        )
-        for other in sorted(others, key=lambda other: other.seconds)[:1]
-        for one in (ours, again)
-    ]
+    together = _together(bench, away)
+    ours, again, *rest = alternately([cold, unchanged, *together, *loops], bench.runs)
+    same = _is_same(root, folders, sample)
     lock.unlink()
     return Row(
         title=_TITLE,
         work=_WORK,
-        series=(ours, again, *others),
-        aims=aims,
+        series=(ours, again, *rest),
+        aims=list(_aims((ours, again), rest[len(together) :])),
         same=same,
         absent=[name for name in _PEERS if name not in present],
         counts=count(root, "lock"),
