@@ -10,7 +10,7 @@ from dfgen.cli.planner import Planner
 from dfgen.images.plan import Plan
 from dfgen.values.errors import InputError, OutsideError
 
-COLUMNS = ("family", "version", "platform", "reason", "inputs")
+COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")
 EXPORTS = ("dot", "mermaid", "bake", "github", "gitlab")
 
@@ -32,7 +32,10 @@ EXPORTS = ("dot", "mermaid", "bake", "github", "gitlab")
 def command(
     app: App, select: tuple[str, ...], output: str | None, runners: tuple[str, ...], wave: int | None
 ) -> None:
-    """Show what a build would do, in order, and why: parents first, with those that are needed."""
+    """Show what a build would do, in order, and why: parents first, with those that are needed.
+
+    Images of a wave need only what is in the waves before it.
+    """
     if runners and output not in ("github", "gitlab"):
         raise InputError("--runner: is of --format github and --format gitlab alone; leave it out")
     if wave and output != "github":
@@ -81,11 +84,16 @@ def _nodes(app: App, plan: Plan) -> None:
 
 
 def _table(plan: Plan, output: str) -> None:
+    from dfgen.exports.steps import waves
+
+    numbered = enumerate(waves(plan.needed), start=1)
+    wave = {step.image.name: number for number, steps in numbered for step in steps}
     found = (
         (
             step.image.family.name,
             step.image.version,
             step.image.platform,
+            wave.get(step.image.name),
             step.why,
             step.inputs.digest if step.inputs else None,
         )

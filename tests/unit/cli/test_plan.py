@@ -30,6 +30,17 @@ def test_the_format_of_a_table_may_stand_after_the_command_too(root: Path) -> No
     assert dfgen("-C", root, "--format", "json", "plan", "--format", "markdown").out.startswith("| family")
 
 
+def test_the_wave_of_each_image_is_told(root: Path) -> None:
+    lower = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
+    write(root, {"bases/lower/base.yaml": lower})
+    found = json.loads(dfgen("-C", root, "plan", "--format", "json").out)
+    assert [(one["family"], one["wave"], one["reason"]) for one in found] == [
+        ("app", 1, "new"),
+        ("app", 1, "new"),
+        ("lower", 2, "parent is rebuilt: app:1.0"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "first"),
     [
