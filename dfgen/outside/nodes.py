@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.images.slots import Slots
+from dfgen.images.together import attempt
 from dfgen.model.catalog import LOCAL, Builder
 from dfgen.outside.process import CommandError, Processes
-from dfgen.values.errors import OutsideError, listing
+from dfgen.values.errors import DfgenError, OutsideError, listing
 from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"
@@ -114,18 +115,20 @@ class Nodes:
     def inspect(self, node: Builder) -> Node:
         """Ask a node what it is. Errors: OutsideError with what to do when it does not answer."""
         host = self.endpoint(node).host
-        name = [node.builder, "--bootstrap"] if node.builder else []
-        try:
-            text = self.processes.read([*self.buildx(node), "inspect", *name])
-        except CommandError as error:
-            raise _no_buildx(error, node, host) from error
-        said = _fields(text)
+        inspect = [*self.buildx(node), "inspect", *([node.builder, "--bootstrap"] if node.builder else [])]
+        info = [*self.docker(node), "info", "--format", "{{json .}}"]
+        # Both at once: each takes a moment to start. Beside a builder there need not be an engine to ask.
+        text, *rest = attempt(self.processes.read, [inspect] if node.builder else [inspect, info])
+        if isinstance(text, CommandError):
+            raise _no_buildx(text, node, host) from text
+        said = _fields(str(text))
         if problem := said.get("Error"):
             raise _no_engine(problem, node, host)
         platforms = [_platform(word) for word in said.get("Platforms", "").split(",") if word.strip()]
-        info = self._info(node, host) if said.get("Driver") == "docker" else {}
+        is_engine = said.get("Driver") == "docker"
+        told = _engine((rest or attempt(self.processes.read, [info]))[0], node, host) if is_engine else {}
         # A context, and certificates that the environment names, are options that docker hands on.
-        if (plugin := _plugin(info)) and host.startswith(_LOCAL) and not node.context:
+        if (plugin := _plugin(told)) and host.startswith(_LOCAL) and not node.context:
             self._plugins[node] = plugin
         return Node(
             name=node.context or node.builder or "default",
@@ -133,9 +136,9 @@ class Nodes:
             driver=said.get("Driver", ""),
             native=platforms[0] if platforms else None,
             platforms=frozenset(platforms),
-            cores=int(info.get("NCPU") or 0),
-            has_image_store=not info
-            or "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus")),
+            cores=int(told.get("NCPU") or 0),
+            has_image_store=not told
+            or "io.containerd.snapshotter.v1" in json.dumps(told.get("DriverStatus")),
         )
 
     def check(self, platforms: Iterable[Platform]) -> Checked:
@@ -172,15 +175,6 @@ class Nodes:
         except OutsideError as error:
             return error
 
-    def _info(self, node: Builder, host: str) -> dict[str, Any]:
-        try:
-            info: dict[str, Any] = json.loads(
-                self.processes.read([*self.docker(node), "info", "--format", "{{json .}}"])
-            )
-        except CommandError as error:
-            raise _no_engine(error.output, node, host) from error
-        return info
-
 
 def is_unreachable(output: str) -> bool:
     """Whether a docker command's output says that no engine answered."""
@@ -194,6 +188,14 @@ def _fields(text: str) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if colon and not line.startswith(" "):
             found.setdefault(name.strip(), value.strip())
+    return found
+
+
+def _engine(info: str | DfgenError, node: Builder, host: str) -> Mapping[str, Any]:
+    """Read what `docker info` says. Errors: OutsideError when the engine did not answer."""
+    if isinstance(info, CommandError):
+        raise _no_engine(info.output, node, host) from info
+    found: dict[str, Any] = json.loads(str(info))
     return found
 
 

@@ -151,7 +151,8 @@ class Layout:
             after = _changed(before, changes, attestations)
             if after == before and (self.root / archive.INDEX_FILE).exists():
                 return
-            files.write(self.root / archive.VERSION_FILE, archive.VERSION, self._scratch)
+            if not self._is_marked():
+                files.write(self.root / archive.VERSION_FILE, archive.VERSION, self._scratch)
             files.write(self.root / archive.INDEX_FILE, archive.index_bytes(after), self._scratch)
 
     def reachable(self, descriptor: Descriptor) -> Iterator[Descriptor]:
@@ -194,6 +195,13 @@ class Layout:
         if isinstance(manifest, Manifest):
             yield from archive.docker_manifest(manifest, name)
         yield archive.end()
+
+    def _is_marked(self) -> bool:
+        """Whether the folder says already that it is a layout."""
+        try:
+            return (self.root / archive.VERSION_FILE).read_bytes() == archive.VERSION
+        except OSError:
+            return False
 
     def _has(self, blob: Descriptor, deep: bool = False) -> bool:
         path = self.blob_path(blob.digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ def test_the_same_names_again_rewrite_nothing(layout: Layout) -> None:
     before = (layout.root / "index.json").stat().st_ino
     layout.tag({NAME: entry})
     assert (layout.root / "index.json").stat().st_ino == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_a_layout_that_lost_its_mark_gets_it_again_and_otherwise_keeps_the_file(
+    layout: Layout, damage: Callable[[Path], object]
+) -> None:
+    mark = layout.root / "oci-layout"
+    layout.tag({"a:1": image(AMD64).put_into(layout)})
+    before = mark.stat()
+    layout.tag({"a:2": image(ARM64).put_into(layout)})
+    assert mark.stat() == before
+    damage(mark)
+    layout.tag({"a:3": image(ARM64).put_into(layout)})
+    assert json.loads(mark.read_text()) == {"imageLayoutVersion": "1.0.0"}
 
 
 def test_manifests_and_blobs_read_back(layout: Layout) -> None:

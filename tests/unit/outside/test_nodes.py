@@ -72,11 +72,9 @@ def test_the_local_engine_is_asked_once_for_all_platforms() -> None:
     found = nodes({})
     answers = found.check([AMD64, ARM64, AMD64])
     assert isinstance(found.processes, ScriptedProcesses)
-    assert found.processes.commands == [
-        "docker context inspect",
-        "docker buildx inspect",
-        "docker info --format {{json .}}",
-    ]
+    first, *both = found.processes.commands
+    assert first == "docker context inspect"
+    assert sorted(both) == ["docker buildx inspect", "docker info --format {{json .}}"]
     node = answers.usable[ARM64][LOCAL]
     assert (node.name, node.host, node.driver, node.native, node.cores) == (
         "default",
