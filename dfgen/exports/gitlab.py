@@ -64,7 +64,7 @@ def _job(step: Step, parents: Sequence[str], names: Mapping[str, str], label: st
         "needs": parents,
         "script": [
             *([f"dfgen join {joined}"] if parents else []),
-            f"dfgen build --locked {shlex.quote(step.image.name)}",
+            f"dfgen build --locked --cache-from-registry {shlex.quote(step.image.name)}",
             f"mkdir -p layouts && mv dist {layout}",
         ],
         "artifacts": {"paths": [layout], "expire_in": "3 days"},

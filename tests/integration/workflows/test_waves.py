@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,22 +62,32 @@ def _wave(runner: Runner, job: str, matrix: str) -> Sequence[tuple[dict[str, Any
     ]
 
 
-def test_what_is_pushed_is_built_an_image_a_job_and_published(
-    work: Work, runner: Runner, tmp_path: Path
-) -> None:
+def _push(work: Work, runner: Runner) -> tuple[Work, list[tuple[dict[str, Any], str]]]:
+    """Run all that a push starts; gives what was published, and what each job did with its image."""
     planned = _run(runner, "plan", {})
-    jobs = [
-        *_wave(runner, "wave1", planned.outputs["wave1"]),
-        *_wave(runner, "wave2", planned.outputs["wave2"]),
-    ]
-    built = Work(tmp_path / "runner/publish-0", work.parent)
+    jobs = [one for wave in ("wave1", "wave2") for one in _wave(runner, wave, planned.outputs[wave])]
+    done: list[tuple[dict[str, Any], str]] = []
     for entry, job in jobs:
         machine = Work(job.folder, work.parent)
         (machine.root / "built" / entry["artifact"]).rename(machine.root / "dist")
-        assert [name for name, state in states(machine).items() if state == "built"] == [entry["select"]]
-    assert [entry["parents"] for entry, _ in jobs] == ["", "", *["{base-1_0-amd64,base-1_0-arm64}"] * 2]
-    done = _run(runner, "publish", SECRETS)
-    assert digests(built) == digests(work)
+        done.append((entry, states(machine)[entry["select"]]))
+    last = _run(runner, "publish", SECRETS)
+    assert "2 versions, 4 images verified: nothing amiss" in "".join(last.printed)
+    return Work(last.folder, work.parent), done
+
+
+def test_what_is_pushed_is_built_an_image_a_job_and_published_once(
+    work: Work, runner: Runner, tmp_path: Path
+) -> None:
+    published, done = _push(work, runner)
+    assert [(entry["parents"], state) for entry, state in done] == [
+        *[("", "built")] * 2,
+        *[("{base-1_0-amd64,base-1_0-arm64}", "built")] * 2,
+    ]
+    assert digests(published) == digests(work)
     login = (tmp_path / "bin/login").read_text()
     assert login == "t0ken\nlogin registry.example.com --username u --password-stdin\n"
-    assert "2 versions, 4 images verified: nothing amiss" in "".join(done.printed)
+
+    published, done = _push(work, replace(runner, root=tmp_path / "again"))
+    assert [state for _, state in done] == ["taken"] * 4
+    assert digests(published) == digests(work)
