@@ -19,8 +19,11 @@ _PATIENCE = 3700  # seconds that the engine may take to answer; a test may take 
 
 
 @contextmanager
-def connected(nodes: Nodes, node: Builder) -> Iterator[DockerClient]:
-    """Connect to the engine of a node; what it refuses within the block is an OutsideError."""
+def connected(nodes: Nodes, node: Builder, patience: int = _PATIENCE) -> Iterator[DockerClient]:
+    """Connect to the engine of a node; what it refuses within the block is an OutsideError.
+
+    `patience` are the seconds that each of its answers may take.
+    """
     import requests
     from docker.client import DockerClient
     from docker.errors import DockerException
@@ -28,7 +31,7 @@ def connected(nodes: Nodes, node: Builder) -> Iterator[DockerClient]:
     endpoint = nodes.endpoint(node)
     try:
         tls = _tls(endpoint.certificates)
-        client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=_PATIENCE)
+        client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=patience)
         with closing(client):
             yield client
     except (DockerException, requests.RequestException) as error:

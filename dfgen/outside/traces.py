@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Of a test's container: the name that its image has in the engine, which no other test's image has.
 IMAGE_LABEL = "dev.dfgen.test.image"
+_PATIENCE = 30  # seconds: a machine that is gone for good answers nothing, and the build is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _sweep(trace: Trace, nodes: Nodes, *, dry_run: bool) -> int:
     host = nodes.endpoint(node).host
     if host != trace.host:
         raise OutsideError(f"it is in the engine at {trace.host}, and {node.name} is now the one at {host}")
-    with connected(nodes, node) as client:
+    with connected(nodes, node, _PATIENCE) as client:
         count = _remove(client, trace.name, dry_run=dry_run)
     if not dry_run:
         trace.end()
