@@ -80,8 +80,9 @@ class Git:
     def base(self) -> str:
         """Find the commit at which this branch left the main one. Errors: InputError saying what to fetch."""
         self._check_born("HEAD")
+        there = (self._try("for-each-ref", "--format=%(refname)", *_MAIN.values()) or "").splitlines()
         for name, reference in _MAIN.items():
-            if self._commit(reference) is None:
+            if reference not in there:
                 continue
             if found := self._try("merge-base", reference, "HEAD"):
                 return found.splitlines()[0]

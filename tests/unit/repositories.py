@@ -43,7 +43,7 @@ def repository(root: Path, folder: str = "images") -> Path:
     )
     write(root / folder, {"templates/t.j2": TEMPLATE})
     assert dfgen("-C", root / folder, "render").status == 0
-    git(root, "init", "-q")
+    git(root, "init", "-q", "--template=")
     commit(root)
     git(root, "checkout", "-qb", "topic")
     return root

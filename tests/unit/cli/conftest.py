@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,18 @@ import pytest
 from tests.unit import repositories
 
 
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that is made once, to be copied."""
+    return repositories.repository(tmp_path_factory.mktemp("pristine") / "repository")
+
+
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose rendered catalog lies in its folder `images`, on a branch that left main."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return repositories.repository(tmp_path / "repository")
+    return Path(shutil.copytree(pristine, tmp_path / "repository", symlinks=True))
 
 
 @pytest.fixture

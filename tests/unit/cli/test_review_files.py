@@ -115,9 +115,16 @@ def test_a_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Pat
     assert found(inner, "HEAD") == ["context file bases/app/files/app.conf"]
 
 
-@pytest.mark.parametrize("to", ["{absolute}", "{up}../../secret", "{up}../.git/config"])
 @pytest.mark.parametrize(
-    "name", [_DOCKERFILE, "bases/app/base.yaml", "bases/lock.json", "bases/catalog.yaml"]
+    ("name", "to"),
+    [
+        (_DOCKERFILE, "{absolute}"),
+        (_DOCKERFILE, "{up}../../secret"),
+        (_DOCKERFILE, "{up}../.git/config"),
+        ("bases/app/base.yaml", "{absolute}"),
+        ("bases/lock.json", "{up}../../secret"),
+        ("bases/catalog.yaml", "{up}../.git/config"),
+    ],
 )
 def test_nothing_is_read_through_a_link_that_leads_out(
     repository: Path, catalog: Path, tmp_path: Path, name: str, to: str

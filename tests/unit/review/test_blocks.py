@@ -64,11 +64,11 @@ _LINES = (
 def test_files_that_are_alike_in_what_matters_have_the_same_risks() -> None:
     texts = ["".join(lines) for lines in product(*_LINES)]
     found: dict[Hashable, set[tuple[tuple[str, str, str], ...]]] = defaultdict(set)
-    pairs = [(old, new) for at, old in enumerate(texts) for new in texts[at % 5 :: 5]]
+    pairs = [(old, new) for at, old in enumerate(texts) for new in texts[at % 13 :: 13]]
     for old, new in pairs:
         found[essence(old, new)].add(tuple(_risks(old, new)))
     assert [risks for risks in found.values() if len(risks) > 1] == []
-    assert len(found) < len(pairs) * 0.8  # else nothing is saved
+    assert len(found) < len(pairs) * 0.9  # else nothing is saved
 
 
 def test_many_files_are_looked_at_once() -> None:
