@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dfgen.model.catalog import Catalog, Image
@@ -45,13 +45,24 @@ class Relock:
         return Problem(parent.place, message)
 
 
+def children_by_parent(catalog: Catalog) -> Mapping[str, Sequence[Image]]:
+    """List the images that are built on each version of the catalog, in the catalog's order."""
+    found: dict[str, dict[str, Image]] = {}
+    for image in catalog.images:
+        for parent in image.all_parents:
+            if parent.family:
+                found.setdefault(parent.key, {})[image.name] = image
+    return {key: tuple(images.values()) for key, images in found.items()}
+
+
 def relock(
-    catalog: Catalog, key: str, lock: Lock, merged: Descriptor, pins: Mapping[Platform, Descriptor]
+    key: str,
+    children: Sequence[Image],
+    lock: Lock,
+    merged: Descriptor,
+    pins: Mapping[Platform, Descriptor],
 ) -> Relock | None:
-    """See whether a version that others are built on moved, on a platform that they use."""
-    children = tuple(
-        image for image in catalog.images if any(parent.key == key for parent in image.all_parents)
-    )
+    """See whether a version that others, its children, are built on moved, on a platform that they use."""
     used = {parent.platform for child in children for parent in child.all_parents if parent.key == key}
     old = lock.parents.get(key)
     same = old and all(
@@ -60,4 +71,4 @@ def relock(
     )
     if same or not used:
         return None
-    return Relock(key=key, old=old, merged=merged, pins=pins, children=children)
+    return Relock(key=key, old=old, merged=merged, pins=pins, children=tuple(children))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
 from dfgen.images.plan import Plan, Reason, Step
-from dfgen.images.relock import Relock, relock
+from dfgen.images.relock import Relock, children_by_parent, relock
 from dfgen.images.run import Merged, Rendered, Result
 from dfgen.images.sbom import bills_in
 from dfgen.model.catalog import Image
@@ -37,6 +37,7 @@ class Versions:
         self.rendered: list[str] = []
         self.errors: list[DfgenError] = []
         self.entries = how.store.entries()
+        self.children = children_by_parent(how.catalog)
 
     def blamed(self, image: Image) -> str:
         """Say what is to blame for an image that cannot be built on its parents; empty when nothing is."""
@@ -91,7 +92,7 @@ class Versions:
             self.how.report(Merged(version, merged.digest))
         self.merged[version] = merged.digest
         pins = {image.platform: self.images[image.name] for image in images}
-        moved = relock(self.how.catalog, version, self.lock, merged, pins)
+        moved = relock(version, self.children.get(version, ()), self.lock, merged, pins)
         if moved:
             self.move(moved)
 
