@@ -15,6 +15,7 @@ from pathlib import Path
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.outside import files
@@ -72,7 +73,8 @@ def _build(app: App, size: int) -> None:
         # Gzip without compression: what does not compress is not worth its time.
         layer = gzip.compress(random.Random(one.name).randbytes(size), compresslevel=0, mtime=0)
         made = image(one.platform, (layer,), annotations=known).put_into(app.layout)
-        entries[f"{one.family.name}:{one.tag}"] = replace(made, annotations=known)
+        tested = {**known, TESTS: str(digest_of_tests(one))}
+        entries[f"{one.family.name}:{one.tag}"] = replace(made, annotations=tested)
         versions.setdefault(one.merged_name, []).append(one)
     app.layout.tag(entries)
     merge_layout(app.layout, app.lock, versions)

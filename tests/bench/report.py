@@ -50,7 +50,8 @@ def _versions(bench: Bench) -> str:
     return f"Versions: {', '.join(f'{name} {version}' for name, version in found.items())}."
 
 
-def _lines(row: Row) -> Iterator[str]:
+def lines(row: Row) -> Iterator[str]:
+    """What the page says of a row."""
     yield f"## {row.title}"
     yield ""
     yield f"{row.work[0].upper()}{row.work[1:]}."
@@ -84,12 +85,12 @@ def _measured(row: Row) -> Iterator[str]:
 
 def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:
     """The whole page; `notes` are those that people write, `chart` the file name of the picture."""
-    lines = [_HEAD, _machine(), _versions(bench), f"Runs of each: {bench.runs}.", ""]
+    page = [_HEAD, _machine(), _versions(bench), f"Runs of each: {bench.runs}.", ""]
     for row in rows:
-        lines += _lines(row)
+        page += lines(row)
         if row.sizes:
-            lines += [f"![Cost against size]({chart})", ""]
-    return "\n".join([*lines, notes])
+            page += [f"![Cost against size]({chart})", ""]
+    return "\n".join([*page, notes])
 
 
 def notes() -> str:

@@ -122,8 +122,15 @@ def serve(bench: Bench, name: str) -> Iterator[Served]:
 
 
 @contextmanager
+def far_address(near: str, seconds: float) -> Iterator[str]:
+    """An address behind which another lies, so many seconds a round trip away."""
+    with _running(sys.executable, "-m", "tests.bench.delay", near, str(seconds)) as process:
+        port = process.stdout.readline().strip() if process.stdout else ""
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
 def far(near: Served, seconds: float) -> Iterator[Served]:
-    """The same registry, so many seconds a round trip away."""
-    with _running(sys.executable, "-m", "tests.bench.delay", near.address, str(seconds)) as process:
-        port = int(process.stdout.readline()) if process.stdout else 0
-        yield Served(f"127.0.0.1:{port}", near.data)
+    """The same registry, far away."""
+    with far_address(near.address, seconds) as address:
+        yield Served(address, near.data)

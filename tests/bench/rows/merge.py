@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dfgen.outside.registry import NoCredentials, Registry
@@ -125,13 +126,13 @@ class _Place:
                 [call for merge in list(self.merges())[:merges] for call in peer.calls(*merge)],
                 self.folder / peer.calls.__name__,
                 before=self.restore,
-                after=lambda merges=merges: self.check(merges),
+                after=partial(self.check, merges),
             )
             for (name, peer), merges in zip(peers.items(), counts, strict=True)
         ]
         command = self.bench.dfgen(self.folder, *self.words())
         name = f"dfgen merge --from, {MERGES} merges{self.where}"
-        dfgen = Contestant(name=name, command=command, before=self.restore, after=lambda: self.check(MERGES))
+        dfgen = Contestant(name=name, command=command, before=self.restore, after=partial(self.check, MERGES))
         ours, *others = alternately([dfgen, *loops], self.bench.runs)
         ratios = [other.ratio(ours) * MERGES / merges for other, merges in zip(others, counts, strict=True)]
         what = f"the fastest peer / dfgen, a merge{self.where}"

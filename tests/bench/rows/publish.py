@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +95,10 @@ def _measure(bench: Bench, near: Served, away: Served) -> Row:
     make = (sys.executable, "-m", "tests.bench.built", str(root), str(VERSIONS), str(SIZE))
     subprocess.run(make, check=True)
     work = _Work(bench=bench, root=root, near=near, empty=near.keep())
-    hooks: Mapping[str, Callable[[], None]] = {"before": work.forget, "after": work.check}
+    before, after, command = work.forget, work.check, work.command(near)
     cold = [
-        Contestant(name="dfgen publish, cold", command=work.command(near), **hooks),
-        *_loops(work, near, "cold", **hooks),
+        Contestant(name="dfgen publish, cold", command=command, before=before, after=after),
+        *_loops(work, near, "cold", before=before, after=after),
     ]
     first, *others = alternately(cold, bench.runs)
     found, aims = [first, *others], []

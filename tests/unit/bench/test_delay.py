@@ -1,0 +1,50 @@
+"""The proxy that puts a registry at a distance: it changes no byte, and what is sent at once arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dfgen.images.together import each
+from dfgen.outside.registry import NoCredentials, Registry
+from dfgen.values.digest import Digest
+from dfgen.values.manifest import Descriptor
+from dfgen.values.reference import Reference
+from tests.bench.serving import far_address
+from tests.fakes.images import AMD64, ARM64, image
+from tests.fakes.registry import FakeRegistry
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def address(fake: FakeRegistry) -> Iterator[str]:
+    with far_address(fake.address, 0.001) as found:
+        yield found
+
+
+def test_manifests_and_blobs_come_through_as_they_are(fake: FakeRegistry, address: str) -> None:
+    registry = Registry(credentials=NoCredentials())
+    made = image(layers=(bytes(300_000),))
+    home = Reference.parse(f"{address}/team/java:1")
+    for data in made.blobs.values():
+        registry.upload(home.repository, Descriptor.of(data, "application/octet-stream"), data)
+    registry.put_manifest(home, made.raw, made.media_type)
+    assert fake.tags["team/java"] == {"1": str(Digest.of(made.raw))}
+    assert registry.manifest(home).raw == made.raw
+    assert registry.blob(home.repository, made.manifest.config) in made.blobs.values()
+
+
+def test_many_connections_at_once_each_get_their_own_answer(fake: FakeRegistry, address: str) -> None:
+    made = [image(one, annotations={"number": str(n)}) for n in range(12) for one in (AMD64, ARM64)]
+    for one in made:
+        fake.add_image("team/java", one)
+    registry = Registry(credentials=NoCredentials())
+    repository = Reference.parse(f"{address}/team/java").repository
+    names = [Reference(repository, digest=one.descriptor.digest) for one in made]
+    assert [found.raw for found in each(registry.manifest, names, 16)] == [one.raw for one in made]
