@@ -1,0 +1,36 @@
+"""What a plan and a build of nothing cost, counted where times would depend on the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench import built
+from tests.bench.catalog import PLATFORMS
+from tests.bench.counts import count
+
+VERSIONS = 20
+IMAGES = VERSIONS * len(PLATFORMS)
+ALWAYS = len(("catalog.yaml", "base.yaml", "lock.json", "index.json"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalog")
+    built.make(folder, VERSIONS, 10)
+    return folder
+
+
+def test_a_plan_opens_each_dockerfile_and_each_manifest_once_and_runs_no_program(root: Path) -> None:
+    assert count(root, "plan") == {"files opened": IMAGES * 2 + ALWAYS, "instructions read": 0}
+
+
+def test_a_build_of_nothing_grows_with_the_images_alone_and_runs_no_program(root: Path) -> None:
+    dockerfile = len(("planned", "compared with what would be rendered"))
+    manifest = len(("planned", "its size told", "its version's merge checked"))
+    index = len(("there", "as a merge would be"))
+    more = len(("base.j2", "index.json again", "build.json before", "build.json after"))
+    counted = count(root, "build")
+    assert counted["files opened"] == IMAGES * (dockerfile + manifest) + VERSIONS * index + ALWAYS + more
+    assert "programs run" not in counted
