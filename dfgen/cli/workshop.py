@@ -44,8 +44,8 @@ class Workshop(Planner):
     def reviewed(self, images: Sequence[Image], *, locked: bool) -> tuple[Plan, tuple[str, ...]]:
         """Plan images and what they are built on, all with the Dockerfiles that the catalog renders.
 
-        Those that a build which was broken off left behind the lock are written again, and told by path,
-        unless the run is `locked`. Any other that differs is not built: nobody reviewed that image.
+        Those that a build which was broken off left behind the lock are written again, and told in a sentence
+        each, unless the run is `locked`. Any other that differs is not built: nobody reviewed that image.
         Errors: CheckError with every file concerned.
         """
         whole = planning.with_parents(images, self.app.catalog)
@@ -58,7 +58,11 @@ class Workshop(Planner):
         left = [file for file in rendering.differing if file not in behind]
         if left:
             raise CheckError(file.problem for file in left)
-        return plan, tuple(file.path for file in behind)
+        why = {
+            Change.NEW: "was not there yet",
+            Change.CHANGED: "had other pins of the catalog's own families",
+        }
+        return plan, tuple(f"{file.path}: rendered, it {why[file.change]}" for file in behind)
 
     def _is_behind(self, file: File, by_path: Mapping[str, Image]) -> bool:
         def again(image: Image, lock: Lock) -> str:

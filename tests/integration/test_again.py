@@ -21,6 +21,12 @@ FAMILIES = {
 }
 
 
+def builds(work: Work) -> list[str]:
+    """Name the images that BuildKit was asked for, by their logs."""
+    logs = (work.root / "dist" / "logs").glob("*.log")
+    return sorted(log.stem for log in logs if "load build definition" in log.read_text())
+
+
 def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(work: Work) -> None:
     registry = f"{os.environ['DFGEN_DEMO_REGISTRY']}/dfgen-cache/{uuid.uuid4().hex}"
     work.prepare({**FAMILIES, "bases/catalog.yaml": f"registry: {registry}\nprovenance: true\n"})
@@ -31,6 +37,7 @@ def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(wo
     shutil.rmtree(work.root / "dist")
     work.run("build", "--cache-from-registry", "--locked")
     assert set(states(work).values()) == {"taken"}
+    assert builds(work) == []
     assert digests(work) == built
     assert "0 of 4 images to build" in work.run("plan").stderr
 
@@ -44,6 +51,7 @@ def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(wo
         "child:2@amd64": "built",
         "child:2@arm64": "built",
     }
+    assert builds(work) == ["child-2-amd64", "child-2-arm64"]
     work.run("publish", "--force")
     work.run("verify")
 

@@ -20,7 +20,10 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
 @click.command("build")
 @click.argument("select", nargs=-1)
 @click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at once, on all nodes. Default: twice their cores."
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Builds at once, on all nodes. Default: twice their cores.",
 )
 @click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
 @click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
@@ -46,8 +49,8 @@ def command(
     app: App = ctx.obj
     workshop = Workshop(app)
     plan, rendered = workshop.reviewed(app.images(select), locked=locked)
-    for path in rendered:
-        show.note(f"{path}: rendered again, its parent moved in a run that was broken off")
+    for text in rendered:
+        show.note(text)
     plan = plan.again() if no_cache or twice else plan
     checked = app.nodes.check(step.image.platform for step in plan.needed)
     # An engine that does not answer now is swept by a later run.
