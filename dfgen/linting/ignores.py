@@ -13,7 +13,7 @@ from dfgen.values.finding import Finding
 # Codes of hadolint and of ShellCheck, which it brings, and BuildKit's names of its checks: whether one was
 # looked for is known where they ran.
 HADOLINT = re.compile(r"(?:DL|SC)\d{4}")
-BUILDKIT = re.compile(r"(?:[A-Z][a-z]+)+")
+BUILDKIT = re.compile(r"(?:[A-Z]+[a-z]+){2,}")
 
 
 def unused_ignores(

@@ -31,7 +31,7 @@ RULES = {
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
-# hadolint's codes for what a rule of dfgen's own says too: where both find it, one is enough.
+# hadolint's and BuildKit's codes for what a rule of dfgen's own says too: where both find it, one is enough.
 SAME = {
     "DL3007": "latest-tag",
     "DL3009": "package-cache",
@@ -42,6 +42,7 @@ SAME = {
     "DL3040": "package-cache",
     "DL3064": "secret",
     "DL4006": "pipefail",
+    "SecretsUsedInArgOrEnv": "secret",
 }
 
 

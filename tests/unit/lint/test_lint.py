@@ -182,7 +182,7 @@ def test_a_rule_of_the_catalog_is_switched_off(linting: Linting) -> None:
 
 
 def test_what_is_switched_off_for_nothing(linting: Linting) -> None:
-    rules = "lint:\n  ignore:\n    pipefail: none left\n    pipfail: a slip\n    zzz: who knows\n    DL3008: hadolint's\n"
+    rules = "lint:\n  ignore:\n    pipefail: none left\n    pipfail: a slip\n    zzz: who knows\n    DL3008: hadolint's\n    JSONArgsRecommended: BuildKit's\n"
     linting.catalog(base=FAMILY + rules)
     assert linting.found() == [
         "bases/app/base.yaml:6:5: warning: pipefail is switched off, and nothing is found by it; remove it [unused-ignore]",
@@ -192,11 +192,12 @@ def test_what_is_switched_off_for_nothing(linting: Linting) -> None:
     assert linting.found("app@arm64") == []
 
 
-def test_a_reason_is_required(linting: Linting) -> None:
+@pytest.mark.parametrize("reason", ["''", "'  '"])
+def test_a_reason_is_required(linting: Linting, reason: str) -> None:
     linting.catalog()
-    write(linting.root, {"bases/app/base.yaml": FAMILY + "lint: {ignore: {pipefail: ''}}\n"})
+    write(linting.root, {"bases/app/base.yaml": FAMILY + f"lint: {{ignore: {{pipefail: {reason}}}}}\n"})
     done = linting.run()
-    assert (done.status, done.lines) == (2, ["bases/app/base.yaml:4:27: expected text, found ''"])
+    assert (done.status, done.lines) == (2, [f"bases/app/base.yaml:4:27: expected a reason, found {reason}"])
 
 
 def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:

@@ -100,7 +100,7 @@ def test_a_good_family_and_an_empty_catalog() -> None:
         ("matrix: {version: x, axes: {}}", ["1:28: expected a list of values for each axis, found an empty mapping"]),
         ("matrix: {version: x, axes: {a: []}}", ["1:32: expected a list, found an empty list"]),
         ("matrix: {version: x, axes: {a: [1.5]}}", ['1:33: 1.5 is a YAML float; expected text or a whole number or true or false: write "1.5" with quotes']),
-        ("lint: {ignore: {DL3008: ''}}", ["1:25: expected text, found ''"]),
+        ("lint: {ignore: {DL3008: ''}}", ["1:25: expected a reason, found ''"]),
     ],
 )  # fmt: skip
 def test_a_familys_mistakes(text: str, found: list[str]) -> None:
