@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = dfgen.main(arguments, prog_name="dfgen", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that went away is still noticed
     except click.exceptions.Abort:
+        with suppress(OSError):  # what was printed until now is not lost
+            sys.stdout.flush()
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # at once: an ordinary exit waits for the threads that wait for a registry
     except click.ClickException as error:
