@@ -15,6 +15,13 @@ from tests.unit.render.test_render import locked
 
 BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`dfgen lint --buildkit`)"
 T = "templates/t.j2"
+# It finds one thing in the first file that it is given.
+HADOLINT = """\
+#!/bin/sh
+/bin/echo run >> "$0.log"
+shift 3
+/bin/echo '[{"code": "DL3008", "column": 1, "file": "'$1'", "level": "info", "line": 7, "message": "Pin it"}]'
+"""
 
 
 class Linting:

@@ -36,41 +36,6 @@ def test_a_finding_stands_at_the_templates_line_once_for_all_files(linting: Lint
     assert done.lines[0] == "2 Dockerfiles: 0 errors, 1 warning, 0 notes"
 
 
-BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
-CHILD = "template: child.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
-PIPE = "FROM {{ parent }}\nRUN a | b\n"
-
-
-@pytest.mark.parametrize(("shell", "found"), [(BASH, []), ("", ["templates/child.j2:2"])])
-def test_a_child_has_the_shell_of_its_parent_in_the_catalog(
-    linting: Linting, shell: str, found: list[str]
-) -> None:
-    files = {"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE}
-    linting.catalog("FROM {{ parent }}\n" + shell, **files)
-    assert [line.partition(": ")[0] for line in linting.found()] == found
-    # The parent is read also where it is not looked at itself.
-    assert [line.partition(": ")[0] for line in linting.found("child")] == found
-
-
-@pytest.mark.parametrize(("line", "number"), [("COPY apt.conf /etc/apt/apt.conf.d/x\n", 0), ("", 1)])
-def test_a_child_has_the_options_of_apt_of_its_parent_in_the_catalog(
-    linting: Linting, line: str, number: int
-) -> None:
-    grandchild = CHILD.replace("app:1.0", "child:2")
-    files = {"bases/child/base.yaml": CHILD, "templates/child.j2": "FROM {{ parent }}\n"}
-    files |= {"bases/last/base.yaml": grandchild.replace("child.j2", "last.j2")}
-    files |= {"templates/last.j2": "FROM {{ parent }}\nRUN apt-get install x\n"}
-    linting.catalog("FROM {{ parent }}\n" + line, **files)
-    assert len(linting.found()) == len(linting.found("last")) == number
-
-
-def test_of_a_parent_that_does_not_render_nothing_is_known(linting: Linting) -> None:
-    linting.catalog(
-        "FROM {{ parent }}\n{{ nope }}\n", **{"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE}
-    )
-    assert linting.found("child") == []
-
-
 def test_warnings_fail_when_it_is_strict(linting: Linting) -> None:
     linting.catalog(RUN)
     assert linting.run("--strict").status == 1
@@ -226,70 +191,6 @@ def test_json_and_markdown(linting: Linting) -> None:
     ]
     assert dfgen("-C", linting.root, "--format", "markdown", "lint").out.splitlines()[0] == (
         "| level | rule | place | message | generated |"
-    )
-
-
-HADOLINT = """\
-#!/bin/sh
-/bin/echo run >> "$0.log"
-shift 3
-/bin/echo '[{"code": "DL3008", "column": 1, "file": "'$1'", "level": "info", "line": 7, "message": "Pin it"}]'
-"""
-
-
-@pytest.mark.parametrize("base", [FAMILY, FAMILY + "lint: {ignore: {DL3008: why}}\n"])
-def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> None:
-    template = "FROM {{ parent }}\nRUN x\n"
-    linting.catalog(template, base)
-    write(linting.root, {T: template, "bin/hadolint": HADOLINT})
-    (linting.root / "bin/hadolint").chmod(0o755)
-    done = linting.run()
-    found = f"{T}:2: note: Pin it (in 2 files) [DL3008] (in {AMD64}:7)\n"
-    assert (done.status, done.out) == (0, "" if "lint" in base else found)
-    assert done.lines[1:] == ["not run: the checks of BuildKit (`dfgen lint --buildkit`)"]
-    assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
-
-
-@pytest.mark.parametrize(("code", "count"), [("DL3032", 1), ("DL4006", 2), ("DL3008", 2)])
-def test_what_both_say_of_a_line_is_told_once(linting: Linting, code: str, count: int) -> None:
-    linting.catalog(RUN)
-    write(linting.root, {T: RUN, "bin/hadolint": HADOLINT.replace("DL3008", code)})
-    (linting.root / "bin/hadolint").chmod(0o755)
-    assert len(linting.found()) == count
-
-
-def test_hadolint_does_not_know_what_a_parent_in_the_catalog_sets(linting: Linting) -> None:
-    template = "FROM {{ parent }}\n" + BASH
-    linting.catalog(template, **{"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE})
-    write(linting.root, {T: template, "bin/hadolint": HADOLINT.replace("DL3008", "DL4006")})
-    (linting.root / "bin/hadolint").chmod(0o755)
-    assert linting.found("child") == []
-
-
-def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> None:
-    linting.catalog(RUN + "RUN x\n")
-    twice = HADOLINT.replace(
-        '"Pin it"}',
-        '"Pin it"}, {"code": "DL1", "file": "\'$1\'", "level": "error", "line": 8, "message": "No"}',
-    )
-    write(
-        linting.root,
-        {T: RUN + "RUN x\n", "bin/hadolint": twice.replace("DL1", "DL3008").replace("No", "Pin it")},
-    )
-    (linting.root / "bin/hadolint").chmod(0o755)
-    found = [line for line in linting.found() if "DL3008" in line]
-    both = "Pin it (in 2 files)"
-    assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: {both}", f"{T}:3: error: {both}"]
-
-
-def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
-    linting.catalog()
-    write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
-    (linting.root / "bin/hadolint").chmod(0o755)
-    done = linting.run()
-    assert (done.status, done.lines) == (
-        3,
-        ["hadolint: its answer is not JSON; run `hadolint --version`"],
     )
 
 

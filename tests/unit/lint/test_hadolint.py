@@ -1,0 +1,59 @@
+"""hadolint in lint: where its findings stand, how often they are told, and what it must answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.catalogs import FAMILY, write
+from tests.unit.lint.catalogs import HADOLINT, Linting, T
+
+RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
+AMD64 = "bases/app/1.0/Dockerfile_amd64"
+
+
+@pytest.mark.parametrize("base", [FAMILY, FAMILY + "lint: {ignore: {DL3008: why}}\n"])
+def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> None:
+    template = "FROM {{ parent }}\nRUN x\n"
+    linting.catalog(template, base)
+    write(linting.root, {T: template, "bin/hadolint": HADOLINT})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    done = linting.run()
+    found = f"{T}:2: note: Pin it (in 2 files) [DL3008] (in {AMD64}:7)\n"
+    assert (done.status, done.out) == (0, "" if "lint" in base else found)
+    assert done.lines[1:] == ["not run: the checks of BuildKit (`dfgen lint --buildkit`)"]
+    assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
+
+
+@pytest.mark.parametrize(("code", "count"), [("DL3032", 1), ("DL4006", 2), ("DL3008", 2)])
+def test_what_both_say_of_a_line_is_told_once(linting: Linting, code: str, count: int) -> None:
+    linting.catalog(RUN)
+    write(linting.root, {T: RUN, "bin/hadolint": HADOLINT.replace("DL3008", code)})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    assert len(linting.found()) == count
+
+
+def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> None:
+    linting.catalog(RUN + "RUN x\n")
+    twice = HADOLINT.replace(
+        '"Pin it"}',
+        '"Pin it"}, {"code": "DL1", "file": "\'$1\'", "level": "error", "line": 8, "message": "No"}',
+    )
+    write(
+        linting.root,
+        {T: RUN + "RUN x\n", "bin/hadolint": twice.replace("DL1", "DL3008").replace("No", "Pin it")},
+    )
+    (linting.root / "bin/hadolint").chmod(0o755)
+    found = [line for line in linting.found() if "DL3008" in line]
+    both = "Pin it (in 2 files)"
+    assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: {both}", f"{T}:3: error: {both}"]
+
+
+def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
+    linting.catalog()
+    write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    done = linting.run()
+    assert (done.status, done.lines) == (
+        3,
+        ["hadolint: its answer is not JSON; run `hadolint --version`"],
+    )
