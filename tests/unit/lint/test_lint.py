@@ -11,7 +11,7 @@ import dfgen as package
 from dfgen.linting.records import RULES
 from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
-from tests.unit.lint.catalogs import BUILDKIT, Linting, T
+from tests.unit.lint.catalogs import BUILDKIT, HADOLINT, Linting, T
 
 ROOT = Path(package.__file__).parent.parent
 RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
