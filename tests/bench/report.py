@@ -81,6 +81,7 @@ def _measured(row: Row) -> Iterator[str]:
     if row.counts:
         counts = ", ".join(f"{name} {number:,}" for name, number in row.counts.items())
         yield f"- Counts of `{row.counted}`: {counts}."
+    yield from (f"- {text}" for text in row.told)
 
 
 def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import cekit, distgen, kolla
+from tests.bench import callgrind, cekit, distgen, kolla
 from tests.bench.catalog import make
 from tests.bench.counts import count
 from tests.bench.measure import Contestant, alternately
@@ -69,4 +69,5 @@ def measure(bench: Bench) -> Row:
         same=is_same(root) and all(written.values()),
         absent=[name for name in _OTHERS if name not in others],
         counts=count(root, "render", "--check"),
+        told=callgrind.told(bench),
     )
