@@ -66,7 +66,10 @@ def gitlab(found: Sequence[Finding]) -> str:
 def sarif(found: Sequence[Finding], category: str) -> str:
     """Write a log of one run; of a commit's logs GitHub keeps the last of each `category`."""
     marked = zip(found, _fingerprints(found), strict=True)
-    rules = [{"id": rule} for rule in sorted({one.rule for one in found})]
+    rules = [
+        {"id": rule, "shortDescription": {"text": rule.replace("-", " ")}}
+        for rule in sorted({one.rule for one in found})
+    ]
     run = {
         "tool": {"driver": {"name": "dfgen", "version": __version__, "rules": rules}},
         "automationDetails": {"id": f"dfgen/{category}/"},

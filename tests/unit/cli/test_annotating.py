@@ -76,16 +76,18 @@ def test_a_mark_stays_when_one_more_file_has_the_finding(here: Path) -> None:
 
 
 def test_sarif_has_its_required_properties(here: Path) -> None:
-    log = _written("sarif", ONE, replace(ONE, level=Level.WARNING, place=Place("f")))
+    rule = replace(ONE, rule="a-rule")
+    log = _written("sarif", rule, replace(rule, level=Level.WARNING, place=Place("f")))
     (run,) = log["runs"]
-    driver = {"name": "dfgen", "version": __version__, "rules": [{"id": "r"}]}
+    rules = [{"id": "a-rule", "shortDescription": {"text": "a rule"}}]
+    driver = {"name": "dfgen", "version": __version__, "rules": rules}
     assert (log["version"], run["tool"], run["columnKind"]) == (
         "2.1.0",
         {"driver": driver},
         "unicodeCodePoints",
     )
     one, other = run["results"]
-    assert (one["ruleId"], one["level"], one["message"]) == ("r", "error", {"text": ONE.message})
+    assert (one["ruleId"], one["level"], one["message"]) == ("a-rule", "error", {"text": ONE.message})
     place = one["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "sub/t/a%3Ab%2Cc%20d.j2"}
     assert place["region"] == {"startLine": 3, "startColumn": 4}

@@ -118,7 +118,11 @@ _RESULT = _object(
         "partialFingerprints": {"type": "object", "additionalProperties": _TEXT},
     }
 )
-_RULES = {"type": "array", "uniqueItems": True, "items": _object({"id": _TEXT})}
+_RULES = {
+    "type": "array",
+    "uniqueItems": True,
+    "items": _object({"id": _TEXT, "shortDescription": _object({"text": _TEXT})}),
+}
 _RUN = _object(
     {
         "tool": _object({"driver": _object({"name": _TEXT, "version": _TEXT, "rules": _RULES})}),
@@ -127,7 +131,7 @@ _RUN = _object(
         "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
     }
 )
-# Of SARIF 2.1.0 what dfgen writes, with what GitHub requires beyond the standard: a line. The whole
+# Of SARIF 2.1.0 what dfgen writes, with what GitHub requires beyond the standard: a line, a description. The whole
 # schema is in no package that is kept; the logs of all three commands were held against it by hand.
 SARIF = _object(
     {"$schema": _TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": _RUN, "minItems": 1}}
