@@ -11,10 +11,22 @@ from pathlib import Path
 
 from tests.bench import chart, peers, report
 from tests.bench.row import Bench, Row
-from tests.bench.rows import again, check, edit, growth, lock, merge, publish, render, start
+from tests.bench.rows import (
+    again,
+    build,
+    check,
+    edit,
+    growth,
+    lock,
+    merge,
+    publish,
+    render,
+    start,
+    unchanged,
+)
 
 RUNS = 5
-ROWS = (render, again, growth, edit, check, start, lock, merge, publish)
+ROWS = (render, again, growth, edit, check, start, lock, merge, publish, build, unchanged)
 _DOCS = Path(__file__).parents[2] / "docs"
 
 

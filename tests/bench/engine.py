@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from dfgen.outside.layout import Layout
@@ -89,10 +89,16 @@ def _runs(nodes: Nodes, platform: Platform) -> bool:
         return False
 
 
+@cache
+def _busybox(folder: Path) -> Mapping[str, bytes]:
+    """Fetch Debian's packages once for all rows."""
+    return busybox.root_filesystems(folder)
+
+
 def prepare(bench: Bench, served: Served, name: str, images: int, instructions: str) -> Work:
     """Write a catalog of so many images, half of each architecture where both run, and lock and render it."""
     root = bench.folder / name / "catalog"
-    parent = busybox.publish(served.address, "busybox", busybox.root_filesystems(bench.folder / name))
+    parent = busybox.publish(served.address, "busybox", _busybox(bench.folder / "busybox"))
     run = platforms()
     versions = ", ".join(f'"{number}.0"' for number in range(images // len(run)))
     texts = {
