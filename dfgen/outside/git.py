@@ -87,7 +87,8 @@ class Git:
             if found := self._try("merge-base", reference, "HEAD"):
                 return found.splitlines()[0]
             raise InputError(f"HEAD and {name} have no common commit here; try `{self._fetch}`, or name BASE")
-        raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{self._fetch}`, or name BASE")
+        every = f"{self._fetch.removesuffix(' origin')} origin '+refs/heads/*:refs/remotes/origin/*'"
+        raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
         """List what a commit holds below `paths`; submodules are passed over. Errors: OutsideError."""

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dfgen.cli.app import App
-from dfgen.cli.commands.lint import lint_sources, waits
 from dfgen.linting.parity import same
 from dfgen.model.catalog import Image
-from dfgen.stages.lint import uneven
 from dfgen.values.finding import Finding
 
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
     """Find them; what is rendered already is not rendered again, and what is alike is not even parsed."""
     texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
-    chosen = [image for version in _unlike(images, texts) for image in version if not waits(app, image)]
+    unlike = [*_unlike(images, texts)]
+    if not unlike:
+        return ()
+    # Most reviews have none, and lint brings along all that builds.
+    from dfgen.cli.commands.lint import lint_sources, waits
+    from dfgen.stages.lint import uneven
+
+    chosen = [image for version in unlike for image in version if not waits(app, image)]
     if not chosen:
         return ()
     sources = lint_sources(app)

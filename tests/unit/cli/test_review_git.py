@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.unit import repositories
 from tests.unit.cli.run import Done, dfgen
 from tests.unit.repositories import commit, found, git
 
+_EVERY = "origin '+refs/heads/*:refs/remotes/origin/*'"
 _TRIED = "origin/HEAD, origin/main, origin/master, main, master"
 _DOCKERFILE = "bases/app/1.0/Dockerfile_amd64"
 _FOLDERS = "name two folders: `dfgen review DIR DIR`"
@@ -57,7 +59,7 @@ def test_the_main_branch_is_what_origin_says(repository: Path, catalog: Path) ->
     git(repository, "branch", "-qD", "main")
     assert found(catalog) == []
     git(repository, "update-ref", "-d", "refs/remotes/origin/trunk")  # a HEAD that leads nowhere
-    expected = f"no main branch (tried {_TRIED}); try `git fetch origin`, or name BASE"
+    expected = f"no main branch (tried {_TRIED}); try `git fetch {_EVERY}`, or name BASE"
     assert _said(dfgen("-C", catalog, "review")) == (2, [expected], "")
 
 
@@ -76,7 +78,7 @@ def test_a_detached_head(repository: Path, catalog: Path) -> None:
 
 def test_without_a_main_branch(repository: Path, catalog: Path) -> None:
     git(repository, "branch", "-qD", "main")
-    expected = f"no main branch (tried {_TRIED}); try `git fetch origin`, or name BASE"
+    expected = f"no main branch (tried {_TRIED}); try `git fetch {_EVERY}`, or name BASE"
     assert _said(dfgen("-C", catalog, "review")) == (2, [expected], "")
 
 
@@ -135,6 +137,20 @@ def test_a_shallow_clone_says_what_to_fetch(repository: Path, tmp_path: Path) ->
     git(clone, *fetch.split()[1:])
     for base in ((), ("HEAD~1",)):
         assert found(clone / "images", *base) == ["context file bases/app/files/app.conf"]
+
+
+def test_a_shallow_clone_of_one_branch_says_what_to_fetch(repository: Path, tmp_path: Path) -> None:
+    (repository / "images/bases/app/files/app.conf").write_text("b\n")
+    commit(repository)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
+    git(clone, "checkout", "-q", "--detach")  # as a runner has it
+    git(clone, "symbolic-ref", "-d", "refs/remotes/origin/HEAD")
+    fetch = f"git fetch --unshallow {_EVERY}"
+    expected = f"no main branch (tried {_TRIED}); try `{fetch}`, or name BASE"
+    assert _said(dfgen("-C", clone / "images", "review")) == (2, [expected], "")
+    git(clone, *shlex.split(fetch)[1:])
+    assert found(clone / "images") == ["context file bases/app/files/app.conf"]
 
 
 def test_a_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> None:
