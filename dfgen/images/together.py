@@ -55,7 +55,9 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], at_once: int = A
 
 
 def told_at(place: Place | None, error: DfgenError) -> DfgenError:
-    """The same error, whose problems get a place where they have none."""
+    """The same error, whose problems get a place where they have none; a silent host is no place's fault."""
+    if isinstance(error, OutsideError) and error.unreachable:
+        return error
     return _KINDS[error.exit_code](Problem(one.place or place, one.message) for one in error.problems)
 
 

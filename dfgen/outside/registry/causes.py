@@ -27,7 +27,13 @@ _NOT_TLS = frozenset(
 
 def fault_of(error: urllib3.exceptions.HTTPError, url: str, timeout: float) -> Fault:
     """Translate a failure of one request."""
-    return broken(str(Origin.of(url)), *_verdict(error, timeout))
+    from urllib3 import exceptions
+
+    host = str(Origin.of(url))
+    fault = broken(host, *_verdict(error, timeout))
+    if isinstance(error, exceptions.NewConnectionError):  # an unknown name is one, too
+        fault.absent = host
+    return fault
 
 
 def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, int, str]:

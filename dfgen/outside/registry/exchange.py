@@ -52,6 +52,7 @@ class Exchange:
         self._options, self._transport, self._clock = options, transport, clock
         self._auth = Authorizer(TokenServer(transport, clock, options.silence), credentials)
         self.quota: dict[str, Quota] = {}
+        self._absent: set[str] = set()
 
     def run(self, ask: Ask, read: Callable[[Response, Deadline], T]) -> T:
         """Send until an answer has been read."""
@@ -72,7 +73,7 @@ class Exchange:
 
     def persist(self, attempt: Callable[[Deadline], T], size: int = 0) -> T:
         """Try an operation that moves `size` bytes until it works or its time is over."""
-        return persist(attempt, self._clock, self._options.deadline + size / _SLOWEST)
+        return persist(attempt, self._clock, self._options.deadline + size / _SLOWEST, self._absent)
 
     def send(self, ask: Ask, deadline: Deadline) -> Response:
         """Send once; the answer's status is a success, anything else is a Fault or a RegistryError."""

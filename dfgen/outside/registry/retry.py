@@ -21,8 +21,11 @@ FEW = 3  # for what seldom passes: an unknown host name, a refused connection
 class Fault(Exception):  # noqa: N818 - it may still come to nothing
     """Something that may pass; becomes its own error when it has not passed in time.
 
-    `most` limits the tries, `wait` is how many seconds the registry wants to be left alone.
+    `most` limits the tries, `wait` is how many seconds the registry wants to be left alone; `absent` is the
+    host to which there is no connection at all.
     """
+
+    absent = ""
 
     def __init__(
         self, error: Callable[[int, float], RegistryError], most: int = ANY, wait: float | None = None
@@ -85,8 +88,11 @@ def retry_after(value: str, now: float) -> float | None:
         return None
 
 
-def persist(action: Callable[[Deadline], T], clock: Clock, seconds: float) -> T:
-    """Try until it works, the fault says that it will not, or the next pause would miss the deadline."""
+def persist(action: Callable[[Deadline], T], clock: Clock, seconds: float, absent: set[str]) -> T:
+    """Try until it works, the fault says that it will not, or the next pause would miss the deadline.
+
+    `absent` are the hosts for which an earlier operation has waited in vain: they are tried once.
+    """
     deadline, tries = Deadline(clock, seconds), 0
     while True:
         tries += 1
@@ -95,6 +101,7 @@ def persist(action: Callable[[Deadline], T], clock: Clock, seconds: float) -> T:
         except Fault as fault:
             pause = min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 20), _LONGEST_PAUSE) * (0.5 + clock.chance())
             pause = max(pause, fault.wait or 0.0)
-            if tries >= fault.most or pause > deadline.left:
+            if tries >= fault.most or pause > deadline.left or fault.absent in absent:
+                absent.update({fault.absent} - {""})
                 raise fault.error(tries, deadline.spent) from fault.__cause__
         clock.sleep(pause)

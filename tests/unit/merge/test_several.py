@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ def test_one_that_fails_stops_no_other(fake: FakeRegistry, merging: Merging) -> 
         f"list:3: {fake.address}: forbidden to push {at(fake, NAME, '2')}; ask for access, or log in as"
         f" another user with `docker login {fake.address}`",
     ]
+
+
+def test_a_host_that_does_not_answer_is_told_once_whatever_the_lines(merging: Merging) -> None:
+    with FakeRegistry() as closed:
+        address = closed.address
+    text = "\n".join(f"{address}/app:{number} {address}/app:{number}-x86_64" for number in range(40))
+    several = merge_several(entries(text), merging)
+    assert several.done == ()
+    assert isinstance(several.failed, OutsideError)
+    assert re.sub(r"\([0-9]+ tr(y|ies) in [0-9.]+ s\)", "(tries)", str(several.failed)) == (
+        f"{address}: unreachable: connection refused (tries); check the network and try again"
+        " (40 requests failed so)"
+    )
 
 
 def test_a_dry_run_of_many_writes_nothing(fake: FakeRegistry, client: Registry) -> None:

@@ -203,6 +203,29 @@ def test_a_port_that_nobody_listens_on(client: Registry) -> None:
     assert caught.value.unreachable == address
 
 
+def test_a_host_that_refused_a_whole_operation_is_tried_once_by_the_next(client: Registry) -> None:
+    with FakeRegistry() as closed:
+        address = closed.address
+    for name, tries in (("a:1", "3 tries in 0.8 s"), ("b:1", "1 try in 0.0 s")):
+        with pytest.raises(Unreachable) as caught:
+            client.resolve(Reference.parse(f"{address}/{name}"))
+        assert str(caught.value) == (
+            f"{address}: unreachable: connection refused ({tries}); check the network and try again"
+        )
+
+
+def test_a_host_that_answers_with_errors_is_tried_as_often_by_the_next(
+    fake: FakeRegistry, client: Registry
+) -> None:
+    fake.script("HEAD", "/a/", Fault(status=503), times=None)
+    with pytest.raises(Unreachable):
+        client.resolve(Reference.parse(f"{fake.address}/a:1"))
+    first = fake.count()
+    with pytest.raises(Unreachable):
+        client.resolve(Reference.parse(f"{fake.address}/a:1"))
+    assert first == fake.count() - first > 3
+
+
 def test_a_host_without_an_address(client: Registry) -> None:
     with pytest.raises(Unreachable) as caught:
         client.resolve(Reference.parse("registry.invalid/a:1"))
