@@ -86,9 +86,16 @@ def test_nothing_is_found_by_an_audit_of_the_workflow() -> None:
     assert (found, done.returncode) == ([], 0)
 
 
-def test_the_hooks_are_what_pre_commit_reads() -> None:
+@pytest.mark.parametrize("what", ["manifest", "config"])
+def test_the_hooks_and_how_to_use_them_are_what_pre_commit_reads(tmp_path: Path, what: str) -> None:
+    file = ROOT / ".pre-commit-hooks.yaml"
+    if what == "config":
+        file = tmp_path / "config.yaml"
+        file.write_text((ROOT / "docs/review.md").read_text().partition("```yaml\n")[2].partition("```")[0])
+        used = {hook["id"] for repository in _read(file)["repos"] for hook in repository["hooks"]}
+        assert used == {hook["id"] for hook in _read(ROOT / ".pre-commit-hooks.yaml")}
     program = Path(sys.executable).with_name("pre-commit")
-    command = [program, "validate-manifest", ROOT / ".pre-commit-hooks.yaml"]
+    command = [program, f"validate-{what}", file]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
