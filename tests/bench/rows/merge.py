@@ -19,7 +19,7 @@ from tests.fakes.images import AMD64, ARM64, image
 
 FAMILIES, VERSIONS = 10, 10
 MERGES = FAMILIES * VERSIONS
-NEAR, FAR = 20, 5  # merges with which the loops of slow peers are timed, and of all in a registry that is far
+NEAR, FAR = 10, 3  # merges with which the loops of slow peers are timed, and of all in a registry that is far
 _SUFFIXES = {AMD64: "x86_64", ARM64: "aarch64"}
 _TITLE = "merge"
 _WORK = (
