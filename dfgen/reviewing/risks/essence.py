@@ -9,22 +9,22 @@ from dfgen.dockerfile.secrets import secrets_in
 from dfgen.reviewing.blocks import Block, blocks
 from dfgen.reviewing.instructions import neutral
 
-# Instructions that matter by what has the shape of a secret alone; what is not known matters always.
+# Instructions that matter only where they hold a secret; what is not known matters always.
 _HARMLESS = frozenset(
     ("RUN", "COPY", "CMD", "ENTRYPOINT", "WORKDIR", "LABEL", "EXPOSE", "VOLUME", "HEALTHCHECK", "SHELL")
 )
-_ALWAYS = "in every case"
 
 
 def essence(old: str | None, new: str | None) -> Hashable:
     """What two states of a Dockerfile give for risks; files where it is the same have the same risks.
 
     The image in the only FROM is left out, and so is an ENV that stays, where no variable is ever used.
+    Where a secret comes, it is the texts themselves.
     """
-    sides = [blocks(text or "") for text in (old, new)]
-    if None in sides:
+    before, after = blocks(old or ""), blocks(new or "")
+    if before is None or after is None or any(map(secrets_in, {*after}.difference(before))):
         return old, new
-    was, now = ([block for block in side or () if _kind(block)] for side in sides)
+    was, now = ([block for block in side if _kind(block)] for side in (before, after))
     if not any("$" in block for block in (*was, *now)):
         same = {block for block in {*was}.intersection(now) if _kind(block) == "ENV"}
         was, now = ([block for block in side if block not in same] for side in (was, now))
@@ -34,8 +34,6 @@ def essence(old: str | None, new: str | None) -> Hashable:
 @lru_cache(maxsize=4096)
 def _kind(block: Block) -> str:
     """The keyword of a block that matters, else nothing."""
-    if secrets_in(block):
-        return _ALWAYS
     word = block.split(None, 1)[0].upper() if block.strip() else "#"
     return "" if word.startswith("#") or word in _HARMLESS else word
 

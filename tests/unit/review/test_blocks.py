@@ -68,7 +68,7 @@ def test_files_that_are_alike_in_what_matters_have_the_same_risks() -> None:
     for old, new in pairs:
         found[essence(old, new)].add(tuple(_risks(old, new)))
     assert [risks for risks in found.values() if len(risks) > 1] == []
-    assert len(found) < len(pairs) * 0.9  # else nothing is saved
+    assert len(found) < len(pairs)  # else nothing is saved
 
 
 def test_many_files_are_looked_at_once() -> None:
