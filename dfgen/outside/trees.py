@@ -156,8 +156,8 @@ class Revision:
         for folder in {path.parent for same in found.values() for path in same}:
             folder.mkdir(parents=True, exist_ok=True)
         for name, content in self._git.contents(found):
-            for path in found[name]:
-                path.write_bytes(content)
+            for copy in found[name]:
+                copy.write_bytes(content)
 
     def _print(self, entry: Entry) -> str:
         if entry.is_link:
