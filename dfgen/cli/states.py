@@ -113,7 +113,8 @@ class Sides:
             self.after = self._folder(Path(after)) if folders[1] else self._revision(after, "after")
 
     def _folder(self, root: Path) -> Side:
-        return Side(app=App(root=root, output=self._app.output), tree=Folder(root, self._seen))
+        git = _repository(root) if self._git else None  # a revision has nothing that git ignores
+        return Side(app=App(root=root, output=self._app.output), tree=Folder(root, self._seen, git))
 
     def _revision(self, word: str, name: str) -> Side:
         git = self._git or Git(self._app.root)
@@ -134,6 +135,13 @@ class Sides:
         parts = sorted(part for part in contexts if not part.startswith(f"{BASES}/"))
         after = _state(self.after, now, parts)  # first: what it has is not read from git
         return _state(self.before, then, parts), after
+
+
+def _repository(folder: Path) -> Git | None:
+    try:
+        return Git(folder)
+    except InputError:
+        return None
 
 
 def _load(side: Side, known: tuple[Side, _Loaded] | None = None) -> _Loaded:

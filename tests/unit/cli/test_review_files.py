@@ -21,11 +21,20 @@ def test_what_git_ignores_is_no_part_of_a_change(repository: Path, catalog: Path
     commit(repository)
     (catalog / "bases/app/files/x.pyc").write_text("")
     assert found(catalog) == []
+    assert found(catalog, "main", catalog) == found(catalog, catalog, "main") == []
+    assert found(catalog, catalog, catalog) == []
     (catalog / "bases/app/files/x.py").write_text("")
     assert found(catalog) == ["context file bases/app/files/x.py"]
     (catalog / "bases/app/files/x.py").unlink()
     (catalog / "bases/app/files/app.conf").unlink()
     assert found(catalog) == ["context file bases/app/files/app.conf"]
+
+
+def test_a_folder_in_no_repository_and_a_revision(catalog: Path, tmp_path: Path) -> None:
+    shutil.copytree(catalog, tmp_path / "copy")
+    assert found(catalog, "main", tmp_path / "copy") == []
+    (tmp_path / "copy/bases/app/files/app.conf").write_text("b\n")
+    assert found(catalog, "main", tmp_path / "copy") == ["context file bases/app/files/app.conf"]
 
 
 @pytest.mark.parametrize(
