@@ -62,6 +62,7 @@ class _Search:
         self.found: list[ExternalImage] = []
 
     def visit(self, instruction: Instruction, onbuild: bool = False) -> None:
+        """Collect the images that one instruction names; a trigger counts as the instruction it holds."""
         if instruction.trigger is not None:
             self.visit(instruction.trigger, onbuild=True)
         elif instruction.keyword == "FROM":
@@ -75,6 +76,7 @@ class _Search:
                 self.add(source, instruction, onbuild)
 
     def base(self, instruction: Instruction) -> None:
+        """Collect what FROM names, and begin the stage that it opens."""
         platform = next(iter(instruction.flag("platform")), None)
         for image in instruction.words[:1]:
             self.add(image, instruction, platform=platform)
@@ -83,6 +85,7 @@ class _Search:
     def add(
         self, text: str, instruction: Instruction, onbuild: bool = False, platform: str | None = None
     ) -> None:
+        """Keep a name, unless it is empty, `scratch` or an earlier stage."""
         if text.lower() in self.stages or text == "scratch" or not text:
             return
         image = ExternalImage(
@@ -130,17 +133,20 @@ class _Alike:
         self.texts: list[str] = []
 
     def made_of(self, text: str) -> str:
+        """The text with constants for its settings, and numbers for its digests and its parents' names."""
         for setting, constant in _ALIKE:
             text = setting.sub(constant, text)
         text = _DIGEST.sub(lambda found: self.number(found[0]), text)
         return _PARENT.sub(lambda found: found[1] + self.number(found[2]), text)
 
     def number(self, text: str) -> str:
+        """The mark that stands for a text, the same wherever that text is."""
         if text not in self.texts:  # where one text stands twice, the number does
             self.texts.append(text)
         return f"{_NUMBER}{self.texts.index(text)}{_NUMBER}"
 
     def restored(self, image: ExternalImage) -> ExternalImage:
+        """The image as the text at hand names it; a text behind a number can hold numbers itself."""
         parts = image.text.split(_NUMBER)
         while len(parts) > 1:
             parts[1::2] = [self.texts[int(number)] for number in parts[1::2]]

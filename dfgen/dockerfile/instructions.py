@@ -129,9 +129,11 @@ class _Parser:
         self.directives: dict[str, str] = {}
 
     def fail(self, line: int, message: str) -> InputError:
+        """Make the error of a line, to be raised; line 0 is the file as a whole."""
         return InputError(Problem(Place(self.file, line), message))
 
     def run(self) -> Dockerfile:
+        """Read all statements. Errors: InputError for the first that is broken, or for a file without any."""
         self.check_lengths()
         instructions = []
         for statement in self.reader:
@@ -146,6 +148,7 @@ class _Parser:
         )
 
     def check_lengths(self) -> None:
+        """Refuse a line of more bytes than BuildKit's scanner holds."""
         if max(map(len, self.reader.lines), default=0) <= _LONGEST_LINE // 4:
             return  # a character has four bytes at most
         for number, line in enumerate(self.reader.lines, start=1):
@@ -155,6 +158,7 @@ class _Parser:
                 )
 
     def directive(self, statement: Statement) -> None:
+        """Keep a directive; a second of its name, or an unknown escape, is refused."""
         name, value = directive(statement.text) or ("", "")
         if name in self.directives:
             raise self.fail(statement.line, f"a second '# {name}=' directive; keep one of them")
@@ -163,6 +167,7 @@ class _Parser:
         self.directives[name] = value
 
     def instruction(self, statement: Statement) -> Instruction:
+        """Read a statement into an instruction, with the heredocs that it opens."""
         try:
             found = read_instruction(statement.text, statement.line, statement.end_line, self.reader.escape)
             heredocs = opened(statement.text) if takes_heredocs(found) else []
@@ -174,6 +179,7 @@ class _Parser:
         return self.with_bodies(found, heredocs) if heredocs else found
 
     def with_bodies(self, instruction: Instruction, heredocs: list[Heredoc]) -> Instruction:
+        """Take the heredocs' lines, in the order they were opened, from behind the instruction."""
         taken = []
         for heredoc in heredocs:
             body = heredoc.taken(self.reader.lines, self.reader.at)

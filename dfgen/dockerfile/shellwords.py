@@ -24,6 +24,7 @@ class _Words:
     started: bool = False
 
     def add(self, text: str, quoted: bool) -> None:
+        """Take the next piece of the text: spaces end a word, unless they were quoted."""
         for char in text:
             if quoted or char not in SPACES:
                 self.word += char
@@ -33,6 +34,7 @@ class _Words:
                 self.word, self.started = "", False
 
     def finish(self) -> list[str]:
+        """All words, with the last one; one that is empty, even in quotes, is none."""
         return [*self.done, self.word] if self.word else self.done
 
 
@@ -48,9 +50,11 @@ class _Lexer:
     at: int = 0
 
     def peek(self) -> str:
+        """The next character; nothing at the end."""
         return self.text[self.at : self.at + 1]
 
     def take(self) -> str:
+        """The next character, which is then behind; nothing at the end."""
         char = self.peek()
         self.at += 1
         return char
@@ -70,6 +74,7 @@ class _Lexer:
         return result, words.finish()
 
     def piece(self, char: str) -> tuple[str, bool]:
+        """Read what begins with `char`, and tell whether its spaces are part of a word."""
         if char == "'":
             return self.single(), True
         if char == '"':
@@ -94,6 +99,7 @@ class _Lexer:
         return self.text[start : self.at]
 
     def single(self) -> str:
+        """Read '...', in which nothing is special. Raises UnbalancedError."""
         end = self.text.find("'", self.at + 1)
         if end < 0:
             raise UnbalancedError("no closing '")
@@ -101,6 +107,7 @@ class _Lexer:
         return f"'{inner}'" if self.raw_quotes else inner
 
     def double(self) -> str:
+        """Read "...", in which variables and escapes count. Raises UnbalancedError."""
         self.at += 1
         result = ""
         while (char := self.peek()) != '"':
@@ -111,6 +118,7 @@ class _Lexer:
         return f'"{result}"' if self.raw_quotes else result
 
     def double_char(self) -> str:
+        """Read a character in double quotes, where an escape stays before all but `"`, `$` and itself."""
         char = self.take()
         if char != self.escape:
             return char
@@ -121,6 +129,7 @@ class _Lexer:
         return kept + (self.take() if following in f'"${self.escape}' else char)
 
     def dollar(self) -> str:
+        """Read `$name` or `${...}`; a `$` that names nothing is text. Raises UnbalancedError."""
         self.at += 1
         if self.peek() != "{":
             name = self.name()
@@ -152,9 +161,11 @@ class _Lexer:
         return known or "" if is_set else word
 
     def value(self, name: str, written: str) -> str:
+        """What a variable holds, nothing when it is not set; as it is written where none are known."""
         return written if self.variables is None else self.variables.get(name, "")
 
     def name(self) -> str:
+        """Read a variable's name: a word, digits alone, or one special parameter; it may be empty."""
         start = self.at
         first = self.peek()
         digits_only = first.isdigit()

@@ -26,6 +26,7 @@ class _Job:
 
     @property
     def name(self) -> str:
+        """What GitHub shows: the first image, and how many others share the job."""
         first, *others = (step.image.name for step in self.steps)
         return f"{first} and {len(others)} more" if others else first
 

@@ -176,6 +176,10 @@ class _Resolver:
         self.catalog = catalog
 
     def parent(self, text: str, platform: Platform, place: Place) -> Parent:
+        """Read a parent as written at `place`: a family's version, with or without the registry, or upstream.
+
+        Errors: InputError for upstream without tag or digest, or for a family without a version.
+        """
         name = text.removeprefix(f"{self.catalog.registry}/")
         with placed(place):
             if name.partition("@")[0].partition(":")[0] in self.catalog.families:

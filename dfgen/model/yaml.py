@@ -88,6 +88,7 @@ class _Reader:
         self.count = 0
 
     def document(self, text: str) -> Document:
+        """Read a text whole: broken YAML raises InputError, other problems are kept in the document."""
         from ruamel.yaml.cyaml import CParser
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 

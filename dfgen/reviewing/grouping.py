@@ -49,6 +49,7 @@ class _Comparing:
         self.known: dict[Key, Difference] = {}
 
     def difference(self, path: str, old: str, new: str) -> Difference:
+        """Compare two texts, once for all files in which the same lines changed and the same pins moved."""
         moved = tuple(a != b for a, b in zip(_DIGEST.findall(old), _DIGEST.findall(new), strict=False))
         key = (changes(neutral(old), neutral(new)), moved)
         if key not in self.known:

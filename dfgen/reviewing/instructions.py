@@ -32,6 +32,7 @@ class _Meaning:
 
     @classmethod
     def of(cls, one: Instruction) -> _Meaning:
+        """Take what follows the keyword; blanks outside of quotes count as one."""
         text = _QUOTED_OR_BLANK.sub(lambda found: found[1] or " ", one.text).strip().partition(" ")[2]
         heredocs = tuple(heredoc.content for heredoc in one.heredocs)
         named = one.keyword in _NAMED
@@ -40,6 +41,7 @@ class _Meaning:
 
     @property
     def script(self) -> str:
+        """All that a shell would be given: the text and the heredocs' lines."""
         return "\n".join((self.text, *self.heredocs))
 
 

@@ -107,6 +107,7 @@ class _Lint:
         return None
 
     def find(self, image: Image | None, rule: str, message: str, place: Place) -> None:
+        """Add a finding at a place of its own: no file like it is grouped with it."""
         finding = Finding(rule=rule, level=RULES[rule], message=message, place=place)
         self.findings.append((image, finding))
 
@@ -161,6 +162,7 @@ class _Lint:
                         self.hits(image, ((hit, RULES[hit.rule]) for at, hit in found if at == side))
 
     def parity(self, here: Image, there: Image) -> Iterator[tuple[int, Hit]]:
+        """Find what differs by more than each platform's own values explain; 0 is `here`, 1 is `there`."""
         mine, theirs = (self.parsed.get(str(image.dockerfile)) for image in (here, there))
         platforms = here.platform, there.platform
         if not mine or not theirs or not any(parity.differences(mine, theirs, platforms)):

@@ -73,6 +73,7 @@ class _There:
 
     @classmethod
     def read(cls, images: Images) -> _There:
+        """List the layout's images; what is beside one, such as its SBOM, is an attestation of its digest."""
         named: dict[str, Descriptor] = {}
         beside: dict[str, list[Descriptor]] = {}
         for entry in images.descriptors():

@@ -87,9 +87,11 @@ class _Version:
         self.remote = Remote(how.registry, self.merged.repository)
 
     def tag(self, tag: str) -> Reference:
+        """Where a tag of this family is in this registry."""
         return self.how.catalog.reference(self.images[0].family.name, tag, self.registry)
 
     def findings(self) -> Iterator[Finding]:
+        """Check the merged tag, then every image, several at a time."""
         document = self.how.registry.current(self.merged)
         index = document if isinstance(document, Index) else None
         if index is None:
@@ -101,6 +103,7 @@ class _Version:
             yield from findings
 
     def index(self, index: Index) -> Iterator[Finding]:
+        """Hold an index against the catalog's platforms, the layout, the lock, and its own attestations."""
         has = sorted(str(entry.platform) for entry in index.images)
         if has != sorted(str(image.platform) for image in self.images):
             yield self.finding(self.merged, "platforms", self.platforms, listing(has))
@@ -116,6 +119,7 @@ class _Version:
                 yield self.finding(reference, "attestation", "a manifest", _NOTHING)
 
     def image(self, image: Image, index: Index | None) -> Iterator[Finding]:
+        """Hold an image's tag against the index that binds it, and the layout; then what the index has."""
         reference = self.tag(image.tag)
         entry = index.find(image.platform) if index else None
         there = self.how.registry.find(reference)
@@ -130,6 +134,7 @@ class _Version:
             yield from self.manifest(image, Reference(self.merged.repository, digest=found.digest))
 
     def manifest(self, image: Image, reference: Reference) -> Iterator[Finding]:
+        """Check that a manifest and all its blobs are there; then its configuration, if that is."""
         manifest = self.how.registry.current(reference)
         if not isinstance(manifest, Manifest):
             found = "an index" if manifest else _NOTHING
@@ -144,6 +149,7 @@ class _Version:
             yield from self.configuration(image, reference, manifest)
 
     def configuration(self, image: Image, reference: Reference, manifest: Manifest) -> Iterator[Finding]:
+        """Check which platform the configuration says, then the base that it and the manifest name."""
         try:
             configuration = configuration_of(str(reference), manifest, self.remote)
         except CheckError:
@@ -160,6 +166,7 @@ class _Version:
     def base(
         self, image: Image, reference: Reference, places: Mapping[str, Mapping[str, Any]]
     ) -> Iterator[Finding]:
+        """Hold the base's name and digest against the lock: annotation, label or both, but not neither."""
         pin = self.how.lock.pin(image.parent)
         if pin is None:
             parent = f"{image.parent.key} for {image.platform}"
@@ -175,16 +182,20 @@ class _Version:
                     yield self.finding(reference, f"base {what} ({place})", expected, text)
 
     def in_layout(self, reference: Reference, name: str, digest: Digest) -> Iterator[Finding]:
+        """Hold what is published against the layout, if the layout has an image of this name."""
         entry = self.entries.get(name)
         if entry and entry.digest != digest:
             yield self.finding(reference, "digest", f"{entry.digest} as the layout has it", str(digest))
 
     def has_blob(self, digest: Digest) -> bool:
+        """Ask the registry, with one HEAD; no byte is read."""
         return self.how.registry.has_blob(self.merged.repository, digest)
 
     @property
     def platforms(self) -> str:
+        """Those of the catalog, as one text."""
         return listing(sorted(str(image.platform) for image in self.images))
 
     def finding(self, reference: Reference, what: str, expected: str, found: str) -> Finding:
+        """Put what was expected and what was found into a record."""
         return Finding(reference=str(reference), what=what, expected=expected, found=found)

@@ -68,6 +68,7 @@ class _FilterBlocks(NodeTransformer):
     """Turn `{% filter f %}` into a set block that is printed, so that its result is looked at like any."""
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> list[nodes.Node]:  # noqa: N802
+        """Set a name that no template can write, and print it, both on the block's line."""
         self.generic_visit(node)
         line, name = node.lineno, f"{FILTER_BLOCK}{node.lineno}"
         block = nodes.AssignBlock(nodes.Name(name, "store"), node.filter, node.body, lineno=line)

@@ -104,6 +104,7 @@ class _Outline:
         self.is_sh = True
 
     def run(self) -> Iterator[Part | Body]:
+        """Describe the statements with holes, and the heredocs, in the order they stand."""
         at_top = True
         for statement in self.reader:
             counts = tuple(line.count(HOLE) for line in statement.lines)

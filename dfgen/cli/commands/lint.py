@@ -80,6 +80,7 @@ class _Kept:
     variables: Mapping[str, object] = field(default_factory=dict)
 
     def render(self, name: str, variables: Mapping[str, object]) -> str:
+        """Render as the image's own templates do; the text is kept also when a check of it fails later."""
         self.variables = variables
         self.body = self.app.templates_for(self.image).render(name, variables)
         return self.body

@@ -65,17 +65,20 @@ class _Partial:
         self.restart()
 
     def restart(self) -> None:
+        """Throw away what is there."""
         self._file.seek(0)
         self._file.truncate()
         self._hash, self.size = hashlib.new(self._algorithm), 0
 
     def add(self, piece: bytes) -> None:
+        """Write the bytes that follow."""
         self._file.write(piece)
         self._hash.update(piece)
         self.size += len(piece)
 
     @property
     def digest(self) -> str:
+        """Of what is there so far, as `algorithm:hex`."""
         return f"{self._algorithm}:{self._hash.hexdigest()}"
 
 
