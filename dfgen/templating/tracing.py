@@ -216,7 +216,9 @@ def _is_root(frame: FrameType) -> bool:
 
 
 def _chain(step: Step, callers: Iterable[Step]) -> Chain:
-    """A line and its callers, less repetitions of one line."""
+    """A line and its callers, a line that calls itself once."""
     chain = [step]
-    chain += [caller for caller in callers if not caller.is_at(chain[-1])]
+    for caller in callers:
+        if not caller.is_at(chain[-1]):
+            chain.append(caller)
     return tuple(chain)

@@ -125,6 +125,12 @@ def test_lines_of_other_templates_know_what_called_them(memory: Memory) -> None:
     ]
 
 
+def test_a_line_that_leads_there_twice_stands_there_twice(memory: Memory) -> None:
+    call = "{% macro c() %}\n{{ caller() }}\n{%- endmacro %}\n{% call c() %}\n{% include 'part.j2' %}\n{% endcall %}\n"
+    found = origins(memory, call, part="{% call c() %}\nRUN a\n{% endcall %}\n")
+    assert chains(found) == ["RUN a < part.j2:2 < x.j2:2 < part.j2:1 < x.j2:5 < x.j2:2 < x.j2:4"]
+
+
 def test_without_trimming_the_line_of_a_tag_is_its_own(memory: Memory) -> None:
     memory.options = AS_IN_JINJA
     found = origins(memory, "RUN a\n  {% if true %}\nRUN b\n  {% endif %}\nRUN c\n")
