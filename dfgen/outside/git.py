@@ -30,6 +30,8 @@ _ENVIRONMENT = {
 }
 # A hook that runs dfgen has these for its own repository, which need not be the folder's.
 _HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
+_CONVERTING = ("true", "yes", "on", "1", "input")
+_KNOWN = ("--cached", "--others", "--exclude-standard")
 _LINK, _SUBMODULE, _PROGRAM = "120000", "160000", "100755"
 
 
@@ -118,13 +120,18 @@ class Git:
 
         Files that were deleted are among them, and folders of other repositories. Errors: OutsideError.
         """
-        known = ("--cached", "--others", "--exclude-standard")
-        return sorted({*self._names("ls-files", "-z", *known, "--", *paths)})
+        return sorted({*self._names("ls-files", "-z", *_KNOWN, "--", *paths)})
 
-    @cached_property
-    def converts_lines(self) -> bool:
-        """Whether the files on disk have CRLF where a commit of them has LF: `core.autocrlf`."""
-        return self._try("config", "--type=bool", "--get", "core.autocrlf") == "true"
+    def converted(self, paths: Sequence[str]) -> frozenset[str]:
+        """Find the files below `paths` of which a commit has LF where they have CRLF. Errors: OutsideError.
+
+        Their attributes or `core.autocrlf` say so; a file that was committed with CRLF stays so.
+        """
+        always = (self._try("config", "--get", "core.autocrlf") or "").lower() in _CONVERTING
+        found = (
+            line.partition("\t") for line in self._names("ls-files", "-z", "--eol", *_KNOWN, "--", *paths)
+        )
+        return frozenset(path for about, _, path in found if _is_converted(about.split(), always=always))
 
     @cached_property
     def algorithm(self) -> str:
@@ -174,6 +181,13 @@ class Git:
             )
         except OSError as error:
             raise OutsideError(f"git cannot be run: {error.strerror}; install git") from error
+
+
+def _is_converted(about: Sequence[str], *, always: bool) -> bool:
+    """Judge a line of `git ls-files --eol`: `i/lf w/crlf attr/text=auto eol=crlf`."""
+    if about[0] in ("i/crlf", "i/mixed") or "attr/-text" in about:
+        return False
+    return always or any(word.startswith(("attr/text", "eol=")) for word in about)
 
 
 def _next(output: IO[bytes], name: str) -> bytes:

@@ -11,10 +11,11 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from dfgen.outside.git import Entry, Git
+from dfgen.values.errors import OutsideError, Place, Problem
 
 # What git-lfs keeps in the place of a large file, which has the digest of that file.
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
@@ -44,9 +45,11 @@ class Folder:
         """Take the folder's repository, None where all that lies in the folder counts."""
         self._root, self._seen, self._git = root, seen, git
         self._links: set[str] = set()
+        self._parts: set[str] = set()
 
     def paths(self, parts: Sequence[str]) -> list[str]:
         """The files below some folders, links included; none that git ignores, and none of a submodule."""
+        self._parts |= {*parts}
         found = (
             self._git.files(parts)
             if self._git
@@ -60,40 +63,57 @@ class Folder:
         """Whether it is a link that leads out of the folder, or to what git keeps in it."""
         if path not in self._links:
             return False
-        real, root = Path(self._at(path)).resolve(), self._root.resolve()
+        real, root = (Path(os.path.realpath(one)) for one in (self._at(path), self._root))
         return not real.is_relative_to(root) or ".git" in real.relative_to(root).parts
 
     def texts(self, paths: Iterable[str]) -> dict[str, str]:
         """Read files. A byte that is not UTF-8 becomes U+FFFD."""
         found: dict[str, str] = {}
         for path in paths:
-            if not self.is_stray(path):
-                with suppress(FileNotFoundError, IsADirectoryError):
-                    content = Path(self._at(path)).read_bytes()
-                    name = self._seen.name(content)
-                    found[_shown(path)] = self._seen.texts.setdefault(name, _text(self._committed(content)))
+            content = None if self.is_stray(path) else self._read(path)
+            if content is not None:
+                name = self._seen.name(content)
+                if name not in self._seen.texts:
+                    self._seen.texts[name] = _text(self._committed(path, content))
+                found[_shown(path)] = self._seen.texts[name]
         return found
 
     def prints(self, paths: Iterable[str]) -> dict[str, str]:
         """What changes when a file's content or mode does; of a link, when its target does."""
-        return {_shown(path): self._print(Path(self._at(path))) for path in paths}
+        return {_shown(path): self._print(path) for path in paths}
 
-    def _print(self, path: Path) -> str:
-        if path.is_symlink():
-            return f"link {_shown(os.fspath(path.readlink()))}"
-        if not path.is_file():
+    def _print(self, path: str) -> str:
+        if path in self._links:
+            return f"link {_shown(os.fspath(Path(self._at(path)).readlink()))}"
+        content = self._read(path)
+        if content is None:
             return "no file"
-        content = path.read_bytes()
         name = self._seen.name(content)
         if name not in self._seen.digests:
-            self._seen.digests[name] = _digest(self._committed(content))
-        return f"{path.stat().st_mode & 0o100 != 0} {self._seen.digests[name]}"
+            self._seen.digests[name] = _digest(self._committed(path, content))
+        return f"{self._is_program(path)} {self._seen.digests[name]}"
 
-    def _committed(self, content: bytes) -> bytes:
+    def _is_program(self, path: str) -> bool:
+        return os.stat(self._at(path)).st_mode & stat.S_IXUSR != 0  # noqa: PTH116 (see _at)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return Path(self._at(path)).read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except OSError as error:
+            problem = Problem(Place(_shown(path)), f"cannot be read: {error.strerror}")
+            raise OutsideError(problem) from error
+
+    def _committed(self, path: str, content: bytes) -> bytes:
         """Undo what git does to the lines of a text when it checks it out."""
-        if self._git and b"\r\n" in content and b"\0" not in content and self._git.converts_lines:
+        if b"\r\n" in content and b"\0" not in content and path in self._converted:
             return content.replace(b"\r\n", b"\n")
         return content
+
+    @cached_property
+    def _converted(self) -> frozenset[str]:
+        return self._git.converted(sorted(self._parts)) if self._git else frozenset()
 
     def _kind(self, path: str) -> int | None:
         try:

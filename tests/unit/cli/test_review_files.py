@@ -70,18 +70,32 @@ def test_a_program(repository: Path, catalog: Path) -> None:
     assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
 
 
-def test_a_checkout_with_crlf(repository: Path, catalog: Path) -> None:
-    git(repository, "config", "core.autocrlf", "true")
-    for name in ("bases", "templates"):
-        shutil.rmtree(catalog / name)
-    git(repository, "checkout", "-q", ".")
-    assert b"\r\n" in (catalog / _DOCKERFILE).read_bytes()
+@pytest.mark.parametrize("attributes", ["", "* text=auto eol=crlf\n", "* text\n* -text diff\n"])
+def test_a_checkout_with_crlf(repository: Path, catalog: Path, attributes: str) -> None:
+    (repository / ".gitattributes").write_text(attributes)
+    commit(repository)
+    git(repository, "config", "core.autocrlf", "" if attributes else "true")
+    for path in (
+        path for name in ("bases", "templates") for path in (catalog / name).rglob("*") if path.is_file()
+    ):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    if "-text" in attributes:  # then CRLF was written by somebody
+        assert set(found(catalog)) >= {_DOCKERFILE, "template templates/t.j2"}
+        return
     assert found(catalog) == []
-    path = catalog / "bases/app/files/app.conf"
-    path.write_bytes(b"b\r\n")
+    (catalog / "bases/app/files/app.conf").write_bytes(b"b\r\n")
     assert found(catalog) == ["context file bases/app/files/app.conf"]
-    git(repository, "config", "core.autocrlf", "input")  # then CRLF was written by somebody
-    assert "2 Dockerfiles changed" in dfgen("-C", catalog, "review").out.splitlines()[0]
+    git(repository, "add", "-A")  # what git makes of it is the same
+    git(repository, "commit", "-qm", "more")
+    assert found(catalog, "main", "topic") == ["context file bases/app/files/app.conf"]
+
+
+def test_a_file_that_cannot_be_read(catalog: Path) -> None:
+    (catalog / _DOCKERFILE).unlink()
+    (catalog / _DOCKERFILE).symlink_to("Dockerfile_amd64")
+    done = dfgen("-C", catalog, "review")
+    expected = f"{_DOCKERFILE}: cannot be read: Too many levels of symbolic links"
+    assert (done.status, done.lines, done.out) == (3, [expected], "")
 
 
 def test_crlf_that_was_committed_is_not_a_change(repository: Path, catalog: Path) -> None:
