@@ -72,8 +72,17 @@ class Work:
 
 def missing(bench: Bench) -> list[str]:
     """What a row that builds lacks on this machine."""
-    programs = [name for name in ("docker", PROGRAM, "apt-get") if bench.peers.find(name) is None]
-    return programs or ([] if platforms() else ["a Docker engine"])
+    from home import DemoError  # the demo's own, which `busybox` makes known
+
+    if programs := [name for name in ("docker", PROGRAM, "apt-get") if bench.peers.find(name) is None]:
+        return programs
+    if not platforms():
+        return ["a Docker engine"]
+    try:
+        _busybox(bench.folder / "busybox")
+    except DemoError as error:
+        return [f"busybox of Debian ({error})"]
+    return []
 
 
 def platforms() -> list[str]:
