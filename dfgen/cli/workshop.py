@@ -66,6 +66,7 @@ class Workshop(Planner):
 
     def _is_behind(self, file: File, by_path: Mapping[str, Image]) -> bool:
         def again(image: Image, lock: Lock) -> str:
+            """With today's templates, and the lock that it is given."""
             return render_image(self.app.catalog, image, lock, self.app.templates_for(image))
 
         image = by_path.get(file.path)
@@ -111,6 +112,7 @@ class Workshop(Planner):
         catalog = self.app.catalog
 
         def tags(image: Image) -> Sequence[Reference]:
+            """Where an image can be found, with its attestations first."""
             # Attestations are beside the images of the merged index; a tag of its own has the image alone.
             beside = catalog.provenance or catalog.sbom or catalog.lists_packages
             stems = (image.version, image.tag) if beside else (image.tag,)

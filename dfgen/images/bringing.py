@@ -62,6 +62,7 @@ def bring(
     each(lambda pair: registry.copy(*pair, target), blobs.values(), at_once)
 
     def put(one: _Away) -> None:
+        """By digest; the merged tag will be the only name that it has there."""
         at = Reference(target, digest=one.manifest.descriptor.digest)
         registry.put_manifest(at, one.manifest.raw, one.manifest.media_type)
 

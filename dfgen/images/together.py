@@ -25,6 +25,7 @@ def attempt(
     """
 
     def one(item: Item) -> Result | DfgenError:
+        """An error takes the result's place, so that the other items are still tried."""
         try:
             return work(item)
         except DfgenError as error:

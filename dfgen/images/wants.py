@@ -59,6 +59,7 @@ def each(
     """Work on all parents at once; one failure does not stop the others, and all are told together."""
 
     def one(want: Want) -> Result:
+        """A parent counts as done when it failed, too."""
         try:
             return work(want)
         finally:

@@ -109,6 +109,7 @@ class BuildCache:
         words = {"family": image.family.name, "version": image.version, "arch": image.platform.row.tag}
 
         def fill(text: str) -> str:
+            """The words are known to be right: the catalog's file was checked for others."""
             return PLACEHOLDER.sub(lambda found: words[found[1]], text)
 
         return BuildCache(

@@ -39,6 +39,7 @@ def _matcher(word: str) -> Callable[[Image], bool]:
     family, colon, version = name.partition(":")
 
     def matches(image: Image) -> bool:
+        """Whether an image is what all given parts of the word name."""
         return (
             ((at and not name) or fnmatch.fnmatchcase(image.family.name, family))
             and (not colon or fnmatch.fnmatchcase(image.version, version))

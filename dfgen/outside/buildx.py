@@ -125,6 +125,7 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
     seen = ""
 
     def listen(line: str) -> None:
+        """Log a line of buildx, and report the step that it begins; a step has many lines."""
         nonlocal seen
         log.write(f"{line}\n")
         log.flush()

@@ -194,6 +194,7 @@ def _excluded(ignore: Path | None) -> Excluded:
     patterns = [pattern for pattern in map(Pattern, filter(None, words)) if pattern.dirs]
 
     def excluded(path: str) -> bool:
+        """Whether the last pattern that fits the path, or a folder above it, leaves it out."""
         # The library's own walk looks at one parent only, BuildKit at all: `**/deep` excludes what is in it.
         parts = path.split("/")
         prefixes = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]

@@ -183,6 +183,7 @@ def _limit(container: Container, seconds: float) -> Iterator[threading.Event]:
     over = threading.Event()
 
     def end() -> None:
+        """The event comes first, so that who waits for the container knows why it is gone."""
         over.set()
         _kill(container)
 

@@ -68,6 +68,7 @@ def check(catalog: Catalog, old: Lock, how: Locking) -> None:
     problems: list[Problem] = []
 
     def compare(want: Want) -> None:
+        """A moving tag is told apart from one that has moved."""
         locked, now = old.parents[want.key], _move(want, old, how)
         if isinstance(now, Held):
             problems.append(Problem(want.place, f"{want.key} is moving: {now.reason}"))

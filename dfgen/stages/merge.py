@@ -118,6 +118,7 @@ def merge_several(entries: Sequence[Entry], how: Merging) -> Several:
     alone = replace(how, at_once=1)
 
     def one(entry: Entry) -> Merged:
+        """With the entry's line in front of its errors."""
         try:
             return merge_published(entry.target, entry.children, alone)
         except DfgenError as error:
@@ -139,6 +140,7 @@ def merge_recorded(target: Reference, children: Sequence[Child], how: Merging) -
     index = merge(str(target), children, how.annotations, rules=how.rules)
 
     def check(entry: Descriptor) -> None:
+        """Errors: CheckError, for an index must not name what the registry does not have."""
         if how.registry.find(Reference(target.repository, digest=entry.digest)) is None:
             advice = "push it first, with `dfgen publish`"
             raise CheckError(f"{target}: not merged: {target.repository} has no {entry.digest}; {advice}")
@@ -233,6 +235,7 @@ def _lacking(
     images: Sequence[Image], entries: Mapping[str, Descriptor], built: Mapping[str, Digest] | None
 ) -> tuple[Platform, ...]:
     def there(image: Image) -> bool:
+        """With `built`, an older image of the same name does not count."""
         entry = entries.get(_name(image))
         return entry is not None and (built is None or built.get(_name(image)) == entry.digest)
 

@@ -193,6 +193,7 @@ def _missing(release: Release, how: Publishing) -> tuple[Manifest, ...]:
     unsure += release.bundle.attestations if release.merged.changes else ()
 
     def is_there(manifest: Manifest) -> bool:
+        """One HEAD, by digest."""
         return _now(Reference(release.repository, digest=manifest.descriptor.digest), how) is not None
 
     return tuple(
@@ -206,6 +207,7 @@ def _upload(releases: Sequence[Release], how: Publishing) -> Mapping[BlobKey, Df
     how.total(sum(transfer.descriptor.size * len(transfer.wanted) for transfer in wanted.values()))
 
     def upload(transfer: Transfer) -> None:
+        """Each repository that has got the blob is a home from which the next can mount it."""
         homes = list(transfer.homes)
         for repository in transfer.wanted:
             _upload_one(transfer.descriptor, repository, homes, how)
@@ -221,6 +223,7 @@ def _upload_one(
     sent = 0
 
     def progress(count: int) -> None:
+        """Count what is sent, to tell at the end what did not need to be."""
         nonlocal sent
         sent += count
         how.progress(count)
@@ -235,6 +238,7 @@ def _write(release: Release, failures: Mapping[BlobKey, DfgenError], how: Publis
         raise joined(lost)
 
     def put(manifest: Manifest) -> None:
+        """By digest: no tag moves yet."""
         target = Reference(release.repository, digest=manifest.descriptor.digest)
         how.registry.put_manifest(target, manifest.raw, manifest.media_type)
 

@@ -188,6 +188,7 @@ class Marking(Sandbox):
 
         @wraps(function)
         def following(*args: Any, **kwargs: Any) -> Any:
+            """Text with marks goes to a filter in the form that this filter can follow."""
             if len(args) <= at or not isinstance(args[at], Fragment):
                 return bounded(*args, **kwargs)
             if name in _FOLLOWED:

@@ -40,6 +40,7 @@ class Missing(StrictUndefined):
         if hint is None and exc is None:
 
             def exc(_message: object) -> MissingNameError:
+                """Jinja calls it with its message alone; the name and its owner are those of this value."""
                 return MissingNameError(name, obj)
 
         super().__init__(hint, obj, name, exc or UndefinedError)

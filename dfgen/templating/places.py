@@ -49,6 +49,7 @@ def as_line(_spot: Spot, hole: Hole) -> str:
 
 def _refuse(reason: str) -> Writer:
     def writer(_spot: Spot, _hole: Hole) -> str:
+        """No value can stand here."""
         raise RefusedError(reason)
 
     return writer
@@ -65,6 +66,7 @@ def _from(arguments: str) -> Placed:
     spots = [spot._replace(style=style) for style, spot in zip(styles, _spots(arguments), strict=True)]
 
     def writer(spot: Spot, hole: Hole) -> str:
+        """Write a value by the word of FROM that it is part of."""
         if spot.style in ("image", "stage"):
             return _only(_REFERENCE if spot.style == "image" else _STAGE)(spot, hole)
         raise RefusedError("a value can be the image or the stage's name; write FROM image AS name")

@@ -38,6 +38,7 @@ class Sandbox(SandboxedEnvironment):
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
+            """Measure the arguments, and the text of `format`, which says how wide the result is."""
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)

@@ -80,6 +80,7 @@ def _looking(name: str) -> Callable[..., Any]:
     """Make the method of an operator, which is a look; its result does not count, since there was one."""
 
     def operate(self: StandIn, *others: object) -> Any:
+        """The operands are looked at too, in case they are stand-ins."""
         real, given = look(self), [looked(other) for other in others]
         return getattr(real, name)(*given)
 

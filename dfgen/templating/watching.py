@@ -52,6 +52,7 @@ class Watching(Marking):
 
         @wraps(function)
         def watched(*args: Any, **kwargs: Any) -> Any:
+            """The subject alone may stay a stand-in; all other arguments are given away."""
             if self.looks is None:
                 return inner(*args, **kwargs)
             subject = [_handed(name, arg) for arg in args[at : at + 1]]
@@ -63,6 +64,7 @@ class Watching(Marking):
     def _looking(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def watched(*args: Any, **kwargs: Any) -> Any:
+            """Without a watch going on, nothing is a stand-in."""
             if self.looks is None:
                 return function(*args, **kwargs)
             return function(*map(looked, args), **{key: looked(arg) for key, arg in kwargs.items()})

@@ -27,6 +27,7 @@ def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tu
     sources = lint_sources(app)
 
     def render(image: Image) -> str:
+        """Take the text that the review has read; another is rendered."""
         return texts.get(id(image)) or sources.render(image)
 
     return uneven(chosen, replace(sources, render=render))

@@ -43,6 +43,7 @@ def read_blob(exchange: Exchange, repository: Repository, descriptor: Descriptor
         raise Refused.to(ask.doing, repository.registry, why)
 
     def read(response: Response, deadline: Deadline) -> bytes:
+        """Tell too many bytes, too few and other bytes apart."""
         try:
             data = read_all(response, descriptor.size, deadline)
         except TooLargeError:

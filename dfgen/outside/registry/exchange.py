@@ -58,6 +58,7 @@ class Exchange:
         """Send until an answer has been read."""
 
         def attempt(deadline: Deadline) -> T:
+            """The answer is closed however its reading ends, so that the connection is free again."""
             response = self.send(ask, deadline)
             try:
                 return read(response, deadline)

@@ -31,6 +31,7 @@ def head(reference: Reference) -> Prepared[Descriptor | None]:
     ask = _ask("HEAD", reference)
 
     def read(response: Response, _deadline: Deadline) -> Descriptor | None:
+        """Make a descriptor of the headers, unless one that it needs is not there."""
         digest, kind = _named(response), _media_type(response)
         size = response.headers.get("content-length", "")
         if digest is None or kind not in _KNOWN_TYPES or not size.isdigit():
@@ -47,6 +48,7 @@ def get(reference: Reference) -> Prepared[Manifest | Index]:
     ask = _ask("GET", reference)
 
     def read(response: Response, deadline: Deadline) -> Manifest | Index:
+        """Hold the bytes against what was asked for and against what the registry names."""
         try:
             raw = read_all(response, LARGEST, deadline)
         except TooLargeError as error:
@@ -81,6 +83,7 @@ def put(reference: Reference, raw: bytes, media_type: str) -> Prepared[Digest]:
     )
 
     def read(response: Response, _deadline: Deadline) -> Digest:
+        """Registries may leave out the digest; only another one is an error."""
         named = _named(response)
         if named and named.algorithm == digest.algorithm and named != digest:
             raise _mismatch(ask, str(named), digest)

@@ -282,6 +282,7 @@ def _one_by_one(report: Callable[[Event], None]) -> Callable[[Event], None]:
     guard = Guard()
 
     def guarded(event: Event) -> None:
+        """Events come from the threads of all builds."""
         with guard:
             report(event)
 
