@@ -144,34 +144,22 @@ def _compared(old: Instruction, new: Instruction) -> tuple[Step, str]:
     return step, words
 
 
-def _added(new: Instruction) -> tuple[Step, str]:
-    now = _Meaning.of(new)
-    moved = _packages(None, now) if new.keyword == "RUN" else ()
-    summary = f"{new.keyword} added: {_short(now.script)}"
+def _alone(kind: Kind, one: Instruction) -> tuple[Step, str]:
+    """An instruction that only one of the sides has."""
+    meaning = _Meaning.of(one)
+    is_new = kind is Kind.ADDED
+    sides = (None, meaning) if is_new else (meaning, None)
     step = Step(
-        kind=Kind.ADDED,
-        keyword=new.keyword,
-        summary=summary,
-        after=new.text,
-        after_line=new.line,
-        packages=moved,
+        kind=kind,
+        keyword=one.keyword,
+        summary=f"{one.keyword} {kind}: {_short(meaning.script)}",
+        before="" if is_new else one.text,
+        after=one.text if is_new else "",
+        before_line=0 if is_new else one.line,
+        after_line=one.line if is_new else 0,
+        packages=_packages(*sides) if one.keyword == "RUN" else (),
     )
-    return step, neutral(now.script)
-
-
-def _removed(old: Instruction) -> tuple[Step, str]:
-    was = _Meaning.of(old)
-    moved = _packages(was, None) if old.keyword == "RUN" else ()
-    summary = f"{old.keyword} removed: {_short(was.script)}"
-    step = Step(
-        kind=Kind.REMOVED,
-        keyword=old.keyword,
-        summary=summary,
-        before=old.text,
-        before_line=old.line,
-        packages=moved,
-    )
-    return step, neutral(was.script)
+    return step, neutral(meaning.script)
 
 
 def _directives(old: Dockerfile, new: Dockerfile) -> Iterator[tuple[Step, str]]:
@@ -210,9 +198,9 @@ def compare(old: str, new: str, file: str) -> Difference:
     meanings = [[_Meaning.of(one) for one in side.instructions] for side in (before, after)]
     for was, now in _align(*meanings):
         if was is None and now is not None:
-            found.append(_added(after.instructions[now]))
+            found.append(_alone(Kind.ADDED, after.instructions[now]))
         elif was is not None and now is None:
-            found.append(_removed(before.instructions[was]))
+            found.append(_alone(Kind.REMOVED, before.instructions[was]))
         elif was is not None and now is not None:
             found.append(_compared(before.instructions[was], after.instructions[now]))
     key = tuple(f"{step.kind} {step.keyword} {words}" for step, words in found)
