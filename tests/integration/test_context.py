@@ -9,7 +9,7 @@ import pytest
 
 from dfgen.outside.context import ContextReader
 from dfgen.values.errors import InputError
-from tests.unit.world import AMD64, family, image
+from tests.unit.models import AMD64, family, image
 
 pytestmark = pytest.mark.integration
 

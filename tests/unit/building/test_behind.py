@@ -11,7 +11,7 @@ from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.stages.build.behind import is_behind
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import OCI_INDEX
-from tests.unit.world import AMD64, UPSTREAM, image, parent, upstream_lock
+from tests.unit.models import AMD64, UPSTREAM, image, parent, upstream_lock
 
 OLD, NEW = Digest.of(b"old"), Digest.of(b"new")
 

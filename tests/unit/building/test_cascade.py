@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dfgen.images.run import Rendered
 from dfgen.values.errors import ExitCode
-from tests.unit.world import AMD64, ARM64, TODAY, World, states
+from tests.unit.models import AMD64, ARM64
+from tests.unit.world import TODAY, World, states
 
 THREE = {"a": [], "b": ["a"], "c": ["b"]}
 

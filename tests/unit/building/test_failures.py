@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dfgen.images.run import State
 from dfgen.values.errors import CheckError, ExitCode
-from tests.unit.world import AMD64, BOTH, World, a_test, states
+from tests.unit.models import AMD64, BOTH, a_test
+from tests.unit.world import World, states
 
 
 def test_what_depends_on_a_failure_is_not_tried_and_the_rest_goes_on(tmp_path: Path) -> None:

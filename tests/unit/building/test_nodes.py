@@ -11,7 +11,8 @@ from dfgen.images.run import Again, Lost
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder
 from dfgen.values.errors import CheckError, OutsideError
-from tests.unit.world import AMD64, ARM64, World, a_test, states
+from tests.unit.models import AMD64, ARM64, a_test
+from tests.unit.world import World, states
 
 WAIT = 20.0  # seconds after which a test that waits for another thread fails
 ONE, TWO = Builder(context="one"), Builder(builder="two")

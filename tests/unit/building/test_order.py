@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dfgen.images.run import Finished, Merged, Started
 from dfgen.values.errors import CheckError
-from tests.unit.world import AMD64, World, states
+from tests.unit.models import AMD64
+from tests.unit.world import World, states
 
 WAIT = 20.0  # seconds after which a test that waits for another thread fails
 

@@ -17,7 +17,8 @@ from dfgen.images.run import Lost, Run
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder
 from dfgen.values.errors import CheckError, OutsideError
-from tests.unit.world import AMD64, ARM64, World, states
+from tests.unit.models import AMD64, ARM64
+from tests.unit.world import World, states
 
 NAMES = "abcd"
 ALL = [f"{name}:1@{arch}" for name in NAMES for arch in ("amd64", "arm64")]

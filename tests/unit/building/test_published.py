@@ -13,7 +13,8 @@ from dfgen.stages.build.published import Published
 from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
-from tests.unit.world import AMD64, World, a_test, states
+from tests.unit.models import AMD64, a_test
+from tests.unit.world import World, states
 
 
 @dataclass

@@ -15,7 +15,8 @@ from dfgen.images.run import Event, Finished
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, OutsideError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index
-from tests.unit.world import AMD64, UPSTREAM, World, a_test, states
+from tests.unit.models import AMD64, UPSTREAM, a_test
+from tests.unit.world import World, states
 
 WAIT = 20.0
 

@@ -24,8 +24,9 @@ from dfgen.values.manifest import (
     Manifest,
 )
 from dfgen.values.platform import Platform
+from tests.unit.models import AMD64, a_test
 from tests.unit.packages.layers import DEBIAN, STATUS, layer
-from tests.unit.world import AMD64, World, a_test, states
+from tests.unit.world import World, states
 
 
 @dataclass

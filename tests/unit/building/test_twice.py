@@ -18,7 +18,8 @@ from dfgen.outside.layout import Layout
 from dfgen.stages.build.twice import Twice
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
-from tests.unit.world import AMD64, World, states
+from tests.unit.models import AMD64
+from tests.unit.world import World, states
 
 Files = Mapping[str, tuple[str, Mapping[str, Any]]]
 HISTORY = [{"created_by": "ENV A=1", "empty_layer": True}, {"created_by": "RUN date   > /now # buildkit"}]

@@ -12,7 +12,7 @@ from dfgen.images.plan import Reason, Step
 from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, Problem
-from tests.unit.world import image
+from tests.unit.models import image
 
 DIGEST = Digest.of(b"x")
 STEPS = [Step(image=image(name), reason=Reason.NEW) for name in ("a", "b", "c")]

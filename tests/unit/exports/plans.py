@@ -11,7 +11,7 @@ from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import OCI_INDEX
-from tests.unit.world import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock
+from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock
 
 
 def step(of: Image, reason: Reason = Reason.NEW, detail: str = "") -> Step:

@@ -18,7 +18,7 @@ from dfgen.exports.steps import plain_names, waves
 from dfgen.images.plan import Plan
 from dfgen.values.errors import InputError
 from tests.unit.exports.plans import a_plan, all_new, chain, pinned, step
-from tests.unit.world import AMD64, ARM64, catalog, family, image
+from tests.unit.models import AMD64, ARM64, catalog, family, image
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path("somewhere")

@@ -18,7 +18,8 @@ from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
-from tests.unit.world import AMD64, ARM64, World
+from tests.unit.models import AMD64, ARM64
+from tests.unit.world import World
 
 
 @pytest.fixture

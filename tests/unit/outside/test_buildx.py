@@ -17,8 +17,8 @@ from dfgen.outside.nodes import Nodes
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from tests.unit.models import ARM64
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
-from tests.unit.world import ARM64
 
 PIN = Digest.of(b"pin")
 

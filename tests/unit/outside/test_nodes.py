@@ -12,8 +12,8 @@ from dfgen.model.catalog import Builder
 from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
 from dfgen.values.errors import OutsideError
 from dfgen.values.platform import Platform
+from tests.unit.models import AMD64, ARM64, LOCAL
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
-from tests.unit.world import AMD64, ARM64, LOCAL
 
 S390X = Platform.parse("s390x")
 HOST = "unix:///run/docker.sock"

@@ -12,7 +12,8 @@ from dfgen.images.building import TESTS
 from dfgen.model.lock import Lock
 from dfgen.outside.records import Records
 from dfgen.values.digest import Digest
-from tests.unit.world import AMD64, ARM64, UPSTREAM, World, catalog, images
+from tests.unit.models import AMD64, ARM64, UPSTREAM, catalog, images
+from tests.unit.world import World
 
 NAME = "a:1@amd64"
 

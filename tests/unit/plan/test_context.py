@@ -10,7 +10,7 @@ import pytest
 
 from dfgen.outside.context import ContextReader
 from dfgen.values.errors import InputError
-from tests.unit.world import AMD64, BOTH, family, image
+from tests.unit.models import AMD64, BOTH, family, image
 
 TREE = ("a.txt", "b.txt", "files/one", "files/sub/two", "files/sub/deep/three", "bin/run", ".hidden", "x[1]")
 

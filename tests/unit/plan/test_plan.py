@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dfgen.model.lock import Lock
 from dfgen.stages.plan import with_parents
 from dfgen.values.errors import InputError
-from tests.unit.world import AMD64, ARM64, World, catalog, images
+from tests.unit.models import AMD64, ARM64, catalog, images
+from tests.unit.world import World
 
 COPY = "FROM x\nCOPY files/ /x/\n"
 

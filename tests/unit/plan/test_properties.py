@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.model.catalog import Image
-from tests.unit.world import World, a_test
+from tests.unit.models import a_test
+from tests.unit.world import World
 
 NAMES = "abcde"
 ALL = [f"{name}:1@{arch}" for name in NAMES for arch in ("amd64", "arm64")]

@@ -14,7 +14,7 @@ from dfgen.stages.smoke import judge, smoke
 from dfgen.values.errors import CheckError, Place
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from dfgen.values.platform import Platform
-from tests.unit.world import ARM64, LOCAL, a_test, image
+from tests.unit.models import ARM64, LOCAL, a_test, image
 
 BUILT = Descriptor.of(b"{}", OCI_MANIFEST)
 HEALTHY = a_test(command=(), healthy=5)

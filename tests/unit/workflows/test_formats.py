@@ -22,7 +22,7 @@ from dfgen.images.plan import Plan
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
 from tests.unit.exports.plans import chain, step
-from tests.unit.world import AMD64, ARM64, image
+from tests.unit.models import AMD64, ARM64, image
 
 ROOT = Path(__file__).parents[3]
 WORKFLOWS = ROOT / "docs/workflows"

@@ -1,0 +1,80 @@
+"""A builder that needs no engine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfgen.images.building import BuildRequest, OnStep
+from dfgen.outside.layout import Layout
+from dfgen.values.errors import DfgenError
+from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+
+
+@dataclass
+class ScriptedBuilder:
+    """Builds images in no time: what an image is follows from its request and from `content` by its name."""
+
+    layout: Layout
+    content: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, DfgenError] = field(default_factory=dict)
+    during: Callable[[str], None] = lambda _: None
+    log: list[str] = field(default_factory=list)
+    requests: dict[str, BuildRequest] = field(default_factory=dict)
+    most: int = 0
+    marks: bool = False
+
+    def __post_init__(self) -> None:
+        self._guard = threading.Lock()
+        self._now = 0
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        name = name_of(request)
+        with self._guard:
+            self.log.append(f"+{name}")
+            self.requests[name] = request
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            on_step("[1/1] FROM")
+            self.during(name)
+            if name in self.failures:
+                raise self.failures[name]
+            return (self._image(name, request),)
+        finally:
+            with self._guard:
+                self.log.append(f"-{name}")
+                self._now -= 1
+
+    @property
+    def built(self) -> list[str]:
+        """The images that were begun, in order."""
+        return [one[1:] for one in self.log if one.startswith("+")]
+
+    def _image(self, name: str, request: BuildRequest) -> Descriptor:
+        contexts = sorted(map(str, request.contexts.values()))
+        layer = f"{name} {contexts} {self.content.get(name, '')}".encode()
+        configuration = json.dumps(request.platform.to_json()).encode()
+        blobs = [Descriptor.of(data, "application/octet-stream") for data in (configuration, layer)]
+        manifest: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": blobs[0].to_json(),
+            "layers": [blobs[1].to_json()],
+        }
+        if self.marks:  # else the inputs' hash is left out, so that other inputs can give the same image
+            manifest["annotations"] = dict(request.annotations)
+        for data in (configuration, layer):
+            self.layout.add(data)
+        raw = json.dumps(manifest).encode()
+        self.layout.add(raw)
+        return Descriptor.of(raw, OCI_MANIFEST, request.platform)
+
+
+def name_of(request: BuildRequest) -> str:
+    """Which image a request is for: `a:1@amd64`."""
+    _, name, version, dockerfile = request.dockerfile.parts
+    return f"{name}:{version}@{dockerfile.removeprefix('Dockerfile_')}"
