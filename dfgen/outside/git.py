@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
 
-from dfgen.values.errors import InputError, OutsideError, printable
+from dfgen.values.errors import InputError, OutsideError, Place, Problem, printable
 
 _MAIN = {
     "origin/HEAD": "refs/remotes/origin/HEAD",
@@ -32,6 +32,7 @@ _ENVIRONMENT = {
 _HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
 _CONVERTING = ("true", "yes", "on", "1", "input")
 _KNOWN = ("--cached", "--others", "--exclude-standard")
+_SKIPPED = "S"  # a file of the index that need not be on disk, in `git ls-files -t`
 _LINK, _SUBMODULE, _PROGRAM = "120000", "160000", "100755"
 
 
@@ -118,9 +119,15 @@ class Git:
     def files(self, paths: Sequence[str]) -> list[str]:
         """List what a commit of the files as they are could hold below `paths`: nothing that git ignores.
 
-        Files that were deleted are among them, and folders of other repositories. Errors: OutsideError.
+        Files that were deleted are among them, and folders of other repositories.
+        Errors: InputError for a file that a sparse checkout leaves out, OutsideError.
         """
-        return sorted({*self._names("ls-files", "-z", *_KNOWN, "--", *paths)})
+        found = {line[2:]: line[0] for line in self._names("ls-files", "-z", "-t", *_KNOWN, "--", *paths)}
+        for path, tag in found.items():
+            if tag == _SKIPPED and not (self._folder / path).exists():
+                message = "is left out of this sparse checkout; `git sparse-checkout disable` brings it"
+                raise InputError(Problem(Place(path), message))
+        return sorted(found)
 
     def converted(self, paths: Sequence[str]) -> frozenset[str]:
         """Find the files below `paths` of which a commit has LF where they have CRLF. Errors: OutsideError.

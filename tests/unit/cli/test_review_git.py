@@ -179,6 +179,17 @@ def test_a_catalog_at_the_top_of_a_repository(
     assert found(Path(), "main") == found(Path(), "main", "topic") == []
 
 
+def test_a_sparse_checkout(repository: Path, catalog: Path) -> None:
+    git(repository, "status")  # a copy: git has to see that nothing was edited
+    git(repository, "sparse-checkout", "set", "images/templates", "images/bases/app/1.0")
+    hint = "git sparse-checkout disable"
+    expected = f"bases/app/files/app.conf: is left out of this sparse checkout; `{hint}` brings it"
+    assert _said(dfgen("-C", catalog, "review")) == (2, [expected], "")
+    assert found(catalog, "main", "topic") == []
+    git(repository, *hint.split()[1:])
+    assert found(catalog) == []
+
+
 def test_a_worktree(repository: Path, tmp_path: Path) -> None:
     git(repository, "worktree", "add", "-q", "-b", "other", str(tmp_path / "tree"), "main")
     (tmp_path / "tree/images/bases/app/files/app.conf").write_text("b\n")
