@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from dfgen.model import layers as settings
@@ -62,9 +63,11 @@ class Expander:
 
     def _attempt(self, make: Callable[[], Value]) -> Value | None:
         """Make a part of an image; what is wrong with it is kept, and the other parts are looked at too."""
-        with self.gathering.step():
+        try:
             return make()
-        return None
+        except InputError as error:
+            self.gathering.problems.extend(error.problems)
+            return None
 
     def _reserved_names(self) -> Iterator[Problem]:
         for path in self.document.keys:
@@ -113,7 +116,7 @@ class Expander:
 
     def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
         """List the names a condition or text can use; the catalog's own variables win."""
-        own = {"family": self.family.name, "version": version, "platform": TemplatePlatform(platform)}
+        own = {"family": self.family.name, "version": version, "platform": _in_template(platform)}
         return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
@@ -213,6 +216,10 @@ class Expander:
         )
 
 
+# Of all images of a platform, the one that templates and conditions see.
+_in_template = lru_cache(maxsize=16)(TemplatePlatform)
+
+
 def _variables(document: Document) -> dict[str, Any]:
     return dict(document.data.get("variables") or {})
 
@@ -224,8 +231,11 @@ def _required(found: tuple[Any, Layer] | None) -> tuple[Any, Layer]:
 
 
 def _platform(alias: str, place: Place) -> Platform:
-    with placed(place):
+    try:
         return Platform.parse(alias)
+    except InputError:
+        with placed(place):
+            raise
 
 
 def _all_platforms(aliases: list[str], layer: Layer) -> list[Platform]:

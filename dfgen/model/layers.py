@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dfgen.model.yaml import Document, KeyPath
@@ -44,7 +45,11 @@ class Layer:
 
 Layers = tuple[Layer, ...]
 
+# The images of a version come one after the other, and mostly have the same layers.
+_kept = lru_cache(maxsize=64)
 
+
+@_kept
 def last(layers: Layers, key: str) -> tuple[Any, Layer] | None:
     """Find the value of a key that wins, and the layer that sets it."""
     for layer in reversed(layers):
@@ -53,7 +58,8 @@ def last(layers: Layers, key: str) -> tuple[Any, Layer] | None:
     return None
 
 
-def merged(layers: Layers, key: str) -> dict[str, Any]:
+@_kept
+def merged(layers: Layers, key: str) -> Mapping[str, Any]:
     """Merge mappings key by key."""
     found: dict[str, Any] = {}
     for layer in layers:
@@ -61,7 +67,8 @@ def merged(layers: Layers, key: str) -> dict[str, Any]:
     return found
 
 
-def merged_with_layers(layers: Layers, key: str) -> dict[str, tuple[Any, Layer]]:
+@_kept
+def merged_with_layers(layers: Layers, key: str) -> Mapping[str, tuple[Any, Layer]]:
     """Merge mappings key by key, and keep which layer set each."""
     found: dict[str, tuple[Any, Layer]] = {}
     for layer in layers:
@@ -69,6 +76,7 @@ def merged_with_layers(layers: Layers, key: str) -> dict[str, tuple[Any, Layer]]
     return found
 
 
+@_kept
 def packages(layers: Layers) -> tuple[Package, ...]:
     """Join the package lists; a package that stands again takes the later version."""
     found: dict[str, Package] = {}
