@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,13 @@ from dfgen.outside.archives import Archive
 from dfgen.outside.layout import Layout
 from dfgen.values.errors import CheckError, InputError
 from tests.fakes.images import ARM64, attestation, image, index_of
+from tests.unit.inspect.images import tar
 
 ARM = image(ARM64)
 
 
 def write(path: Path, members: dict[str, bytes]) -> Archive:
-    with tarfile.open(path, "w") as file:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            file.addfile(member, io.BytesIO(data))
+    tar(path, members)
     return Archive(path)
 
 
