@@ -32,8 +32,8 @@ from dfgen.values.digest import Digest
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
-from tests.fakes.catalogs import PARENT, catalog, pair, pinned
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
+from tests.unit.pairs import PARENT, catalog, pair, pinned
 
 pytestmark = pytest.mark.integration
 
@@ -255,7 +255,7 @@ import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.publish import Publishing, plan, publish
-from tests.fakes.catalogs import catalog, pair
+from tests.unit.pairs import catalog, pair
 root = pathlib.Path(sys.argv[2])
 client = Registry(RegistryOptions(), None, NoCredentials())
 how = Publishing(catalog=catalog(pair()), store=Layout(root), registry=client, ledger=Ledger(root),

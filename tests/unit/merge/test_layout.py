@@ -13,8 +13,8 @@ from dfgen.outside.layout import Layout
 from dfgen.stages.merge import merge_layout, recorded
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor, Index
-from tests.fakes.catalogs import PARENT, catalog_image, family, pair, pinned
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image
+from tests.unit.pairs import PARENT, catalog_image, family, pair, pinned
 
 AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
 BOTH = {"java-base:1.0-x86_64": AMD, "java-base:1.0-aarch64": ARM}

@@ -11,11 +11,11 @@ from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published, merge_recorded, recorded
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
-from tests.fakes.catalogs import pair
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.merge.conftest import AMD, ARM, NAME, at, put
+from tests.unit.pairs import pair
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor
-from tests.fakes.catalogs import catalog, pair
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.fakes.registry import FakeRegistry
+from tests.unit.pairs import catalog, pair
 
 Build = Callable[..., None]
 How = Callable[..., Publishing]

@@ -10,9 +10,9 @@ from dfgen.outside.layout import Layout
 from dfgen.stages.publish import plan, publish
 from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
-from tests.fakes.catalogs import family, pair
 from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry
+from tests.unit.pairs import family, pair
 from tests.unit.publish.conftest import Build, How, built, put
 
 BASE = pair()

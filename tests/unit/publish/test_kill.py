@@ -16,9 +16,9 @@ import pytest
 
 from dfgen.outside.layout import Layout
 from dfgen.values.manifest import Index, parse
-from tests.fakes.catalogs import pair
 from tests.fakes.http import Answer, Call, Fault
 from tests.fakes.registry import FakeRegistry
+from tests.unit.pairs import pair
 from tests.unit.publish.conftest import Build
 
 NAME = "team/java-base"
@@ -27,7 +27,7 @@ import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.publish import Publishing, plan, publish
-from tests.fakes.catalogs import catalog, pair
+from tests.unit.pairs import catalog, pair
 images, prefix, root = pair(), sys.argv[1], pathlib.Path(sys.argv[2])
 client = Registry(RegistryOptions(), None, NoCredentials())
 how = Publishing(catalog=catalog(images), store=Layout(root), registry=client, ledger=Ledger(root),

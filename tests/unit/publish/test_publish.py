@@ -11,10 +11,10 @@ from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import plan, publish
 from dfgen.values.digest import Digest
 from dfgen.values.errors import OutsideError
-from tests.fakes.catalogs import catalog_image, family, pair
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, attestation
 from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.pairs import catalog_image, family, pair
 from tests.unit.publish.conftest import Build, How, built, put, tags, writes
 
 NAME = "team/java-base"

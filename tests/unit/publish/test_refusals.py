@@ -11,9 +11,9 @@ from dfgen.stages.publish import Publishing, check, plan, publish
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode
 from dfgen.values.manifest import OCI_INDEX
-from tests.fakes.catalogs import catalog_image, pair
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry
+from tests.unit.pairs import catalog_image, pair
 from tests.unit.publish.conftest import Build, How, built, put, tags, writes
 
 NAME = "team/java-base"

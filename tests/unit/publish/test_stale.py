@@ -15,11 +15,11 @@ from dfgen.outside.layout import Layout
 from dfgen.stages.merge import merge_layout
 from dfgen.values.errors import ExitCode
 from dfgen.values.manifest import Descriptor
-from tests.fakes.catalogs import PARENT, pinned
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write
 from tests.unit.cli.run import Done, dfgen
+from tests.unit.pairs import PARENT, pinned
 
 NAME = "team/app"
 BASE = f"template: t.j2\nparent: {PARENT}\nversions: ['1.0', '2.0']\n"

@@ -16,7 +16,7 @@ from dfgen.stages.review import review
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem
 from dfgen.values.reference import Reference
-from tests.fakes.catalogs import catalog_image, family
+from tests.unit.pairs import catalog_image, family
 from tests.unit.review.states import renders, reviewed, state
 from tests.unit.review.world import AMD64, ARM64, BASE, DEBIAN, TEMPLATE, World, locked, put, write
 

@@ -18,10 +18,10 @@ from dfgen.values.digest import Digest
 from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.values.platform import Platform
-from tests.fakes.catalogs import PARENT, catalog, pair, pinned
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
+from tests.unit.pairs import PARENT, catalog, pair, pinned
 
 NAME = "team/java-base"
 IMAGES = pair()
