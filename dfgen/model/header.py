@@ -44,13 +44,19 @@ def body_lines(body: str, text: str) -> tuple[int | None, ...]:
     return (*range(len(directives)), *[None] * own, *range(len(directives), body.count("\n")))
 
 
+def with_unix_ends(text: str) -> str:
+    """The text as dfgen writes it, where git or an editor has made CRLF of its line ends."""
+    return text.replace("\r\n", "\n")
+
+
 def is_generated(text: str) -> bool:
     """Whether dfgen wrote the file, edited since or not."""
-    return _SEALED.search(text) is not None
+    return _SEALED.search(with_unix_ends(text)) is not None
 
 
 def is_intact(text: str) -> bool:
-    """Whether dfgen wrote the file and nobody has edited it since."""
+    """Whether dfgen wrote the file and nobody has edited it since; line ends are no edit."""
+    text = with_unix_ends(text)
     found = _SEALED.search(text)
     if not found:
         return False

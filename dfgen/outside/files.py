@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -74,7 +75,8 @@ def dockerfiles(root: Path, paths: Iterable[str] | None = None) -> dict[str, str
     """Read every per-architecture Dockerfile below the catalog, by its path relative to the root.
 
     With `paths`, read those of them that are there and look for no others.
-    Bytes that are not UTF-8 become U+FFFD: such a file was not written by dfgen, and can still be shown.
+    Bytes that are not UTF-8 become U+FFFD, and a link is a text that says where it leads: such a file was not
+    written by dfgen, and can still be shown.
     """
     try:
         return _read_all(root, _find(root) if paths is None else paths)
@@ -98,9 +100,16 @@ def _folders(root: Path, path: str) -> list[str]:
         return sorted(f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _read(path: Path | str) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123
-        return file.read().decode("utf-8", errors="replace")
+def _read(path: str) -> str:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.readall().decode("utf-8", errors="replace")
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # where it leads is anybody's, and what is there is not shown
+            return f"a link to {os.readlink(path)}\n"  # noqa: PTH115
+        error.filename = path
+        raise
 
 
 def _read_all(root: Path, paths: Iterable[str]) -> dict[str, str]:
