@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dfgen.outside.layout import archive, files
+from dfgen.outside.layout import archive, files, marks
 from dfgen.outside.layout.copying import copy
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, InputError, OutsideError, Place, Problem
@@ -87,7 +87,10 @@ class Layout:
         return self.root / archive.blob_name(digest)
 
     def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
-        """Whether a manifest and all that it names is there with its size; `deep` hashes the blobs too."""
+        """Whether a manifest and all that it names is there, and whole.
+
+        A blob is hashed when it was written to since it was last found whole; `deep` hashes all of them.
+        """
         try:
             manifest = self.manifest(descriptor)
         except CheckError:
@@ -101,6 +104,7 @@ class Layout:
         self._writers.join()
         digest = Digest.of(data)
         files.write(self.blob_path(digest), data, self._scratch)
+        marks.mark(self.blob_path(digest))
         return digest
 
     def scratch(self) -> Path:
@@ -123,10 +127,11 @@ class Layout:
             manifest = other.manifest(entry)
             flat.extend(manifest.manifests if isinstance(manifest, Index) else [entry])
         for blob in {blob.digest: blob for entry in flat for blob in other.reachable(entry)}.values():
-            if not other._has(blob):
-                path, size = other.blob_path(blob.digest), blob.size
+            path, size = other.blob_path(blob.digest), blob.size
+            if not path.is_file() or path.stat().st_size != size:
                 raise OutsideError(f"{path}: the export is incomplete, expected {size} bytes; build again")
-            files.move(other.blob_path(blob.digest), self.blob_path(blob.digest), self._scratch)
+            files.move(path, self.blob_path(blob.digest), self._scratch)
+            marks.mark(self.blob_path(blob.digest))
         return tuple(flat)
 
     def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
@@ -136,6 +141,7 @@ class Layout:
             if not self._has(blob):
                 path = source / archive.blob_name(blob.digest)
                 copy(path, self.blob_path(blob.digest), blob, self._scratch)
+                marks.mark(self.blob_path(blob.digest))
 
     def tag(
         self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
@@ -206,14 +212,16 @@ class Layout:
     def _has(self, blob: Descriptor, deep: bool = False) -> bool:
         path = self.blob_path(blob.digest)
         try:
-            if path.stat().st_size != blob.size:
-                return False
-            if not deep:
-                return True
+            found = path.stat()
+            if found.st_size != blob.size or (marks.is_marked(found) and not deep):
+                return found.st_size == blob.size
             with path.open("rb") as file:
-                return hashlib.file_digest(file, blob.digest.algorithm).hexdigest() == blob.digest.hex
+                is_whole = hashlib.file_digest(file, blob.digest.algorithm).hexdigest() == blob.digest.hex
         except OSError:
             return False
+        if is_whole:
+            marks.mark(path)
+        return is_whole
 
     def _stored(self, digests: Iterable[Digest]) -> Iterator[Descriptor]:
         """Describe those blobs that are there; whether they are manifests is seen when they are read."""

@@ -48,9 +48,12 @@ class Versions:
         return not any(self.left[key] for key in _parents(image))
 
     def current(self, step: Step) -> Step:
-        """Lock and render an image anew when its parents moved, and judge it again."""
+        """Lock and render an image anew when its parents moved, and judge it again.
+
+        What was damaged may be whole now: a blob that an image shares with its parent came with that.
+        """
         moved = [self.moved[key] for key in _parents(step.image) if key in self.moved]
-        if not moved and step.reason is not Reason.PARENT:
+        if not moved and step.reason not in (Reason.PARENT, Reason.DAMAGED):
             return step
         if moved and self.how.locked:
             raise CheckError([one.refusal(step.image) for one in moved])

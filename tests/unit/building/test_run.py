@@ -14,7 +14,7 @@ from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.run import Event, Finished
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode, OutsideError
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index
+from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index, Manifest
 from tests.unit.models import AMD64, UPSTREAM, a_test
 from tests.unit.world import World, states
 
@@ -87,6 +87,19 @@ def test_a_damaged_image_alone_is_built_again(tmp_path: Path) -> None:
     again = world.build()
     assert world.builder.built == ["a:1@amd64"]
     assert again.merged == run.merged
+
+
+def test_a_damaged_blob_that_a_parent_brings_again_is_no_reason_to_build_its_children(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": ["a"]})
+    world.build()
+    manifest = world.layout.manifest(world.layout.entries()["a:1-x86_64"])
+    assert isinstance(manifest, Manifest)
+    world.layout.blob_path(manifest.config.digest).unlink()  # all images of a platform share it
+    reasons = world.reasons()
+    assert (reasons["a:1@amd64"], reasons["b:1@amd64"]) == ("layout damaged", "layout damaged")
+    run = world.build()
+    assert world.builder.built == ["a:1@amd64"]
+    assert run.exit_code == 0
 
 
 def test_a_merged_name_that_is_gone_is_made_again_without_a_build(tmp_path: Path) -> None:
