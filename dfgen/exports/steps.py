@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from dfgen.images.plan import Plan, Step
 from dfgen.model.catalog import Image
-from dfgen.values.errors import InputError, Problem, listing
+from dfgen.values.errors import InputError, Problem
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
 
@@ -23,9 +23,9 @@ def check_pinned(steps: Sequence[Step]) -> None:
 
 
 def _unpinned(step: Step) -> Problem:
-    keys = listing(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
-    message = f"{step.image.name} cannot be exported: its parent {keys} has no pin yet"
-    return Problem(step.image.place, f"{message}; run `dfgen build {keys}` and `dfgen lock`")
+    keys = " ".join(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
+    message = f"{step.image.name} cannot be exported: there is no pin yet of {step.detail}"
+    return Problem(step.image.place, f"{message}; run `dfgen build {keys}`, which writes it into the lock")
 
 
 def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:

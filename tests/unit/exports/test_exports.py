@@ -15,7 +15,7 @@ from dfgen.exports.bake import bake, wave_names
 from dfgen.exports.github import github
 from dfgen.exports.gitlab import gitlab
 from dfgen.exports.steps import plain_names, waves
-from dfgen.images.plan import Plan
+from dfgen.images.plan import Plan, Reason, Step
 from dfgen.values.errors import InputError
 from tests.unit.exports.plans import a_plan, all_new, chain, pinned, step
 from tests.unit.models import AMD64, ARM64, catalog, family, image
@@ -158,13 +158,26 @@ def test_what_bake_would_read_as_its_own_is_text() -> None:
 @pytest.mark.parametrize("export", [baked, github, gitlab])
 def test_an_image_whose_parent_has_no_pin_cannot_be_exported(export: Callable[[Plan], str]) -> None:
     steps = chain("a", "b")
-    unknown = (replace(one, inputs=None) for one in steps[2:])
+    unknown = (replace(one, inputs=None, reason=Reason.PARENT, detail="a:1") for one in steps[2:])
     with pytest.raises(InputError) as caught:
         export(Plan(steps=(*steps[:2], *unknown)))
-    why = "cannot be exported: its parent a:1 has no pin yet; run `dfgen build a:1` and `dfgen lock`"
+    why = (
+        "cannot be exported: there is no pin yet of a:1; run `dfgen build a:1`, which writes it into the lock"
+    )
     assert str(caught.value).splitlines() == [
         f"bases/b/base.yaml:1: b:1@{arch} {why}" for arch in ("amd64", "arm64")
     ]
+
+
+def test_the_command_that_pins_several_parents_can_be_run_as_it_is_told() -> None:
+    top = image("c", AMD64, ["a:1", "b:1"])
+    waiting = Step(image=top, reason=Reason.PARENT, detail="b:1")
+    with pytest.raises(InputError) as caught:
+        baked(Plan(steps=(waiting,)))
+    assert str(caught.value) == (
+        "bases/c/base.yaml:1: c:1@amd64 cannot be exported: there is no pin yet of b:1;"
+        " run `dfgen build a:1 b:1`, which writes it into the lock"
+    )
 
 
 def test_the_groups_of_a_bake_file_are_its_waves() -> None:
