@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dfgen.cli.app import DIST, App
@@ -18,7 +18,7 @@ from dfgen.outside.records import Records
 from dfgen.reviewing.usage import closure
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
-from dfgen.stages.render import Rendering, render
+from dfgen.stages.render import File, Rendering, render
 
 # Reasons, beside changes, for which what was built is not what the catalog says any more.
 _MOVED = (Reason.PARENT, Reason.SBOM)
@@ -68,6 +68,15 @@ class Planner:
     def plan(self, images: Sequence[Image]) -> Plan:
         """Plan images and what they are built on."""
         return planning.plan(images, self.app.lock, self.planning)
+
+    def foreseen(self, images: Sequence[Image]) -> tuple[Plan, tuple[File, ...]]:
+        """Plan images as they will be built, and say which Dockerfiles are to be rendered before."""
+        rendering = self.rendering(planning.with_parents(images, self.app.catalog))
+        texts = {file.path: file.new for file in rendering.files if file.new is not None}
+        reader = ContextReader(self.app.root, texts=texts)
+        return planning.plan(
+            images, self.app.lock, replace(self.planning, reader=reader)
+        ), rendering.differing
 
     def stale(self, images: Sequence[Image]) -> dict[str, str]:
         """Say of built images of these versions, by name, in what the catalog has moved on since."""

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from dfgen.images.inputs import Inputs
 from dfgen.images.sources import Source, context_sources
@@ -27,9 +28,17 @@ Excluded = Callable[[str], bool]
 class ContextReader:
     """Reads the inputs of images; each context file is read once, however many images use it."""
 
-    def __init__(self, root: Path, describe: Callable[[Path], str] | None = None) -> None:
-        """Take the catalog's root, which the paths of images are relative to, and what reads a file."""
-        self._root, self._describe = root, describe or _describe
+    def __init__(
+        self,
+        root: Path,
+        describe: Callable[[Path], str] | None = None,
+        texts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Take the catalog's root, which the paths of images are relative to, and what reads a file.
+
+        `texts` are Dockerfiles by their paths, as they will be: those are not read.
+        """
+        self._root, self._describe, self._texts = root, describe or _describe, texts
         self._hashes: dict[Path, str] = {}
         self._contexts: dict[tuple[Path, Path | None], BuildContext] = {}
 
@@ -38,15 +47,19 @@ class ContextReader:
 
         Errors: InputError for a Dockerfile that is not there, and with the line of every source that is not.
         """
-        shown = str(image.dockerfile)
+        raw = self._dockerfile(str(image.dockerfile))
+        files = self._files(image, raw) if _USES_CONTEXT.search(raw) else {}
+        return Inputs(dockerfile=Digest.of(raw), files=files, options=options)
+
+    def _dockerfile(self, shown: str) -> bytes:
+        if shown in self._texts:
+            return self._texts[shown].encode()
         try:
-            raw = (self._root / image.dockerfile).read_bytes()
+            return (self._root / shown).read_bytes()
         except FileNotFoundError:
             raise InputError(Problem(Place(shown), "does not exist; run `dfgen render`")) from None
         except OSError as error:
             raise OutsideError(Problem(Place(shown), f"cannot be read: {error.strerror}")) from error
-        files = self._files(image, raw) if _USES_CONTEXT.search(raw) else {}
-        return Inputs(dockerfile=Digest.of(raw), files=files, options=options)
 
     def _files(self, image: Image, raw: bytes) -> dict[str, str]:
         """Hash the context files that a Dockerfile names."""

@@ -8,11 +8,13 @@ from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.planner import Planner
 from dfgen.images.plan import Plan
-from dfgen.values.errors import InputError, OutsideError
+from dfgen.values.errors import CheckError, InputError, OutsideError, listing
 
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")
-EXPORTS = ("dot", "mermaid", "bake", "github", "gitlab")
+BUILT_ELSEWHERE = ("bake", "github", "gitlab")  # from the Dockerfiles as they are
+EXPORTS = ("dot", "mermaid", *BUILT_ELSEWHERE)
+_NAMED = 3  # Dockerfiles, of those that are to be rendered
 
 
 @click.command("plan")
@@ -40,12 +42,18 @@ def command(
         raise InputError("--runner: is of --format github and --format gitlab alone; leave it out")
     if wave and output != "github":
         raise InputError("--wave: is of --format github alone; leave it out")
-    plan = Planner(app).plan(app.images(select))
+    plan, unrendered = Planner(app).foreseen(app.images(select))
+    if output in BUILT_ELSEWHERE and unrendered:
+        raise CheckError(file.problem for file in unrendered)
     if output in EXPORTS:
         print(_export(app, plan, output, runners, wave or 0), end="")
     else:
         _table(plan, output or app.output)
         _nodes(app, plan)
+    if unrendered:
+        named = [file.path for file in unrendered[:_NAMED]]
+        more = [f"{len(unrendered) - _NAMED} more"] if len(unrendered) > _NAMED else []
+        show.note(f"to be rendered first, with `dfgen render`: {listing(named + more)}")
     if output == "bake":
         show.note(f"build it with `{_baking(plan)}`")
     if plan.needed and (app.catalog.sbom or app.catalog.lists_packages):

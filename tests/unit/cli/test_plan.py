@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
+from tests.bench import built
 from tests.unit.catalogs import FAMILY, loaded, write
 from tests.unit.cli.run import dfgen
 from tests.unit.render.test_render import locked
@@ -106,3 +107,25 @@ def test_a_matrix_is_one_line_of_what_select_and_wave_leave(root: Path) -> None:
 def test_what_does_not_fit_a_format_is_refused(root: Path, words: tuple[str, ...], problem: str) -> None:
     done = dfgen("-C", root, "plan", *words)
     assert (done.status, done.out, done.lines) == (2, "", [problem])
+
+
+def test_a_template_that_was_not_rendered_yet_is_planned_as_it_will_be(tmp_path: Path) -> None:
+    built.make(tmp_path, 2, 1)
+    [template] = (tmp_path / "templates").iterdir()
+    template.write_text(template.read_text() + "RUN true\n")
+    done = dfgen("-C", tmp_path, "plan", "--format", "json")
+    foreseen = json.loads(done.out)
+    assert {one["reason"] for one in foreseen} == {"inputs changed"}  # what they were was not recorded
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("bases/*/*/Dockerfile_*"))
+    assert done.status == 0
+    named = f"{', '.join(files[:3])} and 1 more"
+    assert f"to be rendered first, with `dfgen render`: {named}" in done.lines
+    refused = dfgen("-C", tmp_path, "plan", "--format", "github")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.lines == [
+        f"{file}: is not what the catalog renders; `dfgen render` writes it" for file in files
+    ]
+    assert dfgen("-C", tmp_path, "render").status == 0
+    done = dfgen("-C", tmp_path, "plan", "--format", "json")
+    assert json.loads(done.out) == foreseen
+    assert "to be rendered" not in done.err
