@@ -100,6 +100,8 @@ def _cut(doing: str) -> str:
 def _outcome(result: Result) -> str:
     if result.state in (State.BUILT, State.TAKEN):
         return f"{result.state} in {duration(result.seconds)}, {result.digest}"
+    if result.state is State.NOT_TRIED:  # an error that begins with the image's name
+        return str(result.error).removeprefix(f"{result.image.name}: ")
     if result.error:
         return f"{result.state}: {'; '.join(str(result.error).splitlines())}"
     return str(result.state)

@@ -17,6 +17,7 @@ from dfgen.images.sbom import Bill, is_bill
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
+from dfgen.stages.build.twice import NotTheSameError
 from dfgen.stages.build.versions import Versions
 from dfgen.values.errors import CheckError, DfgenError, OutsideError
 from dfgen.values.manifest import Descriptor, Manifest
@@ -221,7 +222,8 @@ class Scheduler:
 
     def fail(self, step: Step, error: DfgenError) -> None:
         """Note that an image failed, and with it its version."""
-        tail = self.how.records.tail(step.image) if step.image.name in self.begun else ()
+        told = step.image.name in self.begun and not isinstance(error, NotTheSameError)
+        tail = self.how.records.tail(step.image) if told else ()
         self.versions.broken.setdefault(step.image.merged_name, step.image.name)
         self.done(self.result(step, State.FAILED, error=error, tail=tail))
 

@@ -13,6 +13,13 @@ from dfgen.images.ports import Builder, Store
 from dfgen.values.errors import CheckError, Place, Problem
 from dfgen.values.manifest import Descriptor, Manifest
 
+# What BuildKit writes before a command when the parent, as some builders leave it, has no history.
+_UNTOLD = "mount / from exec "
+
+
+class NotTheSameError(CheckError):
+    """An image that was built twice is not the same; the logs of both builds have nothing to say about it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twice:
@@ -25,7 +32,7 @@ class Twice:
     def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
         """Build an image, and again without cache.
 
-        Errors: CheckError that names the first layer and file that differ, besides those of building.
+        Errors: NotTheSameError that names the first layer and file that differ, besides those of building.
         """
         entries = self.builder.build(request, on_step)
         log = request.log.with_name(f"{request.log.stem}-again{request.log.suffix}")
@@ -37,7 +44,7 @@ class Twice:
         if first.digest != second.digest:
             difference = self._compare(self._manifest(first), self._manifest(second))
             place = Place(str(request.dockerfile))
-            raise CheckError(Problem(place, f"built twice it is not the same: {difference}"))
+            raise NotTheSameError(Problem(place, f"built twice it is not the same: {difference}"))
         return entries
 
     def _manifest(self, image: Descriptor) -> Manifest:
@@ -72,10 +79,6 @@ def _image(entries: Sequence[Descriptor]) -> Descriptor:
 def _made_by(configuration: Mapping[str, Any], layer: int) -> str:
     """Name the instruction that made a layer, counted from 1, where the history tells."""
     made = [step for step in configuration.get("history") or () if not step.get("empty_layer")]
-    words = (
-        str(made[layer - 1].get("created_by", "")).removesuffix("# buildkit").split()
-        if layer <= len(made)
-        else []
-    )
-    text = " ".join(words)
+    words = str(made[layer - 1].get("created_by", "")).split() if layer <= len(made) else []
+    text = " ".join(words).removeprefix(_UNTOLD).removesuffix(" # buildkit")
     return f" ({text if len(text) <= 80 else text[:80] + ' …'})" if text else ""

@@ -86,6 +86,8 @@ class Unsteady:
 
     def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
         self.requests.append(request)
+        request.log.parent.mkdir(parents=True, exist_ok=True)
+        request.log.write_text("#1 DONE\n")
         on_step("[1/1] RUN date")
         parts = {
             "layers": [{"now": ("1", {})}],
@@ -113,6 +115,7 @@ def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, l
     unsteady = Unsteady(world.layout, part, [])
     twice = Twice(builder=unsteady, store=world.layout, difference=first_difference)
     run = world.build(builder=twice)
+    assert run.results[0].tail == ()  # a log has nothing to say about it
     assert states(run) == {"a:1@amd64": "failed" if run.results[0].error else "built"}
     return str(run.results[0].error or ""), unsteady.requests
 
@@ -123,6 +126,13 @@ def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, l
         (
             lambda at: {"layers": [{"now": (str(at), {})}]},
             "layer 1 of 1 (RUN date > /now): /now: its content",
+        ),
+        (
+            lambda at: {
+                "layers": [{"now": (str(at), {})}],
+                "config": {"history": [{"created_by": "mount / from exec /bin/sh -c date"}]},
+            },
+            "layer 1 of 1 (/bin/sh -c date): /now: its content",
         ),
         (lambda at: {"layers": [{"a": ("", {})}] * at}, "1 layers, and then 2"),
         (lambda at: {"config": {"created": at}}, "the configuration's created"),

@@ -18,6 +18,7 @@ DIGEST = Digest.of(b"x")
 STEPS = [Step(image=image(name), reason=Reason.NEW) for name in ("a", "b", "c")]
 A, B, C = STEPS
 TWO_PROBLEMS = CheckError([Problem(None, "one"), Problem(None, "two")])
+NOT_TRIED = CheckError("c:1@amd64: not tried, since b:1@amd64 failed")
 BUILT = Finished(Result(step=A, state=State.BUILT, digest=DIGEST, seconds=8.24))
 FAILED = Finished(Result(step=B, state=State.FAILED, error=TWO_PROBLEMS))
 EVENTS: list[tuple[Event, str]] = [
@@ -26,6 +27,7 @@ EVENTS: list[tuple[Event, str]] = [
     (BUILT, f"a:1@amd64: built in 8.2 s, {DIGEST}"),
     (FAILED, "b:1@amd64: failed: one; two"),
     (Finished(Result(step=C, state=State.UP_TO_DATE)), "c:1@amd64: up to date"),
+    (Finished(Result(step=C, state=State.NOT_TRIED, error=NOT_TRIED)), str(NOT_TRIED)),
     (Merged("a:1", DIGEST), f"a:1: merged, {DIGEST}"),
     (Rendered("bases/b/1/Dockerfile_amd64"), "bases/b/1/Dockerfile_amd64: rendered again, its parent moved"),
 ]
