@@ -59,20 +59,23 @@ class _Known:
     """What is known of one template: which values it looks at, and its texts by all that it can see."""
 
     def __init__(self, whole: frozenset[str]) -> None:
+        self.names: set[str] = set()
         self.seen: dict[object, Any] = dict.fromkeys(whole, True)
         self.texts: dict[tuple[object, ...], _Text] = {}
         self.rendered = self.found = 0
         self.hopeless = False
 
     def key(self, variables: Mapping[str, object]) -> tuple[object, ...]:
-        """Put down all that a render can depend on: the shape of everything, and the values looked at."""
+        """Put down all that a render depends on: the shape of what it asks for, and the values looked at."""
+        asked = {name: value for name, value in variables.items() if name in self.names}
         key: list[object] = []
-        _describe(dict(variables), self.seen, key)
+        _describe(asked, self.seen, key)
         return tuple(key)
 
-    def see(self, paths: set[Path]) -> None:
+    def see(self, looks: Looks) -> None:
         """Remember looks, so that the next render gets the values themselves."""
-        for path in paths:
+        self.names |= looks.names
+        for path in looks.seen:
             at: Any = self.seen
             for step in path[:-1]:
                 at = at if at is True else at.setdefault(step, {})
@@ -124,9 +127,9 @@ class Memory:
             looks = Looks()
             given = stand_ins(dict(variables), known.seen, (), looks)
             text = self._attempt(name, given, looks)
+            known.see(looks)
             if not looks.seen:
                 break
-            known.see(looks.seen)
         else:
             text = None
         if text is None:

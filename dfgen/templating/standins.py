@@ -24,9 +24,10 @@ _LOOKS = (
 
 
 class Looks:
-    """The values that were looked at, and the tokens of those that were given out."""
+    """The names that a template asked for, the values that it looked at, and the tokens of the others."""
 
     def __init__(self) -> None:
+        self.names: set[str] = set()
         self.seen: set[Path] = set()
         self.tokens: dict[Path, str] = {}
 

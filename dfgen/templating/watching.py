@@ -20,6 +20,18 @@ _FOR_TEXT = frozenset(("d", "default", "join", "safe", "trim"))
 _BLIND_TESTS = ("defined", "undefined")
 
 
+class _Asked(Context):
+    """What a template sees; all its names come from here."""
+
+    environment: Watching
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """Note what is asked for, be it there or not."""
+        if self.environment.looks is not None:
+            self.environment.looks.names.add(key)
+        return super().resolve_or_missing(key)
+
+
 class Watching(Marking):
     """Marking that also takes stand-ins, while it is told to watch; else it is Marking alone.
 
@@ -27,6 +39,7 @@ class Watching(Marking):
     ask for a value's class, and those in C.
     """
 
+    context_class = _Asked
     looks: Looks | None = None
 
     def __init__(self, **options: Any) -> None:

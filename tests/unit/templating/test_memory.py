@@ -99,6 +99,15 @@ LOOKS = (
     "ENV A={{ [t, n] }}",
     "ENV A={{ t.nothing }}",
     "ENV A={{ m.k }}",
+    "{% if maybe is defined %}ENV A={{ maybe }}{% endif %}",
+    "ENV A={{ maybe | default(t) }}",
+    "{% include 'part.j2' %}",
+    "{% if n > 1 %}{% include 'part.j2' %}{% endif %}",
+    "{% include t ~ '.j2' ignore missing %}",
+    "{% from 'macros.j2' import env with context %}{{ env('A') }}",
+    "{% from 'macros.j2' import plain %}{{ plain(u) }}",
+    "{% import 'macros.j2' as m2 with context %}{% if n == 2 %}{{ m2.env('A') }}{% endif %}",
+    "{% block a %}ENV A={{ u }}{% if n == 1 %}{{ t }}{% endif %}{% endblock %}",
     "ENV A={{ t.printed('x') }}",
     "ENV A={{ t._real }}",
     "ENV A={{ t is mapping }}{{ p.value }}{{ parent.pinned }}",
@@ -136,6 +145,12 @@ VARIABLES = st.fixed_dictionaries(
 def make(root: Path, body: str) -> Templates:
     """Templates with one that has a body over a FROM."""
     (root / "a.j2").write_text(EACH + "FROM {{ parent }}\n" + body + "\n", encoding="utf-8")
+    (root / "part.j2").write_text("ENV I={{ u }}{% if maybe is defined %}{{ maybe }}{% endif %}\n")
+    (root / "k.j2").write_text("ENV J={{ u }}\n")
+    (root / "macros.j2").write_text(
+        "{% macro env(k) %}ENV {{ k }}={{ u }}{% if yes %}{{ t }}{% endif %}{% endmacro %}"
+        "{% macro plain(v) %}ENV A={{ v }}{% endmacro %}"
+    )
     return Templates(root, "templates", snippets=frozenset(("s",)))
 
 
@@ -163,6 +178,7 @@ def some_variables() -> list[dict[str, Any]]:
         platform = Platform.parse(f"linux/{arch}")
         parent = PinnedParent(Reference.parse(pin.format(n)), platform)
         named = {"t": t, "u": f"u{n}", "n": n, "l": lists[n], "m": {"k": t, "a": "1", "b": arch}}
+        named |= {"maybe": f"m{t}"} if n > 1 else {}
         rest = {"p": TemplatePlatform(platform), "s": "A=1", "yes": n > 1, "none_value": None}
         found.append({**named, **rest, "parent": parent})
     return found
