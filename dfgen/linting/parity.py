@@ -8,7 +8,7 @@ be printed; a template that asks for it and does something else hides a differen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 
@@ -20,14 +20,20 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 70  # characters of an instruction in a message
 
 
+Platforms = tuple[Platform, Platform]
+
+
 def differences(
-    here: Dockerfile, there: Dockerfile, platforms: tuple[Platform, Platform]
+    here: Dockerfile, there: Dockerfile, platforms: Platforms, *, own: Dockerfile | None = None
 ) -> Iterator[tuple[int, Hit]]:
     """What differs besides FROM, digests and the names of the platforms.
 
     Each is given with 0, and its line in `here`, or with 1, and its line in `there`, where it is there alone.
+    `own` is the file of `here` itself, where `here` is made of what the other platform declares: what came to
+    be as it is there is declared, whatever platform its value names.
     """
-    ours, others = _alike(here, platforms[0]), _alike(there, platforms[1])
+    declared = _declared(here, there, platforms, own) if own else {}
+    ours, others = _alike(here, platforms[0], declared), _alike(there, platforms[1], declared)
     if ours == others:
         return
     names = [platform.row.dockerfile for platform in platforms]
@@ -39,7 +45,7 @@ def differences(
             yield side, Hit(rule="arch-parity", message=message, line=line)
 
 
-def same(here: str, there: str, platforms: tuple[Platform, Platform]) -> bool:
+def same(here: str, there: str, platforms: Platforms) -> bool:
     """Whether two texts differ in digests and platform names alone; cheaper than to parse them."""
     texts = zip((here, there), platforms, strict=True)
     ours, others = (
@@ -48,9 +54,31 @@ def same(here: str, there: str, platforms: tuple[Platform, Platform]) -> bool:
     return ours == others
 
 
-def _alike(one: Dockerfile, platform: Platform) -> list[str]:
+def _declared(
+    here: Dockerfile, there: Dockerfile, platforms: Platforms, own: Dockerfile
+) -> Mapping[str, str]:
+    """Find what has the other's values here and had not before; both texts to the one that stands there."""
+    before = {*map(_whole, own.instructions)}
+    news = [text for one in here.instructions if (text := _whole(one)) not in before]
+    wanted = [text for one in there.instructions if (text := _whole(one)) not in before]
+    pairs = ((one, other) for other in wanted for one in news if _paired(one, other, platforms))
+    return {text: other for one, other in pairs for text in (one, other)}
+
+
+def _paired(mine: str, theirs: str, platforms: Platforms) -> bool:
+    """Whether two texts are equal but for names where each has its own platform's."""
+    own, other = map(_names, platforms)
+    either = re.compile(f"((?:{own.pattern})|(?:{other.pattern}))")
+    pieces = [either.split(_DIGEST.sub("<digest>", text)) for text in (mine, theirs)]
+    return len(pieces[0]) == len(pieces[1]) and all(
+        one == another or (own.fullmatch(one) and other.fullmatch(another))
+        for one, another in zip(*pieces, strict=True)
+    )
+
+
+def _alike(one: Dockerfile, platform: Platform, declared: Mapping[str, str]) -> list[str]:
     """The instructions as the same text wherever they may differ."""
-    return [_neutral(instruction, platform) for instruction in one.instructions]
+    return [declared.get(_whole(each)) or _neutral(each, platform) for each in one.instructions]
 
 
 def _neutral(one: Instruction, platform: Platform) -> str:
@@ -80,6 +108,11 @@ def _names(platform: Platform) -> re.Pattern[str]:
 
 def _told(mine: Sequence[Instruction], theirs: Sequence[Instruction], names: Sequence[str]) -> str:
     sides = [" ".join("; ".join(map(_whole, side)).split()) for side in (mine, theirs)]
+    if sides[0] == sides[1]:
+        return (
+            f"{names[0]} and {names[1]} both have {_shown(sides[0], 0)}, which names one of them; print"
+            " {{ arch }} or {{ platform }}, or declare it under platforms in base.yaml"
+        )
     same = _same(*(side.split(" ") for side in sides))
     both = " | ".join(f"{name}: {_shown(side, same)}" for name, side in zip(names, sides, strict=True))
     return f"{both} — declare what differs under platforms in base.yaml, or make it the same"

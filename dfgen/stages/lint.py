@@ -174,7 +174,7 @@ class _Lint:
         except InputError:
             return
         own = {one.text: one.line for one in mine.instructions}
-        for side, hit in parity.differences(swapped, theirs, platforms):
+        for side, hit in parity.differences(swapped, theirs, platforms, own=mine):
             shown = next((one.text for one in swapped.instructions if one.line == hit.line), "")
             yield side, hit if side else replace(hit, line=own.get(shown, 0))
 

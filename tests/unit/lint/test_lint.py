@@ -113,6 +113,15 @@ def test_what_differs_stands_at_the_line_of_the_first(linting: Linting) -> None:
     ]
 
 
+def test_a_declared_value_that_names_a_platform_is_no_difference(linting: Linting) -> None:
+    base = FAMILY + (
+        "variables: {lib: /usr/lib/x86_64-linux-gnu/l.so, more: a}\n"
+        "platforms: {amd64: null, arm64: {variables: {lib: /usr/lib/aarch64-linux-gnu/l.so, more: b}}}\n"
+    )
+    linting.catalog("FROM {{ parent }}\nENV L={{ lib }} A={{ arch }}\nENV M={{ more }}\n", base)
+    assert linting.found() == []
+
+
 def test_templates_of_their_own_are_not_compared(linting: Linting) -> None:
     linting.catalog(
         "FROM {{ parent }}\nRUN x\n",

@@ -44,7 +44,12 @@ def test_from_may_differ() -> None:
         ("USER 1", "RUN a\nUSER 1", f"1:2: amd64: nothing | arm64: `RUN a`{END}"),
         ("USER 1", "USER 1\nRUN a", f"1:3: amd64: nothing | arm64: `RUN a`{END}"),
         ("RUN <<E\na\nE", "RUN <<E\nb\nE", f"0:2: amd64: `RUN <<E a` | arm64: `RUN <<E b`{END}"),
-        ("RUN get arm64", "RUN get arm64", f"0:2: amd64: `RUN get arm64` | arm64: `RUN get arm64`{END}"),
+        (
+            "RUN get arm64",
+            "RUN get arm64",
+            "0:2: amd64 and arm64 both have `RUN get arm64`, which names one of them; print {{ arch }} or"
+            " {{ platform }}, or declare it under platforms in base.yaml",
+        ),
         (
             f"RUN {'word ' * 20}\\\n  a",
             f"RUN {'word ' * 20}\\\n  b",
@@ -54,3 +59,19 @@ def test_from_may_differ() -> None:
 )
 def test_what_is_shown(here: str, there: str, found: str) -> None:
     assert _found(here, there) == [found]
+
+
+@pytest.mark.parametrize(
+    ("own", "here", "there", "found"),
+    [
+        ("ENV L=/usr/x86_64/l", "ENV L=/usr/aarch64/l", "ENV L=/usr/aarch64/l", []),
+        ("ENV L=x86_64 A=amd64", "ENV L=aarch64 A=amd64", "ENV L=aarch64 A=arm64", []),
+        ("ENV L=x86_64", "ENV L=aarch64\nRUN a", "ENV L=aarch64\nRUN b", ["RUN a"]),
+        ("ENV L=aarch64", "ENV L=aarch64", "ENV L=aarch64", ["ENV L=aarch64"]),
+        ("ENV L=x86_64", "ENV L=aarch64 A=arm64", "ENV L=aarch64 A=amd64", ["ENV L=aarch64 A=arm64"]),
+    ],
+)
+def test_a_declared_value_may_name_its_platform(own: str, here: str, there: str, found: list[str]) -> None:
+    files = [parse(f"FROM x:1\n{text}\n") for text in (here, there, own)]
+    hits = [*differences(files[0], files[1], PLATFORMS, own=files[2])]
+    assert [one.text for one in files[0].instructions if one.line in [hit.line for _, hit in hits]] == found
