@@ -76,17 +76,23 @@ def _partner(old: _Meaning, candidates: Sequence[tuple[int, _Meaning]]) -> int |
     return same[0][0] if same else None
 
 
-def _delta(old: str, new: str) -> str:
-    """Write the words that differ, and only those: `a b → c`, several with a comma between."""
-    before, after = neutral(old).split(), neutral(new).split()
+def _delta(old: str, new: str, *, lines: bool = False) -> str:
+    """Write the words that differ, or lines, and only those: `a b → c`, several with a comma between."""
+    before, after = (_lines(one) if lines else one.split() for one in (neutral(old), neutral(new)))
+    between = "; " if lines else " "
     found = []
     for tag, low, high, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        gone, come = " ".join(before[low:high]), " ".join(after[start:end])
+        gone, come = between.join(before[low:high]), between.join(after[start:end])
         if tag == "replace":
             found.append(f"{gone} → {come}")
         elif tag != "equal":
             found.append(f"+ {come}" if come else f"- {gone}")
-    return ", ".join(found) or "another digest"
+    same = _DIGEST.findall(old) == _DIGEST.findall(new)
+    return ", ".join(found) or ("white space within" if same else "another digest")
+
+
+def _lines(text: str) -> list[str]:
+    return [" ".join(words) for line in text.splitlines() if (words := line.split())]
 
 
 def _named_delta(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -111,7 +117,7 @@ def _words(old: _Meaning, new: _Meaning) -> str:
     if old.keyword == "FROM" and neutral(old.text) == neutral(new.text):
         same = _DIGEST.findall(old.text) == _DIGEST.findall(new.text)
         return f"{neutral(new.text).partition('@')[0]} has another {'platform' if same else 'digest'}"
-    return _delta(old.script, new.script)
+    return _delta(old.script, new.script, lines=bool(old.heredocs and new.heredocs))
 
 
 def _packages(old: _Meaning | None, new: _Meaning | None) -> tuple[PackageMove, ...]:

@@ -28,6 +28,11 @@ _PINNED = re.compile(r"([^=~<>]+?)(?:===?|[~<>]=?|=~?)(.+)")
 _RPM_PINNED = re.compile(r"(.+?)-([0-9][^-]*(?:-[^-]+)?)")
 
 
+def _bare(word: str) -> str:
+    """A word without its quotes, wherever they stand: `curl'=8.1*'` is curl=8.1*."""
+    return word.replace('"', "").replace("'", "")
+
+
 def _installed(command: str) -> Iterator[tuple[str, str]]:
     """Yield the packages of one shell command, each with its version or nothing."""
     words = command.split()
@@ -39,7 +44,7 @@ def _installed(command: str) -> Iterator[tuple[str, str]]:
     skipped = False
     for word in rest[rest.index(_VERBS[manager]) + 1 :]:
         if not skipped and not word.startswith("-"):
-            yield from _split(word.strip("\"'"), manager)
+            yield from _split(_bare(word), manager)
         skipped = word in _VALUED
 
 
@@ -80,4 +85,5 @@ def without(script: str, found: Sequence[PackageMove]) -> str:
 
 
 def _is_one(word: str, names: Sequence[str]) -> bool:
+    word = _bare(word)
     return any(word.startswith(name) and word[len(name) : len(name) + 1] in "=-~<>" for name in names)

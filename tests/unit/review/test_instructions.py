@@ -36,8 +36,15 @@ def summaries(old: str, new: str) -> list[str]:
         ("FROM a\nRUN make it all", "FROM a\nRUN make all", "RUN: - it"),
         ("FROM a\nRUN apt install curl", "FROM a\nRUN apt install curl=2", "RUN: curl unpinned → 2"),
         ("FROM a\nRUN apk add x=1 y", "FROM a\nRUN apk add x=2 z", "RUN: x 1 → 2, y removed, z added"),
+        ("FROM a\nRUN apt install x'=1*'", "FROM a\nRUN apt install x'=2*'", "RUN: x 1* → 2*"),
+        ("FROM a\nRUN apt install x", "FROM a\nRUN apt install x'=2*'", "RUN: x unpinned → 2*"),
+        ("FROM a\nRUN yum install 'a-1'; x", "FROM a\nRUN yum install a; x", "RUN: a 1 → unpinned"),
         ("FROM a\nRUN yum install a; x", "FROM a\nRUN yum install b; y", "RUN: a removed, b added, x → y"),
         ("FROM a\nRUN <<E\nx\nE", "FROM a\nRUN <<E\ny\nE", "RUN: x → y"),
+        ("FROM a\nRUN <<E\nset x 0\nE", "FROM a\nRUN <<E\nset x 1\nb c\nE", "RUN: set x 0 → set x 1; b c"),
+        ("FROM a\nRUN <<E\nx y\nz\nE", "FROM a\nRUN <<E\nz\nE", "RUN: - x y"),
+        ("FROM a\nRUN <<E\n  x\nE", "FROM a\nRUN <<E\nx\nE", "RUN: white space within"),
+        (f"FROM a\nRUN get b@{ONE}", f"FROM a\nRUN get b@{TWO}", "RUN: another digest"),
         ("FROM a\nRUN x", "FROM a\nRUN \x1b[1m", "RUN: x → \\x1b[1m"),
         ("# escape=`\nFROM a", "# escape=\\\nFROM a", "# escape: ` → \\"),
         ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
@@ -60,7 +67,7 @@ def test_comments_and_white_space_are_no_step(old: str, new: str) -> None:
 
 
 def test_white_space_in_quotes_is_meant() -> None:
-    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') != []
+    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: white space within"]
 
 
 def test_lines_are_those_of_both_files() -> None:
