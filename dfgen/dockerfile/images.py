@@ -14,10 +14,8 @@ from dfgen.values.errors import InputError
 # A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
 _SETTING = r"\w[\w.-]*=(?:[\w@%+=:,./~^-]*|\"[\w@%+=:,./~^ -]*\")"
 _NO_IMAGE = re.compile(rf"(?:ENV|LABEL|ARG) {_SETTING}", re.ASCII)
-_ALIKE = tuple(
-    (re.compile(rf"\n{keyword} {_SETTING}(?=\n)", re.ASCII), f"\n{keyword} a=b")
-    for keyword in ("ENV", "LABEL", "ARG")
-)
+_ALIKE = re.compile(rf"\n(?:ENV|LABEL|ARG) {_SETTING}(?=\n)", re.ASCII)
+_ONE = "\nENV a=b"  # stands for any of them
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])")
 _PARENT = re.compile(r"(\nFROM --platform=[a-z0-9/]+ )([A-Za-z0-9._/:-]+)(?=@)")
 _NUMBER = "\0"  # on both sides of a number: no text has it
@@ -52,6 +50,10 @@ def _stage_of(instruction: Instruction) -> str:
     words = instruction.words
     named = len(words) == 3 and words[1].lower() == "as"
     return words[2].lower() if named else ""
+
+
+# What is not as it should be is told with the text as it is: an error, or `FROM \\` with an ENV behind it.
+_UNCLEAR = (ExternalImage(line=0, text="ENV", keyword=""),)
 
 
 class _Search:
@@ -115,9 +117,11 @@ def images_in(text: str, file: str) -> tuple[ExternalImage, ...]:
     if len(text) < _SMALL and _NUMBER not in text:
         alike = _Alike()
         try:
-            return tuple(map(alike.restored, _images_in(alike.made_of(text))))
+            found = _images_in(alike.made_of(text))
         except InputError:
-            pass  # it is told with the text as it is
+            found = _UNCLEAR
+        if all(image.text != "ENV" for image in found):
+            return tuple(map(alike.restored, found))
     return external_images(parse(text, file, passed=_NO_IMAGE))
 
 
@@ -134,9 +138,7 @@ class _Alike:
 
     def made_of(self, text: str) -> str:
         """The text with constants for its settings, and numbers for its digests and its parents' names."""
-        for setting, constant in _ALIKE:
-            text = setting.sub(constant, text)
-        text = _DIGEST.sub(lambda found: self.number(found[0]), text)
+        text = _DIGEST.sub(lambda found: self.number(found[0]), _ALIKE.sub(_ONE, text))
         return _PARENT.sub(lambda found: found[1] + self.number(found[2]), text)
 
     def number(self, text: str) -> str:
