@@ -64,4 +64,11 @@ def _differing(new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[str]:
         elif name not in new:
             yield f"{name} (gone)"
         elif new[name] != old[name]:
-            yield name
+            yield f"{name}{_mode(new[name], old[name])}"
+
+
+def _mode(new: str, old: str) -> str:
+    """Say that it is a file's mode alone: a checkout with another umask is the same to all eyes but these."""
+    (kind, mode, *content), (was, before, *earlier) = (f"{text}  ".split(" ", 2) for text in (new, old))
+    is_all = kind == was and kind in ("file", "folder") and content == earlier
+    return f" (mode {before}, now {mode})" if is_all else ""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, Problem, listing
+from dfgen.values.errors import CheckError, InputError, Problem, listing
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest
+
+_NAMED = 3  # of the inputs that differ
 
 
 class Source(Protocol):
@@ -89,9 +92,34 @@ class Joined:
         return str(self.found.source.root)
 
 
-def match(sources: Iterable[Source], plan: Plan) -> tuple[Joined, ...]:
+Recorded = Callable[[Path, Digest], Inputs | None]
+
+
+class Difference:
+    """What an image was built from there and would not be here."""
+
+    def __init__(self, plan: Plan, recorded: Recorded) -> None:
+        """Take the plan of this catalog, and what finds the inputs that have a hash."""
+        self._steps = {f"{step.image.family.name}:{step.image.tag}": step for step in plan.steps}
+        self._recorded = recorded
+
+    def of(self, found: Found) -> str:
+        """Name what differs, as `: files/a`; empty where it is not known."""
+        step = self._steps.get(found.entry.annotations.get(REF_NAME, ""))
+        now = step.inputs if step else None
+        try:
+            was = self._recorded(found.source.root, Digest(found.inputs))
+        except InputError:
+            return ""
+        names = list(now.changed_from(was)) if now and was else []
+        more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        return f": {listing([*names[:_NAMED], *more])}" if names else ""
+
+
+def match(sources: Iterable[Source], plan: Plan, recorded: Recorded) -> tuple[Joined, ...]:
     """Find the images of a plan in layouts, by the hash of what they were built from.
 
+    `recorded` finds the inputs that have a hash beside the images of a folder, to say what differs.
     Errors: CheckError with every image that the catalog would not build so, and every two that should be one.
     """
     wanted: dict[str, list[Step]] = {}
@@ -100,16 +128,21 @@ def match(sources: Iterable[Source], plan: Plan) -> tuple[Joined, ...]:
     waiting = wanted.pop("", [])
     joined: dict[str, Joined] = {}
     problems: list[Problem] = []
+    refused: dict[tuple[str, Digest], Found] = {}
     for found in (one for source in sources for one in _images(source)):
         steps = wanted.get(found.inputs, [])
         if not steps:
-            problems.append(Problem(None, _refusal(found, waiting)))
+            key = (str(found.source.root), found.entry.digest)
+            if key not in refused or REF_NAME in found.entry.annotations:  # an index binds it, too
+                refused[key] = found
         for step in steps:
             other = joined.get(step.image.name)
             if other and other.digest != found.entry.digest:
                 problems.append(Problem(None, _different(step.image, other.found, found)))
             elif other is None or TESTS in found.entry.annotations:
                 joined[step.image.name] = Joined(step=step, found=found)
+    difference = Difference(plan, recorded)
+    problems += [Problem(None, _refusal(one, difference.of(one), waiting)) for one in refused.values()]
     if problems:
         raise CheckError(dict.fromkeys(problems))
     return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
@@ -180,12 +213,12 @@ def _blobs(found: Found) -> Iterator[Descriptor]:
         yield entry
 
 
-def _refusal(found: Found, waiting: Sequence[Step]) -> str:
+def _refusal(found: Found, difference: str, waiting: Sequence[Step]) -> str:
     if not found.inputs:
         return (
             f"{found.name} was not built by dfgen, expected the layout of `dfgen build` or of its bake file"
         )
-    refused = f"{found.name} is not what the catalog says, it was built from other inputs"
+    refused = f"{found.name} is not what the catalog says, it was built from other inputs{difference}"
     if not waiting:
         return f"{refused}; build it again from this commit"
     keys = (parent.key for step in waiting for parent in step.image.all_parents if parent.family)

@@ -10,6 +10,7 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.outside.layout import Layout
+from dfgen.outside.records import Records
 from dfgen.stages.join import join, match
 from dfgen.stages.merge import merge_layout
 from dfgen.values.errors import listing
@@ -33,7 +34,11 @@ def command(app: App, folders: tuple[Path, ...]) -> None:
     says: built from the same Dockerfile, context, pins and options.
     """
     workshop = Workshop(app)
-    joined = match(map(Layout, folders), workshop.plan(app.images(())))
+    joined = match(
+        map(Layout, folders),
+        workshop.plan(app.images(())),
+        lambda folder, digest: Records(folder).inputs(digest),
+    )
     join(joined, app.layout, workshop.records)
     show.rows(
         COLUMNS,

@@ -9,9 +9,11 @@ import pytest
 
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan
 from dfgen.images.sbom import artefact
 from dfgen.outside.layout import Layout
+from dfgen.outside.records import Records
 from dfgen.stages.join import join, match
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, OutsideError
@@ -43,15 +45,19 @@ def machine(world: World, arch: str, content: bytes = b"") -> Layout:
     return layout
 
 
+def recorded(folder: Path, digest: Digest) -> Inputs | None:
+    return Records(folder).inputs(digest)
+
+
 def joined(world: World, *layouts: Layout) -> list[str]:
-    found = match(layouts, world.plan())
+    found = match(layouts, world.plan(), recorded)
     join(found, world.layout, world.records)
     return [one.image.name for one in found]
 
 
 def refused(plan: Plan, *layouts: Layout) -> list[str]:
     with pytest.raises(CheckError) as caught:
-        match(layouts, plan)
+        match(layouts, plan, recorded)
     return str(caught.value).splitlines()
 
 
@@ -140,6 +146,22 @@ def test_an_image_of_other_inputs_is_refused(world: World) -> None:
     assert refused(world.plan(), source, machine(world, "arm64")) == [
         f"{source.root}: a:1-x86_64 is not what the catalog says, it was built from other inputs;"
         " build it again from this commit"
+    ]
+
+
+def test_what_an_image_was_built_from_there_is_named_where_it_is_on_record(world: World) -> None:
+    source = machine(world, "amd64")
+    for step in world.plan().steps:
+        assert step.inputs
+        Records(source.root).keep(step.inputs)
+    index = index_of(list(source.entries().values()))
+    source.add(index)
+    source.tag({"a:1": Descriptor.of(index, OCI_INDEX)})  # the same image once more
+    (world.root / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
+    world.catalog = replace(world.catalog, source_date_epoch=1)
+    assert refused(world.plan(), source) == [
+        f"{source.root}: a:1-x86_64 is not what the catalog says, it was built from other inputs:"
+        " Dockerfile and source_date_epoch; build it again from this commit"
     ]
 
 

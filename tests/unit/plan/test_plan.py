@@ -59,7 +59,9 @@ def test_a_context_file_that_changed_is_named(world: World) -> None:
 
 def test_a_mode_that_changed_is_named(world: World) -> None:
     context_file(world, "files/two", "2").chmod(0o755)
-    assert world.reasons() == {"a:1@amd64": "context file changed: files/two"}
+    (world.root / "bases/a/files").chmod(0o700)
+    changed = "files (mode 755, now 700) and files/two (mode 644, now 755)"
+    assert world.reasons() == {"a:1@amd64": f"context file changed: {changed}"}
 
 
 def test_files_that_come_and_go_are_named(world: World) -> None:
