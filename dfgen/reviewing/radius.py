@@ -12,16 +12,22 @@ from dfgen.model.graph import find, in_order
 from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.reviewing.usage import closure, taken
 
+_BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered."""
+    """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered.
+
+    `unrendered` are the paths of those that it does not give yet: their parent is to be built, or they fail.
+    """
 
     before: State
     after: State
     old: Catalog
     new: Catalog
     rendered: Mapping[str, str] = field(default_factory=dict)
+    unrendered: frozenset[str] = frozenset()
 
     @cached_property
     def earlier(self) -> Mapping[str, Image]:
@@ -98,8 +104,9 @@ def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
         found.append("parents of its stages")
     if old.family.description != new.family.description:
         found.append("description")
-    if (of.old.registry, of.old.mirrors) != (of.new.registry, of.new.mirrors):
-        found.append("registry or mirrors of the catalog")
+    for name in ("registry", "mirrors"):
+        if getattr(of.old, name) != getattr(of.new, name):
+            found.append(f"{name} of the catalog")
     options = ((one.family.jinja, one.family.snippets, one.end_of_life) for one in (old, new))
     if len({*options}) > 1:
         found.append("settings of its family")
@@ -128,13 +135,18 @@ def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) 
 
 
 def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Iterator[str]:
+    if image.name not in of.earlier:
+        yield "new image"  # all else about it is new too
+        return
     path, text = image.path, of.text(image)
     # What is committed is what gets built, and what is rendered is what will be committed.
-    if not (of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text):
+    same = of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text
+    if not same or path in of.unrendered:
         yield from [*inputs(of, image)] or ["Dockerfile edited"]
     yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
-    if of.old.source_date_epoch != of.new.source_date_epoch:
-        yield "source_date_epoch of the catalog"
+    for name in _BUILT_WITH:
+        if getattr(of.old, name) != getattr(of.new, name):
+            yield f"{name} of the catalog"
     for parent in image.all_parents:
         own = find(parent, of.new.versions)
         if own and own.name in rebuilt:

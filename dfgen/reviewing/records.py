@@ -155,11 +155,15 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radius:
-    """How far the change reaches: what is rebuilt, in build order, what goes, and how many images stay."""
+    """How far the change reaches: what is rebuilt, in build order, what goes, and how many images stay.
+
+    It is `partial` where a state cannot be loaded: more than is told may be rebuilt.
+    """
 
     rebuilt: tuple[Rebuild, ...] = ()
     removed: tuple[str, ...] = ()
     untouched: int = 0
+    partial: bool = False
 
     @property
     def seconds(self) -> float:

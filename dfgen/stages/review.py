@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from dfgen.model.catalog import Image
-from dfgen.reviewing import pins
+from dfgen.reviewing import notes, pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius
 from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
@@ -35,10 +35,10 @@ def _problems(problems: Problems) -> Iterator[Finding]:
 
 
 def _compared(before: State, after: State) -> Comparison | None:
-    """Compare the catalogs; None where one cannot be loaded."""
-    if not before.catalog or not after.catalog:
-        return None
-    return Comparison(before=before, after=after, old=before.catalog, new=after.catalog)
+    """Compare the catalogs; None where one cannot be loaded. Where nothing was rendered, all is new."""
+    new = after.catalog
+    old = before.catalog or (replace(new, families={}, images=()) if new and not before.dockerfiles else None)
+    return Comparison(before=before, after=after, old=old, new=new) if old and new else None
 
 
 def _changed(before: State, after: State, compared: Comparison | None) -> list[Image]:
@@ -84,10 +84,13 @@ def _of_pins(locks: Locks) -> Iterator[Finding]:
     yield from files.wrong_from(locks)
 
 
-def _notes(before: State, sources: Sources, moves: Sequence[PinMove]) -> Iterator[str]:
+def _notes(
+    before: State, sources: Sources, moves: Sequence[PinMove], compared: Comparison | None
+) -> Iterator[str]:
     """Say what could not be told."""
     if before.problems:
-        yield f"the state before cannot be loaded, so what is rebuilt is not known: {before.problems[0]}"
+        known = "every image counts as new" if compared else "what is rebuilt is not known"
+        yield f"the state before cannot be loaded, so {known}: {before.problems[0]}"
     if sources.render is None:
         yield _SILENT["render"]
     if sources.look is None and any(move.kind is not Kind.REMOVED for move in moves):
@@ -117,8 +120,11 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     compared = _compared(before, after)
     changed = _changed(before, after, compared)
     rendered, problems = _rendered(changed, after, sources)
-    compared = replace(compared, rendered=rendered) if compared else None
+    if compared:
+        asked = {image.path for image in changed} if sources.render and not after.problems else ()
+        compared = replace(compared, rendered=rendered, unrendered=frozenset(asked) - rendered.keys())
     reach = radius(compared, sources.seconds) if compared else Radius()
+    reach = replace(reach, partial=compared is None or bool(after.problems))
     risks = [
         *_problems(after.problems),
         *_problems(problems),
@@ -136,6 +142,11 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         pins=moves,
         radius=reach,
         risks=tuple(sorted(dict.fromkeys(risks), key=lambda one: (*_weight(one), one.rule, one.message))),
-        notes=(*_notes(before, sources, moves), *beside),
+        notes=(
+            *(notes.waiting(changed, after, rendered) if sources.render and not problems else ()),
+            *(notes.settings(compared.old, compared.new) if compared else ()),
+            *_notes(before, sources, moves, compared),
+            *beside,
+        ),
         unchanged=sum(before.dockerfiles.get(path) == text for path, text in after.dockerfiles.items()),
     )

@@ -39,7 +39,7 @@ def summary(review: Review) -> str:
             wrong,
             ", ".join((*_files(review.groups), f"{review.unchanged} unchanged")),
             _pins(review.pins),
-            f"{count(len(review.radius.rebuilt), 'image')} to build, {review.radius.untouched} untouched",
+            _reach(review.radius),
         )
     )
 
@@ -56,6 +56,14 @@ def _files(groups: Sequence[Group]) -> Iterator[str]:
     (word, number), *more = known or [("changed", 0)]
     yield f"{count(number, 'Dockerfile')} {word}"
     yield from (f"{number} {word}" for word, number in more)
+
+
+def _reach(radius: Radius) -> str:
+    """Say how many images are built and how many stay, as far as that is known."""
+    if radius.partial and not radius.rebuilt:
+        return "what is to build is not known"
+    built = f"{count(len(radius.rebuilt), 'image')} to build"
+    return f"{built} at least" if radius.partial else f"{built}, {radius.untouched} untouched"
 
 
 def _pins(moves: Sequence[PinMove]) -> str:

@@ -220,7 +220,7 @@ def test_a_revision_without_the_catalog(repository: Path, tmp_path: Path) -> Non
     done = dfgen("-C", tmp_path / "r/images", "review", "HEAD")
     assert "; 2 Dockerfiles new, 0 unchanged;" in done.out.splitlines()[0]
     because = "bases/: there is no catalog"
-    assert f"note: the state before cannot be loaded, so what is rebuilt is not known: {because}" in done.out
+    assert f"note: the state before cannot be loaded, so every image counts as new: {because}" in done.out
 
 
 # Where git does not help.

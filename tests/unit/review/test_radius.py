@@ -44,7 +44,7 @@ def why(world: World) -> dict[str, tuple[str, ...]]:
         ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("source_date_epoch of the catalog",)),
         (
             {"bases/catalog.yaml": "mirrors: {docker.io: m.example}\n"},
-            ("registry or mirrors of the catalog",),
+            ("mirrors of the catalog",),
         ),
     ],
 )

@@ -1,0 +1,72 @@
+"""What a reviewer is told beside changes and risks: settings that no Dockerfile shows, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dfgen.model.catalog import CATALOG_FILE, Catalog, Family, Image
+from dfgen.reviewing.records import State
+from dfgen.values.errors import listing
+
+_SHOWN = 5  # names in a note
+_OTHERS = ("builders", "build_cache", "insecure_registries", "lists_packages")
+_WRITTEN = {"lists_packages": "sbom"}
+
+
+def _some(names: Sequence[str]) -> str:
+    left = len(names) - _SHOWN
+    return f"{', '.join(names[:_SHOWN])} and {left} more" if left > 0 else listing(names)
+
+
+def waiting(images: Sequence[Image], after: State, rendered: Mapping[str, str]) -> Iterator[str]:
+    """Say which images have no Dockerfile yet that could be reviewed, for a parent is to be built first."""
+    found = [one for one in images if one.path not in rendered and one.path not in after.dockerfiles]
+    parents = {one.key: None for image in found for one in image.all_parents if after.lock.pin(one) is None}
+    if parents:
+        names = _some([one.name for one in found])
+        yield (
+            f"no Dockerfile to review yet of {names}: {listing(parents)} is to be built first; run"
+            " `dfgen build`, and commit what it renders"
+        )
+
+
+def settings(old: Catalog, new: Catalog) -> Iterator[str]:
+    """Say which settings changed that stand in no Dockerfile: where images go, how they are tested."""
+    if old.registry != new.registry:
+        yield f"images are published to {new.registry}, and were to {old.registry}"
+    for name in _OTHERS:
+        if getattr(old, name) != getattr(new, name):
+            yield f"{CATALOG_FILE}: {_WRITTEN.get(name, name)} changed"
+    for name, family in new.families.items():
+        if name in old.families:
+            yield from _of_family(old.families[name], family)
+    yield from _of_images(old, new)
+
+
+def _of_family(old: Family, new: Family) -> Iterator[str]:
+    for rule, reason in new.lint.items():
+        if rule not in old.lint:
+            yield f"{new.base_file}: the rule {rule} is switched off: {reason}"
+    if old.architecture_independent != new.architecture_independent:
+        yield f"{new.base_file}: architecture_independent is {str(new.architecture_independent).lower()} now"
+
+
+def _of_images(old: Catalog, new: Catalog) -> Iterator[str]:
+    """Tell the same of many versions once."""
+    earlier = {image.name: image for image in old.images}
+    found: dict[str, dict[str, None]] = {}
+    for image in new.images:
+        was = earlier.get(image.name)
+        for what in _of_image(was, image) if was else ():
+            found.setdefault(what, {})[image.merged_name] = None
+    for what, names in found.items():
+        yield f"{what}: {_some([*names])}"
+
+
+def _of_image(old: Image, new: Image) -> Iterator[str]:
+    if old.tests != new.tests:
+        yield "other smoke tests"
+    if old.immutable != new.immutable:
+        yield "immutable from now on" if new.immutable else "no longer immutable"
+    if old.end_of_life != new.end_of_life:
+        yield f"end_of_life {old.end_of_life or 'none'} → {new.end_of_life or 'none'}"
