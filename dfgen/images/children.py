@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
+from dfgen.values.errors import CheckError, printable
+from dfgen.values.foreign import read_json
 from dfgen.values.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 
@@ -91,11 +91,11 @@ def child_of(
 def configuration_of(name: str, manifest: Manifest, reader: Reader) -> Mapping[str, Any]:
     """An image's configuration. Errors: CheckError for what is none, such as a chart or a signature."""
     try:
-        data = json.loads(reader.read(manifest.config))
+        data = read_json(reader.read(manifest.config))
     except ValueError as error:
         raise CheckError(f"{name}: its configuration is not JSON: {error}") from error
     if not isinstance(data, dict) or not data.get("architecture") or not data.get("os"):
-        kind = manifest.config.media_type
+        kind = printable(manifest.config.media_type)
         raise CheckError(f"{name}: it is not an image: its configuration ({kind}) names no platform")
     return data
 

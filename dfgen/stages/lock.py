@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -13,6 +12,7 @@ from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
 from dfgen.model.locking import Held, LockChanges, Moved, Want
 from dfgen.values.errors import CheckError, DfgenError, InputError, Problem, listing
+from dfgen.values.foreign import read_json
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
@@ -174,10 +174,10 @@ def _only_platform(want: Want, manifest: Manifest, registry: Registry) -> Platfo
     """Tell the platform of a tag that is a single image, from its configuration."""
     raw = registry.blob(want.reference.repository, manifest.config)
     try:
-        found = Platform.from_json(json.loads(raw))
+        found = Platform.from_json(read_json(raw))
         if not found.architecture:
             raise ValueError("it names no architecture")
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError) as error:
         message = f"parent {want.key} has no image configuration: {error}"
         raise CheckError(Problem(want.place, message)) from error
     return found

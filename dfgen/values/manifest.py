@@ -9,6 +9,7 @@ from typing import Any
 
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, InputError
+from dfgen.values.foreign import brief, read_json
 from dfgen.values.platform import Platform
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -24,6 +25,7 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 # The annotations by which BuildKit binds an attestation manifest to its image.
 ATTESTATION_TYPE = "vnd.docker.reference.type"
 ATTESTATION_OF = "vnd.docker.reference.digest"
+_LARGEST = 2**63 - 1  # bytes: the specification's int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +54,8 @@ class Descriptor:
             media_type, digest, size = data["mediaType"], data["digest"], data["size"]
         except (KeyError, TypeError) as error:
             raise InputError("a descriptor lacks its mediaType, digest or size") from error
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise InputError(f"a descriptor's size is {size!r}; expected a number of bytes")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+            raise InputError(f"a descriptor's size is {brief(size)}; expected a number of bytes")
         platform = data.get("platform")
         known = {"mediaType", "digest", "size", "platform", "annotations"}
         return cls(
@@ -142,24 +144,22 @@ def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
     Errors: CheckError for what is neither, schema 1 included.
     """
     try:
-        data = json.loads(raw)
+        data = read_json(raw)
         if not isinstance(data, dict):
             raise ValueError("not an object")
         # Only the body's own word counts before the header's: headers are not covered by the digest.
         kind = str(data.get("mediaType") or media_type.partition(";")[0].strip())
         if data.get("schemaVersion") != 2:
-            raise ValueError(f"schemaVersion {data.get('schemaVersion')!r} is not supported, only 2")
+            raise ValueError(f"schemaVersion {brief(data.get('schemaVersion'))} is not supported, only 2")
         if "manifests" in data and "layers" in data:
             raise ValueError("it has both manifests and layers")
         if isinstance(data.get("manifests"), list):
             return _index(raw, kind, data)
         if isinstance(data.get("layers"), list) and isinstance(data.get("config"), dict):
             return _manifest(raw, kind, data)
-    except RecursionError:
-        raise CheckError("not an image manifest or index: nested too deeply") from None
     except (ValueError, InputError) as error:
         raise CheckError(f"not an image manifest or index: {error}") from error
-    raise CheckError(f"not an image manifest or index: media type {kind or 'unknown'!r}")
+    raise CheckError(f"not an image manifest or index: media type {brief(kind or 'unknown')}")
 
 
 def _index(raw: bytes, kind: str, data: dict[str, Any]) -> Index:

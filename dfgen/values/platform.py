@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from dfgen.values.errors import InputError, listing, nearest
+from dfgen.values.errors import InputError, listing, nearest, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Platform:
     def from_json(cls, data: Mapping[str, object]) -> Platform:
         """Read the `platform` of an index entry, or the same keys of an image configuration."""
         words = (str(data.get(key) or "") for key in ("os", "architecture", "variant", "os.version"))
-        return cls.of(*words)
+        return cls.of(*map(printable, words))
 
     def to_json(self) -> dict[str, str]:
         """Write the `platform` object of an index entry, in the specification's key order."""

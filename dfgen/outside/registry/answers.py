@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import re
 from http import HTTPStatus
 
 from dfgen.outside.registry.options import Clock
 from dfgen.outside.registry.quota import Quota
 from dfgen.outside.registry.retry import ANY, Deadline, Fault, broken, limited, retry_after
 from dfgen.outside.registry.transport import Response
+from dfgen.values.foreign import read_json
 
 _PASSING = frozenset({408, 425, 500, 502, 503, 504})
 _WORDS = 16 * 1024  # bytes of an error's body that are looked at
@@ -18,10 +19,14 @@ class TooLargeError(Exception):
     """A body is larger than its kind may be."""
 
 
+def number(text: str) -> int | None:
+    """Read a header's number; None for whatever is none, or larger than anything that is counted."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 def read_all(response: Response, limit: int, deadline: Deadline) -> bytes:
     """Read a body of at most `limit` bytes; a larger one raises TooLargeError early."""
-    declared = response.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if (number(response.headers.get("content-length", "")) or 0) > limit:
         raise TooLargeError
     body = bytearray()
     for piece in response.stream():
@@ -39,7 +44,7 @@ def words_of(response: Response, deadline: Deadline) -> str:
     except (TooLargeError, Fault):
         return ""
     try:
-        errors = json.loads(body)["errors"]
+        errors = read_json(body)["errors"]
         said = [f"{error.get('code', '')} {error.get('message') or ''}".strip() for error in errors]
     except (ValueError, KeyError, TypeError, AttributeError):
         kind = response.headers.get("content-type", "")

@@ -85,7 +85,7 @@ class _Partial:
 
 def _continues(response: Response, offset: int) -> bool:
     """Whether an answer goes on where we stopped: a server without Range begins again."""
-    start = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+    start = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("content-range", ""))
     return response.status == _PARTIAL and start is not None and int(start[1]) == offset
 
 

@@ -8,11 +8,15 @@ import re
 from dfgen.values.errors import OutsideError
 
 _LONGEST_DETAIL = 200
+_DAY = 24 * 3600.0  # seconds; a longer wait is none that anybody means
+_NAMES = r"[\w-]*(?:token|password|secret|signature|credential)"
 _SECRETS = (
     (re.compile(r"(?<=://)[^/\s@]*@"), ""),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 …"),
     (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), "…"),
-    (re.compile(r"(?i)\b([\w-]*(?:token|password|secret|signature|credential))=[^&\s]+"), r"\1=…"),
+    (re.compile(rf"(?i)\b({_NAMES})=[^&\s]+"), r"\1=…"),
+    (re.compile(rf"(?i)([\"']{_NAMES}[\"']\s*:\s*[\"'])[^\"']*"), r"\1…"),
+    (re.compile(rf"(?i)\b({_NAMES}):\s+\S+"), r"\1: …"),
 )
 
 
@@ -73,7 +77,7 @@ class RateLimited(RegistryError):
     @classmethod
     def after(cls, host: str, cause: str, tries: int, seconds: float, wait: float | None) -> RateLimited:
         """Say how long the registry wants to be left alone, if it says so."""
-        when = f"in {wait:.0f} s" if wait else "later"
+        when = f"in {wait:.0f} s" if wait and wait <= _DAY else "later"
         advice = f"try again {when}, or log in for a higher limit"
         return cls(f"{host}: rate-limited: {clean(cause)} ({_tries(tries, seconds)}); {advice}")
 

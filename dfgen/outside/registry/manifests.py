@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from dfgen.outside.registry.answers import TooLargeError, read_all
+from dfgen.outside.registry.answers import TooLargeError, number, read_all
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask
 from dfgen.outside.registry.purpose import PUSH
@@ -33,12 +33,12 @@ def head(reference: Reference) -> Prepared[Descriptor | None]:
     def read(response: Response, _deadline: Deadline) -> Descriptor | None:
         """Make a descriptor of the headers, unless one that it needs is not there."""
         digest, kind = _named(response), _media_type(response)
-        size = response.headers.get("content-length", "")
-        if digest is None or kind not in _KNOWN_TYPES or not size.isdigit():
+        size = number(response.headers.get("content-length", ""))
+        if digest is None or kind not in _KNOWN_TYPES or size is None:
             return None
         if reference.digest and digest.algorithm == reference.digest.algorithm and digest != reference.digest:
             raise again(_mismatch(ask, str(digest), reference.digest), TWICE)
-        return Descriptor(media_type=kind, digest=reference.digest or digest, size=int(size))
+        return Descriptor(media_type=kind, digest=reference.digest or digest, size=size)
 
     return ask, read
 

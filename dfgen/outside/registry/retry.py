@@ -81,7 +81,7 @@ def retry_after(value: str, now: float) -> float | None:
     """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`; None for anything else."""
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return float(value)  # of whatever length: even an infinite wait is one that misses the deadline
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, OverflowError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
+from dfgen.outside.registry.answers import number
 from dfgen.outside.registry.errors import Corrupt, Missing, Refused, RegistryError
 from dfgen.outside.registry.exchange import Ask, Exchange
 from dfgen.outside.registry.purpose import PUSH
@@ -80,8 +81,7 @@ class Session:
         ask = self._request("POST", "blobs/uploads/", b"")
         response = self._exchange.send(ask, deadline)
         response.close()
-        least = response.headers.get("oci-chunk-min-length", "")
-        self._chunk = max(self._chunk, int(least) if least.isdigit() else 0)
+        self._chunk = max(self._chunk, number(response.headers.get("oci-chunk-min-length", "")) or 0)
         return self._exchange.location(ask, response)
 
     def _send_piece(self, deadline: Deadline) -> None:
@@ -106,7 +106,7 @@ class Session:
         except RegistryError:
             return self.forget()
         response.close()
-        reached = re.fullmatch(r"(?:bytes=)?0-(\d+)", response.headers.get("range", ""))
+        reached = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", response.headers.get("range", ""))
         known = int(reached[1]) + 1 if reached else 0
         if not 1 < known <= self.descriptor.size:
             return self.forget()

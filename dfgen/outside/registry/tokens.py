@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import math
 import re
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from dfgen.outside.registry.places import Origin
 from dfgen.outside.registry.purpose import Purpose, spell
 from dfgen.outside.registry.retry import Deadline
 from dfgen.outside.registry.transport import Request, Response, Transport
+from dfgen.values.foreign import read_json
 
 _CLIENT = "dfgen"
 _LARGEST = 1024 * 1024  # bytes of a token server's answer
@@ -108,12 +109,21 @@ def _denied(purpose: Purpose, response: Response, login: Login | None, deadline:
 
 def _token(purpose: Purpose, response: Response, asked: float, deadline: Deadline) -> Token:
     try:
-        data = json.loads(read_all(response, _LARGEST, deadline))
+        data = read_json(read_all(response, _LARGEST, deadline))
         text = data.get("token") or data.get("access_token")
-        lifetime = float(data.get("expires_in") or _LIFETIME)
-    except (TooLargeError, ValueError, TypeError, AttributeError):
-        text, lifetime = None, _LIFETIME
+    except (TooLargeError, ValueError, AttributeError):
+        data, text = {}, None
     if not isinstance(text, str) or not _IS_TOKEN.fullmatch(text):
         why = f"its token server {response.origin} sends no token"
         raise Refused.to(purpose.doing, purpose.registry, why)
+    lifetime = _lifetime(data.get("expires_in"))
     return Token(f"Bearer {text}", asked + lifetime - min(_MARGIN, lifetime / 10))
+
+
+def _lifetime(said: object) -> float:
+    """How many seconds a token lives; what is no number of seconds is taken for nothing said."""
+    try:
+        seconds = float(said or _LIFETIME)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        return _LIFETIME
+    return seconds if math.isfinite(seconds) else _LIFETIME

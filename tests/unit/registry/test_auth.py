@@ -116,6 +116,20 @@ def test_a_token_without_an_end_lives_a_minute(
     assert fake.count("GET", "/token") == 2
 
 
+@pytest.mark.parametrize("lifetime", ["1" + "0" * 400, "1e999", "NaN", '"soon"', "[]"], ids=range(5))
+def test_a_lifetime_that_is_none_is_a_minute(
+    lifetime: str, client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+) -> None:
+    fake.script("GET", "/token", Fault(body=f'{{"token":"token-1","expires_in":{lifetime}}}'.encode()))
+    client.resolve(there)
+    time.passed = 53
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 1
+    time.passed = 55
+    client.resolve(there)
+    assert fake.count("GET", "/token") == 2
+
+
 def test_a_token_that_expired_unnoticed_is_renewed_on_401(
     client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:

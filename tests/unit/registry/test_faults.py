@@ -116,6 +116,8 @@ def test_retry_after_is_waited_for(
     [
         ("3600", "try again in 3600 s, or log in for a higher limit"),
         (formatdate(WALL + 100, usegmt=True), "try again in 100 s, or log in for a higher limit"),
+        ("9" * 400, "try again later, or log in for a higher limit"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "try again later, or log in for a higher limit"),
     ],
 )
 def test_a_wait_beyond_the_deadline_fails_at_once(
@@ -249,7 +251,12 @@ def test_a_refusal_has_the_words_of_the_registry(
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=400, body=b"!" * 20_000), Fault(status=400, body=b"!", cut=0)]
+    "fault",
+    [
+        Fault(status=400, body=b"!" * 20_000),
+        Fault(status=400, body=b"!", cut=0),
+        Fault(status=400, headers={"Content-Type": "text/html"}, body=b"[" * 10_000),
+    ],
 )
 def test_a_refusal_whose_words_cannot_be_read(
     fault: Fault, client: Registry, fake: FakeRegistry, there: Reference

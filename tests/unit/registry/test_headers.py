@@ -118,6 +118,8 @@ def test_the_client_remembers_what_is_left(client: Registry, fake: FakeRegistry,
         ("jwt eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.sig-nature", "jwt …"),
         ("/x?X-Amz-Signature=abc&access_token=def&a=b", "/x?X-Amz-Signature=…&access_token=…&a=b"),
         ("basic authentication", "basic …"),
+        ('{"token":"abc", "a":"b"}', '{"token":"…", "a":"b"}'),
+        ("password: hunter2 is wrong", "password: … is wrong"),
         ("x" * 201, "x" * 199 + "…"),
     ],
 )

@@ -21,7 +21,7 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"token": 3}', b'{"token": "a\\nb"}', b"{}", b" " * (2**20 + 1)]
+    "body", [b"", b"[]", b'{"token": 3}', b'{"token": "a\\nb"}', b"{}", b" " * (2**20 + 1), b"[" * 10_000]
 )
 def test_a_token_server_without_a_token(
     body: bytes, client: Registry, fake: FakeRegistry, there: Reference

@@ -187,3 +187,11 @@ def test_a_manifest_of_hostile_size_is_refused_early(
     with pytest.raises(Refused) as caught:
         client.manifest(there)
     assert str(caught.value) == f"{fake.address}: cannot pull {there}: the manifest is larger than 4 MiB"
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "many"])
+def test_a_length_that_is_no_number_is_not_said(
+    length: str, client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    fake.script("", "/manifests/", Fault(headers={"Content-Length": length, "Connection": "close"}), times=2)
+    assert client.resolve(there).digest == app.descriptor.digest

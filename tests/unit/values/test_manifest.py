@@ -141,6 +141,10 @@ def test_a_manifest_without_a_type_is_what_the_header_says() -> None:
             _raw({**MANIFEST, "layers": [{**ENTRY, "size": "7"}]}),
             "a descriptor's size is '7'; expected a number of bytes",
         ),
+        (
+            _raw({**MANIFEST, "layers": [{**ENTRY, "size": 10**400}]}),
+            f"a descriptor's size is 1{'0' * 78}…; expected a number of bytes",
+        ),
     ],
 )
 def test_what_is_neither_says_why(raw: bytes, why: str | None) -> None:

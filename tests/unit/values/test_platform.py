@@ -150,3 +150,7 @@ def test_json_without_words_is_no_platform() -> None:
 )
 def test_attestation_entries_have_an_unknown_platform(os: str, architecture: str, unknown: bool) -> None:
     assert Platform.of(os, architecture).is_unknown is unknown
+
+
+def test_words_of_a_stranger_stay_in_one_line() -> None:
+    assert str(Platform.from_json({"os": "linux\nx", "architecture": "\x1b[31m"})) == "linux\\nx/\\x1b[31m"
