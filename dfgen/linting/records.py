@@ -20,6 +20,7 @@ RULES = {
     "pipefail": Level.WARNING,
     "secret": Level.WARNING,
     "undefined-variable": Level.WARNING,
+    "unknown-instruction": Level.ERROR,
     "unpinned-from": Level.ERROR,
     "unpinned-syntax": Level.WARNING,
     "unused-block": Level.WARNING,

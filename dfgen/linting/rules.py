@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from dfgen.dockerfile import Dockerfile
+from dfgen.dockerfile.unknown import unknown_instructions
 from dfgen.linting import froms, packages, secrets, shell
 from dfgen.linting.records import NOTHING_ABOVE, Above, Hit
+
+
+def unknown_instruction(dockerfile: Dockerfile) -> Iterator[Hit]:
+    """What no build knows what to do with."""
+    for line, message in unknown_instructions(dockerfile):
+        yield Hit(rule="unknown-instruction", message=message, line=line)
+
 
 DOCKERFILE_RULES: tuple[Callable[[Dockerfile], Iterable[Hit]], ...] = (
     froms.unpinned_from,
@@ -15,6 +23,7 @@ DOCKERFILE_RULES: tuple[Callable[[Dockerfile], Iterable[Hit]], ...] = (
     froms.add_url,
     packages.package_cache,
     secrets.secret,
+    unknown_instruction,
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.secrets import is_secret, secrets_in
+from dfgen.dockerfile.unknown import unknown_instructions
 from dfgen.reviewing.instructions import neutral
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
@@ -112,7 +113,15 @@ def _whole(one: Instruction) -> str:
     return "\n".join((one.text, *(heredoc.content for heredoc in one.heredocs)))
 
 
-RISKS = (becomes_root, adds_url, keeps_secret, writes_secret)
+def is_unknown(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
+    """What is no instruction, and was not there before: no build gets past it."""
+    known = {message for _, message in unknown_instructions(old.file)}
+    for line, message in unknown_instructions(new.file):
+        if message not in known:
+            yield error("unknown-instruction", message, Place(path, line))
+
+
+RISKS = (becomes_root, adds_url, keeps_secret, writes_secret, is_unknown)
 
 
 def of_groups(before: State, after: State, groups: Sequence[Group]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from dfgen.values.finding import Finding
 
 Origins = Callable[[Image], Sequence[Place | None]]
 
-_RULES = frozenset(("add-url", "arch-change", "secret", "user-root"))
+_RULES = frozenset(("add-url", "arch-change", "secret", "unknown-instruction", "user-root"))
 
 
 def at_templates(

@@ -49,6 +49,12 @@ FOUND = {
         (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
         (BASH.join((FROM, FROM)) + "RUN a | b", '4: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
     ],
+    "unknown-instruction": [
+        (FROM + "USR app", "2: 'USR' is no instruction (did you mean 'USER'?)"),
+        (FROM + "ONBUILD cmd x\nONBUILD XYZ x", "3: 'XYZ' is no instruction"),
+        (FROM + "USER a\n=======\nUSER b", "3: ======= is left of a merge conflict; take one side"),
+        ("# syntax=docker/dockerfile:1\n" + FROM + "RUNN x", "3: 'RUNN' is no instruction (did you mean 'RUN'?)"),
+    ],
     "secret": [
         (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
         (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
@@ -112,6 +118,10 @@ CLEAN = {
         FROM + "RUN python3 <<EOF\na | b\nEOF",
         FROM + "RUN <<EOF\ncat > x <<X\na | b\nX\nEOF",
         FROM + 'SHELL ["cmd", "/S", "/C"]\nRUN a | b',
+    ],
+    "unknown-instruction": [
+        FROM + "maintainer x\nonbuild run x\nRUN <<E\nUSR x\nE",
+        "# syntax=example.org/more\n" + FROM + "MORE x",
     ],
     "secret": [
         FROM + 'ARG TOKEN_FILE\nENV TOKEN_URL=x PASSWORD="" SECRET_PATH=/x',

@@ -21,6 +21,7 @@ COPY --from=example.org/c:1 /c /c
 {% if platform == "linux/arm64" %}
 RUN only here
 {% endif %}
+USR app
 {% if platform == "linux/s390x" %}
 RUN {{ no_such_name }}
 {% endif %}
@@ -56,7 +57,8 @@ FOUND = {
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
-    "undefined-variable": ("templates/t.j2:14", ""),
+    "undefined-variable": ("templates/t.j2:15", ""),
+    "unknown-instruction": ("templates/t.j2:13", "bases/app/1/Dockerfile_amd64:15"),
     "unpinned-from": ("templates/t.j2:9", "bases/app/1/Dockerfile_amd64:14"),
     "unpinned-syntax": ("templates/t.j2:1", "bases/app/1/Dockerfile_amd64:1"),
     "unused-block": ("templates/child.j2:2", ""),

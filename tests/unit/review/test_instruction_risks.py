@@ -57,6 +57,8 @@ FOUND = [
         f"warning: ADD takes https://x.example/a {NETWORK}",
         "add-url",
     ),
+    ("", "USR a", 1, "error: 'USR' is no instruction (did you mean 'USER'?)", "unknown-instruction"),
+    ("", "USER a\n>>>>>>> b", 2, "error: >>>>>>> is left of a merge conflict; take one side", "unknown-instruction"),
     ("", "ARG API_TOKEN=abc", 1, f"error: ARG API_TOKEN {STAYS}", "secret"),
     ("", "ARG DB_PASSWORD", 1, f"warning: ARG DB_PASSWORD {STAYS}", "secret"),
     ("", "ARG A=1 DB_PASSWORD=b", 1, f"error: ARG DB_PASSWORD {STAYS}", "secret"),
