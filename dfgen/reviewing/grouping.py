@@ -109,13 +109,19 @@ def _is_outlier(group: _Found, others: Sequence[_Found]) -> bool:
     )
 
 
+def _is_pin(step: Step) -> bool:
+    """Whether a parent moved and nothing else: that other parents stay is no surprise."""
+    return step.keyword == "FROM" or neutral(step.before) == neutral(step.after)
+
+
 def _left(before: Mapping[str, str], after: Mapping[str, str], groups: Sequence[_Found]) -> Iterator[str]:
     """Name the templates of which some files changed alike and others not at all."""
     same: dict[str, int] = {}
     for path, text in after.items():
         if before.get(path) == text and (made := _TEMPLATE.search(text)):
             same[made[1]] = same.get(made[1], 0) + 1
-    for template in sorted({one for group in groups if len(group.files) > 1 for one in group.templates}):
+    several = [group for group in groups if len(group.files) > 1 and not all(map(_is_pin, group.steps))]
+    for template in sorted({one for group in several for one in group.templates}):
         if template in same:
             yield f"{template}: {same[template]} of its Dockerfiles stay as they are"
 

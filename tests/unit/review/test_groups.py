@@ -104,6 +104,16 @@ def test_files_that_stay_are_counted_by_their_template() -> None:
     assert notes == ("templates/t.j2: 2 of its Dockerfiles stay as they are",)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("FROM b:1", "FROM b:2"), (f"LABEL d=sha256:{'1' * 64}", f"LABEL d=sha256:{'2' * 64}")]
+)
+def test_that_other_parents_stay_is_no_surprise(old: str, new: str) -> None:
+    before = {path(one): text(one, old) for one in range(5)}
+    after = before | {path(one): text(one, new) for one in range(4)}
+    found, notes = groups(State(dockerfiles=before), State(dockerfiles=after))
+    assert ([len(group.files) for group in found], notes) == ([4], ())
+
+
 def test_a_hunk_leaves_the_seal_out_and_names_what_is_new() -> None:
     assert not any(
         "dfgen:sha256" in line for line in hunk("a", text(1, "USER a"), text(2, "USER b")) if line[0] != " "
