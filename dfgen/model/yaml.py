@@ -95,6 +95,7 @@ class _Reader:
         try:
             data = self._root(iter_events(CParser(text)))
         except MarkedYAMLError as error:
+            self._conflict(text)
             mark = error.problem_mark or error.context_mark
             # libyaml takes no `a:b` without quotes in { } and [ ], where YAML 1.2 does.
             hint = "; write text that holds a ':' with quotes" if "unexpected ':'" in error.problem else ""
@@ -104,6 +105,13 @@ class _Reader:
             self.problems.append(Problem(Place(self.file), f"is not YAML: {str(error).splitlines()[0]}"))
             raise InputError(self.problems) from error
         return Document(self.file, data, self.values, self.keys, self.numbers, tuple(self.problems))
+
+    def _conflict(self, text: str) -> None:
+        """Raise where a merge left its marks: what else is wrong follows from them."""
+        found = next((at for at, line in enumerate(text.splitlines()) if line.startswith("<<<<<<< ")), None)
+        if found is not None:
+            self._problem((found, 0), "is not YAML: a merge conflict begins here; take one side")
+            raise InputError(self.problems)
 
     def _problem(self, mark: tuple[int, int], message: str) -> None:
         self.problems.append(Problem(Place(self.file, mark[0] + 1, mark[1] + 1), message))

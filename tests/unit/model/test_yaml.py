@@ -174,6 +174,10 @@ def test_a_quoted_merge_key_is_a_key() -> None:
         ("a:\n\t- b", "f:2:1: is not YAML: found character that cannot start any token"),
         ("a: {b", "f:2:1: is not YAML: did not find expected ',' or '}'"),
         ("{a: b:1}", "f:1:6: is not YAML: found unexpected ':'; write text that holds a ':' with quotes"),
+        (
+            "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n",
+            "f:2:1: is not YAML: a merge conflict begins here; take one side",
+        ),
         ("a: @x", "f:1:4: is not YAML: found character that cannot start any token"),
         ('"\\ud800"', "f:1:4: is not YAML: found invalid Unicode character escape code"),
         ("a: \x00", "f: is not YAML: unacceptable character #x0000: control characters are not allowed"),
