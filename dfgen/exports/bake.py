@@ -53,7 +53,7 @@ def _document(plan: Plan, targets: Mapping[str, Any]) -> str:
 
 
 def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
-    provenance = "type=provenance,mode=max" if request.provenance else "type=provenance,disabled=true"
+    provenance = f"mode={request.provenance}" if request.provenance else "disabled=true"
     sbom = f"type=sbom,generator={request.sbom}" if request.sbom else "type=sbom,disabled=true"
     context = str(request.context)
     return {
@@ -63,7 +63,7 @@ def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
         "platforms": [str(request.platform)],
         "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
         **_caches(request),
-        "attest": [provenance, sbom],
+        "attest": [f"type=provenance,{provenance}", sbom],
         "output": [output(request.annotations, destination)],
     }
 

@@ -30,7 +30,7 @@ class BuildRequest:
     `contexts` are the references in FROM that are taken from the layout instead of a registry, each with the
     digest that it stands for. `source_date_epoch` is in seconds since 1970. Everything that the build prints
     goes to `log`. `node` builds it, with BuildKit's cache from and to where `cache` says.
-    `sbom` is the image that makes its bill of materials.
+    `sbom` is the image that makes its bill of materials; `provenance` is the mode of attestations, if any.
     """
 
     platform: Platform
@@ -39,7 +39,7 @@ class BuildRequest:
     log: Path
     annotations: Mapping[str, str]
     source_date_epoch: int
-    provenance: bool
+    provenance: str
     contexts: Mapping[str, Digest]
     no_cache: bool = False
     node: Builder = LOCAL

@@ -199,7 +199,8 @@ class Catalog:
     """A whole catalog. `images` stand in the order of families, versions and platforms.
 
     `sbom` is the image that makes bills of materials, empty for none; with `lists_packages` dfgen makes them
-    from the images' own package databases.
+    from the images' own package databases. `provenance` is the mode of BuildKit's attestations, `min` or
+    `max`, empty for none.
     """
 
     root: Path
@@ -207,7 +208,7 @@ class Catalog:
     mirrors: Mapping[str, str]
     builders: Mapping[Platform, tuple[Builder, ...]]
     source_date_epoch: int
-    provenance: bool
+    provenance: str
     insecure_registries: frozenset[str]
     ca_file: Path | None
     families: Mapping[str, Family]

@@ -33,6 +33,7 @@ from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 
 _DEFAULT_REGISTRY = "localhost"
+_PROVENANCE = {False: "", True: "max"}
 
 
 class TemplateFolder(Expressions, Protocol):
@@ -110,6 +111,7 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         _check_placeholders(gathering, cache[path[0]][path[1]], defaults.place("build_cache", *path))
     gathering.check()
     ca_file, sbom = settings.get("ca_file"), settings.get("sbom", "")
+    provenance = settings.get("provenance", False)
     return Catalog(
         root=root,
         registry=settings.get("registry", _DEFAULT_REGISTRY),
@@ -117,7 +119,7 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         builders=builders,
         source_date_epoch=settings.get("source_date_epoch", 0),
         build_cache=BuildCache(sources=tuple(cache.get("from", ())), targets=tuple(cache.get("to", ()))),
-        provenance=settings.get("provenance", False),
+        provenance=_PROVENANCE.get(provenance, provenance),
         sbom="" if sbom == PACKAGES else sbom,
         lists_packages=sbom == PACKAGES,
         insecure_registries=frozenset(settings.get("insecure_registries") or ()),

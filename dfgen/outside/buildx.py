@@ -90,7 +90,7 @@ class Buildx:
             *(*self.nodes.buildx(node), "build", *builder),
             *("--platform", str(request.platform), "--progress=plain"),
             *("--file", str(self.root / request.dockerfile)),
-            "--provenance=mode=max" if request.provenance else "--provenance=false",
+            f"--provenance=mode={request.provenance}" if request.provenance else "--provenance=false",
             f"--attest=type=sbom,generator={request.sbom}" if request.sbom else "--sbom=false",
             *("--build-arg", f"SOURCE_DATE_EPOCH={request.source_date_epoch}"),
             *("--output", output(request.annotations, str(destination))),

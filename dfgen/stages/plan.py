@@ -139,7 +139,7 @@ def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
     return {
         "platform": str(image.platform),
         "source_date_epoch": str(catalog.source_date_epoch),
-        "provenance": str(catalog.provenance).lower(),
+        "provenance": {"": "false", "max": "true"}.get(catalog.provenance, catalog.provenance),
         **({"sbom": catalog.sbom} if catalog.sbom else {}),
         **base_annotations(image, lock),
     }

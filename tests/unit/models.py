@@ -81,7 +81,7 @@ def catalog(root: Path, found: Sequence[Image], **more: Any) -> Catalog:
         "mirrors": {},
         "builders": {},
         "source_date_epoch": 0,
-        "provenance": False,
+        "provenance": "",
         "insecure_registries": frozenset(),
         "ca_file": None,
         "families": {one.family.name: one.family for one in found},

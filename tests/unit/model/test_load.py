@@ -34,13 +34,25 @@ def test_no_family(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("said", "mode"), [("false", ""), ("true", "max"), ("max", "max"), ("min", "min")])
+def test_the_modes_of_provenance(tmp_path: Path, said: str, mode: str) -> None:
+    catalog = loaded(tmp_path, FAMILY, f"registry: localhost\nprovenance: {said}\n")
+    assert catalog.provenance == mode
+
+
+def test_another_mode_of_provenance_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, catalog="registry: localhost\nprovenance: full\n") == [
+        "bases/catalog.yaml:2:13: expected true, false, min or max, found 'full'"
+    ]
+
+
 def test_the_defaults(tmp_path: Path) -> None:
     text = (
         "registry: r.example.com/x\nsource_date_epoch: 7\nprovenance: true\ninsecure_registries: ['a:5000']\n"
         "ca_file: ca.pem\nbuilders: {aarch64: {context: arm}, x64: [{builder: b}, {context: c, jobs: 4}]}\n"
     )
     catalog = loaded(tmp_path, FAMILY, text)
-    assert (catalog.registry, catalog.source_date_epoch, catalog.provenance) == ("r.example.com/x", 7, True)
+    assert (catalog.registry, catalog.source_date_epoch, catalog.provenance) == ("r.example.com/x", 7, "max")
     assert (catalog.insecure_registries, catalog.ca_file) == (frozenset({"a:5000"}), tmp_path / "ca.pem")
     assert catalog.builders == {
         Platform.parse("arm64"): (Builder(context="arm"),),

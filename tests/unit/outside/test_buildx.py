@@ -31,7 +31,7 @@ def request(root: Path) -> BuildRequest:
         log=root / "dist" / "logs" / "a-1-arm64.log",
         annotations={"org.example.note": 'one, "two"', "dev.dfgen.inputs": "sha256:1"},
         source_date_epoch=5,
-        provenance=False,
+        provenance="",
         contexts={},
     )
 
@@ -98,7 +98,9 @@ def test_a_bill_of_materials_is_made_by_the_generator_that_is_asked_for(tmp_path
 
 
 def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
-    words = buildx(tmp_path).command(replace(request(tmp_path), provenance=True, no_cache=True), Path("/out"))
+    words = buildx(tmp_path).command(
+        replace(request(tmp_path), provenance="max", no_cache=True), Path("/out")
+    )
     assert "--provenance=mode=max" in words
     assert "--no-cache" in words
 
