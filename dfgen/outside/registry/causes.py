@@ -45,7 +45,7 @@ def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, 
         (exceptions.NewConnectionError, lambda: (_reason(error), FEW, "")),
         (exceptions.ProxyError, lambda: (f"the proxy fails: {_reason(error)}", FEW, _PROXY)),
         (exceptions.SSLError, lambda: _tls(error)),
-        (exceptions.TimeoutError, lambda: (f"no answer for {round(timeout, 1):g} s", ANY, "")),
+        (exceptions.TimeoutError, lambda: (_silence(error, timeout), ANY, "")),
         (exceptions.LocationValueError, lambda: ("its address cannot be used", _ONCE, "")),
     ]
     for kind, verdict in known:
@@ -53,6 +53,14 @@ def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, 
             return verdict()
     cause = "the answer was cut short" if _is_cut(error) else _reason(error)
     return cause, FEW if cause == _NOT_HTTP else ANY, ""
+
+
+def _silence(error: BaseException, timeout: float) -> str:
+    """Tell a server that is silent from one that speaks in drops."""
+    from dfgen.outside.registry.drops import LateError
+
+    late = any(isinstance(link, LateError) for link in _chain(error))
+    return "the answer comes too slowly" if late else f"no answer for {round(timeout, 1):g} s"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -124,9 +124,8 @@ class Exchange:
             at_home = Origin.of(url) == purpose.site.origin
             headers = {**ask.headers, "Authorization": header} if header and at_home else ask.headers
             timeout = deadline.timeout(self._options.silence)
-            response = self._transport.send(
-                Request(method=ask.method, url=url, headers=headers, body=ask.body, timeout=timeout)
-            )
+            request = Request(method=ask.method, url=url, headers=headers, body=ask.body)
+            response = self._transport.send(replace(request, timeout=timeout, within=deadline.left))
             if at_home and (quota := Quota.read(response.headers)):
                 self.quota[purpose.registry] = quota
             if response.status not in _MOVED:

@@ -58,7 +58,7 @@ class TokenServer:
         asked = self._clock.now()
         request = self._request(realm, challenge, purpose, login)
         timeout = deadline.timeout(self._silence)
-        response = self._transport.send(replace(request, timeout=timeout))
+        response = self._transport.send(replace(request, timeout=timeout, within=deadline.left))
         try:
             check_passing(response, self._clock)
             if response.status != HTTPStatus.OK:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import urllib3
 
 _PIECE = 64 * 1024  # bytes read at a time
+_REST = 0.5  # seconds that what is left of an answer is worth
 _HOSTS = 64  # whose connections are kept open
 _AGENT = "dfgen"
 
@@ -27,13 +31,17 @@ Body = bytes | Callable[[], Iterator[bytes]]  # a callable, so that each try sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request; `timeout` is how many seconds the connection may be silent."""
+    """One HTTP request; `timeout` is how many seconds the connection may be silent.
+
+    `within` are the seconds after which the answer has to be there whole, however slowly it comes.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     timeout: float = 20.0
+    within: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,9 @@ class HttpTransport:
         """Send it, and return when the headers of the answer are there."""
         import urllib3
 
+        from dfgen.outside.registry.drops import ENDS
+
+        ENDS.set(time.monotonic() + request.within)
         body = request.body() if callable(request.body) else request.body
         try:
             raw = self._manager(request.url).urlopen(
@@ -111,21 +122,22 @@ class HttpTransport:
     def _new_manager(self, proxy: str, scheme: str) -> urllib3.PoolManager:
         import urllib3
 
+        from dfgen.outside.registry.drops import timed
+
         context = _trust(self._options) if scheme == "https" else None
         size = self._options.connections
         if not proxy:
-            return urllib3.PoolManager(_HOSTS, maxsize=size, ssl_context=context)
-        parts = urlsplit(proxy)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{scheme.upper()}_PROXY: not a proxy's address, expected http://host:port")
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-        return urllib3.ProxyManager(
-            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=login),
-            num_pools=_HOSTS,
-            maxsize=size,
-            ssl_context=context,
-        )
+            return timed(urllib3.PoolManager(_HOSTS, maxsize=size, ssl_context=context))
+        try:
+            address, headers = _split_proxy(proxy)
+            manager = urllib3.ProxyManager(
+                address, proxy_headers=headers, num_pools=_HOSTS, maxsize=size, ssl_context=context
+            )
+        except (ValueError, urllib3.exceptions.HTTPError):
+            # Not the cause: it has the address, and that may hold a password.
+            why = "not a proxy's address, expected http://host:port"
+            raise InputError(f"{scheme.upper()}_PROXY: {why}") from None
+        return timed(manager)
 
 
 def _proxy(origin: Origin) -> str:
@@ -136,6 +148,18 @@ def _proxy(origin: Origin) -> str:
         return ""
     proxy = getproxies().get(origin.scheme, "")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _split_proxy(proxy: str) -> tuple[str, Mapping[str, str]]:
+    """Take an address apart into where the proxy is and what it gets to see. Errors: ValueError."""
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("neither http nor https")
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if not parts.username:
+        return address, {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return address, {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
 
 def _trust(options: RegistryOptions) -> ssl.SSLContext:
@@ -163,6 +187,11 @@ def _pieces(raw: urllib3.BaseHTTPResponse, request: Request) -> Iterator[bytes]:
 
 def _close(raw: urllib3.BaseHTTPResponse) -> None:
     """Give the connection back when little or nothing is left to read, else drop it."""
+    import urllib3
+
+    ends = time.monotonic() + _REST
     if raw.length_remaining is not None and raw.length_remaining <= _PIECE:
-        raw.drain_conn()
+        with suppress(urllib3.exceptions.HTTPError):
+            while raw.read1(_PIECE) and time.monotonic() < ends:
+                pass
     raw.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,15 @@ def test_a_proxy_is_used_with_its_login_and_hidden_from_the_registry(
     assert call.headers["proxy-authorization"] == "Basic " + b64encode(b"me:p@ss").decode()
 
 
+def test_a_proxys_password_may_have_any_letters(
+    make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:gehe\u4e2d@{fake.address}")
+    make(insecure=frozenset({"registry.invalid"})).find(Reference.parse("registry.invalid/a:1"))
+    header = fake.seen[0].call.headers["proxy-authorization"]
+    assert b64decode(header.removeprefix("Basic ")).decode() == "me:gehe\u4e2d"
+
+
 def test_a_proxy_without_a_scheme_speaks_http(
     make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +173,10 @@ def test_a_proxy_that_does_not_tunnel(
     )
 
 
-@pytest.mark.parametrize("proxy", ["socks5://a.example", "http://:80", "http://me:secret@/"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://a.example", "http://:80", "http://me:secret@/", "http://[::1", "http://me:sec#ret@a.example"],
+)
 def test_a_proxy_that_is_none(proxy: str, make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(InputError) as caught:

@@ -1,0 +1,48 @@
+"""Answers in drops: each is in time, and still the operation ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions, Unreachable
+from dfgen.values.reference import Reference, Repository
+from tests.fakes.wire import Wire
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def _client() -> Registry:
+    return Registry(RegistryOptions(deadline=0.3), credentials=NoCredentials())
+
+
+def _reference(wire: Wire) -> Reference:
+    return Reference(Repository(wire.address, "team/app"), "1.0")
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 O", b"K"),
+        (OK + b"X-Long: ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x"),
+    ],
+    ids=["status", "header", "continue", "chunk"],
+)
+def test_lines_in_drops_end_at_the_deadline(start: bytes, drop: bytes) -> None:
+    with Wire(start, drop) as wire:
+        with pytest.raises(Unreachable) as caught:
+            _client().manifest(_reference(wire))
+        assert f"{wire.address}: unreachable: the answer comes too slowly (1 try in " in str(caught.value)
+
+
+def test_an_error_whose_words_come_in_drops_is_that_error() -> None:
+    with Wire(b"HTTP/1.1 404 Not Found\r\nContent-Length: 60000\r\n\r\n", b"x") as wire:
+        assert _client().find(_reference(wire)) is None
+
+
+def test_what_is_left_of_an_answer_is_not_waited_for() -> None:
+    with Wire(b"HTTP/1.1 503 Busy\r\nContent-Length: 60000\r\n\r\n", b"x") as wire:
+        with pytest.raises(Unreachable) as caught:
+            _client().find(_reference(wire))
+        assert "it answers 503 Service Unavailable (" in str(caught.value)
