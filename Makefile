@@ -28,12 +28,12 @@ demo: $(VENV)/ready
 demo-down:
 	python3 examples/demo/engine.py down
 
-test: $(VENV)/ready
+test: unit
 	-python3 examples/demo/engine.py up
-	eval "$$(python3 examples/demo/engine.py env)"; $(VENV)/bin/pytest
+	eval "$$(python3 examples/demo/engine.py env)"; $(VENV)/bin/pytest tests/integration
 
 unit: $(VENV)/ready
-	$(VENV)/bin/pytest tests/unit
+	$(VENV)/bin/pytest --numprocesses auto tests/unit
 
 bench: $(VENV)/ready
 	-python3 examples/demo/engine.py up
