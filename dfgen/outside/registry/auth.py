@@ -53,6 +53,8 @@ class Authorizer:
         if challenge is None:
             asked = header.split(maxsplit=1)[0] if header.split() else "an unnamed"
             why = f"it asks for {asked} authentication, expected Bearer or Basic"
+            if asked.lower() == "bearer":
+                why = "it asks for a token and names no server that has one (no realm in WWW-Authenticate)"
             raise Refused.to(purpose.doing, purpose.registry, why)
         self._memories[purpose.registry].challenge = challenge
 

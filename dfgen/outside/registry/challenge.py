@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SCHEME = re.compile(r"\s*([A-Za-z][\w-]*)(?:\s+|$|,)")
-_PARAMETER = re.compile(r'\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][\w-]*)(?:\s+|$|,)")
+_TOKEN = re.compile(r"[\w.~+/-]+=*\s*(?:,|$)")  # what follows the name of schemes without parameters
+_PARAMETER = re.compile(r'\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:[,\s]+|$)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ def _challenges(header: str) -> list[Challenge]:
     found: list[Challenge] = []
     position = 0
     while scheme := _SCHEME.match(header, position):
-        position = scheme.end()
+        token = None if scheme[0].endswith(",") else _TOKEN.match(header, scheme.end())
+        position = token.end() if token else scheme.end()
         words: dict[str, str] = {}
         while parameter := _PARAMETER.match(header, position):
             name, quoted, plain = parameter.groups()

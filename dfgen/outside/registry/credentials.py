@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Mapping
@@ -10,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfgen.outside.registry.helpers import PATIENCE, ask_helper
+from dfgen.outside.registry.helpers import HUB, PATIENCE, ask_helper
 from dfgen.values.errors import DfgenError, InputError
+from dfgen.values.foreign import read_json
+from dfgen.values.reference import DOCKER_HUB
 
 _SECTIONS = ("auths", "credsStore", "credHelpers")
 _NOBODY = "<token>"  # the user name with which a helper gives an identity token
@@ -78,19 +79,19 @@ class DockerCredentials:
         from docker import auth, errors
 
         try:
+            helper = _helper(settings, registry)
             known = auth.AuthConfig.load_config(None, settings)
-            helper = known.get_credential_store(registry)
             # docker.auth would wait for a helper without end, so it is asked for what it has read alone.
             entry = auth.AuthConfig({"auths": known.auths}).resolve_authconfig(registry)
         except (errors.DockerException, ValueError, TypeError, AttributeError) as error:
             wrong = "its auths cannot be read, expected base64 of user:password"
             raise InputError(f"{self._file}: {wrong}; use `docker login` again") from error
-        kept = ask_helper(str(helper), registry, self._patience) if helper else None
+        kept = ask_helper(helper, registry, self._patience) if helper else None
         return _kept(kept) if kept else _login(entry)
 
     def _settings(self) -> dict[str, Any]:
         try:
-            data = json.loads(self._file.read_bytes())
+            data = read_json(self._file.read_bytes())
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -99,11 +100,23 @@ class DockerCredentials:
             raise InputError(f"{self._file}: not JSON; {_MEND}") from error
         if not isinstance(data, dict):
             raise InputError(f"{self._file}: expected a JSON object; {_MEND}")
+        auths = data.get("auths")
+        if isinstance(auths, dict):  # docker takes null for an entry with nothing in it; docker.auth does not
+            data["auths"] = {key: entry for key, entry in auths.items() if entry is not None}
         return {name: data[name] for name in _SECTIONS if data.get(name)}
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    # A user without a home, as containers have, is no error: Path.home would make it one.
+    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
+
+
+def _helper(settings: Mapping[str, Any], registry: str) -> str:
+    """Name the helper of a registry; one that is set to nothing for it is none, whatever the others have."""
+    helpers = settings.get("credHelpers", {})
+    names = (HUB, registry) if registry == DOCKER_HUB else (registry,)
+    found = (helpers[name] for name in names if name in helpers)
+    return str(next(found, settings.get("credsStore")) or "")
 
 
 def _kept(kept: Mapping[str, str]) -> Login:

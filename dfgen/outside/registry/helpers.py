@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -10,11 +9,13 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 
-from dfgen.values.errors import OutsideError
+from dfgen.values.errors import OutsideError, printable
+from dfgen.values.foreign import read_json
+from dfgen.values.reference import DOCKER_HUB
 
 PATIENCE = 60.0  # seconds: a person may have to unlock a key store meanwhile
 _PREFIX = "docker-credential-"
-_HUB = "https://index.docker.io/v1/"  # what Docker Hub is called there
+HUB = "https://index.docker.io/v1/"  # what Docker Hub is called there
 _NONE = "credentials not found in native keychain"  # how a helper says that it has no login
 
 
@@ -24,14 +25,14 @@ def ask_helper(name: str, registry: str, patience: float = PATIENCE) -> Mapping[
     Errors: OutsideError for one that is not there, fails or does not answer. What a helper prints may hold a
     secret, so neither its output nor the cause goes further.
     """
-    helper = f"{_PREFIX}{name}"
+    helper = printable(f"{_PREFIX}{name}")
     program = shutil.which(helper)
     if program is None:
         where = "is named by the docker configuration but is not on PATH"
         raise OutsideError(f"{registry}: the credential helper {helper} {where}; install it")
     advice = f"try it with `echo {registry} | {helper} get`"
     try:
-        said = _run(program, _HUB if registry == "docker.io" else registry, patience)
+        said = _run(program, HUB if registry == DOCKER_HUB else registry, patience)
         return _login(said)
     except subprocess.TimeoutExpired:
         late = f"did not answer within {patience:g} s"
@@ -42,16 +43,20 @@ def ask_helper(name: str, registry: str, patience: float = PATIENCE) -> Mapping[
 
 def _run(program: str, server: str, patience: float) -> bytes:
     """Run `PROGRAM get` in a process group of its own, so that nothing it started outlives its time."""
-    process = subprocess.Popen(
-        [program, "get"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
-    )
-    try:
-        said, _ = process.communicate(server.encode(), timeout=patience)
-    except BaseException:  # Ctrl-C too
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
+    # Its pipes are closed rather than read to their end, which a daemon that it left behind may hold open.
+    with subprocess.Popen(
+        [program, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as process:
+        try:
+            said, _ = process.communicate(server.encode(), timeout=patience)
+        except BaseException:  # Ctrl-C too
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
     if process.returncode and _NONE not in said.decode(errors="replace"):
         raise subprocess.CalledProcessError(process.returncode, program)
     return b"{}" if process.returncode else said
@@ -59,7 +64,7 @@ def _run(program: str, server: str, patience: float) -> bytes:
 
 def _login(said: bytes) -> Mapping[str, str] | None:
     """Read an answer; one without a name and secret is how some helpers say that they have none."""
-    found = json.loads(said)
+    found = read_json(said)
     if found == {}:
         return None
     login = {key: str(found[key]) for key in ("Username", "Secret")}

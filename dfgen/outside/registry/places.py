@@ -66,9 +66,9 @@ class Site:
     def of(cls, registry: str, options: RegistryOptions) -> Site:
         """Find it: plain HTTP on loopback or where it is allowed by name, else HTTPS."""
         host = _HUB_API if registry == DOCKER_HUB else registry
-        plain = registry in options.insecure or is_loopback(urlsplit(f"//{host}").hostname)
-        scheme = "http" if plain and registry not in options.tls else "https"
         try:
+            plain = registry in options.insecure or is_loopback(urlsplit(f"//{host}").hostname)
+            scheme = "http" if plain and registry not in options.tls else "https"
             return cls(registry, Origin.of(f"{scheme}://{host}"), f"{scheme}://{host}")
         except ValueError as error:
             raise InputError(f"{registry}: not a registry's address, expected host or host:port") from error

@@ -250,6 +250,18 @@ def test_another_scheme_is_refused(client: Registry, fake: FakeRegistry, there: 
     )
 
 
+def test_a_challenge_without_a_token_server_is_refused(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    fake.script("GET", "", Fault(status=401, headers={"WWW-Authenticate": 'Bearer service="x"'}))
+    with pytest.raises(Refused) as caught:
+        client.manifest(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: it asks for a token and names no server that has one "
+        "(no realm in WWW-Authenticate)"
+    )
+
+
 def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(status=401))
     with pytest.raises(Refused, match="it asks for an unnamed authentication, expected Bearer or Basic"):

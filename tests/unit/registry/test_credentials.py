@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from base64 import b64encode
 from pathlib import Path
 
@@ -87,6 +89,32 @@ def test_a_helper_for_one_registry_is_asked_for_that_one_only(folder: Path) -> N
     assert (folder / "asked").read_text().split() == ["cloud.example"]
 
 
+@pytest.mark.parametrize("key", [HUB, "docker.io"])
+def test_a_helper_for_docker_hub_goes_by_both_its_names(key: str, folder: Path) -> None:
+    helper(folder, "cloud", """echo '{"Username":"alice","Secret":"open:sesame"}'""")
+    write(folder, credHelpers={key: "cloud"})
+    assert DockerCredentials().login("docker.io") == Login(username="alice", password="open:sesame")
+    assert (folder / "asked").read_text().split() == [HUB]
+
+
+def test_a_registry_may_be_taken_from_the_store(folder: Path) -> None:
+    write(folder, credsStore="safe", credHelpers={"registry.example": ""})
+    assert DockerCredentials().login("registry.example") is None
+
+
+def test_an_entry_of_nothing_is_no_login(folder: Path) -> None:
+    write(folder, auths={"other.example": None, "registry.example": encoded(ALICE)})
+    assert DockerCredentials().login("registry.example") == ALICE
+    assert DockerCredentials().login("other.example") is None
+
+
+def test_a_user_without_a_home_has_no_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
+    assert DockerCredentials().login("registry.example") is None
+
+
 def test_a_store_without_the_registry_leaves_the_auths(folder: Path) -> None:
     helper(folder, "safe", "echo credentials not found in native keychain; exit 1")
     write(folder, credsStore="safe", auths={"registry.example": encoded(ALICE)})
@@ -101,9 +129,13 @@ def test_a_store_without_the_registry_leaves_the_auths(folder: Path) -> None:
         "echo my-secret",
         'echo \'{"Username":"x"}\'',
         "echo '[1]'",
+        "head -c 100000 /dev/zero | tr '\\0' '['",
+        "head -c 1000 /dev/urandom",
     ],
 )
-def test_a_helper_that_fails_says_so_without_what_it_printed(script: str, folder: Path) -> None:
+def test_a_helper_that_fails_says_so_without_what_it_printed(
+    script: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     helper(folder, "safe", script)
     write(folder, credsStore="safe")
     with pytest.raises(OutsideError) as caught:
@@ -113,6 +145,7 @@ def test_a_helper_that_fails_says_so_without_what_it_printed(script: str, folder
         "try it with `echo registry.example | docker-credential-safe get`"
     )
     assert caught.value.__suppress_context__
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_helper_that_hangs_is_ended_with_what_it_started(folder: Path) -> None:
@@ -130,6 +163,15 @@ def test_a_helper_that_hangs_is_ended_with_what_it_started(folder: Path) -> None
     child = (folder / "child").read_text().strip()
     state = Path("/proc", child, "stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_a_daemon_that_a_helper_leaves_behind_is_not_waited_for(folder: Path) -> None:
+    helper(folder, "safe", f"setsid sh -c 'echo $$ > {folder}/daemon; exec sleep 60' & sleep 60")
+    write(folder, credsStore="safe")
+    with pytest.raises(OutsideError, match=r"docker-credential-safe did not answer within 0\.5 s"):
+        DockerCredentials(patience=0.5).login("registry.example")
+    daemon = int((folder / "daemon").read_text())
+    os.kill(daemon, signal.SIGKILL)  # it was still there
 
 
 def test_a_helper_that_gives_nothing_leaves_the_auths(folder: Path) -> None:
@@ -161,6 +203,7 @@ def test_a_helper_that_is_not_installed(folder: Path) -> None:
     ("text", "message"),
     [
         ("{", "not JSON; mend it, or set DOCKER_CONFIG to another folder"),
+        ("[" * 10_000, "not JSON; mend it, or set DOCKER_CONFIG to another folder"),
         ("[]", "expected a JSON object; mend it, or set DOCKER_CONFIG to another folder"),
         (
             '{"auths": {"a.example": {"auth": "###"}}}',

@@ -32,10 +32,11 @@ def test_plain_http_is_for_loopback_and_what_is_listed(registry: str, base: str)
     assert Site.of(registry, OPTIONS).base == base
 
 
-def test_a_port_that_is_none() -> None:
+@pytest.mark.parametrize("registry", ["localhost:99999", "[::::]:5000", "[1:2]"])
+def test_an_address_that_is_none(registry: str) -> None:
     with pytest.raises(InputError) as caught:
-        Site.of("localhost:99999", OPTIONS)
-    assert str(caught.value) == "localhost:99999: not a registry's address, expected host or host:port"
+        Site.of(registry, OPTIONS)
+    assert str(caught.value) == f"{registry}: not a registry's address, expected host or host:port"
 
 
 @pytest.mark.parametrize(
