@@ -143,14 +143,21 @@ def parse(text: str) -> Lock:
         raise _wrong("is not a lock: expected an object with 'version' and 'parents'")
     if data.get("version") != _FORMAT:
         raise _wrong(f"has version {data.get('version')!r}; this dfgen reads version {_FORMAT}")
-    return Lock({key: _parent(key, entry) for key, entry in data["parents"].items()})
+    return Lock({key: _parent(key, entry, text) for key, entry in data["parents"].items()})
 
 
-def _wrong(message: str) -> InputError:
-    return InputError(Problem(Place(LOCK_FILE), f"{message}; run `dfgen lock`"))
+def _wrong(message: str, what: str = "it", line: int = 0) -> InputError:
+    mend = f"restore it from git, or remove {what} and run `dfgen lock`"
+    return InputError(Problem(Place(LOCK_FILE, line), f"{message}; {mend}"))
 
 
-def _parent(key: str, entry: Any) -> LockedParent:
+def _line(text: str, key: str) -> int:
+    """Where an entry begins; 0 where its name is written in another way."""
+    at = text.find(f"{json.dumps(key)}: {{")
+    return text.count("\n", 0, at) + 1 if at >= 0 else 0
+
+
+def _parent(key: str, entry: Any, text: str) -> LockedParent:
     try:
         media_type = entry["media_type"]
         if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
@@ -163,9 +170,9 @@ def _parent(key: str, entry: Any) -> LockedParent:
             candidate=_candidate(entry.get("candidate")),
         )
     except InputError as error:
-        raise _wrong(f"parent {key!r}: {error}") from None
+        raise _wrong(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise _wrong(f"parent {key!r} is incomplete: {error}") from None
+        raise _wrong(f"parent {key!r} is incomplete: {error}", "this entry", _line(text, key)) from None
 
 
 def _candidate(entry: Any) -> Candidate | None:

@@ -119,11 +119,11 @@ def test_a_merge_conflict() -> None:
     ("text", "message"),
     [
         ("", "bases/lock.json:1:1: is not JSON: Expecting value; take one side and run `dfgen lock`"),
-        ("[" * 100_000, "bases/lock.json: is not a lock: nested too deeply; run `dfgen lock`"),
-        ("[]", "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; run `dfgen lock`"),
-        ('{"parents": []}', "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; run `dfgen lock`"),
-        ('{"parents": {}}', "bases/lock.json: has version None; this dfgen reads version 1; run `dfgen lock`"),
-        ('{"version": 2, "parents": {}}', "bases/lock.json: has version 2; this dfgen reads version 1; run `dfgen lock`"),
+        ("[" * 100_000, "bases/lock.json: is not a lock: nested too deeply; restore it from git, or remove it and run `dfgen lock`"),
+        ("[]", "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"parents": []}', "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"parents": {}}', "bases/lock.json: has version None; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"version": 2, "parents": {}}', "bases/lock.json: has version 2; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
     ],
 )  # fmt: skip
 def test_what_is_no_lock(text: str, message: str) -> None:
@@ -153,7 +153,17 @@ PIN = {"digest": str(A)}
     ],
 )  # fmt: skip
 def test_a_broken_entry_is_told_with_its_parent(changes: dict[str, object], why: str) -> None:
-    assert _refused(_broken(**changes)) == f"bases/lock.json: parent {KEY!r}{why}; run `dfgen lock`"
+    assert _refused(_broken(**changes)) == (
+        f"bases/lock.json:1: parent {KEY!r}{why}; restore it from git, or remove this entry and run `dfgen lock`"
+    )
+
+
+def test_a_broken_entry_is_told_with_its_line() -> None:
+    text = TEXT.replace(str(A), "sha256:abc")
+    number = TEXT.splitlines().index(f'    "{KEY}": {{') + 1
+    assert _refused(text).startswith(
+        f"bases/lock.json:{number}: parent {KEY!r}: 'sha256:abc' is not a digest;"
+    )
 
 
 json_values = st.recursive(
@@ -193,7 +203,10 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(InputError) as caught:
         read(tmp_path)
-    assert str(caught.value) == "bases/lock.json: is not UTF-8 text; run `dfgen lock`"
+    assert (
+        str(caught.value)
+        == "bases/lock.json: is not UTF-8 text; restore it from git, or remove it and run `dfgen lock`"
+    )
     path.unlink()
     path.mkdir()
     with pytest.raises(InputError) as caught:
