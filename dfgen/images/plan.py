@@ -23,6 +23,7 @@ class Reason(StrEnum):
     INPUTS = "inputs changed"  # in more than one way, or in another
     DAMAGED = "layout damaged"
     TESTS = "smoke tests changed"
+    UNTESTED = "not tested yet"  # what another machine built, by bake
     SBOM = "SBOM changed"
     PARENT = "parent is rebuilt"
     ASKED = "asked to"
@@ -54,7 +55,7 @@ class Step:
     @property
     def is_kept(self) -> bool:
         """Whether what the layout has is only tested again, or gets another SBOM."""
-        return self.reason in (Reason.TESTS, Reason.SBOM)
+        return self.reason in (Reason.TESTS, Reason.UNTESTED, Reason.SBOM)
 
     @property
     def why(self) -> str:

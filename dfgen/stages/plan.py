@@ -162,8 +162,9 @@ def _state(image: Image, built: Descriptor, beside: Sequence[Descriptor], how: P
     """Say whether what was built from the same inputs is whole, tested and described."""
     if not all(map(how.images.is_intact, (built, *beside))):
         return Reason.DAMAGED
-    if built.annotations.get(TESTS) != str(digest_of_tests(image)):
-        return Reason.TESTS
+    tested = built.annotations.get(TESTS)
+    if image.tests and tested != str(digest_of_tests(image)):
+        return Reason.TESTS if tested else Reason.UNTESTED
     if any(map(is_bill, beside)) != how.catalog.lists_packages:
         return Reason.SBOM
     return Reason.UP_TO_DATE

@@ -20,7 +20,7 @@ from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
-from tests.unit.models import AMD64, ARM64
+from tests.unit.models import AMD64, ARM64, a_test
 from tests.unit.world import World
 
 
@@ -242,3 +242,13 @@ def test_a_folder_that_is_not_there_is_told_as_usage(tmp_path: Path) -> None:
     done = dfgen("-C", tmp_path, "join", tmp_path / "nowhere")
     problem = f"Invalid value for 'DIR...': Directory '{tmp_path / 'nowhere'}' does not exist"
     assert (done.status, done.lines) == (2, [f"dfgen join: {problem}; see `dfgen join --help`"])
+
+
+def test_an_image_that_nobody_tested_is_to_be_tested_where_it_has_tests(world: World) -> None:
+    source = Layout(world.root.parent / "bake")
+    entry = image(AMD64, annotations=inputs(world, "a:1@amd64")).put_into(source)
+    source.tag({"latest": entry})
+    assert joined(world, source) == ["a:1@amd64"]
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "up to date"}
+    world.change("a:1@amd64", tests=(a_test(),))
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "not tested yet"}
