@@ -1,12 +1,15 @@
-"""`python -m tests.bench [RUNS]`: every row, the page docs/benchmarks.md and its picture.
+"""Every row, the page docs/benchmarks.md and its picture.
 
 A row whose outputs differ fails: exit code 1.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import chart, peers, report
@@ -26,7 +29,8 @@ from tests.bench.rows import (
 )
 
 RUNS = 5
-ROWS = (render, again, growth, edit, check, start, lock, merge, publish, build, unchanged)
+_MODULES = (render, again, growth, edit, check, start, lock, merge, publish, build, unchanged)
+ROWS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 _DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -42,21 +46,39 @@ def _tell(row: Row) -> None:
     print("" if row.same else "  THE OUTPUTS DIFFER\n", flush=True, end="")
 
 
-def main(runs: int) -> int:
-    """Run the rows one after the other, print each and write the page."""
+def main(runs: int, only: Sequence[str]) -> int:
+    """Run the rows one after the other, print each and write the page; with `only`, just print those."""
+    chosen = {name: row for name, row in ROWS.items() if not only or name in only}
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(folder=Path(name), runs=runs, peers=peers.install())
+        os.environ["XDG_CACHE_HOME"] = str(bench.caches)
         rows: list[Row] = []
-        for module in ROWS:
+        for module in chosen.values():
             rows.append(module.measure(bench))
             _tell(rows[-1])
+        if not only:
+            _write(bench, rows)
+    return 0 if all(row.same for row in rows) else 1
+
+
+def _write(bench: Bench, rows: Sequence[Row]) -> None:
     _DOCS.mkdir(exist_ok=True)
     sizes = next(row.sizes for row in rows if row.sizes)
     (_DOCS / "benchmarks.svg").write_text(chart.draw(sizes), encoding="utf-8")
     page = report.text(bench, rows, report.notes(), "benchmarks.svg")
     (_DOCS / "benchmarks.md").write_text(page, encoding="utf-8")
-    return 0 if all(row.same for row in rows) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").strip())
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"Measure these alone: {', '.join(ROWS)}.")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"How often; {RUNS} times unless told.")
+    found = parser.parse_args()
+    if unknown := set(found.rows) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS))
+    arguments = _arguments()
+    sys.exit(main(arguments.runs, arguments.rows))

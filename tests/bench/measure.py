@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# As installed, Python's bytecode is kept: no one pays for compiling at each start.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -71,6 +68,11 @@ class Series:
         return statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs)
 
 
+def _environment() -> dict[str, str]:
+    # As installed, Python's bytecode is kept: no one pays for compiling at each start.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(contestant: Contestant) -> Sample:
     """Run a command once; one that fails ends the benchmark with its output."""
     contestant.before()
@@ -78,7 +80,7 @@ def run(contestant: Contestant) -> Sample:
     process = subprocess.Popen(
         contestant.command,
         cwd=contestant.cwd,
-        env=_ENVIRONMENT,
+        env=_environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,15 @@ class Bench:
     folder: Path
     runs: int
     peers: Peers
+
+    @property
+    def caches(self) -> Path:
+        """Where dfgen remembers in this benchmark, and not among the user's own caches."""
+        return self.folder / "caches"
+
+    def forget(self) -> None:
+        """Make it a machine on which dfgen has not run yet."""
+        shutil.rmtree(self.caches, ignore_errors=True)
 
     @staticmethod
     def dfgen(root: Path, *words: str) -> tuple[str, ...]:

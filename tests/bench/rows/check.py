@@ -56,7 +56,7 @@ def measure(bench: Bench) -> Row:
     """Measure the row; the raw diff is what a person would read instead."""
     everything, one = _prepare(bench)
     names = (
-        "dfgen render --check",
+        "dfgen render --check, nothing remembered",
         "dfgen review, all changed",
         "dfgen review, one version",
         "dfgen explain",
@@ -67,7 +67,10 @@ def measure(bench: Bench) -> Row:
         bench.dfgen(one, "review", "HEAD"),
         bench.dfgen(everything, "explain", _LINE),
     )
-    contestants = [Contestant(name=name, command=words) for name, words in zip(names, commands, strict=True)]
+    contestants = [
+        Contestant(name=name, command=words, before=bench.forget)
+        for name, words in zip(names, commands, strict=True)
+    ]
     raw = Contestant(name="git diff, all changed", command=("git", "diff", "HEAD"), cwd=everything)
     series = alternately([*contestants, raw], bench.runs)
     limits = (3.0, 3.0, 3.0, 0.5)
