@@ -52,7 +52,10 @@ class Remembered:
     def _file(self) -> Path:
         """Beside the caches of other programs, where the XDG base directory specification says."""
         place = hashlib.sha256(str(self._root.resolve()).encode()).hexdigest()
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        try:
+            caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        except RuntimeError:  # a user without a home, as containers have, has no memory either
+            caches = Path(os.devnull)
         return caches / "dfgen" / f"{place}.json"
 
     def _entry(self, dockerfiles: Mapping[str, str]) -> dict[str, object]:

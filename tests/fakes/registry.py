@@ -35,6 +35,9 @@ class Behaviour:
     head: bool = True  # answers HEAD of manifests, else 405
     digest_header: bool = True  # names Docker-Content-Digest
     mounts: bool = True  # takes blobs from its other repositories
+    boasts: bool = False  # says that it has mounted what it has not
+    largest: int | None = None  # bytes of an upload's request, above which something on the way says 413
+    blob_head: bool = True  # answers HEAD of blobs, else 405
     chunked_only: bool = False  # refuses uploads in one request
     monolithic_only: bool = False  # refuses PATCH
     ranges: bool = True  # serves parts of blobs
@@ -157,6 +160,8 @@ class FakeRegistry(FakeServer):
 
     def _blob(self, call: Call, name: str, what: str) -> Answer:
         data = self.blobs.get(name, {}).get(what)
+        if call.method == "HEAD" and not self.behaviour.blob_head:
+            return error(405, "UNSUPPORTED", "the operation is unsupported")
         if data is None:
             return error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if self.behaviour.redirect:

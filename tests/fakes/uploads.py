@@ -35,6 +35,8 @@ class Uploads:
 
     def serve(self, call: Call, name: str, session: str) -> Answer:
         """Answer at `/v2/NAME/blobs/uploads/SESSION`."""
+        if self._behaviour.largest is not None and len(call.body) > self._behaviour.largest:
+            return Answer(status=413)
         if call.method == "POST":
             return self._begin(call, name)
         if session not in self._sessions:
@@ -48,6 +50,8 @@ class Uploads:
     def _begin(self, call: Call, name: str) -> Answer:
         digest, other = call.value("mount"), call.value("from")
         data = self._blobs.get(other, {}).get(digest)
+        if digest and self._behaviour.boasts:
+            return created(f"/v2/{name}/blobs/{digest}", digest)
         if data is not None and self._behaviour.mounts:
             self._blobs.setdefault(name, {})[digest] = data
             return created(f"/v2/{name}/blobs/{digest}", digest)

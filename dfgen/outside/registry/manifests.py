@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from dfgen.outside.registry.answers import TooLargeError, number, read_all
+from dfgen.outside.registry.answers import TooLargeError, number, read_all, status_words
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask
 from dfgen.outside.registry.purpose import PUSH
@@ -23,6 +23,8 @@ Prepared = tuple[Ask, Callable[[Response, Deadline], T]]
 LARGEST = 4 * 2**20  # bytes: what the specification asks registries to accept at least
 TWICE = 2  # tries for bytes that do not match: a cache on the way may have broken them
 _KNOWN_TYPES = (*INDEX_TYPES, *MANIFEST_TYPES)
+# Not every registry says 201; a tag that is written is looked at afterwards all the same.
+_WRITTEN = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 _ACCEPT = {"Accept": ", ".join(_KNOWN_TYPES)}
 
 
@@ -87,8 +89,8 @@ def put(reference: Reference, raw: bytes, media_type: str) -> Prepared[Digest]:
         named = _named(response)
         if named and named.algorithm == digest.algorithm and named != digest:
             raise _mismatch(ask, str(named), digest)
-        if response.status != HTTPStatus.CREATED:
-            why = f"it answers {response.status}, expected 201 Created"
+        if response.status not in _WRITTEN:
+            why = f"it answers {status_words(response.status)}, expected 201 Created"
             raise Refused.to(doing, reference.repository.registry, why)
         return digest
 

@@ -29,6 +29,7 @@ class Session:
         """Begin nothing yet."""
         self._exchange, self._source, self._chunk = exchange, source, chunk
         self.repository, self.descriptor = repository, descriptor
+        self._least = 1  # bytes that a piece has to have
         self.location = ""
         self.offset = 0  # bytes that the registry is known to have
         self.tried = False
@@ -50,12 +51,16 @@ class Session:
             self._ask_where(deadline)
         self.tried = True
         self.location = self._begin(deadline)
-        while self.offset < self.descriptor.size:
-            self._send_piece(deadline)
         try:
+            while self.offset < self.descriptor.size:
+                self._send_piece(deadline)
             self._finish(self.location, self.descriptor.size, deadline)
         except Missing as error:
             self.forget()
+            raise again(error, FEW) from error
+        except Refused as error:
+            # Out of step with the registry, or more at once than something on the way lets through.
+            self._chunk = max(self._chunk // 4, self._least)
             raise again(error, FEW) from error
 
     def forget(self) -> None:
@@ -81,7 +86,8 @@ class Session:
         ask = self._request("POST", "blobs/uploads/", b"")
         response = self._exchange.send(ask, deadline)
         response.close()
-        self._chunk = max(self._chunk, number(response.headers.get("oci-chunk-min-length", "")) or 0)
+        self._least = number(response.headers.get("oci-chunk-min-length", "")) or 1
+        self._chunk = max(self._chunk, self._least)
         return self._exchange.location(ask, response)
 
     def _send_piece(self, deadline: Deadline) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
@@ -31,11 +32,19 @@ class Uploaded(Enum):
 def has_blob(
     exchange: Exchange, repository: Repository, digest: Digest, actions: tuple[str, ...] = PULL
 ) -> bool:
-    """Whether a repository has a blob: one HEAD. A registry that does not say is taken for one without it."""
-    try:
-        return exchange.run(_look(repository, digest, actions), lambda _response, _deadline: True)
-    except (Missing, Refused):
-        return False
+    """Whether a repository has a blob: one HEAD, or a GET of which nothing is read where HEAD is not known.
+
+    A registry that does not say is taken for one without it.
+    """
+    ask = _look(repository, digest, actions)
+    for method in ("HEAD", "GET"):
+        try:
+            return exchange.run(replace(ask, method=method), lambda _response, _deadline: True)
+        except Missing:
+            return False
+        except Refused:
+            continue
+    return False
 
 
 def _look(repository: Repository, digest: Digest, actions: tuple[str, ...]) -> Ask:
@@ -64,7 +73,9 @@ class Uploader:
             return Uploaded.SKIPPED
         location = self._mount(repository, descriptor, mount_from)
         if location is None:
-            return Uploaded.MOUNTED
+            if has_blob(self._exchange, repository, descriptor.digest, PUSH):
+                return Uploaded.MOUNTED
+            location = ""  # some registries say that they have mounted what they have not
         content = Source(source, descriptor.size, Progress(progress))
         session = Session(self._exchange, repository, descriptor, content, self._chunk)
         session.location = location

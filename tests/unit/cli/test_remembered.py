@@ -112,3 +112,10 @@ def test_what_is_remembered_names_nothing_of_the_catalog(root: Path, tmp_path: P
     kept = [path for path in (tmp_path / "caches").rglob("*") if path.is_file()]
     assert len(kept) == 1
     assert all(word not in kept[0].read_text() for word in ("family", "java", str(root)))
+
+
+def test_a_user_without_a_home_has_no_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
+    assert dfgen("-C", root, "render").lines[-1] == "0 of 6 Dockerfiles written, 6 unchanged"

@@ -243,9 +243,18 @@ def test_a_redirect_that_leads_nowhere(
 def test_has_blob(client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor) -> None:
     assert client.has_blob(repository, layer.digest)
     assert not client.has_blob(repository, Digest.of(b"other"))
-    fake.script("HEAD", "/blobs/", Fault(status=405))
+    assert fake.count("HEAD") == fake.count() == 2
+
+
+def test_has_blob_where_head_is_not_known(
+    client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
+) -> None:
+    fake.behaviour.blob_head = False
+    assert client.has_blob(repository, layer.digest)
+    assert not client.has_blob(repository, Digest.of(b"other"))
+    assert (fake.count("HEAD"), fake.count("GET")) == (2, 2)
+    fake.script("", "/blobs/", Fault(status=400), times=2)
     assert not client.has_blob(repository, layer.digest)
-    assert fake.count("HEAD") == fake.count() == 3
 
 
 def test_a_connection_is_used_again_after_every_kind_of_answer(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.registry import Uploaded
+from dfgen.outside.registry import Refused, Uploaded
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Repository
 from tests.fakes.registry import FakeRegistry, Fault
@@ -99,3 +99,53 @@ def test_a_session_that_is_gone_at_the_end_is_begun_again(
         assert client.upload(repository, LAYER, DATA) is Uploaded.UPLOADED
         assert stored(fake) == DATA
         assert (fake.count("POST"), fake.count("PATCH")) == (2, 4 if chunked else 0)
+
+
+def test_a_session_that_ends_on_the_way_is_begun_again(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    client = make(chunk=400_000)
+    client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+    fake.forget()
+    fake.script("PATCH", UPLOADS, Fault(), times=1)
+    fake.script("PATCH", UPLOADS, Fault(status=404, carried_out=False))
+    client.upload(repository, LAYER, DATA)
+    assert stored(fake) == DATA
+    assert fake.count("POST") == 2
+
+
+def test_a_registry_out_of_step_is_asked_where_it_is(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.chunked_only = True
+    client = make(chunk=400_000)
+    client.upload(repository, Descriptor.of(b"x", "x"), b"x")
+    fake.forget()
+    fake.script("PATCH", UPLOADS, Fault(), times=1)
+    fake.script("PATCH", UPLOADS, Fault(status=416))  # it has the piece, and yet
+    client.upload(repository, LAYER, DATA)
+    assert stored(fake) == DATA
+    assert (fake.count("POST"), fake.count("GET", UPLOADS)) == (1, 1)
+
+
+def test_pieces_shrink_where_they_are_too_large(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.largest = 70_000
+    make(chunk=1_000_000).upload(repository, LAYER, DATA)
+    assert stored(fake) == DATA
+    assert steps(fake)[-1] == "PUT 201"
+
+
+def test_pieces_that_are_too_large_however_small_are_refused(
+    make: MakeClient, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.largest = 10
+    with pytest.raises(Refused) as caught:
+        make(chunk=1_000_000).upload(repository, LAYER, DATA)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 413 "
+        "Request Entity Too Large"
+    )
+    assert fake.count("PATCH") == 3

@@ -47,7 +47,16 @@ def test_a_blob_is_mounted(client: Registry, fake: FakeRegistry, repository: Rep
     done = client.upload(repository, LAYER, DATA, mount_from=[elsewhere, repository, other])
     assert done is Uploaded.MOUNTED
     assert stored(fake) == DATA
-    assert steps(fake) == ["HEAD 404", "POST 201"]
+    assert steps(fake) == ["HEAD 404", "POST 201", "HEAD 200"]
+
+
+def test_a_mount_that_was_none_is_an_upload(
+    client: Registry, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.behaviour.boasts = True
+    done = client.upload(repository, LAYER, DATA, mount_from=[Repository(fake.address, "team/base")])
+    assert done is Uploaded.UPLOADED
+    assert stored(fake) == DATA
 
 
 def test_a_registry_without_mounts_gets_the_blob_in_the_session_it_began(
@@ -154,11 +163,30 @@ def test_a_nonsense_digest_in_the_answer_is_no_digest(
 
 
 def test_an_answer_that_is_not_created(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
-    fake.script("PUT", "", Fault(status=202), times=None)
-    with pytest.raises(Refused, match=r"it answers 202, expected 201 Created$"):
+    fake.script("PUT", "/manifests/", Fault(status=204))
+    fake.script("PUT", UPLOADS, Fault(status=204, carried_out=False), times=None)
+    with pytest.raises(Refused, match=r"it answers 204 No Content, expected 201 Created$"):
         client.put_manifest(Reference(repository, "1.0"), image().raw, OCI_MANIFEST)
-    with pytest.raises(Refused, match=r"it answers 202, expected 201 Created$"):
+    with pytest.raises(Refused, match=r"it answers 204, expected 201 Created$"):
         client.upload(repository, LAYER, DATA)
+
+
+def test_a_blob_that_is_there_whatever_was_answered(
+    client: Registry, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.script("PUT", UPLOADS, Fault(status=204), times=None)
+    assert client.upload(repository, LAYER, DATA) is Uploaded.UPLOADED
+    assert stored(fake) == DATA
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_manifest_may_be_accepted_in_other_words(
+    status: int, client: Registry, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.script("PUT", "/manifests/", Fault(status=status))
+    fake.behaviour.strict = False
+    assert client.put_manifest(Reference(repository, "1.0"), image().raw, OCI_MANIFEST)
+    assert fake.tags["team/app"]["1.0"] == str(image().descriptor.digest)
 
 
 def test_a_registry_that_one_may_not_push_to(
