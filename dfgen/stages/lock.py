@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
@@ -16,6 +17,8 @@ from dfgen.values.foreign import read_json
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository
+
+_UNLISTED = 16  # entries without a platform that are looked at, two requests each
 
 
 class Registry(Protocol):
@@ -154,9 +157,7 @@ def _resolve(want: Want, reference: Reference, how: Locking) -> LockedParent:
             _only_platform(want, found, how.registry): Pin(found.descriptor.digest, found.descriptor.size)
         }
     else:
-        # The first entry of a platform counts, as for every client; an index within the index is no image.
-        usable = [entry for entry in found.images if entry.platform and not entry.is_index]
-        pins = {entry.platform: Pin(entry.digest, entry.size) for entry in reversed(usable) if entry.platform}
+        pins = _listed(want, found, how.registry)
     lacking = [platform for platform in want.platforms if platform not in pins]
     if lacking:
         has = listing(str(platform) for platform in sorted(pins))
@@ -168,6 +169,21 @@ def _resolve(want: Want, reference: Reference, how: Locking) -> LockedParent:
         first_seen=how.today,
         platforms={platform: pins[platform] for platform in want.platforms},
     )
+
+
+def _listed(want: Want, index: Index, registry: Registry) -> dict[Platform, Pin]:
+    """Pin what an index lists; entries without a platform are asked for theirs if a wanted one lacks."""
+    # The first entry of a platform counts, as for every client; an index within the index is no image.
+    usable = [entry for entry in index.images if not entry.is_index]
+    pins = {entry.platform: Pin(entry.digest, entry.size) for entry in reversed(usable) if entry.platform}
+    for entry in [entry for entry in usable if not entry.platform][:_UNLISTED]:
+        if all(platform in pins for platform in want.platforms):
+            break
+        with suppress(CheckError):  # a signature, a chart: it stands beside the images
+            found = registry.manifest(Reference(want.reference.repository, digest=entry.digest))
+            if isinstance(found, Manifest):
+                pins.setdefault(_only_platform(want, found, registry), Pin(entry.digest, entry.size))
+    return pins
 
 
 def _only_platform(want: Want, manifest: Manifest, registry: Registry) -> Platform:

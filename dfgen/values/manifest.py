@@ -56,13 +56,12 @@ class Descriptor:
             raise InputError("a descriptor lacks its mediaType, digest or size") from error
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
             raise InputError(f"a descriptor's size is {brief(size)}; expected a number of bytes")
-        platform = data.get("platform")
         known = {"mediaType", "digest", "size", "platform", "annotations"}
         return cls(
             media_type=str(media_type),
             digest=Digest(str(digest)),
             size=size,
-            platform=Platform.from_json(platform) if isinstance(platform, dict) else None,
+            platform=_platform(data.get("platform")),
             annotations=_annotations(data),
             extra={key: value for key, value in data.items() if key not in known},
         )
@@ -136,6 +135,13 @@ class Index:
     def find(self, platform: Platform) -> Descriptor | None:
         """The image for a platform, if there is one."""
         return next((entry for entry in self.images if entry.platform == platform), None)
+
+
+def _platform(data: object) -> Platform | None:
+    """Read an entry's platform; half a one is none."""
+    if isinstance(data, dict) and data.get("os") and data.get("architecture"):
+        return Platform.from_json(data)
+    return None
 
 
 def parse(raw: bytes, media_type: str = "") -> Manifest | Index:

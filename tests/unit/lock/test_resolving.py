@@ -9,8 +9,16 @@ import pytest
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
 from dfgen.stages.lock import lock
+from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, InputError, OutsideError
-from dfgen.values.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, canonical_index
+from dfgen.values.manifest import (
+    ATTESTATION_TYPE,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Index,
+    canonical_index,
+)
 from dfgen.values.platform import Platform
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry
@@ -89,6 +97,39 @@ def test_attestations_and_windows_are_no_platforms_and_the_first_entry_counts(
     assert str(both.failed) == (
         f"bases/app/base.yaml:2:9: parent {KEY} has no linux/arm64; it has linux/amd64 and windows/amd64:10.0.1"
     )
+
+
+def test_an_entry_without_a_platform_is_asked_for_it(tmp_path: Path, registry: MemoryRegistry) -> None:
+    name = f"{KEY}-unlisted"
+    odd = registry.single(f"{name}-chart", {"name": "a chart"})
+    arm = registry.single(f"{name}-arm", {"os": "linux", "architecture": "arm64"})
+    more = registry.single(f"{name}-more", {"os": "linux", "architecture": "arm64", "x": 1})
+    amd = Descriptor.of(b"amd", OCI_MANIFEST, Platform.parse("amd64"))
+    registry.tag(KEY, canonical_index([amd, odd.descriptor, arm.descriptor, more.descriptor]))
+    changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    assert changes.failed is None
+    first = next(
+        one for one in _order(registry, KEY) if one in (arm.descriptor.digest, more.descriptor.digest)
+    )
+    assert pins(changes) == [f"linux/amd64 {amd.digest}", f"linux/arm64 {first}"]
+    assert registry.asked[0] == f"GET {KEY}"
+
+
+def test_entries_without_a_platform_cost_nothing_where_all_is_listed(
+    tmp_path: Path, registry: MemoryRegistry
+) -> None:
+    both = [
+        Descriptor.of(alias.encode(), OCI_MANIFEST, Platform.parse(alias)) for alias in ("amd64", "arm64")
+    ]
+    registry.tag(KEY, canonical_index([*both, Descriptor.of(b"?", OCI_MANIFEST)]))
+    assert lock(loaded(tmp_path, FAMILY), Lock(), how(registry)).failed is None
+    assert registry.asked == [f"GET {KEY}"]
+
+
+def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
+    found = registry.tags[name]
+    assert isinstance(found, Index)
+    return [entry.digest for entry in found.manifests]
 
 
 def test_one_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:

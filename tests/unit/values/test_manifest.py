@@ -214,3 +214,8 @@ def test_canonical_bytes() -> None:
         f'"digest":"{arm64.digest}","size":5,"platform":{{"architecture":"arm64","os":"linux"}}'
         '}],"annotations":{"a":"1","b":"é"}}'
     )
+
+
+@pytest.mark.parametrize("platform", [{}, {"os": "linux"}, {"architecture": "amd64", "os": ""}, None, "x"])
+def test_half_a_platform_is_none(platform: object) -> None:
+    assert Descriptor.from_json({**ENTRY, "platform": platform}).platform is None
