@@ -18,6 +18,7 @@ _COLOURS = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "
 _DIFF = {"+": "green", "-": "red", "@": "cyan"}
 _HUNK = 40  # lines of a hunk
 _ROWS = 3  # rows of a list of names
+_GROUPS = 20  # changes that are shown on a terminal
 _PIPED = 120  # columns that a list is cut for where there is no terminal
 _LEAST = 20  # columns, however narrow the terminal is
 _HANG = 4
@@ -105,12 +106,21 @@ def _radius(review: Review, width: int) -> Iterator[Line]:
         yield Line(0, [(f"removed {words.times(removed)}  ", "bold cyan"), (_names(removed, width), "")])
 
 
-def _lines(review: Review, width: int) -> Iterator[Line]:
+def _left(groups: Sequence[Group]) -> Iterator[Line]:
+    """Count what is not shown: what stands above would have scrolled away."""
+    if groups:
+        files = words.count(sum(len(group.files) for group in groups), "file")
+        more = f"and {words.count(len(groups), 'more change')} in {files}; `--format json` has all"
+        yield Line(0, [(more, "bold cyan")])
+
+
+def _lines(review: Review, width: int, shown: int) -> Iterator[Line]:
     yield Line(0, [(words.summary(review), "bold")])
     for found in words.alike(review.risks):
         yield from _risk(found, width)
-    for group in review.groups:
+    for group in review.groups[:shown]:
         yield from _group(group, width)
+    yield from _left(review.groups[shown:])
     yield from _pins(review)
     yield from _radius(review, width)
     yield from (Line(0, [(f"note: {note}", "dim")]) for note in review.notes)
@@ -120,7 +130,8 @@ def tell(review: Review, console: Console | None = None) -> None:
     """Print a review for a person, as wide as the terminal; whole lines where there is none."""
     console = console or _console()
     width = console.width - _HANG if console.is_terminal else _PIPED
-    for line in _lines(review, width):
+    shown = _GROUPS if console.is_terminal else len(review.groups)
+    for line in _lines(review, width, shown):
         for text in _texts(console, line):
             console.print(text, soft_wrap=True)
 

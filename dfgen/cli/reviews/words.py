@@ -105,7 +105,13 @@ def pin(move: PinMove) -> str:
     """Name a parent that moved, and what it replaces."""
     replaces = f" (replaces {move.replaces})" if move.replaces else ""
     moved = f": {move.kind}" if move.kind is not Kind.CHANGED else ""
-    return f"{move.parent}{moved}{replaces}"
+    digest = f": digest {short(move.before)} → {short(move.after)}, and no pin" if _is_digest(move) else ""
+    return f"{move.parent}{moved}{replaces}{digest}"
+
+
+def _is_digest(move: PinMove) -> bool:
+    """Whether the parent's own digest moved alone."""
+    return move.kind is Kind.CHANGED and not move.platforms and not move.replaces
 
 
 def platform(move: PlatformMove) -> str:

@@ -12,7 +12,7 @@ from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Place, printable
-from dfgen.values.finding import Finding
+from dfgen.values.finding import Finding, Level
 from dfgen.values.platform import Platform
 
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
@@ -67,10 +67,15 @@ def not_rendered(before: State, after: State, rendered: Mapping[str, str]) -> It
 
 
 def left_over(before: State, after: State) -> Iterator[Finding]:
-    """A generated file whose version went."""
+    """A generated file whose version went, or a file that came and is of no version."""
     if not before.catalog or not after.catalog:
         return
     old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
+    for path in sorted(after.dockerfiles.keys() - before.dockerfiles.keys() - old - new):
+        message = (
+            "the file belongs to no version: it is neither rendered nor built; see whether that is meant"
+        )
+        yield Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
     for path in sorted((old - new) & after.dockerfiles.keys()):
         if header.is_generated(after.dockerfiles[path]):
             message = "the file belongs to no version any more; `dfgen render` removes it"

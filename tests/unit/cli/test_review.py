@@ -9,9 +9,11 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from dfgen.cli.reviews.words import to_build
+from dfgen.cli.reviews.words import pin, short, to_build
 from dfgen.outside.records import Records
-from dfgen.reviewing.records import Radius, Rebuild
+from dfgen.reviewing.records import Kind, PinMove, Radius, Rebuild
+from dfgen.values.digest import Digest
+from dfgen.values.errors import Place
 from tests.unit.cli.run import dfgen
 
 ROOT = Path(__file__).parents[3]
@@ -69,6 +71,14 @@ def test_the_seconds_of_the_last_build_are_told(tmp_path: Path) -> None:
 def test_the_seconds_of_all_images_need_no_reserve() -> None:
     radius = Radius(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
     assert to_build(radius) == "1 image to build, 2 s together last time"
+
+
+def test_a_parent_whose_pins_stay_has_the_digest_that_moved() -> None:
+    old, new = (Digest.of(text.encode()) for text in "ab")
+    move = PinMove(
+        kind=Kind.CHANGED, parent="a:1", before=old, after=new, platforms=(), images=(), place=Place("f")
+    )
+    assert pin(move) == f"a:1: digest {short(old)} → {short(new)}, and no pin"
 
 
 def test_strict_fails_on_a_warning() -> None:

@@ -45,6 +45,16 @@ def test_a_golden_pull_request_fits_the_terminal(name: str, width: int) -> None:
     assert len(rows) <= 54
 
 
+def test_what_would_scroll_away_is_counted() -> None:
+    groups = tuple(
+        Group(kind=Kind.CHANGED, title=f"USER: a → {at}", steps=(), hunk=("a", "b", "+c"), files=("f", "g"))
+        for at in range(22)
+    )
+    rows = printed(Review(groups=groups), 80)
+    assert [row for row in rows if "USER" in row] == [f"{TIMES} 2  USER: a → {at}" for at in range(20)]
+    assert "and 2 more changes in 4 files; `--format json` has all" in rows
+
+
 def test_risks_stand_first_then_what_differs_from_the_rest() -> None:
     rows = printed(reviewed(GOLDEN / "template-42/before", GOLDEN / "template-42/after"), 200)
     heads = [row for row in rows if not row.startswith(" ")]

@@ -24,6 +24,12 @@ from tests.unit.review.world import (
     write,
 )
 
+MINE = "bases/app/1.0/Dockerfile_mine"
+NOBODYS = (
+    f"{MINE}: note: the file belongs to no version: it is neither rendered nor built; see whether that is meant"
+    " [not-rendered]"
+)
+
 
 def test_a_hand_edit_is_found_by_the_seal(world: World) -> None:
     world.make({}, {})
@@ -141,8 +147,8 @@ def test_a_template_that_does_not_render_is_a_risk(world: World) -> None:
 def test_a_platform_that_is_a_variable_is_nobodys(world: World) -> None:
     world.make({}, {})
     text = f"FROM --platform=$BUILDPLATFORM a@{locked().platforms[AMD64].digest}\n"
-    put(world.now, {"bases/app/1.0/Dockerfile_mine": text})
-    assert world.risks() == []
+    put(world.now, {MINE: text})
+    assert world.risks() == [NOBODYS]
 
 
 def test_an_immutable_version_that_goes_is_placed_where_it_was(world: World) -> None:
@@ -156,7 +162,14 @@ def test_an_immutable_version_that_goes_is_placed_where_it_was(world: World) -> 
 
 def test_a_file_that_cannot_be_read_has_no_more_risks(world: World) -> None:
     world.make({}, {})
-    put(world.now, {"bases/app/1.0/Dockerfile_mine": "FROM a\nENV\nENV A\nUSER root\n"})
+    put(world.now, {MINE: "FROM a\nENV\nENV A\nUSER root\n"})
+    assert world.risks() == [NOBODYS]
+
+
+def test_a_file_of_no_version_that_was_there_is_told_no_more(world: World) -> None:
+    world.make({}, {})
+    for root in (world.was, world.now):
+        put(root, {MINE: "FROM a\n"})
     assert world.risks() == []
 
 

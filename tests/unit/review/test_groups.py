@@ -78,8 +78,22 @@ def test_comments_are_told_apart_and_stand_last() -> None:
     after = {path(1): text(1, "# why\nUSER   a"), path(2): text(2, "USER b")}
     assert [(one.title, one.kind) for one in grouped(before, after)] == [
         ("USER: a → b", Kind.CHANGED),
-        ("bases/a: removed", Kind.REMOVED),
+        ("bases/a: removed: 3", Kind.REMOVED),
         ("comments and white space alone", Kind.COSMETIC),
+    ]
+
+
+def test_what_comes_or_goes_is_named_where_the_family_stays() -> None:
+    alone = {path(1): text(1, "USER a")}
+    versions = alone | {path(one): text(one, "USER a") for one in range(2, 7)}
+    platform = alone | {path(1, "s390x"): text(1, "USER a")}
+    found = [({}, alone), (alone, {}), (alone, versions), (versions, alone), (alone, platform)]
+    assert [grouped(before, after)[0].title for before, after in found] == [
+        "bases/a: new",
+        "bases/a: removed",
+        "bases/a: new: 2, 3, 4 and 2 more",
+        "bases/a: removed: 2, 3, 4 and 2 more",
+        "bases/a: new: Dockerfile_s390x",
     ]
 
 
