@@ -10,7 +10,7 @@ from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Reason
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
-from dfgen.values.errors import listing
+from dfgen.values.errors import listing, printable
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 
 _NAMED = 3  # changed things that a reason names
@@ -58,15 +58,14 @@ def _changed(
     explained = [_split(key) for key in moved] if earlier and new.dockerfile != old.dockerfile else []
     yield from explained
     has_pin = any(kind is Reason.PIN for kind, _ in explained)
-    for name in new.changed_from(old):
-        path = name.partition(" (")[0]
-        if name == "Dockerfile" and path not in {*new.files, *old.files}:
+    for name, how in new.changed_from(old):
+        if name == "Dockerfile" and name not in {*new.files, *old.files}:
             if not explained:
                 yield None, name
-        elif path in {*new.files, *old.files}:
-            yield Reason.CONTEXT, name
+        elif name in {*new.files, *old.files}:
+            yield Reason.CONTEXT, f"{printable(name)}{how}"
         elif not (has_pin and name in (BASE_DIGEST, BASE_NAME)):  # it follows from the pin
-            yield None, name
+            yield None, f"{name}{how}"
 
 
 def _split(cause: str) -> tuple[Reason, str]:

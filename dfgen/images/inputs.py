@@ -49,22 +49,22 @@ class Inputs:
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise CheckError(f"not a record of inputs: {error}") from error
 
-    def changed_from(self, old: Inputs) -> Iterator[str]:
-        """Name what differs from an earlier build: the Dockerfile, context files, options."""
+    def changed_from(self, old: Inputs) -> Iterator[tuple[str, str]]:
+        """Name what differs from an earlier build, the Dockerfile, context files, options, and say how."""
         if self.dockerfile != old.dockerfile:
-            yield "Dockerfile"
+            yield "Dockerfile", ""
         yield from _differing(self.files, old.files)
         yield from _differing(self.options, old.options)
 
 
-def _differing(new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[str]:
+def _differing(new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in sorted({*new, *old}):
         if name not in old:
-            yield f"{name} (added)"
+            yield name, " (added)"
         elif name not in new:
-            yield f"{name} (gone)"
+            yield name, " (gone)"
         elif new[name] != old[name]:
-            yield f"{name}{_mode(new[name], old[name])}"
+            yield name, _mode(new[name], old[name])
 
 
 def _mode(new: str, old: str) -> str:

@@ -15,7 +15,7 @@ from dfgen.images.inputs import Inputs
 from dfgen.images.sources import Source, context_sources
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, OutsideError, Place, Problem
+from dfgen.values.errors import InputError, OutsideError, Place, Problem, printable
 
 _LINKS = 40  # a chain of more symbolic links is a loop, as it is for the kernel
 _USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(COPY|ADD)\b|--mount")
@@ -69,7 +69,9 @@ class ContextReader:
         problems: list[Problem] = []
         for source in context_sources(raw.decode("utf-8", errors="replace"), shown):
             try:
-                found.update((path, self._hash(context.root / path)) for path in context.select(source))
+                for path in context.select(source):
+                    found[path] = self._hash(context.root / path)
+                    _check_utf8(path, found[path], source)
             except InputError as error:
                 problems.append(Problem(Place(shown, source.line), str(error)))
         if problems:
@@ -215,6 +217,15 @@ def _excluded(ignore: Path | None) -> Excluded:
         return bool(found) and not found[-1]
 
     return excluded
+
+
+def _check_utf8(path: str, described: str, source: Source) -> None:
+    try:
+        f"{path} {described}".encode()
+    except UnicodeEncodeError:
+        why = "which is not UTF-8, by its name or by where it links to, so that BuildKit cannot read it"
+        how = f"rename it, or leave it out in {_IGNORE}"
+        raise InputError(f"{source.keyword} takes {printable(path)}, {why}; {how}") from None
 
 
 def _clean(path: str) -> str:

@@ -14,7 +14,7 @@ from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError, Problem, listing
+from dfgen.values.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest
 
 _NAMED = 3  # of the inputs that differ
@@ -111,7 +111,7 @@ class Difference:
             was = self._recorded(found.source.root, Digest(found.inputs))
         except InputError:
             return ""
-        names = list(now.changed_from(was)) if now and was else []
+        names = [f"{printable(name)}{how}" for name, how in now.changed_from(was)] if now and was else []
         more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
         return f": {listing([*names[:_NAMED], *more])}" if names else ""
 

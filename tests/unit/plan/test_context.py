@@ -110,6 +110,22 @@ def test_a_source_is_followed_through_links_and_the_links_count(root: Path) -> N
     assert set(files(root, "COPY current/ /x")) == {"current", *SUB}
 
 
+@pytest.mark.parametrize("target", [None, b"\xff"])
+def test_a_name_that_buildkit_cannot_read_is_refused(root: Path, target: bytes | None) -> None:
+    folder = os.fsencode(root / "bases" / "a" / "ctx" / "files")
+    if target:
+        os.symlink(target, os.path.join(folder, b"bad"))  # noqa: PTH211, PTH118
+    else:
+        Path(os.fsdecode(os.path.join(folder, b"b\xffd"))).touch()  # noqa: PTH118
+    shown = "files/bad" if target else r"files/b\udcffd"
+    assert problem(root, "", "COPY files /x") == (
+        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, which is not UTF-8, by its name or by where it links"
+        " to, so that BuildKit cannot read it; rename it, or leave it out in .dockerignore"
+    )
+    (root / "bases" / "a" / "ctx" / ".dockerignore").write_text("files/b?d\n")
+    assert set(files(root, "COPY files /x")).isdisjoint({"files/bad", "files/b\udcffd"})
+
+
 def test_a_link_out_of_the_context_is_an_error(root: Path) -> None:
     (root / "bases" / "a" / "secret").write_text("s")
     (root / "bases" / "a" / "ctx" / "out").symlink_to("../secret")

@@ -70,6 +70,16 @@ def test_files_that_come_and_go_are_named(world: World) -> None:
     assert world.reasons() == {"a:1@amd64": "context file changed: files/one (gone) and files/three (added)"}
 
 
+def test_a_name_is_told_in_one_line_whatever_it_holds(world: World) -> None:
+    context_file(world, "files/one (2)", "")
+    context_file(world, "files/a\nb", "")
+    changed = r"files/a\nb (added) and files/one (2) (added)"
+    assert world.reasons() == {"a:1@amd64": f"context file changed: {changed}"}
+    world.build()
+    context_file(world, "files/one (2)", "other")
+    assert world.reasons() == {"a:1@amd64": "context file changed: files/one (2)"}
+
+
 def test_of_many_changed_files_three_are_named(world: World) -> None:
     for at in range(5):
         context_file(world, f"files/{at}", "")
