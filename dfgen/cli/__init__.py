@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import click
 
     from dfgen.cli.group import dfgen, usage
-    from dfgen.values.errors import DfgenError, ExitCode
+    from dfgen.values.errors import DfgenError, ExitCode, visible
 
     # A CI system ends a job by SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(usage(error), file=sys.stderr)
         status = ExitCode.BAD_INPUT
     except DfgenError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         status = error.exit_code
     except BrokenPipeError:
         # The reader went away (`dfgen list | head`): leave quietly, without a second error at exit.

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from dfgen.values.errors import printable
+
 Row = Sequence[object]
 
 
@@ -68,9 +70,10 @@ def _plain(cell: object) -> object:
 
 
 def _text(cell: object) -> str:
+    """Write a cell in one line: what it says may come from an image of anybody's."""
     if isinstance(cell, (list, tuple)):
-        return ", ".join(str(one) for one in cell)
-    return "" if cell is None else str(cell)
+        return printable(", ".join(str(one) for one in cell))
+    return "" if cell is None else printable(str(cell))
 
 
 def _markdown(columns: Sequence[str], found: list[list[object]]) -> None:

@@ -118,6 +118,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
+def visible(text: str) -> str:
+    """Write lines so that a terminal shows what is in them and obeys none of it."""
+    return "".join(char if char in "\n\t" else printable(char) for char in text)
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Say which known word was probably meant: ` (did you mean 'parent'?)`, or nothing."""
     import difflib  # for errors alone

@@ -13,7 +13,7 @@ from dfgen.cli.app import App
 from dfgen.images.inspected import ImageRecord, Inspected
 from dfgen.outside.opened import open_images
 from dfgen.stages.inspect import compare, inspect
-from dfgen.values.errors import ExitCode
+from dfgen.values.errors import ExitCode, printable
 from dfgen.values.platform import Platform
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
@@ -67,7 +67,7 @@ def _print(app: App, one: Inspected, *, in_full: bool) -> None:
     show.rows(COLUMNS, (_row(image) for image in one.images), app.output, spare=_SPARE)
     for attestation in one.attestations:
         kind = f" ({attestation.type})" if attestation.type else ""
-        print(f"attestation {attestation.digest} of {attestation.of}{kind}")
+        print(f"attestation {attestation.digest} of {printable(attestation.of + kind)}")
     for image in one.images if in_full else ():
         show.rows(("what", "value"), _details(image), app.output)
     print()

@@ -89,3 +89,13 @@ def test_a_note_goes_beside_the_result() -> None:
     with redirect_stdout(out), redirect_stderr(err):
         show.note("x")
     assert (out.getvalue(), err.getvalue()) == ("", "x\n")
+
+
+def test_a_cell_of_a_stranger_stays_in_its_line() -> None:
+    for output in ("table", "markdown"):
+        out = io.StringIO()
+        with redirect_stdout(out):
+            show.rows(("user",), [("\x1b[31mroot\nadmin",), (["a\rb"],)], output)
+        assert "\\x1b[31mroot\\nadmin" in out.getvalue()
+        assert "a\\rb" in out.getvalue()
+        assert len(out.getvalue().splitlines()) == (3 if output == "table" else 4)

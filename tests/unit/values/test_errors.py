@@ -14,6 +14,7 @@ from dfgen.values.errors import (
     listing,
     nearest,
     placed,
+    visible,
 )
 
 
@@ -83,3 +84,7 @@ def test_the_nearest_word() -> None:
 )
 def test_listing(words: list[str], shown: str) -> None:
     assert listing(words) == shown
+
+
+def test_what_a_terminal_would_obey_is_shown_to_it() -> None:
+    assert visible("é: two\n\tlines\x1b[2J\r\x9b\ud800") == "é: two\n\tlines\\x1b[2J\\r\\x9b\\ud800"
