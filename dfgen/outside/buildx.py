@@ -28,15 +28,18 @@ _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
 # What ends a build and is no fault of its Dockerfile; looked for in BuildKit's own last word alone.
 _OUTSIDE = re.compile(
     r"no space left on device|disk quota exceeded|code = Unavailable|error reading from server"
-    r"|toomanyrequests|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout",
+    r"|toomanyrequests|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout"
+    r"|dial tcp|invalid response status 5\d\d",
     re.IGNORECASE,
 )
 # The network's faults among these, which may well be over in a moment.
 _PASSING = re.compile(
     r"toomanyrequests|too many requests|i/o timeout|TLS handshake timeout|connection reset|unexpected EOF"
-    r"|unexpected status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
+    r"|(?:unexpected|response) status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
     re.IGNORECASE,
 )
+# A command's own text is none of BuildKit's words, whatever it says.
+_COMMAND = re.compile(r'process ".*" did not complete successfully|executor failed running \[.*\]')
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # What buildx itself writes is the export, into the layout; all else is written by the engine.
 _EXPORTED = re.compile(r"\bwrite (/.+)/\.partial/.+")
@@ -140,16 +143,17 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
 def failure(error: CommandError, request: BuildRequest) -> DfgenError:
     """Tell a Dockerfile that fails from an engine or a registry that does."""
     shown = str(request.dockerfile)
-    upstream = _UPSTREAM.search(error.output)
+    said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
+    judged = _COMMAND.sub("", said)
+    upstream = _UPSTREAM.search(judged)
     if upstream:
         message = f"parent {upstream[1]} cannot be read: {upstream[2]}"
         if upstream[1] == request.sbom:
             advice = "`sbom: packages` in bases/catalog.yaml needs none"
             message = f"the SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
         return _outside(Place(shown), message, upstream[2])
-    said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
-    if _OUTSIDE.search(said) or is_unreachable(said) or error.code is None or error.code < 0:
-        return _outside(Place(shown), f"the build was broken off: {_advised(said, request)}", said)
+    if _OUTSIDE.search(judged) or is_unreachable(judged) or error.code is None or error.code < 0:
+        return _outside(Place(shown), f"the build was broken off: {_advised(said, request)}", judged)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
     return CheckError(Problem(place, f"the build failed: {said}"))

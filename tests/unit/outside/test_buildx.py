@@ -158,6 +158,12 @@ Dockerfile_arm64:4
 ERROR: failed to build: failed to solve: process "/bin/sh -c exit 3" did not complete \
 successfully: exit code: 3
 """
+WORDS = "no space left on device, i/o timeout, Cannot connect to the Docker daemon: code = Unavailable"
+TALKS = f"""\
+#7 0.1 failed to resolve source metadata for a:1: not found
+ERROR: failed to build: failed to solve: process "/bin/sh -c echo \\"{WORDS}\\"; false" did not complete \
+successfully: exit code: 1
+"""
 UNRESOLVED = """\
 ERROR: failed to build: failed to solve: mirror.example.com/x:1: failed to resolve source metadata for \
 mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
@@ -172,6 +178,17 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
             CheckError,
             'bases/a/1/Dockerfile_arm64:4: the build failed: process "/bin/sh -c exit 3" did not complete'
             " successfully: exit code: 3",
+        ),
+        (
+            (1, TALKS),
+            CheckError,
+            f'bases/a/1/Dockerfile_arm64: the build failed: process "/bin/sh -c echo \\"{WORDS}\\"; false" did'
+            " not complete successfully: exit code: 1",
+        ),
+        (
+            (1, "ERROR: failed to solve: failed to load cache key: invalid response status 404\n"),
+            CheckError,
+            "bases/a/1/Dockerfile_arm64: the build failed: failed to load cache key: invalid response status 404",
         ),
         (
             (1, "ERROR: something new\n"),
@@ -236,6 +253,11 @@ def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenEr
         ),
         ("failed to copy: read tcp 10.0.0.1:443: connection reset by peer", True),
         ("toomanyrequests: retry-after: 3s", True),
+        (
+            'failed to load cache key: Get "http://a/x": dial tcp 10.0.0.1:80: connect: connection refused',
+            True,
+        ),
+        ("failed to load cache key: invalid response status 503", True),
         ("x:1: failed to resolve source metadata for x:1: x:1: not found", False),
         ("failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized", False),
         ("write /var/lib/x: no space left on device", False),
