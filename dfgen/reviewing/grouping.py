@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfgen.reviewing.blocks import changes
-from dfgen.reviewing.instructions import Difference, compare, neutral
+from dfgen.reviewing.instructions import Difference, compare, is_pin, neutral
 from dfgen.reviewing.records import Group, Kind, State, Step
 from dfgen.values.errors import InputError
 
@@ -128,7 +128,7 @@ def _is_outlier(group: _Found, others: Sequence[_Found]) -> bool:
 
 def _is_pin(step: Step) -> bool:
     """Whether a parent moved and nothing else: that other parents stay is no surprise."""
-    return step.keyword == "FROM" or neutral(step.before) == neutral(step.after)
+    return step.keyword == "FROM" or is_pin(step)
 
 
 def _left(before: Mapping[str, str], after: Mapping[str, str], groups: Sequence[_Found]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -186,6 +186,44 @@ def _directives(old: Dockerfile, new: Dockerfile) -> Iterator[tuple[Step, str]]:
             )
 
 
+def is_pin(step: Step) -> bool:
+    """Whether nothing but a digest, or a platform in FROM, is another one."""
+    return step.before != step.after and neutral(step.before) == neutral(step.after)
+
+
+def _moved(old: Instruction, new: Instruction) -> tuple[Step, str]:
+    """The same instruction at another place."""
+    script = _Meaning.of(new).script
+    step = Step(
+        kind=Kind.CHANGED,
+        keyword=new.keyword,
+        summary=f"{new.keyword} moved: {_short(script)}",
+        before=old.text,
+        after=new.text,
+        before_line=old.line,
+        after_line=new.line,
+    )
+    return step, f"moved {neutral(script)}"
+
+
+def _joined(
+    pairs: Iterable[tuple[int | None, int | None]], old: Sequence[_Meaning], new: Sequence[_Meaning]
+) -> Iterator[tuple[int | None, int | None]]:
+    """Join what went at one place and came, the same, at another."""
+    pairs = list(pairs)
+    come = [now for was, now in pairs if was is None and now is not None]
+    moved = {}
+    for was, now in pairs:
+        if was is not None and now is None:
+            same = next((at for at in come if new[at] == old[was]), None)
+            if same is not None:
+                come.remove(same)
+                moved[was] = same
+    for was, now in pairs:
+        if was is not None or now not in moved.values():
+            yield was, now if was is None else moved.get(was, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The steps from one Dockerfile to another, none where only comments and white space differ.
@@ -202,11 +240,13 @@ def compare(old: str, new: str, file: str) -> Difference:
     before, after = parse(old, file), parse(new, file)
     found = [*_directives(before, after)]
     meanings = [[_Meaning.of(one) for one in side.instructions] for side in (before, after)]
-    for was, now in _align(*meanings):
+    for was, now in _joined(_align(*meanings), *meanings):
         if was is None and now is not None:
             found.append(_alone(Kind.ADDED, after.instructions[now]))
         elif was is not None and now is None:
             found.append(_alone(Kind.REMOVED, before.instructions[was]))
+        elif was is not None and now is not None and meanings[0][was] == meanings[1][now]:
+            found.append(_moved(before.instructions[was], after.instructions[now]))
         elif was is not None and now is not None:
             found.append(_compared(before.instructions[was], after.instructions[now]))
     key = tuple(f"{step.kind} {step.keyword} {words}" for step, words in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dfgen.model.catalog import CATALOG_FILE, Catalog, Family, Image
+from dfgen.model.catalog import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.reviewing.records import State
 from dfgen.values.errors import listing
 
@@ -37,10 +37,33 @@ def settings(old: Catalog, new: Catalog) -> Iterator[str]:
     for name in _OTHERS:
         if getattr(old, name) != getattr(new, name):
             yield f"{CATALOG_FILE}: {_WRITTEN.get(name, name)} changed"
+    yield from _renamed(old, new)
     for name, family in new.families.items():
         if name in old.families:
             yield from _of_family(old.families[name], family)
     yield from _of_images(old, new)
+
+
+def _renamed(old: Catalog, new: Catalog) -> Iterator[str]:
+    """Name families that came and are what another was: that the old names go is easily overlooked."""
+    gone = {name: _likeness(old, name) for name in old.families if name not in new.families}
+    for name in new.families:
+        if name not in old.families:
+            was = next((one for one, like in gone.items() if like and like == _likeness(new, name)), None)
+            if was:
+                yield (
+                    f"{BASES}/{name} is {BASES}/{was} renamed: its images get new names, and those of the old"
+                    " name are built no more"
+                )
+
+
+def _likeness(of: Catalog, family: str) -> list[tuple[object, ...]]:
+    """What a family's images are made from, whatever it is called."""
+    return [
+        (one.version, one.platform, one.template, [parent.key for parent in one.all_parents], one.packages)
+        for one in of.images
+        if one.family.name == family
+    ]
 
 
 def _of_family(old: Family, new: Family) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.secrets import is_secret, secrets_in
 from dfgen.dockerfile.unknown import unknown_instructions
-from dfgen.reviewing.instructions import neutral
+from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
 from dfgen.reviewing.risks.carried import Carried, Word
@@ -140,7 +140,7 @@ def _depends(group: Group) -> bool:
     A FROM that is pinned to another digest does the same in all of them.
     """
     return group.kind is Kind.ADDED or any(
-        step.keyword in _MATTERS and neutral(step.before) != neutral(step.after) for step in group.steps
+        step.keyword in _MATTERS and not is_pin(step) for step in group.steps
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dfgen.reviewing.instructions import neutral
+from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State, Step
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
@@ -23,7 +23,7 @@ def _family(path: str) -> str:
 
 
 def _may_differ(step: Step) -> bool:
-    return step.keyword == "FROM" or neutral(step.before) == neutral(step.after)
+    return step.keyword == "FROM" or is_pin(step)
 
 
 def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> Iterator[Finding]:

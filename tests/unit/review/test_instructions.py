@@ -80,6 +80,20 @@ def test_an_env_pairs_with_that_of_its_name() -> None:
     assert summaries(old, new) == ["ENV: A 1 → 2", "ENV: B 1 → 2"]
 
 
+def test_what_stands_elsewhere_moved() -> None:
+    old, new = "FROM a\nUSER b\nRUN c\nENV D=1", "FROM a\nRUN c\nUSER b\nENV D=2"
+    steps = compare(old, new, "Dockerfile").steps
+    assert [(step.summary, step.before_line, step.after_line) for step in steps] == [
+        ("RUN moved: c", 3, 2),
+        ("ENV: D 1 → 2", 4, 4),
+    ]
+
+
+def test_one_that_moved_and_one_more_of_it() -> None:
+    old, new = "FROM a\nRUN c\nUSER b", "FROM a\nUSER b\nRUN c\nRUN c"
+    assert summaries(old, new) == ["USER moved: b", "RUN added: c"]
+
+
 def test_the_key_is_that_of_the_change_alone() -> None:
     first = compare(f"FROM a:1@{ONE}\nENV V=1\nUSER x", f"FROM a:1@{TWO}\nENV V=1\nUSER y", "f")
     other = compare(f"FROM a:1@{TWO}\nENV V=2\nUSER x", f"FROM a:1@{ONE}\nENV V=2\nUSER y", "g")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from shutil import rmtree
 
 import pytest
 
@@ -61,6 +62,25 @@ def test_a_setting_that_no_dockerfile_shows(world: World, file: str, old: str, n
     world.make({file: f"{start}{old}\n"}, {file: f"{start}{new}\n"})
     found = world.review()
     assert (found.notes, found.radius.untouched) == ((note,), 2)
+
+
+@pytest.mark.parametrize(
+    ("base", "notes"),
+    [
+        (
+            BASE,
+            (
+                "bases/web is bases/app renamed: its images get new names, and those of the old name are built"
+                " no more",
+            ),
+        ),
+        (f"{BASE}packages: [curl]\n", ()),
+    ],
+)
+def test_a_family_that_is_renamed(world: World, base: str, notes: tuple[str, ...]) -> None:
+    world.make({}, {"bases/web/base.yaml": base, "bases/web/files/app.conf": "a\n"})
+    rmtree(world.now / "bases/app")
+    assert world.review().notes == notes
 
 
 def test_the_same_of_many_versions_is_told_once(world: World) -> None:
