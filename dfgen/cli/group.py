@@ -33,6 +33,9 @@ COMMANDS = {
 }
 
 
+_BEFORE = ("-C", "--format")  # the options of dfgen itself
+
+
 def usage(error: click.ClickException) -> str:
     """Say in one line what is wrong with a command line; without a command, give the help."""
     message = error.format_message()
@@ -40,6 +43,10 @@ def usage(error: click.ClickException) -> str:
         return message
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "dfgen"
+    if isinstance(error, click.NoSuchOption) and error.option_name in _BEFORE and command != "dfgen":
+        message = (
+            f"{error.option_name} stands before the command: `dfgen {error.option_name} … {command[6:]}`"
+        )
     return f"{command}: {message.rstrip('.')}; see `{command} --help`"
 
 
