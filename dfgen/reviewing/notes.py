@@ -19,13 +19,13 @@ def _some(names: Sequence[str]) -> str:
 
 
 def waiting(images: Sequence[Image], after: State, rendered: Mapping[str, str]) -> Iterator[str]:
-    """Say which images have no Dockerfile yet that could be reviewed, for a parent is to be built first."""
-    found = [one for one in images if one.path not in rendered and one.path not in after.dockerfiles]
+    """Say which images have no Dockerfile, or the old one, for a parent is to be built first."""
+    found = [one for one in images if one.path not in rendered]
     parents = {one.key: None for image in found for one in image.all_parents if after.lock.pin(one) is None}
     if parents:
         names = _some([one.name for one in found])
         yield (
-            f"no Dockerfile to review yet of {names}: {listing(parents)} is to be built first; run"
+            f"not rendered yet, so not reviewed: {names}; {listing(parents)} is to be built first; run"
             " `dfgen build`, and commit what it renders"
         )
 

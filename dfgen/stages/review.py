@@ -137,16 +137,14 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     risks += parity.uneven(after, found, risks)
     if sources.origins:
         risks = [*templates.at_templates(risks, after, rendered, cache(sources.origins))]
+    told = [*notes.settings(compared.old, compared.new)] if compared else []
+    if sources.render and not problems and not after.problems:
+        told[:0] = notes.waiting(changed, after, rendered)
     return Review(
         groups=found,
         pins=moves,
         radius=reach,
         risks=tuple(sorted(dict.fromkeys(risks), key=lambda one: (*_weight(one), one.rule, one.message))),
-        notes=(
-            *(notes.waiting(changed, after, rendered) if sources.render and not problems else ()),
-            *(notes.settings(compared.old, compared.new) if compared else ()),
-            *_notes(before, sources, moves, compared),
-            *beside,
-        ),
+        notes=(*told, *_notes(before, sources, moves, compared), *beside),
         unchanged=sum(before.dockerfiles.get(path) == text for path, text in after.dockerfiles.items()),
     )

@@ -100,12 +100,28 @@ def test_a_new_family_whose_parent_is_not_built_yet_is_told(world: World) -> Non
     world.make({}, TOOL)
     found = world.review()
     assert found.notes == (
-        "no Dockerfile to review yet of tool:1.0@amd64 and tool:1.0@arm64: app:1.0 is to be built first; run"
+        "not rendered yet, so not reviewed: tool:1.0@amd64 and tool:1.0@arm64; app:1.0 is to be built first; run"
         " `dfgen build`, and commit what it renders",
     )
     assert [(one.image, one.reasons) for one in found.radius.rebuilt] == [
         ("tool:1.0@amd64", ("new image",)),
         ("tool:1.0@arm64", ("new image",)),
+    ]
+
+
+def test_an_image_whose_new_parent_is_not_built_yet_keeps_its_old_dockerfile(world: World) -> None:
+    two = BASE.replace('["1.0"]', '["1.0", "2.0"]')
+    parents = {DEBIAN: locked(), "app:1.0": locked("app:1.0")}
+    write(world.was, TOOL, parents)
+    tool = TOOL["bases/tool/base.yaml"].replace("app:1.0", "app:2.0")
+    write(world.now, {**TOOL, FAMILY: two}, parents)
+    put(world.now, {"bases/tool/base.yaml": tool})
+    found = world.review()
+    assert [note.partition(";")[0] for note in found.notes] == [
+        "not rendered yet, so not reviewed: tool:1.0@amd64 and tool:1.0@arm64"
+    ]
+    assert ("parent app:1.0 → app:2.0", "rebuild of app:2.0@arm64") in [
+        one.reasons for one in found.radius.rebuilt
     ]
 
 
