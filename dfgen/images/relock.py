@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.values.digest import Digest
 from dfgen.values.errors import Problem
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
@@ -35,14 +36,22 @@ class Relock:
 
     def refusal(self, child: Image) -> Problem:
         """Say that a lock that may not change would have to, for a child."""
-        parent = next(one for one in child.all_parents if one.key == self.key)
-        was = self.old.platforms.get(parent.platform) if self.old else None
+        parents = {one.platform: one for one in child.all_parents if one.key == self.key}
+        moved = [one for one in self.pins if self._locked(one) != self.pins[one].digest]
+        # Where only others moved, those are named: a version is pinned whole.
+        platform = next((one for one in moved if one in parents), (moved or list(parents))[0])
+        parent = parents.get(platform) or next(iter(parents.values()))
+        where = "" if platform in parents else f" on {platform}"
         message = (
-            f"{child.name}: its parent {self.key} moved: locked {was.digest if was else 'nothing'},"
-            f" built {self.pins[parent.platform].digest};"
+            f"{child.name}: its parent {self.key} moved{where}: locked {self._locked(platform) or 'nothing'},"
+            f" built {self.pins[platform].digest};"
             f" run `dfgen build` without --locked, and commit {LOCK_FILE} and the Dockerfiles"
         )
         return Problem(parent.place, message)
+
+    def _locked(self, platform: Platform) -> Digest | None:
+        pin = self.old.platforms.get(platform) if self.old else None
+        return pin.digest if pin else None
 
 
 def children_by_parent(catalog: Catalog) -> Mapping[str, Sequence[Image]]:

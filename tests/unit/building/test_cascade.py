@@ -112,6 +112,25 @@ def test_locked_refuses_a_child_whose_parent_moved(tmp_path: Path) -> None:
     assert run.exit_code == ExitCode.DIFFERS
 
 
+def test_locked_names_the_platform_of_a_parent_that_moved_where_it_is_not_the_childs(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": ["a"]})
+    world.build()
+    old = world.lock.parents["a:1"].platforms[AMD64].digest
+    world.builder.content["a:1@amd64"] = "other"
+    (world.root / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
+    run = world.build(locked=True)
+    new = world.layout.entries()["a:1-x86_64"].digest
+    found = {result.image.name: str(result.error) for result in run.results}
+    why = f"locked {old}, built {new}; run `dfgen build` without --locked, and commit"
+    assert found["b:1@amd64"] == (
+        f"bases/base.yaml:2: b:1@amd64: its parent a:1 moved: {why} bases/lock.json and the Dockerfiles"
+    )
+    assert found["b:1@arm64"] == (
+        f"bases/base.yaml:2: b:1@arm64: its parent a:1 moved on linux/amd64: {why} bases/lock.json and the"
+        " Dockerfiles"
+    )
+
+
 def test_locked_refuses_the_first_pin_of_a_family(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
     run = world.build(locked=True)
