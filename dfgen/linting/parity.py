@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from functools import cache
 
 from dfgen.dockerfile import Dockerfile, Instruction
+from dfgen.dockerfile.names import platform_names
 from dfgen.linting.records import Hit
-from dfgen.values.platform import Platform, aliases
+from dfgen.values.platform import Platform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 70  # characters of an instruction in a message
@@ -49,7 +49,7 @@ def same(here: str, there: str, platforms: Platforms) -> bool:
     """Whether two texts differ in digests and platform names alone; cheaper than to parse them."""
     texts = zip((here, there), platforms, strict=True)
     ours, others = (
-        _names(platform).sub("<platform>", _DIGEST.sub("<digest>", one)) for one, platform in texts
+        platform_names(platform).sub("<platform>", _DIGEST.sub("<digest>", one)) for one, platform in texts
     )
     return ours == others
 
@@ -67,7 +67,7 @@ def _declared(
 
 def _paired(mine: str, theirs: str, platforms: Platforms) -> bool:
     """Whether two texts are equal but for names where each has its own platform's."""
-    own, other = map(_names, platforms)
+    own, other = map(platform_names, platforms)
     either = re.compile(f"((?:{own.pattern})|(?:{other.pattern}))")
     pieces = [either.split(_DIGEST.sub("<digest>", text)) for text in (mine, theirs)]
     return len(pieces[0]) == len(pieces[1]) and all(
@@ -84,26 +84,12 @@ def _alike(one: Dockerfile, platform: Platform, declared: Mapping[str, str]) -> 
 def _neutral(one: Instruction, platform: Platform) -> str:
     if one.keyword == "FROM":
         return "FROM"
-    return _names(platform).sub("<platform>", _DIGEST.sub("<digest>", _whole(one)))
+    return platform_names(platform).sub("<platform>", _DIGEST.sub("<digest>", _whole(one)))
 
 
 def _whole(one: Instruction) -> str:
     """An instruction with what its heredocs say."""
     return "\n".join((one.text, *(heredoc.content for heredoc in one.heredocs)))
-
-
-@cache
-def _names(platform: Platform) -> re.Pattern[str]:
-    """All that a platform is called, Debian's and RPM's names too."""
-    known = {alias for alias, other in aliases().items() if other == platform}
-    words = {
-        *known,
-        platform.architecture,
-        platform.row.tag,
-        "ppc64el" if "ppc64le" in known else str(platform),
-    }
-    found = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{found})(?![A-Za-z0-9])")
 
 
 def _told(mine: Sequence[Instruction], theirs: Sequence[Instruction], names: Sequence[str]) -> str:

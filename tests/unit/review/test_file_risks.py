@@ -184,15 +184,27 @@ def test_an_architecture_that_changes_alone_is_a_note(world: World) -> None:
 
 def test_architectures_that_change_each_in_its_way_are_told_once(world: World) -> None:
     base = {"bases/app/base.yaml": BASE.replace('["1.0"]', '["1.0", "2.0"]')}
-    world.make(base, {**base, "templates/t.j2": f"{TEMPLATE}ENV A={{{{ arch }}}}\n"})
+    world.make(base, {**base, "templates/t.j2": TEMPLATE + "ENV A={{ 'a' if arch == 'arm64' else 'b' }}\n"})
     assert world.risks() == [
         "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); see whether"
         f" that is meant [arch-change] (in {AMD_FILE}:9)"
     ]
 
 
+def test_an_architecture_may_say_its_own_name(world: World) -> None:
+    text = f"{TEMPLATE}RUN get a-{{{{ arch }}}}.tgz {{{{ platform.uname }}}}\n"
+    world.make({}, {"templates/t.j2": text})
+    assert (len(world.review().groups), world.risks()) == (2, [])
+
+
+def test_of_a_version_that_is_rendered_in_part_that_is_enough(world: World) -> None:
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}ENV A=1\n"})
+    put(world.now, {ARM_FILE: (world.was / ARM_FILE).read_text()})
+    assert [risk.rule for risk in world.review().risks] == ["not-rendered"]
+
+
 def test_of_a_family_whose_architectures_differ_unsaid_that_is_enough(world: World) -> None:
-    world.make({}, {"templates/t.j2": f"{TEMPLATE}ENV A={{{{ arch }}}}\n"})
+    world.make({}, {"templates/t.j2": TEMPLATE + "ENV A={{ 'a' if arch == 'arm64' else 'b' }}\n"})
     place = Place("templates/t.j2", 4)
     said = Finding(
         rule="arch-parity", level=Level.WARNING, message="m", place=place, generated=Place(AMD_FILE, 9)
