@@ -17,6 +17,8 @@ from dfgen.values.finding import Level
 PROGRAM = "hadolint"
 _BATCH = 200  # files a run: a command line has a bound
 _LEVELS = {"error": Level.ERROR, "warning": Level.WARNING}
+# Its parser refuses what BuildKit takes, a heredoc without an empty line after it; dfgen has read the file.
+_UNREAD = "DL1000"
 # What tells apart files in which it finds the same: pins, platforms, and numbers such as versions.
 _ALIKE = re.compile(r"sha256:[0-9a-f]{64}|--platform=\S+|\d+")
 
@@ -38,9 +40,11 @@ def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str,
     except OSError as error:
         raise OutsideError(f"{error.filename}: cannot be written: {error.strerror}") from error
     for one in answers:
-        level = _LEVELS.get(one["level"], Level.NOTE)
+        level, message = _LEVELS.get(one["level"], Level.NOTE), " ".join(one["message"].split())
+        if one["code"] == _UNREAD:
+            level, message = Level.NOTE, f"hadolint cannot read on from here, and checked nothing: {message}"
         for path in files[one["file"]]:
-            yield path, one["code"], level, one["message"], one["line"]
+            yield path, one["code"], level, message, one["line"]
 
 
 def _answers(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:

@@ -48,6 +48,17 @@ def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> Non
     assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: {both}", f"{T}:3: error: {both}"]
 
 
+def test_what_hadolint_cannot_read_is_no_error(linting: Linting) -> None:
+    template = "FROM {{ parent }}\nRUN <<E\nx\nE\n"
+    linting.catalog(template)
+    answer = HADOLINT.replace("DL3008", "DL1000").replace("info", "error").replace("Pin it", "no\\n  x")
+    write(linting.root, {T: template, "bin/hadolint": answer})
+    (linting.root / "bin/hadolint").chmod(0o755)
+    done = linting.run()
+    message = "hadolint cannot read on from here, and checked nothing: no x (in 2 files)"
+    assert (done.status, done.out) == (0, f"{T}:2: note: {message} [DL1000] (in {AMD64}:7)\n")
+
+
 def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
     linting.catalog()
     write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
