@@ -20,8 +20,8 @@ from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
 from dfgen.stages.render import File, Rendering, render
 
-# Reasons, beside changes, for which what was built is not what the catalog says any more.
-_MOVED = (Reason.PARENT, Reason.SBOM)
+# Reasons, beside changes, for which what was built is not what the catalog says any more, or not known to be.
+_MOVED = (Reason.PARENT, Reason.SBOM, Reason.TESTS, Reason.UNTESTED)
 
 
 @dataclass(eq=False)

@@ -10,9 +10,11 @@ import pytest
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.images.annotations import INPUTS
+from dfgen.images.building import TESTS
 from dfgen.model.lock import LOCK_FILE
 from dfgen.outside.layout import Layout
 from dfgen.stages.merge import merge_layout
+from dfgen.values.digest import Digest
 from dfgen.values.errors import ExitCode
 from dfgen.values.manifest import Descriptor
 from tests.fakes.images import image
@@ -85,6 +87,25 @@ def test_a_template_that_is_not_rendered_again_is_told(root: Path, fake: FakeReg
     why = "; ".join(f"app:1.0@{arch}: its Dockerfile is to be rendered" for arch in ("amd64", "arm64"))
     assert done.lines == [f"{WHERE} ({why}); {MEND}"]
     assert fake.count("PUT") == 0
+
+
+def test_a_version_that_has_tests_which_it_did_not_pass_is_refused(root: Path, fake: FakeRegistry) -> None:
+    write(root, {"bases/app/base.yaml": f"{BASE}tests: [{{run: [java, -version]}}]\n"})
+    done = publish(root, "app:1.0")
+    assert done.status == ExitCode.DIFFERS
+    why = "app:1.0@amd64: not tested yet; app:1.0@arm64: not tested yet"
+    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert fake.tags == {}
+    layout = Layout(root / "dist")
+    layout.tag(
+        {
+            name: replace(entry, annotations={**entry.annotations, TESTS: str(Digest.of(b"others"))})
+            for name, entry in layout.entries().items()
+        }
+    )
+    assert publish(root, "app:1.0").lines == [
+        f"{WHERE} ({why.replace('not tested yet', 'smoke tests changed')}); {MEND}"
+    ]
 
 
 def test_a_dry_run_shows_the_tags_and_says_so_too(root: Path, fake: FakeRegistry) -> None:
