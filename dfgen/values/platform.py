@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from dfgen.values.errors import InputError, listing, nearest, printable
 
@@ -98,8 +98,7 @@ class Platform:
 
     def __str__(self) -> str:
         """Write `linux/arm64`, `linux/arm/v7`, `windows/amd64:10.0.20348.1`."""
-        words = "/".join(word for word in (self.os, self.architecture, self.variant) if word)
-        return f"{words}:{self.os_version}" if self.os_version else words
+        return _written(self.os, self.architecture, self.variant, self.os_version)
 
     @property
     def row(self) -> Architecture:
@@ -124,6 +123,12 @@ class Platform:
     def is_unknown(self) -> bool:
         """Whether this is the `unknown/unknown` that BuildKit gives to attestation entries."""
         return self.os == "unknown" or self.architecture == "unknown"
+
+
+@lru_cache(maxsize=1024)  # an index of a registry may name what it likes
+def _written(os: str, architecture: str, variant: str, os_version: str) -> str:
+    words = "/".join(word for word in (os, architecture, variant) if word)
+    return f"{words}:{os_version}" if os_version else words
 
 
 def known_platforms() -> tuple[Platform, ...]:

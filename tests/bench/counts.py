@@ -1,7 +1,8 @@
 """What a run of dfgen does, counted: files opened below the catalog, templates compiled, instructions read,
 programs run, requests sent to registries and the bytes they had.
 
-`python -m tests.bench.counts -C DIR ARGUMENTS…` runs dfgen with them; its last line of output is the counts.
+`python -m tests.bench.counts -C DIR ARGUMENTS…` runs dfgen with them; its last line of output is the counts. With
+`--calls` before all else it counts the calls of Python functions instead, which says how much work was done.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ _METHODS = (b"GET /", b"HEAD /", b"POST /", b"PUT /", b"PATCH /")
 
 def count(root: Path, *words: str) -> dict[str, int]:
     """Run dfgen in a process of its own and give what it did."""
-    command = (sys.executable, "-m", "tests.bench.counts", "-C", str(root), *words)
+    return _run("-C", str(root), *words)
+
+
+def calls(root: Path, *words: str) -> int:
+    """Run dfgen in a process of its own and give how many Python functions were called."""
+    return _run("--calls", "-C", str(root), *words)["calls"]
+
+
+def _run(*words: str) -> dict[str, int]:
+    command = (sys.executable, "-m", "tests.bench.counts", *words)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     last = done.stdout.splitlines()[-1]
     counted: dict[str, int] = json.loads(last.removeprefix(_MARK))
@@ -52,5 +62,26 @@ def main(arguments: list[str]) -> None:
         print(_MARK + json.dumps(dict(sorted(counted.items()))))
 
 
+def main_calls(arguments: list[str]) -> None:
+    """Run dfgen and print how many calls it took."""
+    from dfgen.cli import main as dfgen
+
+    counted = 0
+
+    def hook(_frame: object, event: str, _argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    sys.setprofile(hook)
+    try:
+        dfgen(arguments)
+    finally:
+        sys.setprofile(None)
+        print(_MARK + json.dumps({"calls": counted}))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1] == "--calls":
+        main_calls(sys.argv[2:])
+    else:
+        main(sys.argv[1:])

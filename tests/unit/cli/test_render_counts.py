@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.catalog import PLATFORMS, make
-from tests.bench.counts import count
+from tests.bench.counts import calls, count
 from tests.unit.cli.run import dfgen
 
 VERSIONS = 20
@@ -48,3 +48,11 @@ def test_a_selection_opens_its_own_dockerfiles_alone(root: Path) -> None:
 
 def test_a_render_of_what_has_not_changed_opens_nothing_to_write(root: Path) -> None:
     assert count(root, "render") == count(root, "render", "--check")
+
+
+def test_a_dockerfile_more_takes_so_many_calls_of_functions(tmp_path: Path) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    for folder, versions in ((small, VERSIONS), (large, 3 * VERSIONS)):
+        make(folder, versions)
+    more = (calls(large, "render") - calls(small, "render")) / (2 * FILES)
+    assert 50 < more < 340, "what a Dockerfile costs has changed much: see docs/benchmarks.md"
