@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from http import HTTPStatus
 
 from dfgen.outside.registry.options import Clock
@@ -35,6 +36,20 @@ def read_all(response: Response, limit: int, deadline: Deadline) -> bytes:
             raise TooLargeError
         deadline.check(str(response.origin))
     return bytes(body)
+
+
+def plain(response: Response, body: bytes, limit: int) -> bytes:
+    """Unpack a text that something on the way has compressed, unasked; a larger one raises TooLargeError."""
+    if response.headers.get("content-encoding", "").lower() not in ("gzip", "x-gzip"):
+        return body
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        text = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        return body
+    if len(text) > limit:
+        raise TooLargeError
+    return text
 
 
 def words_of(response: Response, deadline: Deadline) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from dfgen.outside.registry.answers import TooLargeError, number, read_all, status_words
+from dfgen.outside.registry.answers import TooLargeError, number, plain, read_all, status_words
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask
 from dfgen.outside.registry.purpose import PUSH
@@ -52,7 +52,7 @@ def get(reference: Reference) -> Prepared[Manifest | Index]:
     def read(response: Response, deadline: Deadline) -> Manifest | Index:
         """Hold the bytes against what was asked for and against what the registry names."""
         try:
-            raw = read_all(response, LARGEST, deadline)
+            raw = plain(response, read_all(response, LARGEST, deadline), LARGEST)
         except TooLargeError as error:
             why = f"the manifest is larger than {LARGEST // 2**20} MiB"
             raise Refused.to(ask.doing, reference.repository.registry, why) from error
@@ -60,6 +60,9 @@ def get(reference: Reference) -> Prepared[Manifest | Index]:
             if expected and not expected.matches(raw):
                 found = str(Digest.of(raw, expected.algorithm))
                 raise again(_mismatch(ask, found, expected), TWICE)
+        if _media_type(response) == "text/html":
+            why = "it answers with a page for browsers, expected a manifest; see what stands before it"
+            raise Refused.to(ask.doing, reference.repository.registry, why)
         try:
             return parse(raw, _media_type(response))
         except CheckError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from dfgen.outside.registry import Corrupt, Missing, Refused, Registry
@@ -162,13 +164,45 @@ def test_a_sha512_pin_is_checked(
 def test_what_is_not_a_manifest_is_said_to_be_none(
     client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
-    fake.add_manifest("team/app", b"<html>welcome</html>", "text/html", "page")
-    page = there.with_tag("page")
+    fake.add_manifest("team/app", b"welcome", "text/plain", "text")
+    text = there.with_tag("text")
     with pytest.raises(CheckError) as caught:
-        client.resolve(page)
+        client.resolve(text)
     assert str(caught.value) == (
-        f"{page}: not an image manifest or index: Expecting value: line 1 column 1 (char 0)"
+        f"{text}: not an image manifest or index: Expecting value: line 1 column 1 (char 0)"
     )
+
+
+def test_a_page_for_browsers_says_nothing_of_the_tag(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    page = Fault(body=b"<html>log in", headers={"Content-Type": "text/html", "Docker-Content-Digest": None})
+    fake.script("", "/manifests/", page, times=None)
+    with pytest.raises(Refused) as caught:
+        client.resolve(there)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot pull {there}: it answers with a page for browsers, expected a manifest; "
+        "see what stands before it"
+    )
+
+
+def test_what_a_proxy_compressed_is_unpacked(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
+    packed = {"Content-Encoding": "gzip"}
+    fake.script("GET", "/manifests/", Fault(body=gzip.compress(app.raw), headers=packed))
+    assert client.manifest(there).raw == app.raw
+    fake.script("GET", "/manifests/", Fault(headers=packed))  # it only says so
+    assert client.manifest(there).raw == app.raw
+
+
+def test_what_unpacks_to_a_hostile_size_is_refused(
+    client: Registry, fake: FakeRegistry, there: Reference
+) -> None:
+    bomb = gzip.compress(b" " * (4 * 2**20 + 1))
+    fake.script("GET", "/manifests/", Fault(body=bomb, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(Refused, match=r"the manifest is larger than 4 MiB$"):
+        client.manifest(there)
 
 
 def test_a_content_type_that_lies_does_not_matter(
