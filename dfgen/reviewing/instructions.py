@@ -115,8 +115,9 @@ def _words(old: _Meaning, new: _Meaning) -> str:
     if old.keyword in _WHOLE:
         return f"{neutral(old.text)} → {neutral(new.text)}"
     if old.keyword == "FROM" and neutral(old.text) == neutral(new.text):
-        same = _DIGEST.findall(old.text) == _DIGEST.findall(new.text)
-        return f"{neutral(new.text).partition('@')[0]} has another {'platform' if same else 'digest'}"
+        kinds = {"digest": _DIGEST, "platform": _PLATFORM}
+        moved = [name for name, kind in kinds.items() if kind.findall(old.text) != kind.findall(new.text)]
+        return f"{neutral(new.text).partition('@')[0]} has another {' and '.join(moved)}"
     return _delta(old.script, new.script, lines=bool(old.heredocs and new.heredocs))
 
 
@@ -187,8 +188,10 @@ def _directives(old: Dockerfile, new: Dockerfile) -> Iterator[tuple[Step, str]]:
 
 
 def is_pin(step: Step) -> bool:
-    """Whether nothing but a digest, or a platform in FROM, is another one."""
-    return step.before != step.after and neutral(step.before) == neutral(step.after)
+    """Whether nothing but a digest is another one."""
+    sides = step.before, step.after
+    same = _PLATFORM.findall(step.before) == _PLATFORM.findall(step.after)
+    return step.before != step.after and same and len({*map(neutral, sides)}) == 1
 
 
 def _moved(old: Instruction, new: Instruction) -> tuple[Step, str]:

@@ -120,7 +120,10 @@ def _sections(review: Review) -> Iterator[Section]:
     yield (
         "### Changes\n\n",
         "change",
-        [_group(one, is_open=at < _SHOWN) for at, one in enumerate(review.groups)],
+        [
+            _group(one, is_open=at < _SHOWN and not words.told_by_pins(one, review))
+            for at, one in enumerate(review.groups)
+        ],
     )
     yield "### Pins\n\n", "pin", [_pin(one) for one in review.pins]
     if rebuilt := words.builds(review.radius):

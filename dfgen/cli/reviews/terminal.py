@@ -78,10 +78,10 @@ def _diff(line: str) -> Line:
     return Line(_HANG, [(line, style)], "letters" if style else "cut")
 
 
-def _group(group: Group, width: int) -> Iterator[Line]:
+def _group(group: Group, width: int, *, is_short: bool) -> Iterator[Line]:
     outlier = [("  (differs from the rest)", "bold yellow")] if group.outlier else []
     yield Line(0, [(f"{words.times(group.files)}  ", "bold cyan"), (group.title, "cyan"), *outlier])
-    if group.kind in (Kind.CHANGED, Kind.ADDED):
+    if group.kind in (Kind.CHANGED, Kind.ADDED) and not is_short:
         hunk = words.hunk(group)[1:]
         yield from map(_diff, hunk[:_HUNK])
         if len(hunk) > _HUNK:
@@ -114,12 +114,13 @@ def _left(groups: Sequence[Group]) -> Iterator[Line]:
         yield Line(0, [(more, "bold cyan")])
 
 
-def _lines(review: Review, width: int, shown: int) -> Iterator[Line]:
+def _lines(review: Review, width: int, *, is_terminal: bool) -> Iterator[Line]:
+    shown = _GROUPS if is_terminal else len(review.groups)
     yield Line(0, [(words.summary(review), "bold")])
     for found in words.alike(review.risks):
         yield from _risk(found, width)
     for group in review.groups[:shown]:
-        yield from _group(group, width)
+        yield from _group(group, width, is_short=is_terminal and words.told_by_pins(group, review))
     yield from _left(review.groups[shown:])
     yield from _pins(review)
     yield from _radius(review, width)
@@ -130,8 +131,7 @@ def tell(review: Review, console: Console | None = None) -> None:
     """Print a review for a person, as wide as the terminal; whole lines where there is none."""
     console = console or _console()
     width = console.width - _HANG if console.is_terminal else _PIPED
-    shown = _GROUPS if console.is_terminal else len(review.groups)
-    for line in _lines(review, width, shown):
+    for line in _lines(review, width, is_terminal=console.is_terminal):
         for text in _texts(console, line):
             console.print(text, soft_wrap=True)
 

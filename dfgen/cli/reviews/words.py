@@ -6,12 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.values.digest import Digest
 from dfgen.values.finding import Finding, Level
 
 _SHORT = len("sha256:") + 12
 _SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BECAME = {Kind.CHANGED: "moved", Kind.ADDED: "new", Kind.REMOVED: "removed"}
 
 
@@ -86,6 +88,16 @@ def hunk(group: Group) -> list[str]:
     names = group.hunk[:2]
     shown = [name for name in names if not name.endswith(" /dev/null")][-1:]
     return [*shown, *(line for line in group.hunk[2:] if not _SEAL.fullmatch(line))]
+
+
+def told_by_pins(group: Group, review: Review) -> bool:
+    """Whether the pins that moved say all that a group's difference does."""
+    moved = {str(one.after) for move in review.pins for one in move.platforms}
+    return bool(group.steps) and all(
+        is_pin(step)
+        and moved.issuperset({*_DIGEST.findall(step.after)}.difference(_DIGEST.findall(step.before)))
+        for step in group.steps
+    )
 
 
 def builds(radius: Radius) -> list[list[Rebuild]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,20 @@ def test_what_would_scroll_away_is_counted() -> None:
     rows = printed(Review(groups=groups), 80)
     assert [row for row in rows if "USER" in row] == [f"{TIMES} 2  USER: a → {at}" for at in range(20)]
     assert "and 2 more changes in 4 files; `--format json` has all" in rows
+
+
+@pytest.mark.parametrize(("name", "shown"), [("pin-bump", False), ("hand-edit", True)])
+def test_a_difference_that_the_pins_tell_is_not_shown_again(name: str, shown: bool) -> None:
+    review = reviewed(GOLDEN / name / "before", GOLDEN / name / "after")
+    assert any(row.startswith("    @@ ") for row in printed(review, 80)) == shown
+
+
+def test_a_digest_that_no_pin_tells_is_shown(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "pin-bump/before", tmp_path / "after")
+    for path in tmp_path.glob("after/bases/*/*/Dockerfile_arm64"):
+        path.write_text(re.sub("@sha256:.{64}", f"@sha256:{'0' * 64}", path.read_text(encoding="utf-8")))
+    rows = printed(reviewed(GOLDEN / "pin-bump/before", tmp_path / "after"), 80)
+    assert any(row.startswith("    +FROM") for row in rows)
 
 
 def test_risks_stand_first_then_what_differs_from_the_rest() -> None:

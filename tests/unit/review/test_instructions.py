@@ -26,6 +26,11 @@ def summaries(old: str, new: str) -> list[str]:
             "FROM --platform=linux/amd64 a:1",
             "FROM: a:1 has another platform",
         ),
+        (
+            f"FROM --platform=linux/arm64 a:1@{ONE}",
+            f"FROM --platform=linux/amd64 a:1@{TWO}",
+            "FROM: a:1 has another digest and platform",
+        ),
         ("FROM a\nUSER app", "FROM a\nUSER root", "USER: app → root"),
         ("FROM a\nUSER app", "FROM a", "USER removed: app"),
         ("FROM a", "FROM a\nUSER app", "USER added: app"),
