@@ -84,8 +84,8 @@ def test_nobody_is_asked_without_the_option(moved: Moved) -> None:
     done = moved.review()
     assert (done.status, moved.registry.log()) == (0, [])
     assert done.out.splitlines()[-2:] == [
-        "note: no registry or cache was asked: what moved inside the parents, and whether each new pin is its platform's, is not known",
-        "note: no registry was asked: whether the tags still point at their pins is not known",
+        "note: no registry was asked (--online does): what moved inside the parents, and whether each new pin is its platform's, is not known",
+        "note: no registry was asked (--online does): whether the tags still point at their pins is not known",
     ]
 
 

@@ -244,9 +244,9 @@ def test_what_could_not_be_told_is_noted(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     assert world.review(render=None).notes == (
         "nothing was rendered: whether the files are what the catalog renders is not known",
-        "no registry or cache was asked: what moved inside the parents, and whether each new pin is its"
+        "no registry was asked (--online does): what moved inside the parents, and whether each new pin is its"
         " platform's, is not known",
-        "no registry was asked: whether the tags still point at their pins is not known",
+        "no registry was asked (--online does): whether the tags still point at their pins is not known",
     )
 
 
