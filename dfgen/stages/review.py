@@ -21,8 +21,8 @@ Problems = tuple[Problem, ...]
 _SILENT = {
     "render": "nothing was rendered: whether the files are what the catalog renders is not known",
     "look": (
-        "no registry was asked (--online does): what moved inside the parents, and whether each new pin is its"
-        " platform's, is not known"
+        "no registry was asked (--online does): what moved inside the parents, and whether each new pin is"
+        " its platform's, is not known"
     ),
     "resolve": (
         "no registry was asked (--online does): whether the tags still point at their pins is not known"
