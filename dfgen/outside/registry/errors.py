@@ -108,6 +108,6 @@ class Refused(RegistryError):
     """The registry, or this client, refuses the request for a reason that a retry does not mend."""
 
     @classmethod
-    def to(cls, doing: str, registry: str, why: str) -> Refused:
-        """Say why."""
-        return cls(f"{registry}: cannot {doing}: {clean(why)}")
+    def to(cls, doing: str, registry: str, why: str, advice: str = "") -> Refused:
+        """Say why, and what to do if that is known."""
+        return cls(f"{registry}: cannot {doing}: {clean(why)}{f'; {advice}' if advice else ''}")

@@ -26,6 +26,10 @@ T = TypeVar("T")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _SLOWEST = 64 * 1024  # bytes a second: a transfer's deadline grows by its size over this
+_ADVICE = {
+    405: "it may be read-only, or a mirror; push to another",
+    413: "raise the limit for the body of a request there, or of the proxy before it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,4 +152,6 @@ class Exchange:
             case HTTPStatus.NOT_FOUND:
                 return Missing.to(purpose.doing, purpose.registry, said)
         answer = f"it answers {status_words(response.status)}"
-        return Refused.to(purpose.doing, purpose.registry, f"{answer}: {said}" if said else answer)
+        why = f"{answer}: {said}" if said else answer
+        advice = _ADVICE.get(response.status, "") if purpose.writes else ""
+        return Refused.to(purpose.doing, purpose.registry, why, advice)

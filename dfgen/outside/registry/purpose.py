@@ -33,6 +33,11 @@ class Purpose:
     doing: str
 
     @property
+    def writes(self) -> bool:
+        """Whether it is to change something there."""
+        return any(action == "push" for _, action in self.scopes)
+
+    @property
     def registry(self) -> str:
         """The registry as references name it."""
         return self.site.registry

@@ -146,6 +146,6 @@ def test_pieces_that_are_too_large_however_small_are_refused(
         make(chunk=1_000_000).upload(repository, LAYER, DATA)
     assert str(caught.value) == (
         f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 413 "
-        "Request Entity Too Large"
+        "Request Entity Too Large; raise the limit for the body of a request there, or of the proxy before it"
     )
     assert fake.count("PATCH") == 3

@@ -201,6 +201,19 @@ def test_a_registry_that_one_may_not_push_to(
     )
 
 
+def test_a_registry_that_takes_no_pushes(
+    client: Registry, fake: FakeRegistry, repository: Repository
+) -> None:
+    fake.script("", "", Fault(status=405), times=None)
+    with pytest.raises(Refused) as caught:
+        client.upload(repository, LAYER, DATA)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 405 Method Not "
+        "Allowed; it may be read-only, or a mirror; push to another"
+    )
+    assert fake.count("PUT") == fake.count("PATCH") == 0
+
+
 def test_an_upload_that_never_works_ends_at_its_deadline(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
