@@ -75,7 +75,7 @@ def write(app: App, found: Sequence[Finding], annotations: str | None, target: P
 
 
 def _text(annotations: str, found: Sequence[Finding]) -> str:
-    from dfgen.exports import annotations as formats
+    from dfgen.exports import findings as formats
 
     if annotations == "github":
         return formats.github(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dfgen.cli import show
-from dfgen.images.moved import Facts, facts
+from dfgen.images.pin_moves import Facts, facts
 from dfgen.images.remote import Pulls
 from dfgen.model.catalog import Catalog
 from dfgen.model.locking import Moved

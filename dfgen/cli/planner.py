@@ -15,7 +15,7 @@ from dfgen.model.lock import Lock
 from dfgen.outside import files
 from dfgen.outside.context import ContextReader
 from dfgen.outside.records import Records
-from dfgen.reviewing.usage import closure
+from dfgen.reviewing.made_from import closure
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
 from dfgen.stages.render import File, Rendering, render

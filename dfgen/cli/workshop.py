@@ -18,7 +18,7 @@ from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.engine import Engine
-from dfgen.outside.layers import first_difference
+from dfgen.outside.layer_difference import first_difference
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building

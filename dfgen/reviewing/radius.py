@@ -9,8 +9,8 @@ from functools import cached_property
 
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
+from dfgen.reviewing.made_from import closure, taken
 from dfgen.reviewing.records import Radius, Rebuild, State
-from dfgen.reviewing.usage import closure, taken
 
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
 

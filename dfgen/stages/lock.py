@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
 
-from dfgen.images.wants import each, named, wanted
+from dfgen.images.wanted_parents import each, named, wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
 from dfgen.model.locking import Held, LockChanges, Moved, Want

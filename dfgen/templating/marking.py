@@ -32,9 +32,9 @@ from dfgen.templating.marks import (
     site_index,
     site_mark,
 )
+from dfgen.templating.printable import UnprintableError, as_json, as_text
 from dfgen.templating.sandbox import Sandbox
 from dfgen.templating.standins import StandIn, printed
-from dfgen.templating.values import UnprintableError, as_json, as_text
 
 _LOST = (
     "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"

@@ -8,8 +8,8 @@ from typing import Any
 from dfgen.templating.faults import FAULTS
 from dfgen.templating.form import Form, form
 from dfgen.templating.marks import SENTINEL, InsideError
+from dfgen.templating.printable import as_text
 from dfgen.templating.standins import Looks, Path, below, can_stand, stand_ins
-from dfgen.templating.values import as_text
 
 # Renders a template with stand-ins, and notes what it looks at; the marked text.
 Watch = Callable[[str, Mapping[str, object], Looks], str]

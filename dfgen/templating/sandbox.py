@@ -13,7 +13,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from dfgen.templating.limits import check_format, check_length, check_numbers, check_power, check_product
 from dfgen.templating.missing import Missing
-from dfgen.templating.values import as_text, as_word
+from dfgen.templating.printable import as_text, as_word
 
 _RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must give the same bytes
 

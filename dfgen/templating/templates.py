@@ -17,10 +17,10 @@ from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import SENTINEL, Trusted
 from dfgen.templating.memory import Memory
+from dfgen.templating.printable import as_text
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
 from dfgen.templating.standins import Looks
-from dfgen.templating.values import as_text
 from dfgen.templating.watching import Watching
 from dfgen.values.errors import InputError, Place, Problem
 

@@ -54,8 +54,8 @@ HOMES = {
     "subprocess": ("dfgen.outside",),
     "ruamel": ("dfgen.model.yaml",),
     "jsonschema_rs": ("dfgen.model.schema",),
-    "cyclonedx": ("dfgen.outside.packages.bom",),
-    "packageurl": ("dfgen.outside.packages.bom",),
+    "cyclonedx": ("dfgen.outside.packages.cyclonedx",),
+    "packageurl": ("dfgen.outside.packages.cyclonedx",),
 }
 HEAVY = ("cyclonedx", "docker", "jinja2", "jsonschema_rs", "rich", "ruamel", "urllib3", "requests", "asyncio")
 

@@ -9,7 +9,7 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
-from dfgen.cli.transferring import transferring
+from dfgen.cli.publish_progress import transferring
 from dfgen.images.release import Release
 from dfgen.stages import publish as stage
 

@@ -39,7 +39,7 @@ class Bills:
         return self._write(image, built, contents)
 
     def _write(self, image: Image, built: Descriptor, contents: Contents) -> Bill:
-        from dfgen.outside.packages.bom import document
+        from dfgen.outside.packages.cyclonedx import document
 
         made = artefact(built, document(image.family.name, built.digest, contents, self.epoch))
         for data in (*made.blobs, made.raw):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dfgen.images.building import BuildRequest, OnStep
-from dfgen.outside.layers import first_difference
+from dfgen.outside.layer_difference import first_difference
 from dfgen.outside.layout import Layout
 from dfgen.stages.build.twice import Twice
 from dfgen.values.errors import CheckError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dfgen.images.wants import wanted
+from dfgen.images.wanted_parents import wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock, LockedParent
 from dfgen.stages.lock import lock

@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.images.sbom import Contents, System
 from dfgen.outside.packages.bills import read
-from dfgen.outside.packages.bom import purl
+from dfgen.outside.packages.cyclonedx import purl
 from dfgen.values.errors import CheckError
 from tests.unit.packages.layers import APK, DEBIAN, STATUS, header
 

@@ -10,8 +10,8 @@ import pytest
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.reviewing.made_from import closure, taken
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
-from dfgen.reviewing.usage import closure, taken
 from dfgen.stages.review import review
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem

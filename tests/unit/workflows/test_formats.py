@@ -15,7 +15,7 @@ import jsonschema_rs
 import pytest
 from ruamel.yaml import YAML
 
-from dfgen.exports import annotations
+from dfgen.exports import findings
 from dfgen.exports.github import github
 from dfgen.exports.gitlab import gitlab
 from dfgen.images.plan import Plan
@@ -160,7 +160,7 @@ CODE_QUALITY = {
 
 @pytest.mark.parametrize("number", [0, 3])
 def test_a_sarif_log_is_one(number: int) -> None:
-    log = json.loads(annotations.sarif(FINDINGS[:number], "lint"))
+    log = json.loads(findings.sarif(FINDINGS[:number], "lint"))
     jsonschema_rs.validator_for(SARIF).validate(log)
     (run,) = log["runs"]
     known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
@@ -169,6 +169,6 @@ def test_a_sarif_log_is_one(number: int) -> None:
 
 @pytest.mark.parametrize("number", [0, 3])
 def test_a_report_of_code_quality_is_one(number: int) -> None:
-    report = json.loads(annotations.gitlab(FINDINGS[:number]))
+    report = json.loads(findings.gitlab(FINDINGS[:number]))
     jsonschema_rs.validator_for(CODE_QUALITY).validate(report)
     assert len({one["fingerprint"] for one in report}) == len(report) == number

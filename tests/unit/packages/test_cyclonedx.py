@@ -10,7 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from dfgen.images.sbom import Contents, Installed, System
-from dfgen.outside.packages.bom import document
+from dfgen.outside.packages.cyclonedx import document
 from dfgen.values.digest import Digest
 
 IMAGE = Digest.of(b"image")
