@@ -63,7 +63,8 @@ def pins(catalog: Catalog, lock: Lock) -> str:
     if lacking:
         raise CheckError(f"{LOCK_FILE} has no pin for {', '.join(sorted(lacking))}; run `dfgen lock`")
     used: set[Parent] = set(catalog.upstream_parents())
-    return f"all {len({parent.key for parent in used})} parents are pinned"
+    count = len({parent.key for parent in used})
+    return f"all {count} parents are pinned" if count != 1 else "the parent is pinned"
 
 
 def _ask(registry: Registry, reference: Reference) -> str:
