@@ -6,7 +6,6 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,10 +14,10 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.cli.narrowed import in_one_family
 from dfgen.model import header
-from dfgen.model.catalog import BASES, Catalog, Image
+from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import LOCK_FILE
-from dfgen.model.select import select
 from dfgen.model.settings import Setting, Settings
 from dfgen.outside import files
 from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
@@ -81,7 +80,7 @@ def _split(text: str) -> tuple[str, int]:
 def _image(app: App, word: str) -> tuple[Catalog, Image]:
     """The one image that a word selects, and a catalog that has it."""
     word = _below_root(app, word)
-    catalog, images = _quickly(app, word) or (app.catalog, _among_all(app, word))
+    catalog, images = in_one_family(app, [word]) or (app.catalog, _among_all(app, word))
     if len(images) > 1:
         several = listing(str(image.dockerfile) for image in images[:3])
         raise InputError(f"{word!r} is {len(images)} Dockerfiles; expected one, such as {several}")
@@ -97,18 +96,6 @@ def _below_root(app: App, word: str) -> str:
     if not path.is_relative_to(root):
         raise InputError(f"{word}: is not below the catalog's folder {root}; name that folder with -C")
     return str(path.relative_to(root))
-
-
-def _quickly(app: App, word: str) -> tuple[Catalog, Sequence[Image]] | None:
-    """What a word selects in the family that it names, without looking at others; None if that is nothing."""
-    path = PurePosixPath(word)
-    name = path.parts[1] if path.parts[:1] == (BASES,) and len(path.parts) > 1 else re.split("[:@]", word)[0]
-    if "/" in name or not (app.root / BASES / name / "base.yaml").is_file():
-        return None
-    catalog = app.family(name)
-    with suppress(InputError):
-        return catalog, select(catalog.images, [word])
-    return None
 
 
 def _among_all(app: App, word: str) -> Sequence[Image]:

@@ -59,11 +59,17 @@ def command(
 
 def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
     """Render the images in question, beside the files that are there: with SELECT, theirs alone."""
+    from dfgen.cli.narrowed import in_one_family
     from dfgen.stages.render import render
 
-    images = app.images(select)
+    found = in_one_family(app, select)
+    # A parent in the catalog may not be there: the whole catalog tells.
+    if found and not any(parent.family for image in found[1] for parent in image.all_parents):
+        catalog, images = found
+    else:
+        catalog, images = app.catalog, app.images(select)
     existing = files.dockerfiles(app.root, [image.path for image in images] if select else None)
-    return render(app.catalog, images, app.lock, app.templates_for, existing)
+    return render(catalog, images, app.lock, app.templates_for, existing)
 
 
 def _findings(rendering: Rendering) -> Iterator[Finding]:

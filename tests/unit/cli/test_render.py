@@ -219,3 +219,20 @@ def test_a_folder_where_a_file_belongs(root: Path) -> None:
     (root / AMD64).mkdir(parents=True)
     done = dfgen("-C", root, "render")
     assert (done.status, done.lines) == (3, [f"{root}/{AMD64}: cannot be read: Is a directory"])
+
+
+def test_a_family_by_name_does_not_work_out_the_others(rendered: Path) -> None:
+    other = FAMILY.replace("1.36", "{{ nothing }}")
+    write(rendered, {"bases/other/base.yaml": other})
+    assert dfgen("-C", rendered, "render", "app").lines == ["0 of 2 Dockerfiles written, 2 unchanged"]
+    assert dfgen("-C", rendered, "render").status == 2
+    write(rendered, {"bases/other/base.yaml": "versions: 1\n"})
+    assert "bases/other/base.yaml:1" in dfgen("-C", rendered, "render", "app").err
+
+
+def test_a_parent_that_the_catalog_does_not_have_is_told_for_a_family_by_name(rendered: Path) -> None:
+    child = 'template: t.j2\nparent: "app:9"\nversions:\n  "1.0": {}\n'
+    write(rendered, {"bases/child/base.yaml": child})
+    done = dfgen("-C", rendered, "render", "child")
+    assert (done.status, done.lines) == (2, dfgen("-C", rendered, "render").lines)
+    assert "bases/child/base.yaml:2:9: " in done.err
