@@ -41,7 +41,12 @@ class Planner:
         reader = ContextReader(self.app.root)
         catalog, layout = self.app.catalog, self.app.layout
         return Planning(
-            catalog=catalog, images=layout, reader=reader, records=self.records, causes=self.causes
+            catalog=catalog,
+            images=layout,
+            reader=reader,
+            records=self.records,
+            causes=self.causes,
+            epoch=self.app.epochs.of,
         )
 
     def causes(self, image: Image, lock: Lock) -> Causes:

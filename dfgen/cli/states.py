@@ -176,6 +176,7 @@ def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
         lock_text=side.lock_text,
         dockerfiles=side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)]),
         templates=side.templates,
+        settings=side.settings,
         files=side.tree.prints(side.context_files(parts)),
         problems=loaded.problems,
     )

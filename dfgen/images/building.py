@@ -99,7 +99,7 @@ def build_request(
         context=image.family.context,
         log=log,
         annotations={**base_annotations(image, lock), **inputs},
-        source_date_epoch=catalog.source_date_epoch,
+        source_date_epoch=step.epoch,
         provenance=catalog.provenance,
         contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},
         no_cache=no_cache,

@@ -11,6 +11,9 @@ from typing import Any
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, InputError
 
+# Of the options: the time of everything in an image, in seconds since 1970.
+EPOCH = "source_date_epoch"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:

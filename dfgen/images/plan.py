@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from dfgen.images.inputs import Inputs
+from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.model.catalog import Image
 from dfgen.values.manifest import Descriptor
 
@@ -56,6 +56,11 @@ class Step:
     def is_kept(self) -> bool:
         """Whether what the layout has is only tested again, or gets another SBOM."""
         return self.reason in (Reason.TESTS, Reason.UNTESTED, Reason.SBOM)
+
+    @property
+    def epoch(self) -> int:
+        """The time of everything in it, in seconds since 1970; 0 where its inputs are not known yet."""
+        return int(self.inputs.options[EPOCH]) if self.inputs else 0
 
     @property
     def why(self) -> str:

@@ -57,9 +57,12 @@ class Entry:
 class Git:
     """The repository that a folder lies in, however deep; paths are relative to the folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder. Errors: InputError where git does not take it for a part of a repository."""
-        self._folder = folder
+    def __init__(self, folder: Path, otherwise: str = "name two folders: `dfgen review DIR DIR`") -> None:
+        """Take the folder, and what a person may do `otherwise` where no git helps.
+
+        Errors: InputError where git does not take the folder for a part of a repository.
+        """
+        self._folder, self._otherwise = folder, otherwise
         if not folder.is_dir():
             raise InputError(f"{folder}: is not a folder; name the catalog's with -C")
         done = self._run(("rev-parse", "--git-dir"))
@@ -69,7 +72,7 @@ class Git:
                 " `git config --global --add safe.directory DIR`"
             )
         if done.returncode:
-            raise InputError(f"{folder}: is in no git repository; name two folders: `dfgen review DIR DIR`")
+            raise InputError(f"{folder}: is in no git repository; {otherwise}")
 
     def commit(self, revision: str) -> str:
         """Find a revision's commit. Errors: InputError saying what to fetch."""
@@ -92,6 +95,23 @@ class Git:
             raise InputError(f"HEAD and {name} have no common commit here; try `{self._fetch}`, or name BASE")
         every = f"{self._fetch.removesuffix(' origin')} origin '+refs/heads/*:refs/remotes/origin/*'"
         raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
+
+    def touched(self, paths: Sequence[str]) -> int | None:
+        """Find the committer time of the last commit that touched what lies below `paths`.
+
+        In seconds since 1970; None where no commit did.
+        Errors: InputError in a shallow clone that may lack that commit, OutsideError.
+        """
+        if self._commit("HEAD") is None:
+            return None
+        found = self._checked("rev-list", "-1", "--format=%ct %P", "HEAD", "--", *paths).splitlines()
+        if not found:
+            return None
+        seconds, *parents = found[-1].split()
+        if not parents and self._is_shallow:  # where the clone ends, a commit seems to have made all files
+            message = f"this shallow clone may lack the last commit that touched it; run `{self._fetch}`"
+            raise InputError(Problem(Place(f"{paths[0]}/"), message))
+        return int(seconds)
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
         """List what a commit holds below `paths`; submodules are passed over. Errors: OutsideError."""
@@ -147,17 +167,18 @@ class Git:
 
     @property
     def _fetch(self) -> str:
-        shallow = self._try("rev-parse", "--is-shallow-repository") == "true"
-        return "git fetch --unshallow" if shallow else "git fetch origin"
+        return "git fetch --unshallow" if self._is_shallow else "git fetch origin"
+
+    @property
+    def _is_shallow(self) -> bool:
+        return self._try("rev-parse", "--is-shallow-repository") == "true"
 
     def _commit(self, revision: str) -> str | None:
         return self._try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
     def _check_born(self, revision: str) -> None:
         if revision.partition("~")[0].partition("^")[0] in ("HEAD", "@") and self._commit("HEAD") is None:
-            raise InputError(
-                "HEAD has no commit yet; commit first, or name two folders: `dfgen review DIR DIR`"
-            )
+            raise InputError(f"HEAD has no commit yet; commit first, or {self._otherwise}")
 
     def _try(self, *words: str) -> str | None:
         """Give what a command says, None where it fails."""
@@ -166,11 +187,15 @@ class Git:
 
     def _names(self, *words: str) -> list[str]:
         """Run a command that ends each line with a NUL."""
+        return [line for line in self._checked(*words).split("\0") if line]
+
+    def _checked(self, *words: str) -> str:
+        """Give what a command says. Errors: OutsideError where it fails."""
         done = self._run(words)
         if done.returncode:
             last = (done.stderr.decode("utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
             raise OutsideError(f"`git {words[0]}` failed: {printable(last)}")
-        return [line for line in os.fsdecode(done.stdout).split("\0") if line]
+        return os.fsdecode(done.stdout)
 
     def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         with self._start(words) as process:

@@ -21,8 +21,9 @@ class State:
 
     `catalog` is None, and `problems` say why, where it cannot be loaded; an unreadable lock is an empty one.
     `lock_text` is the lock as it stands, so that a pin has a line. `dockerfiles` are the texts of every
-    `bases/*/*/Dockerfile_*`; `templates` are texts by the name that a family writes; `files` are whatever
-    else lies in a build context, each with anything that changes when its content or mode does.
+    `bases/*/*/Dockerfile_*`; `templates` are texts by the name that a family writes; `settings` are those of
+    `catalog.yaml` and every `base.yaml`. `files` are whatever else lies in a build context, each with
+    anything that changes when its content or mode does.
     """
 
     catalog: Catalog | None = None
@@ -30,6 +31,7 @@ class State:
     lock_text: str = ""
     dockerfiles: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 

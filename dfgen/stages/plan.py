@@ -9,10 +9,10 @@ from typing import Protocol
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
-from dfgen.images.inputs import Inputs
+from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.sbom import is_bill
-from dfgen.model.catalog import Catalog, Image
+from dfgen.model.catalog import Catalog, Family, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
@@ -55,13 +55,18 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
-    """What a plan is made from; `causes` hashes what an image's Dockerfile comes from."""
+    """What a plan is made from.
+
+    `causes` hashes what an image's Dockerfile comes from. `epoch` says what time everything in the images of
+    a family gets, in seconds since 1970.
+    """
 
     catalog: Catalog
     images: Images
     reader: InputReader
     records: Records
     causes: Callable[[Image, Lock], Causes]
+    epoch: Callable[[Family], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
     built = there.named.get(f"{image.family.name}:{image.tag}")
     if waiting:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
-    inputs = how.reader.inputs(image, _options(image, lock, how.catalog))
+    inputs = how.reader.inputs(image, _options(image, lock, how))
     if built is None:
         reason = Reason.PLATFORM if image.merged_name in there.named else Reason.NEW
         return Step(image=image, reason=reason, inputs=inputs)
@@ -134,11 +139,12 @@ def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
 
 
-def _options(image: Image, lock: Lock, catalog: Catalog) -> dict[str, str]:
+def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
     """Name what else decides about an image's bytes."""
+    catalog = how.catalog
     return {
         "platform": str(image.platform),
-        "source_date_epoch": str(catalog.source_date_epoch),
+        EPOCH: str(how.epoch(image.family)),
         "provenance": {"": "false", "max": "true"}.get(catalog.provenance, catalog.provenance),
         **({"sbom": catalog.sbom} if catalog.sbom else {}),
         **base_annotations(image, lock),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dfgen.images.inputs import Inputs
+from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock, LockedParent, Pin
@@ -15,7 +15,7 @@ from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock
 
 
 def step(of: Image, reason: Reason = Reason.NEW, detail: str = "") -> Step:
-    inputs = Inputs(dockerfile=Digest.of(of.name.encode()), files={}, options={})
+    inputs = Inputs(dockerfile=Digest.of(of.name.encode()), files={}, options={EPOCH: "1767225600"})
     return Step(image=of, reason=reason, detail=detail, inputs=inputs)
 
 

@@ -25,7 +25,7 @@ ROOT = Path("somewhere")
 
 
 def baked(plan: Plan) -> str:
-    found = catalog(ROOT, [one.image for one in plan.steps], source_date_epoch=1767225600)
+    found = catalog(ROOT, [one.image for one in plan.steps])
     return bake(plan, pinned("base:1", "tool:1.0"), found, "dist/bake")
 
 

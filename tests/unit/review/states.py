@@ -43,6 +43,7 @@ def state(root: Path) -> State:
         lock_text=(root / lock.LOCK_FILE).read_text(encoding="utf-8"),
         dockerfiles=texts(root, "bases/*/*/Dockerfile_*"),
         templates=texts(root, "templates/**/*", "templates"),
+        settings=texts(root, "bases/catalog.yaml") | texts(root, "bases/*/base.yaml"),
         files={path: sha256(text.encode()).hexdigest() for path, text in _context(root).items()},
         problems=problems,
     )

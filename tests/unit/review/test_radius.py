@@ -111,6 +111,28 @@ def test_another_template_and_another_stage_are_reasons(world: World) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bases/app/files/other.conf": "b\n"},
+        {"bases/app/base.yaml": f"{BASE}tests: [{{run: [id]}}]\n"},
+    ],
+)
+def test_whatever_is_committed_to_a_family_moves_the_time_of_a_commit(
+    world: World, change: dict[str, str]
+) -> None:
+    settings = {"bases/catalog.yaml": "source_date_epoch: commit\n"}
+    world.make(settings, {**settings, **change})
+    reasons = ("time of a commit to bases/app",)
+    assert why(world) == {"app:1.0@amd64": reasons, "app:1.0@arm64": reasons}
+
+
+def test_what_is_outside_of_a_family_leaves_the_time_of_a_commit(world: World) -> None:
+    settings = {"bases/catalog.yaml": "source_date_epoch: commit\n"}
+    world.make(settings, {**settings, "templates/unused.j2": "FROM x\n"})
+    assert why(world) == {}
+
+
 def test_a_hand_edit_is_built_too(world: World) -> None:
     world.make({}, {})
     path = "bases/app/1.0/Dockerfile_amd64"
