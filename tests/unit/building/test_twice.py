@@ -68,7 +68,10 @@ def test_the_first_file_that_differs(tmp_path: Path, one: Files, other: Files, e
 
 def test_the_same_files_can_be_packed_differently(tmp_path: Path) -> None:
     files: Files = {"a": ("1", {})}
-    assert difference(tmp_path, layer(files), layer(files, compressed=False)) == "the same files, packed differently"
+    assert (
+        difference(tmp_path, layer(files), layer(files, compressed=False))
+        == "the same files, packed differently"
+    )
 
 
 def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
