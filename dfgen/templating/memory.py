@@ -9,7 +9,7 @@ from dfgen.templating.faults import FAULTS
 from dfgen.templating.form import Form, form
 from dfgen.templating.marks import SENTINEL, InsideError
 from dfgen.templating.printable import as_text
-from dfgen.templating.standins import Looks, Path, below, can_stand, stand_ins
+from dfgen.templating.standins import Looks, Path, below, can_stand, stand_ins, text_attributes
 
 # Renders a template with stand-ins, and notes what it looks at; the marked text.
 Watch = Callable[[str, Mapping[str, object], Looks], str]
@@ -157,10 +157,11 @@ def _describe(value: Any, seen: Any, key: list[object]) -> None:
         key += (kind, len(value))
         for at, item in enumerate(value):
             _describe(item, below(seen, at), key)
+    elif kind is float:
+        key += (kind, repr(value))  # 0.0 equals -0.0, and is not printed alike
     elif seen is True or not can_stand(kind):
         key += (kind, value)
-    elif seen:
-        key.append(kind)
-        key += (getattr(value, name) for name in seen)
     else:
         key.append(str if kind is int else kind)
+        # In another image a mapping may have stood here, of which keys were looked at.
+        key += (getattr(value, name) for name in seen or () if name in text_attributes(kind))

@@ -108,6 +108,11 @@ LOOKS = (
     "{% from 'macros.j2' import plain %}{{ plain(u) }}",
     "{% import 'macros.j2' as m2 with context %}{% if n == 2 %}{{ m2.env('A') }}{% endif %}",
     "{% block a %}ENV A={{ u }}{% if n == 1 %}{{ t }}{% endif %}{% endblock %}",
+    "{% if x is mapping %}{% if x.k == 'a' %}ENV A={{ x.k }}{% endif %}{% else %}ENV B={{ x }}{% endif %}",
+    "{% if x is mapping and x.k %}ENV A={{ x.k }}{% endif %}\nENV B={{ z }}",
+    "{% for i in x %}ENV A={{ i }}\n{% endfor %}",
+    "ENV A={{ x.tag }}",
+    "{% if x.tag == '1' %}ENV A={{ x.tag }}{% endif %}",
     "ENV A={{ t.printed('x') }}",
     "ENV A={{ t._real }}",
     "ENV A={{ t is mapping }}{{ p.value }}{{ parent.pinned }}",
@@ -138,6 +143,16 @@ VARIABLES = st.fixed_dictionaries(
         "yes": st.booleans(),
         "none_value": st.none(),
         "parent": PARENTS,
+        "z": st.sampled_from([0.0, -0.0, 1.5]),
+        # Of another kind in each image.
+        "x": st.one_of(
+            WORDS,
+            st.integers(0, 2),
+            st.lists(WORDS, max_size=2),
+            st.dictionaries(st.sampled_from(["k", "tag"]), WORDS),
+            PARENTS,
+            st.none(),
+        ),
     }
 )
 
@@ -178,6 +193,8 @@ def some_variables() -> list[dict[str, Any]]:
         platform = Platform.parse(f"linux/{arch}")
         parent = PinnedParent(Reference.parse(pin.format(n)), platform)
         named = {"t": t, "u": f"u{n}", "n": n, "l": lists[n], "m": {"k": t, "a": "1", "b": arch}}
+        kinds = {1: {"k": t, "tag": "1"}, 2: t, 3: parent if arch == "amd64" else [t]}
+        named |= {"x": kinds[n], "z": -0.0 if n == 2 else 0.0}
         named |= {"maybe": f"m{t}"} if n > 1 else {}
         rest = {"p": TemplatePlatform(platform), "s": "A=1", "yes": n > 1, "none_value": None}
         found.append({**named, **rest, "parent": parent})
