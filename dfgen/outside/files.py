@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from dfgen.model.catalog import BASES
+from dfgen.outside.atomic import fill, renaming
 from dfgen.values.errors import OutsideError, Place, Problem
 
 _FIRST = int.from_bytes(os.urandom(4))  # names of files that are being written: none twice
@@ -34,21 +35,13 @@ def _write(path: str, data: bytes, durable: bool) -> None:
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f".{name}.{(_FIRST + next(_COUNT)) & 0xFFFFFFFF:08x}")  # noqa: PTH118
     handle = _new(beside, folder)
-    try:
+    with renaming(beside, path):
         try:
             with suppress(FileNotFoundError):
                 os.fchmod(handle, os.stat(path).st_mode & 0o777)  # noqa: PTH116
-            while data:
-                data = data[os.write(handle, data) :]
-            if durable:
-                os.fsync(handle)
+            fill(handle, data, durable=durable)
         finally:
             os.close(handle)
-        os.replace(beside, path)  # noqa: PTH105
-    except BaseException:  # a Ctrl-C too leaves nothing behind
-        with suppress(FileNotFoundError):
-            os.unlink(beside)  # noqa: PTH108
-        raise
 
 
 def _new(path: str, folder: str) -> int:

@@ -65,7 +65,7 @@ class Processes:
                 kept.append(line.rstrip("\n"))
                 on_line(kept[-1])
             process.wait()
-        except BaseException:
+        except BaseException:  # Ctrl-C, and whatever the one who listens raises
             _end(process, signal.SIGKILL)
             raise
         finally:

@@ -138,17 +138,21 @@ def _compared(old: Instruction, new: Instruction) -> tuple[Step, str]:
     moved = _packages(was, now) if old.keyword == "RUN" else ()
     words = _words(was, now)
     shown = _with_packages(was, now, moved) if moved else words
-    step = Step(
+    return _changed(old, new, f": {_short(shown)}", moved), words
+
+
+def _changed(old: Instruction, new: Instruction, what: str, moved: tuple[PackageMove, ...] = ()) -> Step:
+    """An instruction that both sides have, and what is to be said behind its keyword."""
+    return Step(
         kind=Kind.CHANGED,
         keyword=new.keyword,
-        summary=f"{new.keyword}: {_short(shown)}",
+        summary=f"{new.keyword}{what}",
         before=old.text,
         after=new.text,
         before_line=old.line,
         after_line=new.line,
         packages=moved,
     )
-    return step, words
 
 
 def _alone(kind: Kind, one: Instruction) -> tuple[Step, str]:
@@ -197,16 +201,7 @@ def is_pin(step: Step) -> bool:
 def _moved(old: Instruction, new: Instruction) -> tuple[Step, str]:
     """The same instruction at another place."""
     script = _Meaning.of(new).script
-    step = Step(
-        kind=Kind.CHANGED,
-        keyword=new.keyword,
-        summary=f"{new.keyword} moved: {_short(script)}",
-        before=old.text,
-        after=new.text,
-        before_line=old.line,
-        after_line=new.line,
-    )
-    return step, f"moved {neutral(script)}"
+    return _changed(old, new, f" moved: {_short(script)}"), f"moved {neutral(script)}"
 
 
 def _joined(

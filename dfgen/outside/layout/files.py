@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dfgen.outside import atomic
-from dfgen.outside.atomic import replacing
+from dfgen.outside.atomic import fill, replacing
 from dfgen.values.errors import OutsideError
 
 
@@ -33,7 +32,8 @@ def write(target: Path, data: bytes, scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, scratch) as beside:
-            atomic.write(beside, data, durable=True)
+            with beside.open("wb") as file:
+                fill(file.fileno(), data, durable=True)
             beside.chmod(0o644)
 
 

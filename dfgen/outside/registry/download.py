@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
+from dfgen.outside.atomic import renaming
 from dfgen.outside.registry.answers import TooLargeError, read_all
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask, Exchange
@@ -117,20 +118,18 @@ def download(exchange: Exchange, repository: Repository, descriptor: Descriptor,
     """Write a blob to a file that appears only when it is whole and checked."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".download-", delete=False) as file:
-            try:
-                partial = _Partial(file, descriptor.digest.algorithm)
-                exchange.persist(
-                    lambda deadline: _fill(exchange, repository, descriptor, partial, deadline),
-                    descriptor.size,
-                )
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink()
-                raise
+        with (
+            tempfile.NamedTemporaryFile(dir=target.parent, prefix=".download-", delete=False) as file,
+            renaming(file.name, target),
+        ):
+            partial = _Partial(file, descriptor.digest.algorithm)
+            exchange.persist(
+                lambda deadline: _fill(exchange, repository, descriptor, partial, deadline),
+                descriptor.size,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
     except OSError as error:
         advice = "make room or choose another folder"
         raise OutsideError(f"{target}: cannot be written: {error.strerror}; {advice}") from error
