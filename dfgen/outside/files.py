@@ -100,7 +100,8 @@ def _read(path: str) -> str:
             return file.readall().decode("utf-8", errors="replace")
     except OSError as error:
         if error.errno == errno.ELOOP:  # where it leads is anybody's, and what is there is not shown
-            return f"a link to {os.readlink(path)}\n"  # noqa: PTH115
+            target = os.readlink(os.fsencode(path))  # noqa: PTH115
+            return f"a link to {target.decode('utf-8', errors='replace')}\n"
         error.filename = path
         raise
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dfgen.model.catalog import BASES, TEMPLATES
 from dfgen.outside import files
+from dfgen.values.errors import OutsideError
 
 
 class Remembered:
@@ -37,14 +38,15 @@ class Remembered:
         """Whether these are what a render of the same inputs gave."""
         if not self._inputs:
             return False
-        with suppress(OSError, ValueError):
-            return bool(json.loads(self._file.read_text()) == self._entry(self.existing))
+        with suppress(OSError, ValueError, LookupError, TypeError):  # there is none, or none of dfgen's
+            kept = json.loads(self._file.read_text())
+            return bool(kept["inputs"] == self._inputs and kept == self._entry(self.existing))
         return False
 
     def keep(self, rendered: Mapping[str, str]) -> None:
         """Remember what a render gave, when all of it is on disk now."""
         if self._inputs and self._inputs == _inputs(self._root):
-            with suppress(OSError):  # a home that cannot be written to has no memory
+            with suppress(OSError, OutsideError):  # a home that cannot be written to has no memory
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files.write(self._file, json.dumps(self._entry(rendered)), durable=False)
 

@@ -108,6 +108,22 @@ def test_without_a_place_to_remember_everything_is_rendered(
     assert not is_remembered(root)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "1", "{}", '{"inputs": 1}', "not JSON"])
+def test_what_is_no_memory_is_none(root: Path, tmp_path: Path, text: str) -> None:
+    (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
+    kept.write_text(text)
+    assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
+    assert is_remembered(root)
+
+
+def test_a_memory_that_cannot_be_written_is_none(root: Path, tmp_path: Path) -> None:
+    (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
+    kept.unlink()
+    kept.mkdir()
+    done = dfgen("-C", root, "render")
+    assert (done.status, done.lines) == (0, ["0 of 6 Dockerfiles written, 6 unchanged"])
+
+
 def test_what_is_remembered_names_nothing_of_the_catalog(root: Path, tmp_path: Path) -> None:
     kept = [path for path in (tmp_path / "caches").rglob("*") if path.is_file()]
     assert len(kept) == 1

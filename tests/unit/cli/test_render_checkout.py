@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -75,3 +76,10 @@ def test_where_a_link_leads_is_not_read(rendered: Path, tmp_path_factory: pytest
     ]
     assert dfgen("-C", rendered, "render", "--force").status == 0
     assert (secret.read_text(), (rendered / AMD64).is_symlink()) == ("hidden\n", False)
+
+
+def test_a_link_to_a_name_that_is_no_text_is_told(rendered: Path) -> None:
+    (rendered / AMD64).unlink()
+    (rendered / AMD64).symlink_to(os.fsdecode(b"\xff"))
+    done = dfgen("-C", rendered, "render", "--diff")
+    assert (done.status, "-a link to \ufffd" in done.out) == (1, True)
