@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def remove(path: Path) -> None:
             path.parent.rmdir()
     except OSError as error:
         raise OutsideError(Problem(Place(str(path)), f"cannot be removed: {error.strerror}")) from error
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Yield a new temporary folder and remove it with the block. Raises OutsideError if writing fails."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            yield Path(folder)
+    except OSError as error:
+        advice = "make room, or set TMPDIR to another folder"
+        message = f"temporary files cannot be written: {error.strerror or error}; {advice}"
+        raise OutsideError(message) from error
 
 
 def dockerfiles(root: Path, paths: Iterable[str] | None = None) -> dict[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.outside.files import temporary_folder
 from dfgen.outside.process import Processes
 from dfgen.values.errors import OutsideError
 from dfgen.values.finding import Level
@@ -31,14 +31,11 @@ def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str,
     alike: dict[str, list[str]] = {}
     for path, text in texts.items():
         alike.setdefault(_ALIKE.sub("", text), []).append(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix="dfgen-lint-") as folder:
-            files = {str(Path(folder, str(at))): paths for at, paths in enumerate(alike.values())}
-            for file, paths in files.items():
-                Path(file).write_text(texts[paths[0]], encoding="utf-8")
-            answers = [*_answers(processes, list(files))]
-    except OSError as error:
-        raise OutsideError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    with temporary_folder("dfgen-lint-") as folder:
+        files = {str(folder / str(at)): paths for at, paths in enumerate(alike.values())}
+        for file, paths in files.items():
+            Path(file).write_text(texts[paths[0]], encoding="utf-8")
+        answers = [*_answers(processes, list(files))]
     for one in answers:
         level, message = _LEVELS.get(one["level"], Level.NOTE), " ".join(one["message"].split())
         if one["code"] == _UNREAD:

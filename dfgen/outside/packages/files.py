@@ -50,16 +50,16 @@ class _Scan:
     hides: Set[str]
 
 
-def package_files(layers: Sequence[Path]) -> Mapping[str, bytes]:
+def package_files(layers: Sequence[Path], limit: int = LARGEST) -> Mapping[str, bytes]:
     """Read the files of package managers, by their path without the first `/`; layers come lowest first.
 
     Of a database that is not read (`UNREAD`) only that it is there.
-    Errors: CheckError for a layer that cannot be read, and for more than 256 MiB of such files in one.
+    Raises CheckError if a layer cannot be read or has more than `limit` bytes of such files.
     """
     found: dict[str, bytes] = {}
     hidden: set[str] = set()
     for layer in reversed(layers):
-        scan = _scan(layer)
+        scan = _scan(layer, limit)
         for path, content in scan.files.items():
             if not _is_hidden(path, hidden):
                 found[path] = content
@@ -72,7 +72,7 @@ def _is_hidden(path: str, hidden: Set[str]) -> bool:
 
 
 @lru_cache(maxsize=8)  # images of one run share their lowest layers, and blobs never change
-def _scan(layer: Path) -> _Scan:
+def _scan(layer: Path, limit: int) -> _Scan:
     files: dict[str, bytes] = {}
     hides: set[str] = set()
     try:
@@ -82,7 +82,7 @@ def _scan(layer: Path) -> _Scan:
                 path = entry.name.removeprefix("./").strip("/")
                 hides.update(_hides(path, entry))
                 if _is_wanted(path):
-                    files[path] = _content(tar, entry, path, LARGEST - sum(map(len, files.values())))
+                    files[path] = _content(tar, entry, path, limit, sum(map(len, files.values())))
                     if not entry.isreg():
                         del files[path]
     except (OSError, EOFError, tarfile.TarError) as error:
@@ -116,12 +116,12 @@ def _is_wanted(path: str) -> bool:
     return path in _FILES or (folder == DPKG_FOLDER and not name.startswith(_WHITEOUT))
 
 
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str, room: int) -> bytes:
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str, limit: int, used: int) -> bytes:
     if entry.islnk():
         raise CheckError(f"/{path}: is a hard link in its layer, expected a file of its own")
     if path in UNREAD or not entry.isreg():
         return b""
-    if entry.size > room:
-        raise CheckError(f"/{path}: the package databases of a layer have more than {LARGEST} bytes")
+    if entry.size > limit - used:
+        raise CheckError(f"/{path}: the package databases of a layer have more than {limit} bytes")
     file = tar.extractfile(entry)
     return file.read() if file else b""

@@ -11,7 +11,7 @@ import dfgen as package
 from dfgen.linting.records import RULES
 from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
-from tests.unit.lint.catalogs import BUILDKIT, HADOLINT, Linting, T
+from tests.unit.lint.catalogs import BUILDKIT, Linting, T
 
 ROOT = Path(package.__file__).parent.parent
 RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
@@ -212,19 +212,6 @@ def test_every_rule_is_documented() -> None:
     table = (ROOT / "docs/lint.md").read_text(encoding="utf-8").splitlines()
     told = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")]
     assert sorted(told) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]
-
-
-def test_a_temporary_folder_in_which_nothing_can_be_written(
-    linting: Linting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    linting.catalog()
-    write(linting.root, {"bin/hadolint": HADOLINT, "file": ""})
-    (linting.root / "bin/hadolint").chmod(0o755)
-    monkeypatch.setattr("tempfile.tempdir", str(linting.root / "file"))
-    done = linting.run()
-    assert done.status == 3
-    assert done.lines[0].startswith(f"{linting.root}/file/dfgen-lint-")
-    assert done.lines[0].endswith(": cannot be written: Not a directory")
 
 
 def test_a_template_that_cannot_be_read_is_told_by_what_is_made_from_it(linting: Linting) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.files import dockerfiles, remove, write
+from dfgen.outside.files import dockerfiles, remove, temporary_folder, write
 from dfgen.values.errors import OutsideError
 
 
@@ -84,3 +84,20 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutsideError) as caught:
         dockerfiles(tmp_path)
     assert str(caught.value) == f"{tmp_path}/bases: cannot be read: No such file or directory"
+
+
+def test_a_temporary_folder_is_removed(tmp_path: Path) -> None:
+    with temporary_folder("dfgen-x-") as folder:
+        (folder / "a").write_text("1")
+    assert folder.name.startswith("dfgen-x-")
+    assert not folder.exists()
+
+
+def test_a_failed_write_in_a_temporary_folder_is_an_error() -> None:
+    with pytest.raises(OutsideError) as caught, temporary_folder("dfgen-x-") as folder:
+        (folder / "missing" / "file").write_text("1")
+    assert str(caught.value) == (
+        "temporary files cannot be written: No such file or directory;"
+        " make room, or set TMPDIR to another folder"
+    )
+    assert not folder.exists()

@@ -120,10 +120,18 @@ def test_what_was_not_committed_to_an_rpm_database_does_not_count(
 ) -> None:
     write(open_one, [ZLIB])
     log = path.with_name(f"{path.name}-wal").read_bytes()
-    size = int.from_bytes(log[8:12], "big")
-    last = len(log) - 24 - size
-    uncommitted = log[:last] + log[last : last + 4] + bytes(4) + log[last + 8 :]
+    page = int.from_bytes(log[8:12], "big")
+    uncommitted = log[: -24 - page]  # a commit is the last frame of its transaction
     assert [one.name for one in of({RPM: path.read_bytes(), f"{RPM}-wal": uncommitted}).packages] == ["bash"]
+
+
+def test_a_log_of_an_rpm_database_with_a_wrong_checksum_does_not_count(
+    path: Path, open_one: sqlite3.Connection
+) -> None:
+    write(open_one, [ZLIB])
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    damaged = log[:-1] + bytes([log[-1] ^ 1])
+    assert [one.name for one in of({RPM: path.read_bytes(), f"{RPM}-wal": damaged}).packages] == ["bash"]
 
 
 def test_older_commits_in_the_log_of_an_rpm_database_do_not_count(
@@ -170,7 +178,7 @@ def test_what_an_sbom_may_lack_is_said(files: dict[str, str | bytes], lacking: s
         ),
         ({ALPINE: "P:\nV:1\n"}, "/lib/apk/db/installed: the package with 'P: ; V: 1' has no P"),
         ({RPM: b"none" * 9}, f"/{RPM}: is not a database of rpm: file is not a database"),
-        ({RPM: b""}, f"/{RPM}: is not a database of rpm: file is not a database"),
+        ({RPM: b""}, f"/{RPM}: is not a database of rpm: no such table: Packages"),
     ],
 )
 def test_a_database_that_cannot_be_read_is_named(files: dict[str, str | bytes], message: str) -> None:

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.packages import files
-from dfgen.outside.packages.files import package_files
+from dfgen.outside.packages.files import LARGEST, package_files
 from dfgen.values.errors import CheckError
 from tests.unit.packages.layers import layer
 
 STATUS, PART = "var/lib/dpkg/status", "var/lib/dpkg/status.d/tzdata"
 
 
-def found(*layers: Path) -> dict[str, str]:
-    return {path: data.decode() for path, data in package_files(layers).items()}
+def found(*layers: Path, limit: int = LARGEST) -> dict[str, str]:
+    return {path: data.decode() for path, data in package_files(layers, limit).items()}
 
 
 def test_the_highest_layer_counts_and_other_files_do_not(tmp_path: Path) -> None:
@@ -84,11 +83,10 @@ def test_a_hard_link_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == f"/{STATUS}: is a hard link in its layer, expected a file of its own"
 
 
-def test_databases_have_an_upper_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST", 5)
-    assert found(layer(tmp_path, (STATUS, "123"), (PART, "45"))) == {STATUS: "123", PART: "45"}
+def test_databases_have_an_upper_bound(tmp_path: Path) -> None:
+    assert found(layer(tmp_path, (STATUS, "123"), (PART, "45")), limit=5) == {STATUS: "123", PART: "45"}
     with pytest.raises(CheckError) as caught:
-        found(layer(tmp_path, (STATUS, "123"), (PART, "456")))
+        found(layer(tmp_path, (STATUS, "123"), (PART, "456")), limit=5)
     assert str(caught.value) == f"/{PART}: the package databases of a layer have more than 5 bytes"
 
 
