@@ -130,25 +130,6 @@ def merge_several(entries: Sequence[Entry], how: Merging) -> Several:
     return Several(done=done, failed=joined(failures) if failures else None)
 
 
-def merge_recorded(target: Reference, children: Sequence[Child], how: Merging) -> Merged:
-    """Bind images that the build has on record, once the registry says that it has them.
-
-    One HEAD for each image and attestation, one GET for what the tag has; when that differs, one PUT and one
-    look whether it arrived.
-    """
-    _check_tag(target)
-    index = merge(str(target), children, how.annotations, rules=how.rules)
-
-    def check(entry: Descriptor) -> None:
-        """Errors: CheckError, for an index must not name what the registry does not have."""
-        if how.registry.find(Reference(target.repository, digest=entry.digest)) is None:
-            advice = "push it first, with `dfgen publish`"
-            raise CheckError(f"{target}: not merged: {target.repository} has no {entry.digest}; {advice}")
-
-    each(check, index.manifests, how.at_once)
-    return _bind(target, children, index, how)
-
-
 def _check_tag(target: Reference) -> None:
     if target.digest or not target.tag:
         raise InputError(f"{target}: cannot be merged into; expected a tag, such as {target.repository}:1.0")
@@ -222,11 +203,6 @@ def merge_layout(
     return Versions(merged=merged, waiting=waiting, failed=joined(failures) if failures else None)
 
 
-def recorded(images: Sequence[Image], store: Store) -> tuple[Child, ...]:
-    """Read from the layout what was built. Errors: CheckError for what is not there, or is damaged."""
-    return tuple(_recorded(image, store, store.entries()) for image in images)
-
-
 def _name(image: Image) -> str:
     return f"{image.family.name}:{image.tag}"
 
@@ -242,11 +218,9 @@ def _lacking(
     return tuple(image.platform for image in images if not there(image))
 
 
-def _recorded(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Child:
+def _child(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Child:
     name = _name(image)
-    entry = entries.get(name)
-    if entry is None:
-        raise CheckError(f"{name}: is not in the layout; run `dfgen build {image.name}`")
+    entry = entries[name]
     manifest = store.manifest(entry)
     if isinstance(manifest, Index):
         raise CheckError(f"{name}: is an index, expected an image manifest; run `dfgen build {image.name}`")
@@ -258,7 +232,7 @@ def _recorded(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> 
 def _merge_version(
     name: str, images: Sequence[Image], store: Store, lock: Lock, entries: Mapping[str, Descriptor]
 ) -> Merged:
-    children = [_recorded(image, store, entries) for image in images]
+    children = [_child(image, store, entries) for image in images]
     rules = Rules(architecture_independent=images[0].family.architecture_independent)
     index = merge(name, children, _base(images, lock), rules=rules)
     before = entries.get(name)

@@ -131,11 +131,6 @@ def _written(os: str, architecture: str, variant: str, os_version: str) -> str:
     return f"{words}:{os_version}" if os_version else words
 
 
-def known_platforms() -> tuple[Platform, ...]:
-    """Every platform that dfgen builds, in the table's order."""
-    return tuple(Platform.parse(row.oci) for row in _TABLE)
-
-
 def aliases() -> dict[str, Platform]:
     """Every spelling that is accepted, with its platform."""
     return {word: Platform.parse(word) for word in sorted(_BY_ALIAS)}

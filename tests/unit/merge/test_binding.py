@@ -15,7 +15,7 @@ from dfgen.images.children import Child, children_of
 from dfgen.values.digest import Digest
 from dfgen.values.errors import CheckError, ExitCode
 from dfgen.values.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse
-from dfgen.values.platform import Platform, known_platforms
+from dfgen.values.platform import Platform, aliases
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, attestation, image, index_of
 
 TARGET = "java-base:1.0"
@@ -84,7 +84,7 @@ def test_an_entry_spells_its_platform_as_the_configuration_does(
 
 
 @given(
-    st.lists(st.sampled_from([*known_platforms(), *WINDOWS]), unique=True, min_size=1),
+    st.lists(st.sampled_from([*aliases().values(), *WINDOWS]), unique=True, min_size=1),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     st.randoms(use_true_random=False),
 )

@@ -14,7 +14,7 @@ from dfgen.model.lock import Lock, LockedParent, Pin, parse, read
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Place
 from dfgen.values.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
-from dfgen.values.platform import Platform, known_platforms
+from dfgen.values.platform import Platform, aliases
 from dfgen.values.reference import Reference
 
 A, B, C = (Digest(f"sha256:{char * 64}") for char in "abc")
@@ -73,7 +73,9 @@ locks = st.dictionaries(
         media_type=st.sampled_from((OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST)),
         first_seen=st.dates().map(str),
         platforms=st.dictionaries(
-            st.sampled_from(known_platforms()), st.builds(Pin, digests, st.integers(0, 10**6)), max_size=3
+            st.sampled_from(list(aliases().values())),
+            st.builds(Pin, digests, st.integers(0, 10**6)),
+            max_size=3,
         ),
     ),
     max_size=3,

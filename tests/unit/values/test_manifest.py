@@ -24,7 +24,7 @@ from dfgen.values.manifest import (
     canonical_index,
     parse,
 )
-from dfgen.values.platform import Platform, known_platforms
+from dfgen.values.platform import Platform, aliases
 
 A, B = (f"sha256:{char * 64}" for char in "ab")
 ENTRY = {"mediaType": OCI_MANIFEST, "digest": A, "size": 7}
@@ -168,7 +168,7 @@ descriptors = st.builds(
     media_type=st.sampled_from((OCI_MANIFEST, DOCKER_MANIFEST)),
     digest=st.sampled_from([Digest.of(bytes([number])) for number in range(6)]),
     size=st.integers(0, 9),
-    platform=st.none() | st.sampled_from((*known_platforms(), Platform("unknown", "unknown"))),
+    platform=st.none() | st.sampled_from((*aliases().values(), Platform("unknown", "unknown"))),
     annotations=st.dictionaries(st.sampled_from((ATTESTATION_TYPE, "a", "b")), texts, max_size=2),
     extra=st.dictionaries(st.sampled_from(("urls", "artifactType")), texts, max_size=2),
 )
