@@ -1,4 +1,4 @@
-"""The graph of a plan, for Graphviz and for Mermaid: versions, their parents, and why they are built."""
+"""The graph of a plan as a Mermaid flowchart: versions, their parents, and why they are built."""
 
 from __future__ import annotations
 
@@ -40,25 +40,8 @@ def _is_needed(steps: Sequence[Step]) -> bool:
     return any(step.is_needed for step in steps)
 
 
-def dot(plan: Plan) -> str:
-    """Write it for Graphviz: `dfgen plan --format dot | dot -Tsvg`; what is built is filled."""
-    graph = _graph(plan)
-    lines = ["digraph plan {", "  rankdir=LR;", "  node [shape=box];"]
-    lines += [f"  {_dotted([name])} [style=dashed];" for name in graph.upstream]
-    for name, steps in graph.versions.items():
-        style = ", style=filled" if _is_needed(steps) else ""
-        lines.append(f"  {_dotted([name])} [label={_dotted(_lines(name, steps))}{style}];")
-    lines += [f"  {_dotted([parent])} -> {_dotted([child])};" for parent, child in graph.edges]
-    return "\n".join([*lines, "}", ""])
-
-
-def _dotted(lines: Sequence[str] | Iterator[str]) -> str:
-    texts = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
-    return '"{}"'.format("\\n".join(texts))
-
-
 def mermaid(plan: Plan) -> str:
-    """Write it for Mermaid, which pull requests and wikis draw; what is built has thick lines."""
+    """Write a Mermaid flowchart, which pull requests and wikis draw; versions to build have thick lines."""
     graph = _graph(plan)
     ids = {name: f"n{at}" for at, name in enumerate([*graph.upstream, *graph.versions])}
     lines = ["flowchart LR"]

@@ -13,7 +13,7 @@ from dfgen.values.errors import CheckError, InputError, OutsideError, listing
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")
 BUILT_ELSEWHERE = ("bake", "github", "gitlab")  # from the Dockerfiles as they are
-EXPORTS = ("dot", "mermaid", *BUILT_ELSEWHERE)
+EXPORTS = ("mermaid", *BUILT_ELSEWHERE)
 _NAMED = 3  # Dockerfiles, of those that are to be rendered
 
 
@@ -71,7 +71,7 @@ def _export(app: App, plan: Plan, output: str, runners: tuple[str, ...], wave: i
         return github.github(plan, runners, wave)
     if output == "gitlab":
         return gitlab.gitlab(plan, runners)
-    return graph.dot(plan) if output == "dot" else graph.mermaid(plan)
+    return graph.mermaid(plan)
 
 
 def _baking(plan: Plan) -> str:

@@ -45,7 +45,6 @@ def test_the_wave_of_each_image_is_told(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "first"),
     [
-        ("dot", "digraph plan {"),
         ("mermaid", "flowchart LR"),
         ("bake", "{"),
         ("gitlab", "# Written by `dfgen"),
@@ -99,7 +98,7 @@ def test_a_matrix_is_one_line_of_what_select_and_wave_leave(root: Path) -> None:
         ),
         (
             ("--format", "svg"),
-            "dfgen plan: Invalid value for '--format': 'svg' is not one of 'table', 'json', 'markdown', 'dot',"
+            "dfgen plan: Invalid value for '--format': 'svg' is not one of 'table', 'json', 'markdown',"
             " 'mermaid', 'bake', 'github', 'gitlab'; see `dfgen plan --help`",
         ),
     ],

@@ -32,7 +32,6 @@ def baked(plan: Plan) -> str:
 def exported(name: str) -> str:
     plan = a_plan()
     return {
-        "plan.dot": lambda: graph.dot(plan),
         "plan.mmd": lambda: graph.mermaid(plan),
         "bake.json": lambda: baked(plan),
         "github.json": lambda: github(plan),
@@ -40,7 +39,7 @@ def exported(name: str) -> str:
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["plan.dot", "plan.mmd", "bake.json", "github.json", "gitlab.yml"])
+@pytest.mark.parametrize("name", ["plan.mmd", "bake.json", "github.json", "gitlab.yml"])
 def test_an_export_is_what_is_golden(name: str) -> None:
     assert exported(name) == (GOLDEN / name).read_text(encoding="utf-8")
 
