@@ -14,7 +14,6 @@ from dfgen.values.errors import DfgenError, InputError, Place, Problem
 
 # All else is imported where it is used: a render of what has not changed does without.
 if TYPE_CHECKING:
-    from dfgen.cli.epochs import Epochs
     from dfgen.model.catalog import Catalog
     from dfgen.model.lock import Lock, LockedParent
     from dfgen.outside.layout import Layout
@@ -98,13 +97,6 @@ class App:
             return Registry(RegistryOptions(deadline=self.deadline))
         insecure, ca_file = self.catalog.insecure_registries, self.catalog.ca_file
         return Registry(RegistryOptions(insecure=insecure, ca_file=ca_file, deadline=self.deadline))
-
-    @cached_property
-    def epochs(self) -> Epochs:
-        """The times that images get."""
-        from dfgen.cli.epochs import Epochs
-
-        return Epochs(self.catalog)
 
     def targets(self, registries: Sequence[str]) -> Sequence[str]:
         """Where to publish: what the command line names, else the catalog's own registry."""

@@ -46,7 +46,6 @@ class Planner:
             reader=reader,
             records=self.records,
             causes=self.causes,
-            epoch=self.app.epochs.of,
         )
 
     def causes(self, image: Image, lock: Lock) -> Causes:

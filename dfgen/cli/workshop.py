@@ -131,7 +131,7 @@ class Workshop(Planner):
     def _bill(self, image: Image, built: Descriptor) -> Bill:
         from dfgen.outside.packages import Bills
 
-        return Bills(self.app.layout, self.app.epochs.of(image.family)).make(image, built)
+        return Bills(self.app.layout, self.app.catalog.source_date_epoch).make(image, built)
 
     def _merge(self, images: Sequence[Image], lock: Lock) -> Descriptor:
         name = images[0].merged_name

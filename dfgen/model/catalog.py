@@ -17,7 +17,6 @@ from dfgen.values.reference import Reference
 BASES = "bases"
 TEMPLATES = "templates"
 CATALOG_FILE = f"{BASES}/catalog.yaml"
-COMMIT = "commit"  # the setting `source_date_epoch` that is the time of a commit
 PACKAGES = "packages"  # the setting `sbom` that has dfgen list packages itself
 # What a build cache's name may hold in braces, and what it is of an image.
 PLACEHOLDERS = ("family", "version", "arch")
@@ -201,15 +200,14 @@ class Catalog:
 
     `sbom` is the image that makes bills of materials, empty for none; with `lists_packages` dfgen makes them
     from the images' own package databases. `provenance` is the mode of BuildKit's attestations, `min` or
-    `max`, empty for none. `source_date_epoch` is in seconds since 1970, None for the time of the last
-    commit that touched an image's family.
+    `max`, empty for none. `source_date_epoch` is in seconds since 1970.
     """
 
     root: Path
     registry: str
     mirrors: Mapping[str, str]
     builders: Mapping[Platform, tuple[Builder, ...]]
-    source_date_epoch: int | None
+    source_date_epoch: int
     provenance: str
     insecure_registries: frozenset[str]
     ca_file: Path | None

@@ -12,7 +12,6 @@ from dfgen.model import schema, yaml
 from dfgen.model.catalog import (
     BASES,
     CATALOG_FILE,
-    COMMIT,
     PACKAGES,
     PLACEHOLDER,
     PLACEHOLDERS,
@@ -112,13 +111,13 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
         _check_placeholders(gathering, cache[path[0]][path[1]], defaults.place("build_cache", *path))
     gathering.check()
     ca_file, sbom = settings.get("ca_file"), settings.get("sbom", "")
-    provenance, epoch = settings.get("provenance", False), settings.get("source_date_epoch", 0)
+    provenance = settings.get("provenance", False)
     return Catalog(
         root=root,
         registry=settings.get("registry", _DEFAULT_REGISTRY),
         mirrors=settings.get("mirrors") or {},
         builders=builders,
-        source_date_epoch=None if epoch == COMMIT else epoch,
+        source_date_epoch=settings.get("source_date_epoch", 0),
         build_cache=BuildCache(sources=tuple(cache.get("from", ())), targets=tuple(cache.get("to", ()))),
         provenance=_PROVENANCE.get(provenance, provenance),
         sbom="" if sbom == PACKAGES else sbom,

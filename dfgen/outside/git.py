@@ -34,6 +34,7 @@ _CONVERTING = ("true", "yes", "on", "1", "input")
 _KNOWN = ("--cached", "--others", "--exclude-standard")
 _SKIPPED = "S"  # a file of the index that need not be on disk, in `git ls-files -t`
 _LINK, _SUBMODULE, _PROGRAM = "120000", "160000", "100755"
+_OTHERWISE = "name two folders: `dfgen review DIR DIR`"  # what to do where git does not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +58,9 @@ class Entry:
 class Git:
     """The repository that a folder lies in, however deep; paths are relative to the folder."""
 
-    def __init__(self, folder: Path, otherwise: str = "name two folders: `dfgen review DIR DIR`") -> None:
-        """Take the folder, and what a person may do `otherwise` where no git helps.
-
-        Errors: InputError where git does not take the folder for a part of a repository.
-        """
-        self._folder, self._otherwise = folder, otherwise
+    def __init__(self, folder: Path) -> None:
+        """Take the folder. Raises InputError if git does not accept it as part of a repository."""
+        self._folder = folder
         if not folder.is_dir():
             raise InputError(f"{folder}: is not a folder; name the catalog's with -C")
         done = self._run(("rev-parse", "--git-dir"))
@@ -72,7 +70,7 @@ class Git:
                 " `git config --global --add safe.directory DIR`"
             )
         if done.returncode:
-            raise InputError(f"{folder}: is in no git repository; {otherwise}")
+            raise InputError(f"{folder}: is in no git repository; {_OTHERWISE}")
 
     def commit(self, revision: str) -> str:
         """Find a revision's commit. Errors: InputError saying what to fetch."""
@@ -95,23 +93,6 @@ class Git:
             raise InputError(f"HEAD and {name} have no common commit here; try `{self._fetch}`, or name BASE")
         every = f"{self._fetch.removesuffix(' origin')} origin '+refs/heads/*:refs/remotes/origin/*'"
         raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
-
-    def touched(self, paths: Sequence[str]) -> int | None:
-        """Find the committer time of the last commit that touched what lies below `paths`.
-
-        In seconds since 1970; None where no commit did.
-        Errors: InputError in a shallow clone that may lack that commit, OutsideError.
-        """
-        if self._commit("HEAD") is None:
-            return None
-        found = self._checked("rev-list", "-1", "--format=%ct %P", "HEAD", "--", *paths).splitlines()
-        if not found:
-            return None
-        seconds, *parents = found[-1].split()
-        if not parents and self._is_shallow:  # where the clone ends, a commit seems to have made all files
-            message = f"this shallow clone may lack the last commit that touched it; run `{self._fetch}`"
-            raise InputError(Problem(Place(f"{paths[0]}/"), message))
-        return int(seconds)
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
         """List what a commit holds below `paths`; submodules are passed over. Errors: OutsideError."""
@@ -178,7 +159,7 @@ class Git:
 
     def _check_born(self, revision: str) -> None:
         if revision.partition("~")[0].partition("^")[0] in ("HEAD", "@") and self._commit("HEAD") is None:
-            raise InputError(f"HEAD has no commit yet; commit first, or {self._otherwise}")
+            raise InputError(f"HEAD has no commit yet; commit first, or {_OTHERWISE}")
 
     def _try(self, *words: str) -> str | None:
         """Give what a command says, None where it fails."""

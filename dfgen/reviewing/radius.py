@@ -6,7 +6,6 @@ import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
@@ -40,27 +39,6 @@ class Comparison:
         """The context files that came, went or differ."""
         old, new = self.before.files, self.after.files
         return frozenset(path for path in {*old, *new} if old.get(path) != new.get(path))
-
-    @cached_property
-    def _to_commit(self) -> list[PurePosixPath]:
-        """What a commit of the state after touches: settings, Dockerfiles as they render, context files."""
-        old, new = self.before, self.after
-        was = {**old.settings, **old.dockerfiles}
-        now = {**new.settings, **new.dockerfiles, **self.rendered}
-        texts = {path for path in {*was, *now} if was.get(path) != now.get(path)}
-        return [*map(PurePosixPath, sorted(texts | self.unrendered | self.changed_files))]
-
-    @cached_property
-    def moved_in_time(self) -> frozenset[str]:
-        """The families whose images get the time of a commit that is between the two states."""
-        if self.new.source_date_epoch is not None:
-            return frozenset()
-        return frozenset(
-            family.name
-            for family in self.new.families.values()
-            for folder in (family.folder, family.context)
-            if any(path.is_relative_to(folder) for path in self._to_commit)
-        )
 
     @cached_property
     def changed_templates(self) -> frozenset[str]:
@@ -166,8 +144,6 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
     if not same or path in of.unrendered:
         yield from [*inputs(of, image)] or ["Dockerfile edited"]
     yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
-    if image.family.name in of.moved_in_time:
-        yield f"time of a commit to {image.family.folder}"
     for name in _BUILT_WITH:
         if getattr(of.old, name) != getattr(of.new, name):
             yield f"{name} of the catalog"

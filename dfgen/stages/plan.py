@@ -12,7 +12,7 @@ from dfgen.images.causes import Causes, reason_of
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.sbom import is_bill
-from dfgen.model.catalog import Catalog, Family, Image
+from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
@@ -57,8 +57,7 @@ class Records(Protocol):
 class Planning:
     """What a plan is made from.
 
-    `causes` hashes what an image's Dockerfile comes from. `epoch` says what time everything in the images of
-    a family gets, in seconds since 1970.
+    `causes` hashes what an image's Dockerfile comes from.
     """
 
     catalog: Catalog
@@ -66,7 +65,6 @@ class Planning:
     reader: InputReader
     records: Records
     causes: Callable[[Image, Lock], Causes]
-    epoch: Callable[[Family], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
     catalog = how.catalog
     return {
         "platform": str(image.platform),
-        EPOCH: str(how.epoch(image.family)),
+        EPOCH: str(catalog.source_date_epoch),
         "provenance": {"": "false", "max": "true"}.get(catalog.provenance, catalog.provenance),
         **({"sbom": catalog.sbom} if catalog.sbom else {}),
         **base_annotations(image, lock),

@@ -88,7 +88,6 @@ class World:
             reader=reader,
             records=self.records,
             causes=self.causes,
-            epoch=lambda _family: self.catalog.source_date_epoch or 0,
         )
 
     def causes(self, one: Image, lock: Lock) -> Causes:

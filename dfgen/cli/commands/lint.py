@@ -127,8 +127,8 @@ def _hadolint(texts: Mapping[str, str]) -> Iterator[tuple[str, Hit, Level]]:
 def _buildkit(app: App, images: Sequence[Image]) -> Iterator[tuple[str, Hit, Level]]:
     workshop = Workshop(app)
     chosen = {image.name for image in images}
-    how = replace(workshop.planning, epoch=lambda _family: 0)  # no check looks at times: git is not asked
-    steps = [step for step in planning.plan(images, app.lock, how).steps if step.image.name in chosen]
+    plan = planning.plan(images, app.lock, workshop.planning)
+    steps = [step for step in plan.steps if step.image.name in chosen]
     requests = [build_request(step, app.lock, app.catalog, Path()) for step in steps]
     nodes = app.nodes.check(request.platform for request in requests).usable
     placed = [replace(one, node=next(iter(nodes[one.platform]))) for one in requests]
