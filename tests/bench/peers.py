@@ -12,8 +12,8 @@ from pathlib import Path
 
 _PACKAGES = ("distgen", "cekit", "kolla")
 _BESIDE = ("docker",)  # which kolla-build does not start without, and does not ask for
-# Of the machine's own release; crane, docker and the registry come with the demo's engine. Valgrind counts.
-_SYSTEM = ("skopeo", "valgrind")
+# From the machine's own release; crane, docker and the registry come with the demo's engine.
+_SYSTEM = ("skopeo",)
 _PATIENCE = 180  # seconds for pip, or for apt-get
 
 

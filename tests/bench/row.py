@@ -62,8 +62,7 @@ class Aim:
 class Row:
     """What one row found; `same` is whether the outputs were equivalent, `absent` the peers not to be had.
 
-    A row without series is left out: `absent` says for want of what. `counted` is the command of the counts.
-    `told` are sentences on what else was found.
+    A row without series is left out: `absent` says for want of what.
     """
 
     title: str
@@ -72,9 +71,6 @@ class Row:
     aims: Sequence[Aim]
     same: bool = True
     absent: Sequence[str] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    counted: str = "dfgen render --check"
-    told: Sequence[str] = ()
     sizes: Mapping[int, Series] = field(default_factory=dict)
 
     @classmethod

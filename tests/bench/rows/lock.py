@@ -9,7 +9,6 @@ from pathlib import Path
 from dfgen.model import lock as locks
 from dfgen.model.lock import LOCK_FILE, LockedParent
 from dfgen.values.manifest import OCI_INDEX, Index, parse
-from tests.bench.counts import count
 from tests.bench.loops import loop, out
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row
@@ -123,7 +122,6 @@ def _measure(bench: Bench, away: Served, root: Path) -> Row:
     together = _together(bench, away)
     ours, again, *rest = alternately([cold, unchanged, *together, *loops], bench.runs)
     same = _is_same(root, folders, sample)
-    lock.unlink()
     return Row(
         title=_TITLE,
         work=_WORK,
@@ -131,8 +129,6 @@ def _measure(bench: Bench, away: Served, root: Path) -> Row:
         aims=list(_aims((ours, again), rest[len(together) :])),
         same=same,
         absent=[name for name in _PEERS if name not in present],
-        counts=count(root, "lock"),
-        counted="dfgen lock",
     )
 
 

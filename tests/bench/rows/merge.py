@@ -10,7 +10,6 @@ from pathlib import Path
 from dfgen.outside.registry import NoCredentials, Registry
 from dfgen.values.manifest import Index
 from dfgen.values.reference import Reference
-from tests.bench.counts import count
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row
@@ -161,8 +160,6 @@ def measure(bench: Bench) -> Row:
             for number, (served, where) in enumerate(((near, ""), (away, f", {TRIP * 1000:.0f} ms away")))
         ]
         found = [place.measure(peers) for place in places]
-        restore()
-        counts = count(places[0].folder, *places[0].words())
     return Row(
         title=_TITLE,
         work=_WORK,
@@ -170,6 +167,4 @@ def measure(bench: Bench) -> Row:
         aims=[aim for _, aims in found for aim in aims],
         same=check.same,
         absent=[name for name in _PEERS if name not in peers],
-        counts=counts,
-        counted="dfgen merge --from",
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import built
-from tests.bench.counts import count
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row
@@ -124,8 +123,6 @@ def _measure(bench: Bench, near: Served, away: Served) -> Row:
         aims=aims,
         same=work.same,
         absent=[program for program in _PEERS if not bench.peers.find(program)],
-        counts=count(root, *work.words(near)),
-        counted="dfgen publish, again",
     )
 
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import callgrind, cekit, distgen, kolla
+from tests.bench import cekit, distgen, kolla
 from tests.bench.catalog import make
-from tests.bench.counts import count
 from tests.bench.measure import Contestant, alternately
 from tests.bench.row import Aim, Bench, Row
 
@@ -42,11 +41,6 @@ def _told(written: Mapping[str, int]) -> str:
     return f"; kolla writes {written['kolla']} Dockerfiles of its own" if "kolla" in written else ""
 
 
-def _counts(bench: Bench, root: Path) -> dict[str, int]:
-    bench.forget()
-    return count(root, "render", "--check")
-
-
 def measure(bench: Bench) -> Row:
     """Measure the row."""
     root = bench.folder / "render"
@@ -73,6 +67,4 @@ def measure(bench: Bench) -> Row:
         aims=aims,
         same=is_same(root) and all(written.values()),
         absent=[name for name in _OTHERS if name not in others],
-        counts=_counts(bench, root),
-        told=callgrind.told(bench),
     )

@@ -6,7 +6,6 @@ import subprocess
 from dataclasses import replace
 
 from tests.bench import engine
-from tests.bench.counts import count
 from tests.bench.engine import Work
 from tests.bench.loops import loop
 from tests.bench.measure import Contestant, alternately
@@ -64,6 +63,4 @@ def measure(bench: Bench) -> Row:
             Aim(what="dfgen plan", measured=plan.seconds, limit=1, unit="s"),
         ],
         same=same,
-        counts=count(work.root, "plan"),
-        counted="dfgen plan",
     )

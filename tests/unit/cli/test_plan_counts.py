@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import built
 from tests.bench.catalog import PLATFORMS
-from tests.bench.counts import count
+from tests.unit.counts import count
 
 VERSIONS = 20
 IMAGES = VERSIONS * len(PLATFORMS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.catalog import make
-from tests.bench.counts import count
 from tests.unit.cli.run import Done, dfgen
+from tests.unit.counts import count
 
 ONE = "bases/family-0/1.0/Dockerfile_amd64"
 

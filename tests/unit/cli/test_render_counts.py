@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.catalog import PLATFORMS, make
-from tests.bench.counts import calls, count
 from tests.unit.cli.run import dfgen
+from tests.unit.counts import calls, count
 
 VERSIONS = 20
 FILES = VERSIONS * len(PLATFORMS)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.catalog import PLATFORMS, make
-from tests.bench.counts import count
 from tests.unit.cli.run import dfgen
+from tests.unit.counts import count
 from tests.unit.repositories import commit, git
 
 VERSIONS = 20

@@ -1,8 +1,7 @@
-"""What a run of dfgen does, counted: files opened below the catalog, templates compiled, instructions read,
-programs run, requests sent to registries and the bytes they had.
+"""Counts what a run of dfgen does: files opened below the catalog, templates compiled, instructions read, programs run.
 
-`python -m tests.bench.counts -C DIR ARGUMENTS…` runs dfgen with them; its last line of output is the counts. With
-`--calls` before all else it counts the calls of Python functions instead, which says how much work was done.
+`python -m tests.unit.counts -C DIR ARGUMENTS…` runs dfgen and prints the counts as its last line of output. With
+`--calls` as its first argument it counts calls of Python functions instead.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 _MARK = "counts: "
-_METHODS = (b"GET /", b"HEAD /", b"POST /", b"PUT /", b"PATCH /")
 
 
 def count(root: Path, *words: str) -> dict[str, int]:
@@ -28,7 +26,7 @@ def calls(root: Path, *words: str) -> int:
 
 
 def _run(*words: str) -> dict[str, int]:
-    command = (sys.executable, "-m", "tests.bench.counts", *words)
+    command = (sys.executable, "-m", "tests.unit.counts", *words)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     last = done.stdout.splitlines()[-1]
     counted: dict[str, int] = json.loads(last.removeprefix(_MARK))
@@ -47,9 +45,6 @@ def main(arguments: list[str]) -> None:
             counted["templates compiled"] += 1
         elif event == "subprocess.Popen":
             counted["programs run"] += 1
-        elif event == "http.client.send" and isinstance(sent := values[1], bytes):
-            counted["bytes sent"] += len(sent)
-            counted["requests"] += sent.startswith(_METHODS)
 
     sys.addaudithook(hook)
     from dfgen.cli import main as dfgen
