@@ -1,13 +1,22 @@
 # What people run is what CI runs. `make demo` needs Debian and root, and nothing else.
 VENV := .venv
+LOCK := .ci/requirements.lock
 DFGEN := $(VENV)/bin/dfgen
 # `make push REGISTRY=registry.example.com/platform`; without it, the catalog's own.
 TO := $(if $(REGISTRY),--registry $(REGISTRY))
 
-.PHONY: render check images push demo demo-down test unit bench clean
+.PHONY: requirements render check images push demo demo-down test unit bench clean
 
-$(VENV)/ready: pyproject.toml
-	python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --editable '.[dev]' && touch $@
+$(VENV)/ready: pyproject.toml $(LOCK)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes --requirement $(LOCK)
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable . && touch $@
+
+# Pin what dfgen is developed with again, at the newest versions that pyproject.toml allows.
+requirements:
+	python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-header --output-file $(LOCK) pyproject.toml
 
 render: $(VENV)/ready
 	$(DFGEN) render
