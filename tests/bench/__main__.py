@@ -20,6 +20,7 @@ from tests.bench.rows import (
     check,
     edit,
     growth,
+    install,
     lock,
     merge,
     publish,
@@ -29,7 +30,7 @@ from tests.bench.rows import (
 )
 
 RUNS = 5
-_MODULES = (render, again, growth, edit, check, start, lock, merge, publish, build, unchanged)
+_MODULES = (render, again, growth, edit, check, start, install, lock, merge, publish, build, unchanged)
 ROWS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 _DOCS = Path(__file__).parents[2] / "docs"
 

@@ -57,7 +57,7 @@ def lines(row: Row) -> Iterator[str]:
     yield ""
     yield f"{row.work[0].upper()}{row.work[1:]}."
     yield ""
-    if row.series:
+    if row.series or row.aims:
         yield from _measured(row)
     else:
         yield f"- Left out: it needs {', '.join(row.absent)}, which could not be had on this machine."
@@ -65,6 +65,16 @@ def lines(row: Row) -> Iterator[str]:
 
 
 def _measured(row: Row) -> Iterator[str]:
+    if row.series:
+        yield from _table(row)
+    yield from (f"- {aim}" for aim in row.aims)
+    if not row.same:
+        yield "- **The outputs differ: this row does not count.**"
+    for name in row.absent:
+        yield f"- {name} could not be had on this machine, and is not in the row."
+
+
+def _table(row: Row) -> Iterator[str]:
     yield "| what | seconds | fastest to slowest | processor | memory |"
     yield "|---|---|---|---|---|"
     for one in row.series:
@@ -74,11 +84,6 @@ def _measured(row: Row) -> Iterator[str]:
             f" | {one.memory:.0f} MiB |"
         )
     yield ""
-    yield from (f"- {aim}" for aim in row.aims)
-    if not row.same:
-        yield "- **The outputs differ: this row does not count.**"
-    for name in row.absent:
-        yield f"- {name} could not be had on this machine, and is not in the row."
 
 
 def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:

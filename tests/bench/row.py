@@ -62,7 +62,7 @@ class Aim:
 class Row:
     """What one row found; `same` is whether the outputs were equivalent, `absent` the peers not to be had.
 
-    A row without series is left out: `absent` says for want of what.
+    A row without series and aims is left out: `absent` says for want of what.
     """
 
     title: str

@@ -49,6 +49,19 @@ def test_outputs_that_differ_are_said() -> None:
     assert "- **The outputs differ: this row does not count.**" in lines(row)
 
 
+def test_a_row_may_have_aims_alone() -> None:
+    aim = Aim(what="size on disk", measured=45.25, limit=60, unit="MiB")
+    row = Row(title="install", work="the wheel of dfgen", series=(), aims=[aim])
+    assert list(lines(row)) == [
+        "## install",
+        "",
+        "The wheel of dfgen.",
+        "",
+        "- size on disk: 45.2 MiB (aim ≤ 60 MiB): reached",
+        "",
+    ]
+
+
 def test_a_row_that_is_left_out_says_for_want_of_what() -> None:
     row = Row.left_out("publish", "20 images", ["docker-registry"])
     assert list(lines(row)) == [
