@@ -114,3 +114,10 @@ def leftovers() -> str:
     ):
         shown += subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return shown
+
+
+def copied(work: Work, name: str) -> Work:
+    """Give another machine the same commit."""
+    root = work.root.parent / name
+    shutil.copytree(work.root, root, ignore=shutil.ignore_patterns("dist"))
+    return Work(root, work.parent, work.environment)

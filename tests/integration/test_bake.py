@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.outside.layout import Layout
-from tests.integration.conftest import Work, digests
-from tests.integration.test_build import CATALOG, CHILD
-from tests.integration.test_join import copied
+from tests.integration.catalogs import CATALOG, CHILD
+from tests.integration.conftest import Work, copied, digests
 
 pytestmark = pytest.mark.integration
 

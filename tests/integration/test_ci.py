@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.conftest import Work, digests
-from tests.integration.test_build import CATALOG, CHILD
-from tests.integration.test_join import copied
+from tests.integration.catalogs import CATALOG, CHILD
+from tests.integration.conftest import Work, copied, digests
 
 pytestmark = pytest.mark.integration
 

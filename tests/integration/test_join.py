@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from dfgen.outside.layout import Layout
-from tests.integration.conftest import Work, digests, states
-from tests.integration.test_build import CATALOG, CHILD
+from tests.integration.catalogs import CATALOG, CHILD
+from tests.integration.conftest import Work, copied, digests, states
 
 pytestmark = pytest.mark.integration
-
-
-def copied(work: Work, name: str) -> Work:
-    """Give another machine the same commit."""
-    root = work.root.parent / name
-    shutil.copytree(work.root, root, ignore=shutil.ignore_patterns("dist"))
-    return Work(root, work.parent, work.environment)
 
 
 def dist(work: Work) -> str:

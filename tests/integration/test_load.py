@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.catalogs import CATALOG
 from tests.integration.conftest import Work, digests
-from tests.integration.test_build import CATALOG
 
 pytestmark = pytest.mark.integration
 

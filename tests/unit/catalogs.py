@@ -9,8 +9,11 @@ import pytest
 
 from dfgen.model import load
 from dfgen.model.catalog import Catalog, Image
+from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.templating import Templates
+from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError
+from dfgen.values.manifest import OCI_INDEX
 
 # A family that nothing is wrong with; tests say only what is special about theirs.
 FAMILY = """\
@@ -51,3 +54,24 @@ def problems(root: Path, base: str = "", catalog: str = "", **files: str) -> lis
     with pytest.raises(InputError) as caught:
         loaded(root, base, catalog, **files)
     return str(caught.value).splitlines()
+
+
+def locked(catalog: Catalog, *without: str) -> Lock:
+    """Pin every parent of a catalog to digests made from their names."""
+    uses = {(parent.key, parent.platform) for image in catalog.images for parent in image.all_parents}
+    return Lock(
+        {
+            key: LockedParent(
+                digest=Digest.of(key.encode()),
+                media_type=OCI_INDEX,
+                first_seen="2026-01-31",
+                platforms={
+                    platform: Pin(Digest.of(f"{key} {platform}".encode()))
+                    for used, platform in uses
+                    if used == key
+                },
+            )
+            for key, _ in uses
+            if key not in without
+        }
+    )

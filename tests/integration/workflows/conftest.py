@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.fakes import gh
 from tests.fakes.images import ARM64, image, index_of
@@ -19,6 +21,7 @@ from tests.unit.catalogs import write
 from tests.unit.cli.run import dfgen
 
 PARENT_MOVED = b"second"
+WORKFLOW = Path(__file__).parents[3] / "docs/workflows/github.yml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +86,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
         found.git("init", "-q")
         found.commit("catalog")
         yield found
+
+
+def workflow() -> Any:
+    """Read docs/workflows/github.yml."""
+    return YAML(typ="safe").load(WORKFLOW.read_text())

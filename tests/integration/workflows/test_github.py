@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from dfgen.model.lock import LOCK_FILE
 from tests.fakes.actions import Ran, Runner
 from tests.fakes.gh import OURS
-from tests.integration.workflows.conftest import PARENT_MOVED, Project
+from tests.integration.workflows.conftest import PARENT_MOVED, Project, workflow
 
 pytestmark = pytest.mark.integration
 
-WORKFLOW = Path(__file__).parents[3] / "docs/workflows/github.yml"
 CONTEXT = {"github.token": "t0ken", "github.event.number": "7"}
-
-
-def workflow() -> Any:
-    """Read the workflow."""
-    return YAML(typ="safe").load(WORKFLOW.read_text())
 
 
 class GitHub:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.actions import Ran, Runner
+from tests.integration.catalogs import CATALOG, CHILD
 from tests.integration.conftest import Work, digests, states
-from tests.integration.test_build import CATALOG, CHILD
-from tests.integration.workflows.test_github import workflow
+from tests.integration.workflows.conftest import workflow
 
 pytestmark = pytest.mark.integration
 

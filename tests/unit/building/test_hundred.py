@@ -12,10 +12,9 @@ from dfgen.model.lock import LOCK_FILE
 from dfgen.outside.layout import Layout
 from dfgen.stages.build import build
 from tests.fakes.builder import ScriptedBuilder
-from tests.unit.catalogs import loaded, write
+from tests.unit.catalogs import loaded, locked, write
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, LOCAL
-from tests.unit.render.test_render import locked
 
 ONE, OTHER, LOWER = 50, 45, 5  # versions of each family
 

@@ -18,9 +18,8 @@ from dfgen.cli.group import dfgen as group
 from dfgen.model.lock import LOCK_FILE
 from dfgen.values.errors import Place
 from dfgen.values.finding import Finding, Level
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 ROOT = Path(__file__).parents[3]
 ARM64 = "bases/app/1.0/Dockerfile_arm64"

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 AMD64, ARM64 = (f"bases/app/1.0/Dockerfile_{arch}" for arch in ("amd64", "arm64"))
 BASE = FAMILY + "variables:\n  who: world\n  long: " + "x" * 90 + "\n"

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import loaded, write
+from tests.unit.catalogs import loaded, locked, write
 from tests.unit.cli.run import Done, dfgen
 from tests.unit.dockerfile.oracle import Oracle, running_oracle
-from tests.unit.render.test_render import locked
 
 VARIABLES = ("plain", "quoted", "word", "inner", "comment")
 TEMPLATE = """\

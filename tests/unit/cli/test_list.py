@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 APP = (
     FAMILY

@@ -9,9 +9,8 @@ import pytest
 
 from dfgen.model.lock import LOCK_FILE
 from tests.bench import built
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 APP = f"{FAMILY}platforms: [amd64, arm64]\n"
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 AMD64, ARM64 = (f"bases/app/1.0/Dockerfile_{arch}" for arch in ("amd64", "arm64"))
 NEXT = {"templates/t.j2": "FROM {{ parent }}\nRUN next\n"}

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
-from tests.unit.render.test_render import locked
 
 AMD64 = "bases/app/1.0/Dockerfile_amd64"
 

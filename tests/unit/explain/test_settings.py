@@ -13,8 +13,7 @@ from dfgen.model.settings import Setting, Settings, pin_place
 from dfgen.model.variables import PinnedParent, template_variables
 from dfgen.values.errors import Place
 from dfgen.values.platform import Platform
-from tests.unit.catalogs import loaded
-from tests.unit.render.test_render import locked
+from tests.unit.catalogs import loaded, locked
 
 BASE = """\
 description: an app

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE
-from tests.unit.catalogs import FAMILY, loaded, write
+from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import Done, dfgen
-from tests.unit.render.test_render import locked
 
 BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`dfgen lint --buildkit`)"
 T = "templates/t.j2"

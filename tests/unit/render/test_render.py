@@ -7,39 +7,17 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.model.lock import Lock
 from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import Templates
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError
-from dfgen.values.manifest import OCI_INDEX
-from tests.unit.catalogs import FAMILY, loaded
+from tests.unit.catalogs import FAMILY, loaded, locked
 
 DIGEST = f"sha256:{'a' * 64}"
 AMD64 = FAMILY + "platforms: [amd64]\n"
 PATH = "bases/app/1.0/Dockerfile_amd64"
 STAGES = "parents:\n  tool: docker.io/library/alpine:3\n  cross: {image: 'docker.io/library/golang:1', platform: arm64}\n"
-
-
-def locked(catalog: Catalog, *without: str) -> Lock:
-    """Pin every parent of a catalog to digests made from their names."""
-    uses = {(parent.key, parent.platform) for image in catalog.images for parent in image.all_parents}
-    return Lock(
-        {
-            key: LockedParent(
-                digest=Digest.of(key.encode()),
-                media_type=OCI_INDEX,
-                first_seen="2026-01-31",
-                platforms={
-                    platform: Pin(Digest.of(f"{key} {platform}".encode()))
-                    for used, platform in uses
-                    if used == key
-                },
-            )
-            for key, _ in uses
-            if key not in without
-        }
-    )
 
 
 def _render(catalog: Catalog, existing: dict[str, str] | None = None, lock: Lock | None = None) -> Rendering:

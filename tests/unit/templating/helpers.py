@@ -1,4 +1,4 @@
-"""Render a template from its text."""
+"""Render a template from its text, and give the origins of its lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfgen.templating import TemplateOptions, Templates
+from dfgen.templating.origins import LineOrigin
 
 OPTIONS = TemplateOptions()
 
@@ -23,3 +24,11 @@ class Memory:
         for name, content in {"x": text, **others}.items():
             (self.root / f"{name}.j2").write_text(content, encoding="utf-8")
         return Templates(self.root, "templates", self.options, self.snippets).render("x.j2", variables or {})
+
+
+def origins(
+    memory: Memory, text: str, variables: Mapping[str, object] | None = None, **others: str
+) -> tuple[LineOrigin, ...]:
+    """Render `x.j2` beside other templates and return the origins of its lines."""
+    memory.render(text, variables, **others)
+    return Templates(memory.root, "t", memory.options, memory.snippets).origins("x.j2", variables or {})

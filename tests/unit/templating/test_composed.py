@@ -4,49 +4,8 @@ import pytest
 
 from dfgen.templating.marks import Fragment
 from dfgen.values.errors import InputError
+from tests.unit.templating.composed import COMPOSED, PACKAGES
 from tests.unit.templating.helpers import Memory
-
-PACKAGES = {"packages": ["curl=7.*", "tzdata"], "v": "a;b"}
-
-COMPOSED = [
-    ("{% macro m(x) %}a && echo {{ x }}{% endmacro %}RUN {{ m(v) }}", "RUN a && echo 'a;b'"),
-    ("{% macro m(o='-y && c') %}a {{ o }}{% endmacro %}RUN {{ m() }}", "RUN a -y && c"),
-    ("{% macro m(o) %}a {{ o }}{% endmacro %}RUN {{ m('-y && c') }}", "RUN a -y && c"),
-    ("{% macro m() %}a && {{ caller(v) }}{% endmacro %}RUN {% call(x) m() %}b {{ x }}{% endcall %}",
-     "RUN a && b 'a;b'"),
-    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x }}", "RUN a && 'a;b'"),
-    ("{% set x = '-y && c' %}RUN a {{ x }}", "RUN a -y && c"),
-    ("RUN a {{ v and '-y && c' or 'd' }}", "RUN a -y && c"),
-    ("RUN a {{ '&& b' if v else v }}", "RUN a && b"),
-    ("RUN a {{ nothing | default('&& b') }}", "RUN a && b"),
-    ("{% filter indent(2) %}RUN a \\\n{{ v }} && b{% endfilter %}", "RUN a \\\n  'a;b' && b"),
-    ("RUN a \\\n  {{ packages | join(' \\\\\\n  ') }}", "RUN a \\\n  'curl=7.*' \\\n  tzdata"),
-    ("RUN a {{ packages | join(v) }}", "RUN a 'curl=7.*''a;b'tzdata"),
-    ("RUN a {{ users | map(attribute='name') | join(' && ') }}", "RUN a x && y z"),
-    ("RUN a {{ users | join(', ', attribute='name') }}", "RUN a x, y z"),
-    ("{% set x %}  a && {{ v }} {% endset %}RUN {{ x | trim }}", "RUN a && 'a;b'"),
-    ("{% set x %}  a && {{ v }} {% endset %}RUN {{ x.strip() ~ ' | c ' ~ v }}", "RUN a && 'a;b' | c 'a;b'"),
-    ("{% set x %}&& b{% endset %}RUN a {{ x + ' c ' + v }}", "RUN a && b c 'a;b'"),
-    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | replace('a &&', 'c ||') }}", "RUN c || 'a;b'"),
-    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | upper }} {{ x | lower }}", "RUN A && 'A;B' a && 'a;b'"),
-    ("{% set x %}a;b{% endset %}RUN {{ x if x == v }}{{ '!' if 'a;' in x }}", "RUN a;b!"),
-    ("{% set x %}a;b{% endset %}RUN {{ '?' if x != 'a' }}", "RUN ?"),
-    ("{% set x %}{{ e }}{% endset %}RUN a{{ ' && b' if not x }}", "RUN a && b"),
-    ("{% set x %}12{% endset %}RUN {{ x | int + 1 }} {{ x | length }}", "RUN 13 2"),
-    ("{% set x %}a {{ v }}{% endset %}RUN {{ x | quote }}", "RUN 'a a;b'"),
-    ("{% set x %}a {{ v }}{% endset %}CMD [{{ x | tojson }}]", 'CMD ["a a;b"]'),
-    ("{% set x %}a && {{ v }}{% endset %}RUN {{ x | raw }}", "RUN a && a;b"),
-    ("{% set x = {'a;b': 'c'} %}{% set k %}{{ v }}{% endset %}RUN {{ x[k] }}", "RUN c"),
-    ("{% set c = joiner(' && ') %}RUN {% for p in packages %}{{ c() }}{{ p }}{% endfor %}",
-     "RUN 'curl=7.*' && tzdata"),
-    ("RUN {{ ('a', v) | join(' && ') }}", "RUN a && 'a;b'"),
-    ("RUN {{ 'x' ~ v }}", "RUN 'xa;b'"),
-    ("RUN {{ 'x' ~ ';y' }}", "RUN x;y"),
-    ("RUN {{ '%s;' | format(v) }}", "RUN 'a;b;'"),
-    ("RUN {{ v | safe }}", "RUN 'a;b'"),
-    ("RUN {{ v | raw }}", "RUN a;b"),
-    ("RUN {{ v | string | default('x') }}", "RUN 'a;b'"),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "line"), COMPOSED)

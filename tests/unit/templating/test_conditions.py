@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.templating.helpers import Memory
-from tests.unit.templating.test_origins import origins
+from tests.unit.templating.helpers import Memory, origins
 
 GIVEN = {"a": "a", "b": "b", "e": "", "l": ["x", "y"], "n": 1}
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from dfgen.templating import TemplateOptions, Templates
 from dfgen.templating.origins import LineOrigin, check_same
 from dfgen.values.errors import InputError, Place
-from tests.unit.templating.helpers import Memory
-from tests.unit.templating.test_composed import COMPOSED, PACKAGES
+from tests.unit.templating.composed import COMPOSED, PACKAGES
+from tests.unit.templating.helpers import Memory, origins
 
 AS_IN_JINJA = TemplateOptions(trim_blocks=False, lstrip_blocks=False)
-
-
-def origins(
-    memory: Memory, text: str, variables: Mapping[str, object] | None = None, **others: str
-) -> tuple[LineOrigin, ...]:
-    """Render `x.j2` beside other templates, and give the origins of its lines."""
-    memory.render(text, variables, **others)
-    return Templates(memory.root, "t", memory.options, memory.snippets).origins("x.j2", variables or {})
 
 
 def chains(found: tuple[LineOrigin, ...]) -> list[str]:
