@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
@@ -28,11 +27,15 @@ def _what_is_missing() -> str:
     return "no Docker engine answers" if said or done.returncode else ""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # What dfgen remembers between runs is the user's; a test has a memory of its own.
-    memory = tempfile.TemporaryDirectory(prefix="dfgen-tests-")
-    os.environ["XDG_CACHE_HOME"] = memory.name
-    config.add_cleanup(memory.cleanup)
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep dfgen's cache out of the user's home."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
+        yield
+
+
+def pytest_configure() -> None:
     # Under nohup, or in a shell's background, Ctrl-C is ignored, and every child inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

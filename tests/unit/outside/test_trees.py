@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,9 +30,8 @@ class Counting(Git):
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path) -> Path:
     """A repository that is a catalog's folder."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     return repositories.repository(tmp_path, folder=".")
 
 
