@@ -160,7 +160,7 @@ def test_what_a_kill_leaves_of_a_smoke_test_is_removed_by_the_next_run_of_the_sa
     other.run("gc")
     assert len(leftovers().split()) == 2
     (name,) = (path.name for path in (work.root / "dist" / ".tests").iterdir())
-    told = work.run("--format", "json", "doctor", "--offline", code=1)
+    told = work.run("--format", "json", "doctor", code=1)
     said = {one["what"]: one["said"] for one in json.loads(told.stdout)}
     assert said["smoke tests"] == (
         f"one that was killed left localhost/dfgen-test:{name} in an engine;"

@@ -16,16 +16,15 @@ from dfgen.values.platform import Platform
 
 
 @click.command("doctor")
-@click.option("--offline", is_flag=True, help="Ask no registry.")
 @click.pass_context
-def command(ctx: click.Context, offline: bool) -> None:
+def command(ctx: click.Context) -> None:
     """Look at the catalog, the engine, every platform, the lock and the registries.
 
     What is lacking stands with the command that mends it; exit code 1 when anything is.
     """
     app: App = ctx.obj
     app.deadline = 10.0
-    findings = stage.doctor(_looks(app, offline))
+    findings = stage.doctor(_looks(app))
     words = {True: "ok", False: "LACKING"}
     show.rows(
         ("what", "state", "said"), ((one.what, words[one.holds], one.said) for one in findings), app.output
@@ -34,7 +33,7 @@ def command(ctx: click.Context, offline: bool) -> None:
         ctx.exit(ExitCode.DIFFERS)
 
 
-def _looks(app: App, offline: bool) -> Iterator[tuple[str, stage.Look]]:
+def _looks(app: App) -> Iterator[tuple[str, stage.Look]]:
     yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
     yield from stage.platforms(_platforms(app), lambda platform: _node(app, platform))
     with Traces(app.root / DIST).orphans() as left:
@@ -43,8 +42,7 @@ def _looks(app: App, offline: bool) -> Iterator[tuple[str, stage.Look]]:
         yield "smoke tests", lambda: _left(names)
     if app.has_catalog:
         yield "lock", lambda: stage.pins(app.catalog, app.lock)
-        if not offline:
-            yield from stage.registries(app.catalog, app.registry)
+        yield from stage.registries(app.catalog, app.registry)
 
 
 def _left(names: Sequence[str]) -> str:
