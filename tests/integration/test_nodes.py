@@ -148,8 +148,9 @@ def test_the_readme_s_way_to_two_engines_can_be_followed_as_written(work: Work) 
         "default",
         NODE,
     ]
-    work.prepare({**CATALOG, "bases/catalog.yaml": f"registry: localhost\n{blocks['yaml']}"})
-    doctor = json.loads(work.run("--format", "json", "doctor", code=1).stdout)  # localhost has no registry
+    registry = f"registry: {os.environ['DFGEN_DEMO_REGISTRY']}/dfgen-test\n"  # which answers
+    work.prepare({**CATALOG, "bases/catalog.yaml": f"{registry}{blocks['yaml']}"})
+    doctor = json.loads(work.run("--format", "json", "doctor").stdout)
     (said,) = (one["said"] for one in doctor if one["what"] == "platform linux/amd64")
     assert re.fullmatch(rf"built natively by default at \S+ and natively by {NODE} at \S+", said)
     work.run("build", "--no-cache")
