@@ -14,9 +14,10 @@ from processes import Process
 PROCESS = Process(pid=1, start=2, boot="b")
 
 
-def test_the_folder_is_named_by_the_environment(tmp_path: Path) -> None:
+def test_the_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/x/home")
     assert home.find_home({"DFGEN_DEMO_HOME": "/x/demo"}).root == Path("/x/demo")
-    assert home.find_home({}).root == Path.home() / ".cache" / "dfgen-demo"
+    assert home.find_home({}).root == Path("/x/home/.cache/dfgen-demo")
 
 
 def test_a_folder_that_is_too_deep_for_sockets_is_refused() -> None:
