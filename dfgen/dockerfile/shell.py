@@ -28,6 +28,7 @@ _PIPES = frozenset(("|", "|&"))
 _NEXT_PATTERN = frozenset((";;", ";&", ";;&"))
 
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
+_SIMPLE_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+(?=[ \t\n;&|)]|\Z)")  # most words: no need to look closer
 _PLAIN = re.compile(r"[^\\'\"$`;&|<>() \t\n]+")
 _IN_DOUBLE_QUOTES = re.compile(r"[^\\\"$`]+")
 _PARAMETER = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])")
@@ -199,6 +200,10 @@ class _Words:
             self.at = len(self.text) if line_end < 0 else line_end
         if self.at >= len(self.text):
             return None
+        if simple := _SIMPLE_WORD.match(self.text, self.at):
+            self.at = simple.end()
+            self.tokens.append(word := Word(simple[0], simple[0]))
+            return word
         found = _REDIRECTION.match(self.text, self.at) or _OPERATOR.match(self.text, self.at)
         item: Word | str = found[0] if found else self._word()
         self.at = found.end() if found else self.at

@@ -220,6 +220,8 @@ def is_posix(shell: tuple[str, ...]) -> bool:
 
 
 def _expanded(text: str, escape: str, variables: Mapping[str, str] | None = None) -> str:
+    if not any(sign in text for sign in ("$", "'", '"', escape)):
+        return text
     try:
         return unquote(text, escape, variables)
     except UnbalancedError:
