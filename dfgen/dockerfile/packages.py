@@ -63,10 +63,13 @@ class ManagerCommand:
 
 def manager_commands(text: str) -> Iterator[ManagerCommand]:
     """The package managers of a script, also behind `sudo` or `retry 3`, and in the script of `sh -c`."""
-    for command in commands(text):
-        script = command.script
-        if script is not None:
-            yield from manager_commands(script)
+    waiting = [iter(commands(text))]  # scripts within scripts, however many
+    while waiting:
+        command = next(waiting[-1], None)
+        if command is None:
+            waiting.pop()
+        elif (script := command.script) is not None:
+            waiting.append(iter(commands(script)))
         elif command.name not in _PRINTS:
             yield from _managed(command)
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import dropwhile
 
-from dfgen.dockerfile.heredocs import Heredoc
+from dfgen.dockerfile.heredocs import read_opening
 from dfgen.dockerfile.instructions import Instruction
 
 POSIX_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
 
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(?:ba|da|k|z|a)?sh\b")
-_HEREDOC_ALONE = re.compile(r"<<-?\s*[\"']?\w+[\"']?")
+_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 
 # Longer operators first. A number directly before a redirection is its file descriptor (2.7).
 _REDIRECTION = re.compile(r"\d*(<<<|<<-|<<|>>|<&|>&|<>|>\||[<>](?!\())|(&>>|&>)")
@@ -126,15 +126,13 @@ def script(instruction: Instruction) -> str:
     """
     if instruction.keyword != "RUN" or instruction.is_exec_form:
         return ""
-    heredocs = instruction.heredocs
-    if len(heredocs) == 1 and _HEREDOC_ALONE.fullmatch(instruction.arguments.strip()):
-        body = _chomped(heredocs[0])
-        return "" if body.startswith("#!") and not _SHEBANG.match(body) else body
-    return "\n".join((instruction.arguments, *(f"{one.content}{one.name}" for one in heredocs)))
-
-
-def _chomped(heredoc: Heredoc) -> str:
-    return re.sub(r"^\t+", "", heredoc.content, flags=re.MULTILINE) if heredoc.chomp else heredoc.content
+    arguments, heredocs = instruction.arguments, instruction.heredocs
+    if not heredocs or read_opening(arguments) is None:
+        return "\n".join((arguments, *(f"{one.content}{one.name}" for one in heredocs)))
+    body = heredocs[0].content
+    if body.startswith("#!") and not _SHEBANG.match(body):
+        return ""
+    return _LEADING_TABS.sub("", body) if heredocs[0].chomp else body
 
 
 def commands(text: str) -> tuple[Command, ...]:

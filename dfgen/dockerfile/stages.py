@@ -151,7 +151,8 @@ class Stages:
     @property
     def end(self) -> State:
         """The state of the last stage at its end."""
-        return self.last.end if self.last else self.head
+        ends = [stage.end for stage in self.all]  # in order: recursion stays flat in long chains of stages
+        return ends[-1] if ends else self.head
 
     @property
     def kept(self) -> Iterator[Stage]:

@@ -157,6 +157,11 @@ def test_a_summary_names_no_package_that_stays(old: str, new: str, summary: str)
     assert [step.summary for step in steps] == [summary]
 
 
+def test_scripts_within_scripts_are_read_however_deep() -> None:
+    script = "".join(f"sh <<'E{at}'\n" for at in range(2_000)) + "apk add a\n"
+    assert installed(script + "".join(f"E{at}\n" for at in reversed(range(2_000)))) == {"a": ""}
+
+
 def test_a_run_of_another_shell_installs_nothing() -> None:
     start = 'FROM a\nSHELL ["powershell"]\n'
     steps = compare(f"{start}RUN apk add a\n", f"{start}RUN apk add b\n", "Dockerfile").steps

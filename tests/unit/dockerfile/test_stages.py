@@ -77,6 +77,12 @@ def test_the_end_of_a_stage_has_users_and_variables_of_the_stage_below() -> None
     assert [word.line for word in found.words] == [1, 1, 3, 4, 5, 5, 6, 7, 9, 10, 11]
 
 
+def test_a_long_chain_of_stages_is_evaluated() -> None:
+    found = walk("FROM a AS a\nUSER b\n" + "FROM a AS a\n" * 3_000)
+    assert found.end.user
+    assert len([*found.kept]) == 3_001
+
+
 def test_without_a_from_there_is_no_stage() -> None:
     found = walk("ARG A=1\nUSER $A")
     assert (found.all, found.last) == ((), None)
