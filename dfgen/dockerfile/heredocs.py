@@ -39,7 +39,8 @@ class Heredoc:
         return None
 
 
-def _heredoc(word: str) -> Heredoc | None:
+def read_opening(word: str) -> Heredoc | None:
+    """Read `<<NAME`, without its body; None if it is anything else, or more than that."""
     found = _OPENING.fullmatch(word)
     if found is None or not found[3]:
         return None
@@ -58,4 +59,4 @@ def opened(text: str) -> list[Heredoc]:
     """The heredocs that a joined instruction opens, in order, without their bodies."""
     if "<<" not in text:
         return []
-    return [heredoc for word in raw_words(text) if (heredoc := _heredoc(word)) is not None]
+    return [heredoc for word in raw_words(text) if (heredoc := read_opening(word)) is not None]

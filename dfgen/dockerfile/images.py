@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
+from dfgen.dockerfile.stages import stage_name, stages
 from dfgen.values.errors import InputError
 
 # A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
@@ -45,19 +46,12 @@ def _mounts(instruction: Instruction) -> Iterator[str]:
                 yield value
 
 
-def _stage_of(instruction: Instruction) -> str:
-    """The lower-case name that `FROM image AS name` gives, or nothing."""
-    words = instruction.words
-    named = len(words) == 3 and words[1].lower() == "as"
-    return words[2].lower() if named else ""
-
-
 # What is not as it should be is told with the text as it is: an error, or `FROM \\` with an ENV behind it.
 _UNCLEAR = (ExternalImage(line=0, text="ENV", keyword=""),)
 
 
 class _Search:
-    """A walk in order: a name counts as a stage only once its FROM was seen."""
+    """Collects images in order: a name counts as a stage only after its FROM."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
@@ -78,11 +72,11 @@ class _Search:
                 self.add(source, instruction, onbuild)
 
     def base(self, instruction: Instruction) -> None:
-        """Collect what FROM names, and begin the stage that it opens."""
+        """Collect the image that FROM names, and begin its stage."""
         platform = next(iter(instruction.flag("platform")), None)
         for image in instruction.words[:1]:
             self.add(image, instruction, platform=platform)
-        self.stages.append(_stage_of(instruction))
+        self.stages.append(stage_name(instruction))
 
     def add(
         self, text: str, instruction: Instruction, onbuild: bool = False, platform: str | None = None
@@ -103,8 +97,13 @@ def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
     An ONBUILD trigger counts too: its stages are the child's, which are not known here.
     """
     search = _Search()
-    for instruction in dockerfile.instructions:
+    walk = stages(dockerfile)
+    for instruction in walk.before:
         search.visit(instruction)
+    for stage in walk.all:
+        search.base(stage.opening)
+        for instruction in stage.instructions:
+            search.visit(instruction)
     return tuple(search.found)
 
 

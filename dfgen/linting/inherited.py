@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dfgen.dockerfile import Dockerfile
+from dfgen.dockerfile.stages import stages
 from dfgen.linting.packages import is_configured
-from dfgen.linting.records import Above, stages
+from dfgen.linting.records import Above
 from dfgen.model.catalog import Image
 
 # Of a parent that cannot be read nothing is known: its SHELL may have the option.
@@ -39,7 +40,7 @@ class Inherited:
         """The SHELL that an image ends with, and whether apt is configured in it."""
         if image.name not in self._found:
             dockerfile, above = self._read(image), self.above(image)
-            found = stages(dockerfile, above.shells) if dockerfile else ()
+            last = stages(dockerfile, above.shells).last if dockerfile else None
             is_quiet = not dockerfile or above.has_apt_conf or is_configured(dockerfile)
-            self._found[image.name] = (found[-1].last_shell if found else _ANY, is_quiet)
+            self._found[image.name] = (last.last_shell if last else _ANY, is_quiet)
         return self._found[image.name]

@@ -1,4 +1,4 @@
-"""How packages are installed: without what is only recommended, and with no cache left in the layer."""
+"""How packages are installed: without recommended packages, and without a cache left in the layer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dfgen.dockerfile import Dockerfile, Instruction
-from dfgen.linting.commands import Command, commands, shell_runs
-from dfgen.linting.records import NOTHING_ABOVE, Above, Hit, kept, stages
+from dfgen.dockerfile.packages import ManagerCommand, manager_commands
+from dfgen.dockerfile.shell import tokens
+from dfgen.dockerfile.stages import stages
+from dfgen.linting.records import NOTHING_ABOVE, Above, Hit
 
 _APT = frozenset(("apt-get", "apt"))
 _NO_RECOMMENDS = re.compile(r"--no-install-recommends|Install-Recommends", re.IGNORECASE)
@@ -16,7 +18,7 @@ _NO_RECOMMENDS = re.compile(r"--no-install-recommends|Install-Recommends", re.IG
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Manager:
-    """What fills a manager's cache, and what a script that empties it has in it."""
+    """The verbs that fill a manager's cache, and what to find in a script that empties it."""
 
     verbs: frozenset[str]
     cleaned: re.Pattern[str]
@@ -59,28 +61,31 @@ def apt_recommends(dockerfile: Dockerfile, above: Above = NOTHING_ABOVE) -> Iter
     """An `apt-get install` that brings what is only recommended."""
     if above.has_apt_conf or is_configured(dockerfile):
         return
-    for stage in stages(dockerfile):
-        for run, text, _ in shell_runs(stage):
-            found = [one for one in commands(text) if _brings_recommended(one)]
+    for stage in stages(dockerfile).all:
+        for script in stage.scripts:
+            found = [one for one in manager_commands(script.text) if _brings_recommended(one)]
             if found:
                 message = (
-                    f"`{found[0].name} install` brings what is only recommended;"
+                    f"`{found[0].manager} install` brings what is only recommended;"
                     " write --no-install-recommends"
                 )
-                yield Hit(rule="apt-recommends", message=message, line=run.line)
+                yield Hit(rule="apt-recommends", message=message, line=script.run.line)
 
 
 def package_cache(dockerfile: Dockerfile) -> Iterator[Hit]:
     """A package manager's lists or cache that stay in a layer of the image."""
-    for stage in kept(stages(dockerfile)):
-        for run, text, _ in shell_runs(stage):
-            for name in dict.fromkeys(one.name for one in commands(text) if _fills_cache(one)):
+    for stage in stages(dockerfile).kept:
+        for script in stage.scripts:
+            filled = (one.manager for one in manager_commands(script.text) if _fills_cache(one))
+            for name in dict.fromkeys(filled):
                 manager = _MANAGERS[name]
-                if not manager.cleaned.search(text) and not _is_mounted(run, manager.caches):
+                if not manager.cleaned.search(_unquoted(script.text)) and not _is_mounted(
+                    script.run, manager.caches
+                ):
                     message = (
                         f"what `{name}` has downloaded stays in the layer; write {manager.mend} in this RUN"
                     )
-                    yield Hit(rule="package-cache", message=message, line=run.line)
+                    yield Hit(rule="package-cache", message=message, line=script.run.line)
 
 
 def is_configured(dockerfile: Dockerfile) -> bool:
@@ -90,17 +95,22 @@ def is_configured(dockerfile: Dockerfile) -> bool:
     return any("apt.conf" in text or 'install-recommends "' in text.lower() for text in texts)
 
 
-def _brings_recommended(one: Command) -> bool:
-    rest = one.words[1:]
-    if one.name not in _APT or "install" not in rest:
+def _brings_recommended(one: ManagerCommand) -> bool:
+    if one.manager not in _APT or not one.is_install:
         return False
     # A variable may hold the option.
-    return not any(_NO_RECOMMENDS.search(word) or word.startswith(("$", '"$')) for word in rest)
+    words = [word.value for word in one.arguments]
+    return not any(_NO_RECOMMENDS.search(word) or word.startswith("$") for word in words)
 
 
-def _fills_cache(one: Command) -> bool:
-    manager = _MANAGERS.get(one.name)
-    return manager is not None and any(word in manager.verbs for word in one.words[1:])
+def _fills_cache(one: ManagerCommand) -> bool:
+    manager = _MANAGERS.get(one.manager)
+    return manager is not None and any(word.value in manager.verbs for word in one.arguments)
+
+
+def _unquoted(text: str) -> str:
+    """The words of a script without quotes and comments."""
+    return " ".join(one if isinstance(one, str) else one.value for one in tokens(text))
 
 
 def _is_mounted(run: Instruction, caches: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from dfgen.dockerfile import Dockerfile
-from dfgen.dockerfile.unknown import unknown_instructions
+from dfgen.dockerfile.names import unknown_instructions
 from dfgen.linting import froms, packages, secrets, shell
 from dfgen.linting.records import NOTHING_ABOVE, Above, Hit
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
-from dfgen.reviewing import packages
+from dfgen.dockerfile.packages import installed
+from dfgen.dockerfile.shell import Word, tokens
+from dfgen.dockerfile.stages import stages
 from dfgen.reviewing.records import Kind, PackageMove, Step
 from dfgen.values.errors import printable
 
@@ -23,25 +25,36 @@ _WHOLE = ("CMD", "ENTRYPOINT", "USER", "WORKDIR")
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What an instruction says, however it is laid out; two that are equal do the same."""
+    """The content of an instruction, however it is laid out; two that are equal do the same.
+
+    `values` are those of ENV and LABEL; `shell` is the script of a RUN that a POSIX shell reads.
+    """
 
     keyword: str
     text: str
-    heredocs: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(default_factory=dict, compare=False)  # of ENV and LABEL
+    heredocs: tuple[str, ...]
+    values: Mapping[str, str] = field(compare=False)
+    shell: str = field(compare=False)
+    instruction: Instruction = field(compare=False)
 
     @classmethod
-    def of(cls, one: Instruction) -> _Meaning:
-        """Take what follows the keyword; blanks outside of quotes count as one."""
+    def all_of(cls, dockerfile: Dockerfile) -> list[_Meaning]:
+        """Read every instruction of a Dockerfile."""
+        scripts = {one.run.line: one.text for stage in stages(dockerfile).all for one in stage.scripts}
+        return [cls._of(one, scripts.get(one.line, "")) for one in dockerfile.instructions]
+
+    @classmethod
+    def _of(cls, one: Instruction, shell: str) -> _Meaning:
+        """Take the text behind the keyword; blanks outside of quotes count as one."""
         text = _QUOTED_OR_BLANK.sub(lambda found: found[1] or " ", one.text).strip().partition(" ")[2]
         heredocs = tuple(heredoc.content for heredoc in one.heredocs)
         named = one.keyword in _NAMED
         values = dict(zip(one.words[::2], one.words[1::2], strict=True)) if named else {}
-        return cls(one.keyword, text, heredocs, values)
+        return cls(one.keyword, text, heredocs, values, shell, one)
 
     @property
     def script(self) -> str:
-        """All that a shell would be given: the text and the heredocs' lines."""
+        """The text and the heredocs' lines."""
         return "\n".join((self.text, *self.heredocs))
 
 
@@ -121,24 +134,47 @@ def _words(old: _Meaning, new: _Meaning) -> str:
     return _delta(old.script, new.script, lines=bool(old.heredocs and new.heredocs))
 
 
-def _packages(old: _Meaning | None, new: _Meaning | None) -> tuple[PackageMove, ...]:
-    before, after = (packages.installed(one.script) if one else {} for one in (old, new))
-    return packages.moves(before, after)
+def moves(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[PackageMove, ...]:
+    """Compare two sets of packages; those that are the same in both are left out."""
+    return tuple(
+        PackageMove(name=name, before=before.get(name), after=after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    )
+
+
+def _move(one: PackageMove) -> str:
+    """Write `curl added`, `curl removed` or `tzdata 2026a → 2026b`."""
+    if one.before is None:
+        return f"{one.name}{f' {one.after}' if one.after else ''} added"
+    if one.after is None:
+        return f"{one.name} removed"
+    return f"{one.name} {one.before or 'unpinned'} → {one.after or 'unpinned'}"
 
 
 def _with_packages(old: _Meaning, new: _Meaning, moved: tuple[PackageMove, ...]) -> str:
-    """Say which packages moved, and what else a RUN does otherwise."""
-    rest = [packages.without(one.script, moved) for one in (old, new)]
+    """Say which packages moved, and what else differs in a RUN."""
+    rest = [_without(one.shell or one.script, moved) for one in (old, new)]
     more = [_delta(*rest)] if rest[0] != rest[1] else []
-    return ", ".join([*(packages.told(one) for one in moved), *more])
+    return ", ".join([*map(_move, moved), *more])
 
 
-def _compared(old: Instruction, new: Instruction) -> tuple[Step, str]:
-    was, now = _Meaning.of(old), _Meaning.of(new)
-    moved = _packages(was, now) if old.keyword == "RUN" else ()
+def _without(script: str, moved: Sequence[PackageMove]) -> str:
+    """The script without the words that are these packages."""
+    kept = (one for one in tokens(script) if isinstance(one, str) or not _is_one(one, moved))
+    return " ".join(one if isinstance(one, str) else one.written for one in kept)
+
+
+def _is_one(word: Word, moved: Sequence[PackageMove]) -> bool:
+    names = (one.name for one in moved if word.value.startswith(one.name))
+    return any(word.value[len(name) : len(name) + 1] in "=-~<>" for name in names)
+
+
+def _compared(was: _Meaning, now: _Meaning) -> tuple[Step, str]:
+    moved = moves(installed(was.shell), installed(now.shell))
     words = _words(was, now)
     shown = _with_packages(was, now, moved) if moved else words
-    return _changed(old, new, f": {_short(shown)}", moved), words
+    return _changed(was.instruction, now.instruction, f": {_short(shown)}", moved), words
 
 
 def _changed(old: Instruction, new: Instruction, what: str, moved: tuple[PackageMove, ...] = ()) -> Step:
@@ -155,11 +191,10 @@ def _changed(old: Instruction, new: Instruction, what: str, moved: tuple[Package
     )
 
 
-def _alone(kind: Kind, one: Instruction) -> tuple[Step, str]:
+def _alone(kind: Kind, meaning: _Meaning) -> tuple[Step, str]:
     """An instruction that only one of the sides has."""
-    meaning = _Meaning.of(one)
+    one, packages = meaning.instruction, installed(meaning.shell)
     is_new = kind is Kind.ADDED
-    sides = (None, meaning) if is_new else (meaning, None)
     step = Step(
         kind=kind,
         keyword=one.keyword,
@@ -168,7 +203,7 @@ def _alone(kind: Kind, one: Instruction) -> tuple[Step, str]:
         after=one.text if is_new else "",
         before_line=0 if is_new else one.line,
         after_line=one.line if is_new else 0,
-        packages=_packages(*sides) if one.keyword == "RUN" else (),
+        packages=moves({}, packages) if is_new else moves(packages, {}),
     )
     return step, neutral(meaning.script)
 
@@ -198,10 +233,10 @@ def is_pin(step: Step) -> bool:
     return step.before != step.after and same and len({*map(neutral, sides)}) == 1
 
 
-def _moved(old: Instruction, new: Instruction) -> tuple[Step, str]:
+def _moved(was: _Meaning, now: _Meaning) -> tuple[Step, str]:
     """The same instruction at another place."""
-    script = _Meaning.of(new).script
-    return _changed(old, new, f" moved: {_short(script)}"), f"moved {neutral(script)}"
+    step = _changed(was.instruction, now.instruction, f" moved: {_short(now.script)}")
+    return step, f"moved {neutral(now.script)}"
 
 
 def _joined(
@@ -237,15 +272,14 @@ def compare(old: str, new: str, file: str) -> Difference:
     """Compare two Dockerfiles by what they say. Errors: InputError for one that cannot be read."""
     before, after = parse(old, file), parse(new, file)
     found = [*_directives(before, after)]
-    meanings = [[_Meaning.of(one) for one in side.instructions] for side in (before, after)]
-    for was, now in _joined(_align(*meanings), *meanings):
+    olds, news = _Meaning.all_of(before), _Meaning.all_of(after)
+    for was, now in _joined(_align(olds, news), olds, news):
         if was is None and now is not None:
-            found.append(_alone(Kind.ADDED, after.instructions[now]))
+            found.append(_alone(Kind.ADDED, news[now]))
         elif was is not None and now is None:
-            found.append(_alone(Kind.REMOVED, before.instructions[was]))
-        elif was is not None and now is not None and meanings[0][was] == meanings[1][now]:
-            found.append(_moved(before.instructions[was], after.instructions[now]))
+            found.append(_alone(Kind.REMOVED, olds[was]))
         elif was is not None and now is not None:
-            found.append(_compared(before.instructions[was], after.instructions[now]))
+            compared = _moved if olds[was] == news[now] else _compared
+            found.append(compared(olds[was], news[now]))
     key = tuple(f"{step.kind} {step.keyword} {words}" for step, words in found)
     return Difference(tuple(step for step, _ in found), key)

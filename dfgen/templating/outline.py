@@ -8,10 +8,11 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from dfgen.dockerfile.arguments import NotStringsError, exec_form, split_keyword
+from dfgen.dockerfile.arguments import split_keyword
 from dfgen.dockerfile.heredocs import Heredoc, opened
 from dfgen.dockerfile.instructions import read_instruction, takes_heredocs
 from dfgen.dockerfile.lines import Kind, Reader, Statement
+from dfgen.dockerfile.stages import ShellFollower, is_posix, stage_name
 from dfgen.templating.bodies import body_spots, body_writer
 from dfgen.templating.holes import HARMLESS, HOLE, NAME, Hole, Spot
 from dfgen.templating.marks import VALUE
@@ -21,7 +22,6 @@ PINNED = re.compile(r"--platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@sha256:[0-9a-f]{64
 _PINNED_FROM = re.compile(f"^FROM {PINNED.pattern}(?= |$)", re.MULTILINE)
 _ANY_FROM = "FROM --platform=linux/amd64 any"
 _PLAIN = {"key": NAME, "bare": HARMLESS, "double": HARMLESS, "single": HARMLESS}
-_SH = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
 _HEREDOC_WORD = re.compile(r"\d*<<-?[^\s<]+")
 
 
@@ -101,6 +101,7 @@ def _plain(statement: Statement, escape: str) -> tuple[re.Pattern[str], ...]:
 class _Outline:
     def __init__(self, skeleton: str) -> None:
         self.reader = Reader(skeleton)
+        self.shells = ShellFollower()
         self.is_sh = True
 
     def run(self) -> Iterator[Part | Body]:
@@ -124,18 +125,18 @@ class _Outline:
         return Part(statement, counts, tuple(own), at_top, self.is_sh, escape, plain)
 
     def follow_shell(self, text: str) -> None:
-        """Follow SHELL, which says who reads shell form from here to the next FROM."""
+        """Follow SHELL, which names the program that reads shell form, through stages built on others."""
         if text[:1] not in "SsFf":
             return
-        keyword, arguments = split_keyword(text)
-        if keyword.upper() == "FROM":
-            self.is_sh = True
-        elif keyword.upper() == "SHELL":
-            try:
-                program = (exec_form(arguments) or ("",))[0]
-            except NotStringsError:
-                program = ""
-            self.is_sh = bool(_SH.fullmatch(program))
+        try:
+            one = read_instruction(text, 0, 0, self.reader.escape)
+        except ValueError:
+            self.is_sh = False  # BuildKit refuses it
+            return
+        if one.keyword == "FROM":
+            self.shells.begin(next(iter(one.words), ""), stage_name(one))
+        self.shells.follow(one)
+        self.is_sh = is_posix(self.shells.shell)
 
     def bodies(self, text: str) -> Iterator[Body]:
         """The bodies that an instruction opens; what is broken in the template is not looked at here."""

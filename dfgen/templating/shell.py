@@ -1,4 +1,9 @@
-"""Values in what a POSIX shell reads: RUN, CMD, ENTRYPOINT and HEALTHCHECK in shell form."""
+"""Values in what a POSIX shell reads: RUN, CMD, ENTRYPOINT and HEALTHCHECK in shell form.
+
+This is not the reader of `dfgen.dockerfile.shell`, which finds the commands of a finished script and may
+leave out what it is not sure of. Here the question is how a value has to be quoted at one position, in text
+that is not finished, and every doubt has to refuse the value. A shared lexer would need both answers.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import lru_cache
 
-from dfgen.dockerfile.secrets import secrets_in
+from dfgen.dockerfile.names import secrets_in
 from dfgen.reviewing.blocks import Block, blocks
 from dfgen.reviewing.instructions import neutral
 

@@ -7,12 +7,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
-from dfgen.dockerfile.secrets import is_secret, secrets_in
-from dfgen.dockerfile.unknown import unknown_instructions
+from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
+from dfgen.dockerfile.stages import Word, stages
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
-from dfgen.reviewing.risks.carried import Carried, Word
 from dfgen.reviewing.risks.essence import essence
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
@@ -33,8 +32,9 @@ class _Side:
             self.file = parse(text) if text else Dockerfile(directives={}, instructions=())
         except InputError:
             self.file = Dockerfile(directives={}, instructions=())
-        carried = Carried(self.file)
-        self.words, self.last = carried.words, carried.last
+        walk = stages(self.file)
+        self.words, self.end = walk.words, walk.end
+        self.last_line = walk.last.line if walk.last else 0
 
     def of(self, keyword: str) -> list[Word]:
         """The words of an instruction, in ONBUILD too."""
@@ -47,15 +47,15 @@ def _is_root(user: Word | None) -> bool:
 
 def becomes_root(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
     """The image runs as root, or as whoever its parent says, and did not before; or its children will."""
-    was, now = old.last.user, new.last.user
+    was, now = old.end.user, new.end.user
     if now and _is_root(now) and not _is_root(was):
         message = f"USER becomes {_shown(now)}; expected a user without privileges at the end"
         yield warning("user-root", message, Place(path, now.line))
     elif was and not now and new.file.instructions and not _is_root(was):
         message = f"USER {_shown(was)} is gone; the image runs as its parent's user, root mostly"
-        yield warning("user-root", message, Place(path, new.last.line))
-    children = new.last.onbuild_user
-    if children and _is_root(children) and not _is_root(old.last.onbuild_user):
+        yield warning("user-root", message, Place(path, new.last_line))
+    children = new.end.onbuild_user
+    if children and _is_root(children) and not _is_root(old.end.onbuild_user):
         message = f"ONBUILD USER becomes {_shown(children)}; expected no image that is built on this as root"
         yield warning("user-root", message, Place(path, children.line))
 
@@ -94,7 +94,7 @@ def keeps_secret(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
     known = {(word.keyword, word.name, word.value) for word in old.words}
     for word in (*new.of("ARG"), *new.of("ENV")):
         is_new = (word.keyword, word.name, word.value) not in known
-        empty = not word.written.strip("\"'")
+        empty = not word.unquoted
         if is_new and not (empty and word.keyword.endswith("ENV")) and is_secret(word.name, word.value):
             message = f"{word.keyword} {printable(word.name)} looks like a secret; {_STAYS}"
             yield (warning if empty else error)("secret", message, Place(path, word.line))

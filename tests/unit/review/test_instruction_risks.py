@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.dockerfile.secrets import is_secret
+from dfgen.dockerfile.names import is_secret
 from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked, put
 
 STAYS = "looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret"

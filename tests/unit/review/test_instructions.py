@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.reviewing.instructions import compare
-from dfgen.reviewing.packages import installed, moves
+from dfgen.reviewing.instructions import compare, moves
 from dfgen.reviewing.records import Kind, PackageMove
 from dfgen.values.errors import InputError
 
@@ -109,26 +108,6 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
     with pytest.raises(InputError) as caught:
         compare("FROM a", "", "Dockerfile")
     assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
-
-
-@pytest.mark.parametrize(
-    ("script", "found"),
-    [
-        ("apt-get update && apt-get install -y -t sid curl=8.1 'git' && rm x", {"curl": "8.1", "git": ""}),
-        ("apk add --no-cache --virtual .build gcc~=12 tini", {"gcc": "12", "tini": ""}),
-        (
-            "microdnf install -y bash-5.2.26-3.el9 zlib; microdnf clean all",
-            {"bash": "5.2.26-3.el9", "zlib": ""},
-        ),
-        ("sudo /usr/bin/dnf -y install python3-pip", {"python3-pip": ""}),
-        ("pip install flask==3.0 'requests>=2'", {"flask": "3.0", "requests": "2"}),
-        ("apt-get remove curl | tee install", {}),
-        ("apt-get install $PACKAGES", {}),
-        ("make install", {}),
-    ],
-)
-def test_packages_are_read_from_every_manager(script: str, found: dict[str, str]) -> None:
-    assert installed(script) == found
 
 
 def test_packages_that_moved() -> None:

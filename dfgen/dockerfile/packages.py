@@ -1,0 +1,86 @@
+"""The package managers that a script runs, and the packages that it installs with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dfgen.dockerfile.shell import Command, Word, commands
+
+_INSTALL = {
+    "apt": ("install",),
+    "apt-get": ("install",),
+    "apk": ("add",),
+    "dnf": ("install",),
+    "microdnf": ("install",),
+    "yum": ("install",),
+    "zypper": ("install", "in"),
+    "pip": ("install",),
+    "pip3": ("install",),
+}
+_RPM = frozenset(("dnf", "microdnf", "yum", "zypper"))
+_MANAGER = re.compile(rf"(?:.*/s?bin/)?({'|'.join(map(re.escape, _INSTALL))})")
+# Commands that only print the words behind them.
+_PRINTS = frozenset(("echo", "printf", ":", "true"))
+# Options whose value is the next word.
+_VALUED = frozenset(("-t", "--virtual", "--repository", "-X", "-r", "-c", "-o", "-i", "--index-url"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:@/\[\]-]*")
+_PINNED = re.compile(r"([^=~<>]+?)(?:===?|[~<>]=?|=~?)(.+)")
+_RPM_PINNED = re.compile(r"(.+?)-([0-9][^-]*(?:-[^-]+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerCommand:
+    """A package manager, and the words that it is given."""
+
+    manager: str
+    arguments: tuple[Word, ...]
+
+    @property
+    def is_install(self) -> bool:
+        """Whether it installs the packages that it names."""
+        return any(word.value in _INSTALL[self.manager] for word in self.arguments)
+
+    @property
+    def packages(self) -> Iterator[tuple[str, str]]:
+        """The packages that it installs, each with the version that it is pinned to, "" without one."""
+        words = iter([word.value for word in self.arguments])
+        if not any(word in _INSTALL[self.manager] for word in words):
+            return
+        for word in words:
+            if word in _VALUED:
+                next(words, "")
+            elif not word.startswith("-"):
+                yield from self._package(word)
+
+    def _package(self, word: str) -> Iterator[tuple[str, str]]:
+        pinned = (_RPM_PINNED if self.manager in _RPM else _PINNED).fullmatch(word)
+        name, version = (pinned[1], pinned[2]) if pinned else (word, "")
+        if _NAME.fullmatch(name):
+            yield name, version
+
+
+def manager_commands(text: str) -> Iterator[ManagerCommand]:
+    """The package managers of a script, also behind `sudo` or `retry 3`, and in the script of `sh -c`."""
+    waiting = [iter(commands(text))]  # scripts within scripts, however many
+    while waiting:
+        command = next(waiting[-1], None)
+        if command is None:
+            waiting.pop()
+        elif (script := command.script) is not None:
+            waiting.append(iter(commands(script)))
+        elif command.name not in _PRINTS:
+            yield from _managed(command)
+
+
+def _managed(command: Command) -> Iterator[ManagerCommand]:
+    for at, word in enumerate(command.words):
+        if found := _MANAGER.fullmatch(word.value):
+            yield ManagerCommand(found[1], command.words[at + 1 :])
+            return
+
+
+def installed(text: str) -> dict[str, str]:
+    """The packages that a script installs: names with the version that each is pinned to, "" for none."""
+    return dict(package for one in manager_commands(text) for package in one.packages)

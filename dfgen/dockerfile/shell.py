@@ -1,0 +1,481 @@
+"""The one reader of shell text: the simple commands of a RUN's script, as POSIX shells see them.
+
+Real shells decide: tests compare this reader with `sh` and `bash`. Syntax that only bash has (`[[ ]]`,
+arrays, `<( )`, `&>`, `<<<`) is read as bash does; other shells refuse it or do not tell commands apart by it.
+https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import dropwhile
+
+from dfgen.dockerfile.heredocs import read_opening
+from dfgen.dockerfile.instructions import Instruction
+
+POSIX_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
+
+_SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(?:ba|da|k|z|a)?sh\b")
+_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+
+# Longer operators first. A number directly before a redirection is its file descriptor (2.7).
+_REDIRECTION = re.compile(r"\d*(<<<|<<-|<<|>>|<&|>&|<>|>\||[<>](?!\())|(&>>|&>)")
+_OPERATOR = re.compile(r"&&|\|\||\|&|;;&|;;|;&|[;&|()\n]")
+_PIPES = frozenset(("|", "|&"))
+_NEXT_PATTERN = frozenset((";;", ";&", ";;&"))
+
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
+_SIMPLE_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+(?=[ \t\n;&|)]|\Z)")  # most words: no need to look closer
+_PLAIN = re.compile(r"[^\\'\"$`;&|<>() \t\n]+")
+_IN_DOUBLE_QUOTES = re.compile(r"[^\\\"$`]+")
+_PARAMETER = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])")
+_BACKTICKS = re.compile(r"`(?:\\.|[^`\\])*`?", re.DOTALL)
+_ANSI_QUOTES = re.compile(r"\$'(?:\\.|[^'\\])*'?", re.DOTALL)
+_GLOB_OR_BRACES = re.compile(r"[*?\[{~]")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
+_ARITHMETIC = re.compile(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|[()]", re.DOTALL)
+_FUNCTION_PARENTHESES = re.compile(r"[ \t]*\([ \t]*\)")
+
+_GO_ON = frozenset(("then", "else", "elif", "do", "!"))
+_LOOPS = ("while", "until", "for", "select")
+_CLOSES = {"fi": ("if",), "done": _LOOPS, "esac": ("case",), "}": ("{",)}
+_RESERVED = frozenset((*_GO_ON, *_LOOPS, *_CLOSES, "if", "case", "{", "function", "[["))
+
+# Programs and builtins that run the command behind them.
+_RUNNERS = frozenset(("sudo", "doas", "exec", "command", "builtin", "time", "env", "nohup"))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as `written`, and its `value` without quotes, in which expansions stay as written.
+
+    `is_literal` unless the shell may expand something in it, so that `value` is not what it passes on.
+    """
+
+    written: str
+    value: str
+    is_literal: bool = True
+
+    @property
+    def base(self) -> str:
+        """The value without leading folders: the name of a program."""
+        return self.value.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One simple command: its words, without assignments before it and without redirections.
+
+    `piped` if its output, or that of the group it ends, goes into a pipe; `stdin` is the text of a heredoc.
+    """
+
+    words: tuple[Word, ...]
+    piped: bool = False
+    stdin: str | None = None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The words without quotes."""
+        return tuple(word.value for word in self.words)
+
+    @property
+    def program(self) -> tuple[Word, ...]:
+        """The words of the program that runs in the end: `sudo -E curl x` and `env A=b curl x` run curl."""
+        words = self.words
+        while words[0].base in _RUNNERS and (rest := tuple(dropwhile(_is_setting, words[1:]))):
+            words = rest
+        return words
+
+    @property
+    def name(self) -> str:
+        """The program's name, without its folder."""
+        return self.program[0].base
+
+    @property
+    def script(self) -> str | None:
+        """The script that it passes to another POSIX shell, by `sh -c` or by a heredoc; None without one."""
+        shell, *arguments = self.program
+        if not POSIX_SHELL.fullmatch(shell.value):
+            return None
+        operands: list[str] = []
+        takes_command = skip = False
+        for word in arguments:
+            if not operands and not skip and word.value[:1] in ("-", "+") and word.value[1:2] != "-":
+                takes_command |= "c" in word.value
+                skip = "o" in word.value  # its value is the next word: -o pipefail
+            elif skip or (not operands and word.value.startswith("--")):
+                skip = False
+            else:
+                operands.append(word.value)
+        if takes_command:
+            return operands[0] if operands else None
+        return None if operands else self.stdin
+
+
+def _is_setting(word: Word) -> bool:
+    return word.value.startswith("-") or _ASSIGNMENT.match(word.written) is not None
+
+
+def script(instruction: Instruction) -> str:
+    """The text that the shell gets of a RUN in shell form, as BuildKit passes it; "" for anything else.
+
+    A heredoc that is all of a RUN is the script itself, unless its first line names another interpreter.
+    """
+    if instruction.keyword != "RUN" or instruction.is_exec_form:
+        return ""
+    arguments, heredocs = instruction.arguments, instruction.heredocs
+    if not heredocs or read_opening(arguments) is None:
+        return "\n".join((arguments, *(f"{one.content}{one.name}" for one in heredocs)))
+    body = heredocs[0].content
+    if body.startswith("#!") and not _SHEBANG.match(body):
+        return ""
+    return _LEADING_TABS.sub("", body) if heredocs[0].chomp else body
+
+
+def commands(text: str) -> tuple[Command, ...]:
+    """The simple commands of a script, in order; those within quotes and substitutions are left out."""
+    return _read(text)[0]
+
+
+def tokens(text: str) -> tuple[Word | str, ...]:
+    """All words, operators, redirections and heredoc bodies of a script; no comments and line breaks."""
+    return _read(text)[1]
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> tuple[tuple[Command, ...], tuple[Word | str, ...]]:
+    reader = _Reader(text)
+    try:
+        reader.run()
+    except RecursionError:
+        return (), (text,)  # hundreds of substitutions within each other: nobody's script
+    found = tuple(Command(tuple(one.words), one.piped, one.stdin) for one in reader.found)
+    return found, tuple(reader.tokens)
+
+
+@dataclass(slots=True)
+class _Building:
+    """A simple command while it is read; `started` by an assignment or a redirection too."""
+
+    words: list[Word] = field(default_factory=list)
+    piped: bool = False
+    stdin: str | None = None
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Heredoc:
+    """A heredoc whose body begins after the next line break."""
+
+    command: _Building
+    end: Word
+    chomp: bool
+    is_stdin: bool
+
+    @property
+    def expands(self) -> bool:
+        """Whether the shell expands its body, in which a backslash then joins lines."""
+        return not any(sign in self.end.written for sign in "'\"\\")
+
+
+class _Words:
+    """Token recognition (2.3): words with their quotes and expansions, and operators."""
+
+    def __init__(self, text: str, at: int = 0) -> None:
+        self.text = text
+        self.at = at
+        self.expands = False
+        self.tokens: list[Word | str] = []
+
+    def token(self) -> Word | str | None:
+        """The next word or operator; None at the end."""
+        self.at = self._end(_BLANKS)
+        if self.text.startswith("#", self.at):
+            line_end = self.text.find("\n", self.at)
+            self.at = len(self.text) if line_end < 0 else line_end
+        if self.at >= len(self.text):
+            return None
+        if simple := _SIMPLE_WORD.match(self.text, self.at):
+            self.at = simple.end()
+            self.tokens.append(word := Word(simple[0], simple[0]))
+            return word
+        found = _REDIRECTION.match(self.text, self.at) or _OPERATOR.match(self.text, self.at)
+        item: Word | str = found[0] if found else self._word()
+        self.at = found.end() if found else self.at
+        if item != "\n":
+            self.tokens.append(item)
+        return item
+
+    def _end(self, pattern: re.Pattern[str]) -> int:
+        found = pattern.match(self.text, self.at)
+        return found.end() if found else self.at
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        start, self.at = self.at, self._end(pattern)
+        return self.text[start : self.at]
+
+    def _word(self) -> Word:
+        start, value, self.expands = self.at, "", False
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if plain := self._take(_PLAIN):
+                self.expands |= _GLOB_OR_BRACES.search(plain) is not None
+                value += plain
+            elif char == "\\":
+                value += self._escaped()
+            elif char in "'\"":
+                value += self._single() if char == "'" else self._double()
+            elif char in "$`":
+                value += self._expansion()
+            elif char in "<>" and self.text.startswith("(", self.at + 1):
+                value += self._substituted(self.at + 2)
+            else:
+                break
+        return Word(self.text[start : self.at], value, not self.expands)
+
+    def _escaped(self) -> str:
+        char = self.text[self.at + 1 : self.at + 2]
+        self.at += 2
+        return "" if char == "\n" else char or "\\"
+
+    def _single(self) -> str:
+        start, end = self.at + 1, self.text.find("'", self.at + 1)
+        end = len(self.text) if end < 0 else end
+        self.at = end + 1
+        return self.text[start:end]
+
+    def _double(self) -> str:
+        self.at += 1
+        value = ""
+        while self.at < len(self.text) and (char := self.text[self.at]) != '"':
+            if char == "\\":
+                following = self.text[self.at + 1 : self.at + 2]
+                kept = "" if following and following in '$`"\\\n' else char
+                value += kept + ("" if following == "\n" else following)
+                self.at += 2
+            elif char in "$`":
+                value += self._expansion(quoted=True)
+            else:
+                value += self._take(_IN_DOUBLE_QUOTES)
+        self.at += 1
+        return value
+
+    def _expansion(self, *, quoted: bool = False) -> str:
+        """Read what begins with `$` or a backtick, as it is written; a `$` that expands nothing is text."""
+        text, start = self.text, self.at
+        if text.startswith("$((", start) and (end := self._arithmetic_end(start + 1)):
+            self.at = end
+        elif text.startswith("$(", start):
+            return self._substituted(start + 2)
+        elif text.startswith("${", start):
+            self._braces(quoted=quoted)
+        elif text.startswith("`", start):
+            self._take(_BACKTICKS)
+        elif text.startswith("$'", start) and not quoted:
+            self._take(_ANSI_QUOTES)
+        elif not self._take(_PARAMETER):
+            self.at += 1
+            return "$"
+        self.expands = True
+        return text[start : self.at]
+
+    def _substituted(self, start: int) -> str:
+        """Read a command or process substitution whose script begins at `start`."""
+        written, inner = self.at, _Reader(self.text, start, nested=True)
+        inner.run()
+        self.at, self.expands = inner.at, True
+        return self.text[written : self.at]
+
+    def _braces(self, *, quoted: bool) -> None:
+        self.at += 2
+        while self.at < len(self.text) and (char := self.text[self.at]) != "}":
+            if char == "'" and not quoted:
+                self._single()
+            elif char == '"':
+                self._double()
+            elif char in "$`":
+                self._expansion(quoted=quoted)
+            else:
+                self.at += 2 if char == "\\" else 1
+        self.at += 1
+
+    def _arithmetic_end(self, start: int) -> int:
+        """Where the `((` at `start` ends with `))`; 0 if these are two groups instead: `((a); b)`."""
+        depth = 0
+        for found in _ARITHMETIC.finditer(self.text, start):
+            if found[0] == ")" and depth == 2:
+                return found.end() + 1 if self.text.startswith(")", found.end()) else 0
+            depth += {"(": 1, ")": -1}.get(found[0], 0)
+        return 0
+
+
+class _Reader(_Words):
+    """Grammar (2.10), as far as it tells where a simple command begins and ends.
+
+    `open` are the compound commands around the current position, each with the number of commands found
+    before it; `closed` is that number for one that has just ended. A nested reader ends at its `)`.
+    """
+
+    def __init__(self, text: str, at: int = 0, *, nested: bool = False) -> None:
+        super().__init__(text, at)
+        self.nested = nested
+        self.found: list[_Building] = []
+        self.current = _Building()
+        self.open: list[tuple[str, int]] = []
+        self.closed: int | None = None
+        self.heredocs: list[_Heredoc] = []
+
+    def run(self) -> None:
+        """Read to the end, or to the `)` that ends a substitution."""
+        while (item := self.token()) is not None:
+            if isinstance(item, Word):
+                self._take_word(item)
+            elif _REDIRECTION.fullmatch(item):
+                self._redirect(item)
+            elif item == "(":
+                self._open_parenthesis()
+            elif item == ")":
+                self._finish(item)
+                if not self._close("(") and self.nested:
+                    return
+            else:
+                self._finish(item)
+        self._finish("")
+
+    def _take_word(self, word: Word) -> None:
+        if not self.current.started and word.written in _RESERVED:
+            self._reserved(word.written)
+            return
+        self.closed = None
+        self.current.started = True
+        if self.current.words or not _ASSIGNMENT.match(word.written):
+            self.current.words.append(word)
+
+    def _reserved(self, word: str) -> None:
+        """Take a reserved word at the beginning of a command."""
+        self.closed = None
+        if word in _CLOSES:
+            self._close(*_CLOSES[word])
+        elif word == "function":
+            self.token()
+            self._take(_FUNCTION_PARENTHESES)
+        elif word == "[[":
+            self.closed = len(self.found)
+            self._skip_to("]]")
+        elif word not in _GO_ON:
+            self.open.append((word, len(self.found)))
+            if word in ("for", "select"):
+                self._loop()
+            elif word == "case":
+                self._skip_to("in")
+                self._patterns()
+
+    def _loop(self) -> None:
+        """Skip the name and the words of `for name in words`."""
+        self.at = self._end(_BLANKS)
+        if self.text.startswith("((", self.at):
+            self.at = self._arithmetic_end(self.at) or self.at
+            return
+        self.token()
+        is_list = False
+        while (item := self.token()) is not None and not (is_list and item in (";", "\n")):
+            if isinstance(item, Word) and item.written == "do" and not is_list:
+                return
+            is_list |= isinstance(item, Word) and item.written == "in"
+
+    def _patterns(self) -> None:
+        """Skip the patterns of a case up to their `)`, or end the case."""
+        is_first = True
+        while (item := self.token()) is not None and item != ")":
+            if isinstance(item, Word) and item.written == "esac" and is_first:
+                self._close("case")
+                return
+            is_first &= item == "\n"
+
+    def _skip_to(self, end: str) -> int:
+        """Skip tokens up to one that is written so: how many came before it."""
+        count = 0
+        while (item := self.token()) is not None:
+            if (item.written if isinstance(item, Word) else item) == end:
+                break
+            count += 1
+        return count
+
+    def _redirect(self, operator: str) -> None:
+        target = self.token()
+        self.current.started = True
+        if isinstance(target, Word):
+            self.tokens[-2:] = [operator + target.written]
+        kind = operator.lstrip("0123456789")
+        if not isinstance(target, Word):
+            self._finish(target or "")
+        elif kind in ("<<", "<<-"):
+            is_stdin = operator[0] in "<0"
+            self.heredocs.append(_Heredoc(self.current, target, kind == "<<-", is_stdin))
+        elif kind == "<<<":
+            self.current.stdin = f"{target.value}\n"
+
+    def _open_parenthesis(self) -> None:
+        """Begin a subshell, skip arithmetic or an array, or begin a function: `name ()`."""
+        if self.current.started:
+            if self._skip_to(")") == 0 and len(self.current.words) == 1:
+                self.current = _Building()
+        elif self.text.startswith("((", self.at - 1) and (end := self._arithmetic_end(self.at - 1)):
+            self.at, self.closed = end, len(self.found)
+        else:
+            self.open.append(("(", len(self.found)))
+
+    def _close(self, *kinds: str) -> bool:
+        """End the innermost compound command of one of these kinds, and what is left open within it."""
+        at = next((at for at in range(len(self.open) - 1, -1, -1) if self.open[at][0] in kinds), -1)
+        if at < 0:
+            return False
+        self.closed = self.open[at][1]
+        del self.open[at:]
+        return True
+
+    def _finish(self, separator: str) -> None:
+        """End a command; a pipe behind a compound command takes the output of the last one in it."""
+        if self.current.words:
+            self.found.append(self.current)
+            self.current.piped = separator in _PIPES
+        elif separator in _PIPES and self.closed is not None and self.closed < len(self.found):
+            self.found[-1].piped = True
+        self.current, self.closed = _Building(), None
+        if separator == "\n":
+            self._bodies()
+        elif separator in _NEXT_PATTERN and self.open and self.open[-1][0] == "case":
+            self._patterns()
+
+    def _bodies(self) -> None:
+        for heredoc in self.heredocs:
+            lines = [*self._body(heredoc)]
+            body = "".join(f"{line}\n" for line in lines)
+            self.tokens.append(body)
+            if heredoc.is_stdin:
+                heredoc.command.stdin = body
+        self.heredocs.clear()
+
+    def _body(self, heredoc: _Heredoc) -> Iterator[str]:
+        while self.at < len(self.text):
+            line = self._line()
+            while heredoc.expands and _continues(line) and self.at < len(self.text):
+                line = line[:-1] + self._line()
+            line = line.lstrip("\t") if heredoc.chomp else line
+            if line == heredoc.end.value:
+                return
+            yield line
+
+    def _line(self) -> str:
+        end = self.text.find("\n", self.at)
+        end = len(self.text) if end < 0 else end
+        line, self.at = self.text[self.at : end], end + 1
+        return line
+
+
+def _continues(line: str) -> bool:
+    """Whether an odd number of backslashes ends a line."""
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
