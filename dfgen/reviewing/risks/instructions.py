@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
@@ -13,7 +13,6 @@ from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
 from dfgen.reviewing.risks.carried import Carried, Word
-from dfgen.reviewing.risks.essence import essence
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
 
@@ -21,6 +20,10 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
 _COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")
 _ROOT = re.compile(r"(?:root|[+-]?0+)(?::.*)?")
 _STAYS = "what it holds can be read in the image's history; use RUN --mount=type=secret"
+# The seal, and the pinned image of a FROM, which names no stage and holds no variable.
+_OWN = re.compile(
+    r"^(# dfgen:|FROM --platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@)sha256:[0-9a-f]{64}", re.MULTILINE
+)
 # What of an instruction says who the image runs as, what it takes from the network, or what a variable is.
 _MATTERS = frozenset(("ADD", "ARG", "ENV", "FROM", "ONBUILD", "USER", "# escape"))
 
@@ -28,7 +31,7 @@ _MATTERS = frozenset(("ADD", "ARG", "ENV", "FROM", "ONBUILD", "USER", "# escape"
 class _Side:
     """One state of a Dockerfile; nothing of one that is not there or cannot be read."""
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str) -> None:
         try:
             self.file = parse(text) if text else Dockerfile(directives={}, instructions=())
         except InputError:
@@ -145,15 +148,21 @@ def _depends(group: Group) -> bool:
 
 
 def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Finding]:
-    known: dict[Hashable, list[Finding]] = {}
+    found: dict[tuple[str, str], list[Finding]] = {}
     for path in files:
-        old, new = before.dockerfiles.get(path), after.dockerfiles.get(path)
-        key = essence(old, new)
-        if key not in known:
-            sides = _Side(old), _Side(new)
-            known[key] = [one for risk in RISKS for one in risk(path, *sides)]
-        # The line is the first such file's, and that is the one to be shown.
-        yield from (replace(one, place=replace(one.place, file=path)) for one in known[key])
+        key = _read(before.dockerfiles.get(path)), _read(after.dockerfiles.get(path))
+        if key not in found:
+            sides = _Side(key[0]), _Side(key[1])
+            found[key] = [one for risk in RISKS for one in risk(path, *sides)]
+        yield from (replace(one, place=replace(one.place, file=path)) for one in found[key])
+
+
+def _read(text: str | None) -> str:
+    """Return what the risks read of a Dockerfile: all of it, but the seal and which image a FROM pins.
+
+    Most files of a version differ in nothing else, so the same pair of texts is looked at once.
+    """
+    return _OWN.sub(lambda found: "# dfgen:" if found[0][0] == "#" else "FROM pinned", text or "")
 
 
 def _told(findings: Iterator[Finding], *, whole: bool, group: Group) -> Iterator[Finding]:
