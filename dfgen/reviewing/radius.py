@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.reviewing.made_from import taken
 from dfgen.reviewing.records import Radius, Rebuild, State
+from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
 
@@ -69,7 +70,11 @@ class Comparison:
         return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
     @cached_property
-    def _closures(self) -> dict[str, frozenset[str]]:
+    def _usages(self) -> tuple[dict[str, TemplateUsage], dict[str, TemplateUsage]]:
+        return usages(self.before.templates), usages(self.after.templates)
+
+    @cached_property
+    def _made_from(self) -> dict[str, list[str]]:
         return {}
 
     def templates(self, image: Image) -> list[str]:
@@ -77,10 +82,10 @@ class Comparison:
         if not self.changed_templates:
             return []
         name = image.template
-        if name not in self._closures:
-            both = (closure(name, state.templates) for state in (self.before, self.after))
-            self._closures[name] = frozenset().union(*both)
-        return sorted(self._closures[name] & self.changed_templates)
+        if name not in self._made_from:
+            both = frozenset[str]().union(*(made_from(name, side) for side in self._usages))
+            self._made_from[name] = sorted(both & self.changed_templates)
+        return self._made_from[name]
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""

@@ -24,7 +24,7 @@ from dfgen.values.errors import InputError, Place, Problem
 if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin
     from dfgen.templating.tracing import Tracing
-    from dfgen.values.usage import TemplateUsage
+    from dfgen.templating.usage import TemplateUsage
 
 _NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
 _RESERVED = frozenset(("true", "false", "none", "not"))
@@ -125,16 +125,14 @@ class Templates:
         return found
 
     def usages(self) -> dict[str, TemplateUsage]:
-        """Say of every template that can be read what it defines and uses, by name; nothing is rendered."""
-        from dfgen.templating.usage import read_usage
+        """Return what every template that can be read defines and uses, by name; nothing is rendered."""
+        from dfgen.templating.usage import usages
 
-        found: dict[str, TemplateUsage] = {}
+        texts: dict[str, str] = {}
         for name in self.names():
-            # What cannot be read is told by the render that takes it.
-            with suppress(*FAULTS):
-                source = self._loader.get_source(self._marking, name)[0]
-                found[name] = read_usage(name, self._plain.parse(source, name))
-        return found
+            with suppress(*FAULTS):  # a render reports what cannot be read
+                texts[name] = self._loader.get_source(self._marking, name)[0]
+        return usages(texts)
 
     @property
     def functions(self) -> frozenset[str]:

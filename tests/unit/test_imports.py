@@ -22,9 +22,9 @@ ALLOWED = {
     "templating": {"values", "dockerfile"},
     "model": {"values", "dockerfile"},
     "images": {"values", "dockerfile", "model"},
-    "reviewing": {"values", "dockerfile", "model", "images"},
-    "linting": {"values", "dockerfile", "model", "images"},
-    "stages": {"values", "dockerfile", "model", "images", "reviewing", "linting"},
+    "reviewing": {"values", "dockerfile", "templating", "model", "images"},
+    "linting": {"values", "dockerfile", "templating", "model", "images"},
+    "stages": {"values", "dockerfile", "templating", "model", "images", "reviewing", "linting"},
     "outside": {"values", "dockerfile", "model", "images", ""},
     "exports": {"values", "model", "images", ""},
     "cli": {

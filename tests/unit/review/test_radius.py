@@ -10,7 +10,7 @@ import pytest
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.reviewing.made_from import taken
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.stages.review import review
 from dfgen.values.digest import Digest
@@ -270,19 +270,6 @@ def test_what_could_not_be_told_is_noted(world: World) -> None:
         " platform's, is not known",
         "no registry was asked (--online does): whether the tags still point at their pins is not known",
     )
-
-
-def test_a_template_takes_in_what_it_names() -> None:
-    templates = {
-        "a": "{% from 'b' import x %}{%- include \"d\" %}",
-        "b": "{% extends 'c' %}",
-        "c": "{% include name %}",
-        "d": "",
-        "e": "{% import 'gone' as g %}",
-    }
-    assert closure("b", templates) == frozenset("abcde")
-    assert closure("e", templates) == {"e"}
-    assert closure("a", {**templates, "c": ""}) == frozenset("abcd")
 
 
 @pytest.mark.parametrize(
