@@ -21,7 +21,8 @@ _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside
 class Comparison:
     """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered.
 
-    `unrendered` are the paths of those that it does not give yet: their parent is to be built, or they fail.
+    `unrendered` are the paths of changed ones that it does not give yet: their parent is to be built, or they
+    fail.
     """
 
     before: State
@@ -169,7 +170,8 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
     # What is committed is what gets built, and what is rendered is what will be committed.
     same = of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text
     if not same or path in of.unrendered:
-        yield from [*inputs(of, image)] or ["Dockerfile edited"]
+        edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
+        yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
     yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
     if image.family.name in of.moved_in_time:
         yield f"time of a commit to {image.family.folder}"
