@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
+from dfgen.dockerfile.arguments import split_keyword
+from dfgen.dockerfile.instructions import KEYWORDS
+from dfgen.dockerfile.lines import Reader
 from dfgen.dockerfile.secrets import is_secret, secrets_in
 from dfgen.dockerfile.unknown import unknown_instructions
+from dfgen.reviewing.blocks import blocks, trimmed
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
@@ -124,7 +129,60 @@ def is_unknown(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
             yield error("unknown-instruction", message, Place(path, line))
 
 
-RISKS = (becomes_root, adds_url, keeps_secret, writes_secret, is_unknown)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A risk, and whether it reads an instruction, by its keyword; "#" is a comment or a directive.
+
+    It is shown no other instruction, so that files in which it reads the same are looked at once.
+    """
+
+    risk: Callable[[str, _Side, _Side], Iterator[Finding]]
+    reads: Callable[[str], bool]
+
+    def find(self, path: str, old: str, new: str) -> list[Finding]:
+        """Find the risk in the two states of a text."""
+        return [*self.risk(path, _Side(old), _Side(new))]
+
+    def depends_on(self, keyword: str) -> bool:
+        """Whether an instruction may change what the risk finds: it reads it, or what variables stand for."""
+        return keyword in ("ARG", "ENV") or self.reads(keyword)
+
+    def view(self, text: str) -> str:
+        """Blank what the risk does not read; lines keep their numbers."""
+        cut = _blocks(text)
+        if cut is None:
+            return text
+        has_variables = any("$" in block for block in cut if self.reads(_keyword(block)))
+        reads = self.depends_on if has_variables else self.reads
+        return "".join(block if reads(_keyword(block)) else "\n" * block.count("\n") for block in cut)
+
+
+RISKS = (
+    Rule(becomes_root, frozenset(("FROM", "USER", "ONBUILD")).__contains__),
+    Rule(adds_url, frozenset(("FROM", "ADD", "ONBUILD")).__contains__),
+    Rule(keeps_secret, frozenset(("FROM", "ARG", "ENV", "ONBUILD")).__contains__),
+    Rule(writes_secret, lambda keyword: keyword not in ("#", "ARG", "ENV")),
+    Rule(is_unknown, lambda keyword: keyword not in KEYWORDS or keyword == "ONBUILD"),
+)
+
+
+_blocks = lru_cache(maxsize=4)(blocks)  # every rule reads the two states of a file
+
+
+def _differing(old: str, new: str) -> set[str] | None:
+    """Return the keywords between the first and the last difference; None if they are not known."""
+    was, now = _blocks(old), _blocks(new)
+    if was is None or now is None:
+        return None
+    return {_keyword(block) for side in trimmed(was, now) for block in side}
+
+
+@lru_cache(maxsize=4096)
+def _keyword(block: str) -> str:
+    text = block.strip()
+    if "\\\n" in text:  # it may be continued within the keyword
+        text = next(iter(Reader(text))).text
+    return "#" if text[:1] in ("", "#") else split_keyword(text)[0].upper()
 
 
 def of_groups(before: State, after: State, groups: Sequence[Group]) -> Iterator[Finding]:
@@ -148,21 +206,26 @@ def _depends(group: Group) -> bool:
 
 
 def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Finding]:
-    found: dict[tuple[str, str], list[Finding]] = {}
+    found: dict[tuple[Rule, str, str], list[Finding]] = {}
     for path in files:
-        key = _read(before.dockerfiles.get(path)), _read(after.dockerfiles.get(path))
-        if key not in found:
-            sides = _Side(key[0]), _Side(key[1])
-            found[key] = [one for risk in RISKS for one in risk(path, *sides)]
-        yield from (replace(one, place=replace(one.place, file=path)) for one in found[key])
+        sides = _unpinned(before.dockerfiles.get(path)), _unpinned(after.dockerfiles.get(path))
+        risks: list[Finding] = []
+        differing = _differing(*sides)
+        for rule in RISKS:
+            if differing is None or any(map(rule.depends_on, differing)):  # a risk is something new
+                old, new = map(rule.view, sides)
+                if (rule, old, new) not in found:
+                    found[rule, old, new] = rule.find(path, old, new)
+                risks += found[rule, old, new]
+        if risks and _Side(sides[1]).file.instructions:  # a file that cannot be read has no risks
+            yield from (replace(one, place=replace(one.place, file=path)) for one in risks)
 
 
-def _read(text: str | None) -> str:
-    """Return what the risks read of a Dockerfile: all of it, but the seal and which image a FROM pins.
-
-    Most files of a version differ in nothing else, so the same pair of texts is looked at once.
-    """
-    return _OWN.sub(lambda found: "# dfgen:" if found[0][0] == "#" else "FROM pinned", text or "")
+def _unpinned(text: str | None) -> str:
+    """Leave out the seal and which image a FROM pins: files of a version often differ in nothing else."""
+    return _OWN.sub(
+        lambda found: "# dfgen:" if found[0][0] == "#" else "FROM pinned", (text or "").removeprefix("\ufeff")
+    )
 
 
 def _told(findings: Iterator[Finding], *, whole: bool, group: Group) -> Iterator[Finding]:

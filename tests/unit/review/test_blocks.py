@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import product
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfgen.dockerfile.lines import Reader
 from dfgen.reviewing.blocks import blocks, changes
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import instructions
@@ -17,13 +22,26 @@ from dfgen.reviewing.risks import instructions
         ("FROM a\n\n# c\nRUN b", ["FROM a\n", "\n", "# c\n", "RUN b"]),
         ("RUN a \\  \n # c\n  # d \\\n  b\nRUN e\n", ["RUN a \\  \n # c\n  # d \\\n  b\n", "RUN e\n"]),
         ("RUN a \\", ["RUN a \\"]),
-        ("RUN a \\\n\nb\n", ["RUN a \\\n\n", "b\n"]),
+        ("RUN a \\\n\nb\n", ["RUN a \\\n\nb\n"]),
+        ("# a \\\nRUN b\n", ["# a \\\n", "RUN b\n"]),
+        ("RUN a \\\\\nRUN b\n", ["RUN a \\\\\n", "RUN b\n"]),
         ("RUN <<END\nx\nEND\n", None),
         ("# escape=`\nRUN a `\n b\n", None),
     ],
 )
 def test_blocks(text: str, cut: list[str] | None) -> None:
     assert blocks(text) == cut
+
+
+_PIECES = ("RUN a", "USER root", "\u2003", "  # c", "#", " ", "\\", "\t", "\r", "\n", "\n", "\n", "\\\n")
+
+
+@given(st.lists(st.sampled_from(_PIECES)).map("".join))
+def test_a_block_is_what_the_parser_reads_as_one_statement(text: str) -> None:
+    cut = blocks(text) or []
+    statements = ["".join(f"{line}\n" for line in one.lines) for one in Reader(text)]
+    assert [block.removesuffix("\n") for block in cut] == [one.removesuffix("\n") for one in statements]
+    assert "".join(cut) == text
 
 
 @pytest.mark.parametrize(
@@ -47,3 +65,36 @@ def test_the_risk_of_many_files_is_reported_once() -> None:
     group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=tuple(old))
     (risk,) = instructions.of_groups(State(dockerfiles=old), State(dockerfiles=new), [group])
     assert (str(risk.place), risk.message.endswith(" (in 9 files)")) == ("0:3", True)
+
+
+# Every line that a Dockerfile here may have at its place.
+_LINES = (
+    ("FROM a\n", "FROM a AS one\nUSER root\nFROM one\n", "# syntax=docker/dockerfile\nFROM a\n"),
+    ("", "ENV who=root\n", "ENV a_token=x\n", "ARG who\n"),
+    ("", "RUN x https://u:secret@h/\n", "ADD https://h/x /\n", "RUN \\\n\nUSER root\n", "ADDD a b\n"),
+    ("", "USER root\n", "USER $who\n", "ONBUILD USER root\n", "# \\\nUSER 0\n", "US\\\nER 0\n"),
+)
+
+
+def test_a_rule_finds_in_what_it_reads_what_it_finds_in_the_file() -> None:
+    texts = ["".join(lines) for lines in product(*_LINES)]
+    for at, old in enumerate(texts):
+        for new in texts[at % 13 :: 13]:
+            for rule in instructions.RISKS:
+                read = map(rule.view, (old, new))
+                assert rule.find("f", *read) == rule.find("f", old, new)
+
+
+def test_what_no_rule_depends_on_is_not_looked_at() -> None:
+    texts = ["".join(lines) for lines in product(*_LINES)]
+    for old, new in zip(texts, texts[7:], strict=False):
+        group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=("f",))
+        states = State(dockerfiles={"f": old}), State(dockerfiles={"f": new})
+        shown = {(one.rule, one.message, one.place.line) for one in instructions.of_groups(*states, [group])}
+        risks = [one for rule in instructions.RISKS for one in rule.find("f", old, new)]
+        assert shown == {(one.rule, one.message, one.place.line) for one in risks}
+
+
+def test_what_is_not_new_is_no_risk() -> None:
+    for text in map("".join, product(*_LINES)):
+        assert [one for rule in instructions.RISKS for one in rule.find("f", text, text)] == []
