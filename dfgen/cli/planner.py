@@ -15,10 +15,10 @@ from dfgen.model.lock import Lock
 from dfgen.outside import files
 from dfgen.outside.context import ContextReader
 from dfgen.outside.records import Records
-from dfgen.reviewing.made_from import closure
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
 from dfgen.stages.render import File, Rendering, render
+from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 # Reasons, beside changes, for which what was built is not what the catalog says any more, or not known to be.
 _MOVED = (Reason.PARENT, Reason.SBOM, Reason.TESTS, Reason.UNTESTED)
@@ -50,15 +50,12 @@ class Planner:
 
     def causes(self, image: Image, lock: Lock) -> Causes:
         """Hash what an image's Dockerfile comes from."""
-        name = image.template
-        if name not in self._closures:
-            texts = self._texts
-            self._closures[name] = {one: texts.get(one, "") for one in sorted(closure(name, texts))}
-        return causes_of(image, lock, self._closures[name])
+        names = made_from(image.template, self._usages) & self._texts.keys()
+        return causes_of(image, lock, {name: self._texts[name] for name in sorted(names)})
 
     @cached_property
-    def _closures(self) -> dict[str, dict[str, str]]:
-        return {}
+    def _usages(self) -> dict[str, TemplateUsage]:
+        return usages(self._texts)
 
     @cached_property
     def _texts(self) -> dict[str, str]:

@@ -197,4 +197,6 @@ def quoted_words(text: str) -> list[str]:
 
 def unquote(word: str, escape: str = "\\", variables: Mapping[str, str] | None = None) -> str:
     """Resolve quotes, escapes and, given `variables`, what they replace. Raises UnbalancedError."""
+    if word.isalnum():  # most values are: nothing to resolve
+        return word
     return _Lexer(word, escape, variables).run()[0]

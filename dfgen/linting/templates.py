@@ -8,9 +8,9 @@ from typing import Any
 
 from dfgen.linting.records import RULES
 from dfgen.model.catalog import TEMPLATES, Image
+from dfgen.templating.usage import TemplateUsage, made_from
 from dfgen.values.errors import Place, nearest
 from dfgen.values.finding import Finding
-from dfgen.values.usage import TemplateUsage
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # What the language itself gives, also to what is included.
@@ -22,15 +22,8 @@ Usages = Mapping[str, TemplateUsage]
 
 
 def reached(template: str, usages: Usages) -> list[TemplateUsage]:
-    """A template and all that it takes in; one that computes a name may take in any."""
-    found: dict[str, TemplateUsage] = {}
-    waiting = [template]
-    while waiting:
-        name = waiting.pop()
-        if name in usages and name not in found:
-            found[name] = usages[name]
-            waiting += usages if usages[name].is_computed else usages[name].takes
-    return list(found.values())
+    """Return what is known of the templates that a template is made from."""
+    return [usages[name] for name in sorted(made_from(template, usages)) if name in usages]
 
 
 def _finding(rule: str, message: str, place: Place) -> Finding:

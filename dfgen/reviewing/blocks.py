@@ -6,11 +6,18 @@ import re
 from difflib import SequenceMatcher
 from itertools import takewhile
 
+from dfgen.dockerfile.shellwords import SPACES
+
 Block = str
 Changes = tuple[tuple[tuple[Block, ...], tuple[Block, ...]], ...]
 
-# Lines that are continued, each with the comments below it, and the line that ends them.
-_BLOCK = re.compile(r"(?:[^\n]*\\[^\S\n]*\n(?:[^\S\n]*#[^\n]*\n)*)*[^\n]*(?:\n|\Z)")
+# A comment; or lines that are continued, each with the comments and empty lines below it, and the line that
+# ends them. Where a line ends in two backslashes it is not continued.
+_SPACES = f"[{SPACES.replace(chr(10), '')}]*"
+_BLOCK = re.compile(
+    rf"{_SPACES}#[^\n]*(?:\n|\Z)"
+    rf"|(?:(?:[^\n]*[^\\\n])?\\[ \t]*\r*\n(?:{_SPACES}(?:#[^\n]*)?\n)*)*[^\n]*(?:\n|\Z)"
+)
 _DIRECTIVES = 200  # characters at the beginning within which a directive may stand
 
 
@@ -29,11 +36,16 @@ def changes(old: str, new: str) -> Changes:
     was, now = blocks(old), blocks(new)
     if was is None or now is None:
         return (((old,), (new,)),)
-    first = _alike(was, now)
-    last = _alike(was[first:][::-1], now[first:][::-1])
-    was, now = was[first : len(was) - last], now[first : len(now) - last]
+    was, now = trimmed(was, now)
     codes = SequenceMatcher(None, was, now, autojunk=False).get_opcodes()
     return tuple((tuple(was[a:b]), tuple(now[c:d])) for tag, a, b, c, d in codes if tag != "equal")
+
+
+def trimmed(one: list[Block], other: list[Block]) -> tuple[list[Block], list[Block]]:
+    """Drop the blocks that both begin with, and those that both end with."""
+    first = _alike(one, other)
+    last = _alike(one[first:][::-1], other[first:][::-1])
+    return one[first : len(one) - last], other[first : len(other) - last]
 
 
 def _alike(one: list[Block], other: list[Block]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from dfgen.model.catalog import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.reviewing.records import State
@@ -18,12 +18,11 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_SHOWN])} and {left} more" if left > 0 else listing(names)
 
 
-def waiting(images: Sequence[Image], after: State, rendered: Mapping[str, str]) -> Iterator[str]:
+def waiting(images: Sequence[Image], after: State) -> Iterator[str]:
     """Say which images have no Dockerfile, or the old one, for a parent is to be built first."""
-    found = [one for one in images if one.path not in rendered]
-    parents = {one.key: None for image in found for one in image.all_parents if after.lock.pin(one) is None}
+    parents = {one.key: None for image in images for one in image.all_parents if after.lock.pin(one) is None}
     if parents:
-        names = _some([one.name for one in found])
+        names = _some([one.name for one in images])
         yield (
             f"not rendered yet, so not reviewed: {names}; {listing(parents)} is to be built first; run"
             " `dfgen build`, and commit what it renders"

@@ -9,8 +9,9 @@ from functools import cached_property
 
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.reviewing.made_from import taken
 from dfgen.reviewing.records import Radius, Rebuild, State
+from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
 
@@ -19,7 +20,8 @@ _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside
 class Comparison:
     """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered.
 
-    `unrendered` are the paths of those that it does not give yet: their parent is to be built, or they fail.
+    `unrendered` are the paths of changed ones that it does not give yet: their parent is to be built, or they
+    fail.
     """
 
     before: State
@@ -47,7 +49,11 @@ class Comparison:
         return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
     @cached_property
-    def _closures(self) -> dict[str, frozenset[str]]:
+    def _usages(self) -> tuple[dict[str, TemplateUsage], dict[str, TemplateUsage]]:
+        return usages(self.before.templates), usages(self.after.templates)
+
+    @cached_property
+    def _made_from(self) -> dict[str, list[str]]:
         return {}
 
     def templates(self, image: Image) -> list[str]:
@@ -55,10 +61,10 @@ class Comparison:
         if not self.changed_templates:
             return []
         name = image.template
-        if name not in self._closures:
-            both = (closure(name, state.templates) for state in (self.before, self.after))
-            self._closures[name] = frozenset().union(*both)
-        return sorted(self._closures[name] & self.changed_templates)
+        if name not in self._made_from:
+            both = frozenset[str]().union(*(made_from(name, side) for side in self._usages))
+            self._made_from[name] = sorted(both & self.changed_templates)
+        return self._made_from[name]
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""
@@ -142,7 +148,8 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
     # What is committed is what gets built, and what is rendered is what will be committed.
     same = of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text
     if not same or path in of.unrendered:
-        yield from [*inputs(of, image)] or ["Dockerfile edited"]
+        edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
+        yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
     yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
     for name in _BUILT_WITH:
         if getattr(of.old, name) != getattr(of.new, name):

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
+from dfgen.stages.render import TemplatesFor
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem
 from dfgen.values.finding import Finding, Level
@@ -54,14 +55,14 @@ class ParentDetails:
 class Sources:
     """What a review may ask beside the two states; without one, it notes what it could not tell.
 
-    `render` gives the text of every image asked for that can be rendered in the state after, by path, and
-    raises InputError. `look` gives what a parent's digest holds, `resolve` what its tag points at now: None
-    where that is not known. `parity` gives the differences between the platforms of versions, from all their
-    images and what is rendered, by path. `origins` give for each line of what an image renders the line of
-    the template that made it, None for dfgen's header. `seconds` are the last build's, by image name.
+    `templates` are those that render an image of the state after. `look` gives what a parent's digest holds,
+    `resolve` what its tag points at now: None where that is not known. `parity` gives the differences between
+    the platforms of versions, from all their images and what is rendered, by path. `origins` give for each
+    line of what an image renders the line of the template that made it, None for dfgen's header. `seconds`
+    are the last build's, by image name.
     """
 
-    render: Callable[[Sequence[Image]], Mapping[str, str]] | None = None
+    templates: TemplatesFor | None = None
     look: Callable[[Reference, Digest], ParentDetails | None] | None = None
     resolve: Callable[[Reference], Digest | None] | None = None
     parity: Callable[[Sequence[Image], Mapping[str, str]], Sequence[Finding]] | None = None

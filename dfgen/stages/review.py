@@ -13,13 +13,14 @@ from dfgen.reviewing.radius import Comparison, inputs, radius
 from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
 from dfgen.reviewing.risks import files, images, instructions, parity, templates
 from dfgen.reviewing.risks.pins import RISKS, Locks
+from dfgen.stages.render import File, Rendering, render
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding, Level
 
 Problems = tuple[Problem, ...]
 
 _SILENT = {
-    "render": "nothing was rendered: whether the files are what the catalog renders is not known",
+    "templates": "nothing was rendered: whether the files are what the catalog renders is not known",
     "look": (
         "no registry was asked (--online does): what moved inside the parents, and whether each new pin is"
         " its platform's, is not known"
@@ -43,41 +44,48 @@ def _compared(before: State, after: State) -> Comparison | None:
     return Comparison(before=before, after=after, old=old, new=new) if old and new else None
 
 
-def _changed(before: State, after: State, compared: Comparison | None) -> list[Image]:
-    """The images whose file may be another one now: all, where there is nothing to compare with."""
+def _rendered(after: State, sources: Sources) -> tuple[Rendering | None, Problems]:
+    """Render the state after and compare, as `dfgen render --check` does; None if that is not possible.
+
+    Without a lock that can be read, every parent would lack its pin.
+    """
+    if not after.catalog or not sources.templates or after.problems:
+        return None, ()
+    try:
+        images, existing = after.catalog.images, after.dockerfiles
+        return render(after.catalog, images, after.lock, sources.templates, existing), ()
+    except InputError as error:
+        return None, error.problems
+
+
+def _waiting(
+    before: State, after: State, compared: Comparison | None, rendered: Mapping[str, str]
+) -> list[Image]:
+    """Return the images that change and were not rendered; without a state before, every image changes."""
     old, new = before.dockerfiles, after.dockerfiles
-    images = ((image, image.path) for image in (after.catalog.images if after.catalog else ()))
+    images = after.catalog.images if after.catalog else ()
     return [
         image
-        for image, path in images
-        if compared is None or old.get(path) != new.get(path) or any(inputs(compared, image))
+        for image in images
+        if image.path not in rendered
+        and (compared is None or old.get(image.path) != new.get(image.path) or any(inputs(compared, image)))
     ]
 
 
-def _rendered(images: Sequence[Image], after: State, sources: Sources) -> tuple[Mapping[str, str], Problems]:
-    """Render images; without a lock that can be read, every parent would lack its pin."""
-    if not images or not sources.render or after.problems:
-        return {}, ()
-    try:
-        return sources.render(images), ()
-    except InputError as error:
-        return {}, error.problems
+def _of_files(before: State, after: State, files_after: Sequence[File]) -> Iterator[Finding]:
+    paths = {file.path for file in files_after}
+    yield from files.differing(before, files_after)
+    yield from files.hand_edited(before, after, paths)
+    yield from files.of_no_version(before, after, paths)
 
 
-def _of_files(before: State, after: State, rendered: Mapping[str, str]) -> Iterator[Finding]:
-    yield from files.hand_edited(before, after, rendered)
-    yield from files.not_rendered(before, after, rendered)
-    yield from files.left_over(before, after)
-
-
-def _uneven(
-    changed: Sequence[Image], after: State, rendered: Mapping[str, str], sources: Sources
-) -> Sequence[Finding]:
-    """Ask for the differences between the platforms of every version that has a changed image."""
+def _uneven(before: State, after: State, rendered: Mapping[str, str], sources: Sources) -> Sequence[Finding]:
+    """Find differences between the platforms of every version that has an image which changes."""
     if not after.catalog or not sources.parity or not rendered:
         return ()
-    versions = {image.merged_name for image in changed}
-    return sources.parity([one for one in after.catalog.images if one.merged_name in versions], rendered)
+    old, images = before.dockerfiles, after.catalog.images
+    versions = {one.merged_name for one in images if old.get(one.path) != rendered.get(one.path)}
+    return sources.parity([one for one in images if one.merged_name in versions], rendered)
 
 
 def _of_pins(locks: Locks) -> Iterator[Finding]:
@@ -93,8 +101,8 @@ def _notes(
     if before.problems:
         known = "every image counts as new" if compared else "what is rebuilt is not known"
         yield f"the state before cannot be loaded, so {known}: {before.problems[0]}"
-    if sources.render is None:
-        yield _SILENT["render"]
+    if sources.templates is None:
+        yield _SILENT["templates"]
     if sources.look is None and any(move.kind is not Kind.REMOVED for move in moves):
         yield _SILENT["look"]
     if sources.resolve is None and any(move.kind is not Kind.REMOVED for move in moves):
@@ -120,28 +128,30 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     if sources.look:
         moves = pins.with_details(moves, pins.references(before, after), sources.look)
     compared = _compared(before, after)
-    changed = _changed(before, after, compared)
-    rendered, problems = _rendered(changed, after, sources)
+    rendering, problems = _rendered(after, sources)
+    results = rendering.files if rendering else ()
+    rendered = {file.path: file.new for file in results if file.new is not None}
+    waiting = _waiting(before, after, compared, rendered) if rendering or problems else []
     if compared:
-        asked = {image.path for image in changed} if sources.render and not after.problems else ()
-        compared = replace(compared, rendered=rendered, unrendered=frozenset(asked) - rendered.keys())
+        paths = frozenset(image.path for image in waiting)
+        compared = replace(compared, rendered=rendered, unrendered=paths)
     reach = radius(compared, sources.seconds) if compared else Radius()
     reach = replace(reach, partial=compared is None or bool(after.problems))
     risks = [
         *_problems(after.problems),
         *_problems(problems),
         *_of_pins(Locks(before=before, after=after, sources=sources)),
-        *_of_files(before, after, rendered),
+        *_of_files(before, after, results),
         *(images.immutable(compared, reach) if compared else ()),
         *instructions.of_groups(before, after, found),
-        *_uneven(changed, after, rendered, sources),
+        *_uneven(before, after, rendered, sources),
     ]
     risks += parity.uneven(after, found, risks)
     if sources.origins:
         risks = [*templates.at_templates(risks, after, rendered, cache(sources.origins))]
     told = [*notes.settings(compared.old, compared.new)] if compared else []
-    if sources.render and not problems and not after.problems:
-        told[:0] = notes.waiting(changed, after, rendered)
+    if rendering:
+        told[:0] = notes.waiting(waiting, after)
     return Review(
         groups=found,
         pins=moves,

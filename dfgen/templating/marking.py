@@ -34,7 +34,6 @@ from dfgen.templating.marks import (
 )
 from dfgen.templating.printable import UnprintableError, as_json, as_text
 from dfgen.templating.sandbox import Sandbox
-from dfgen.templating.standins import StandIn, printed
 
 _LOST = (
     "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
@@ -53,8 +52,6 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
         return value.at_site(site)
     if isinstance(value, Trusted):
         return value
-    if type(value) is StandIn:
-        return printed(value, site)
     text = as_text(value)
     if SENTINEL.search(text):
         raise UnprintableError(_LOST)

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 VALUE, JSON, WORD, CLOSE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
-TOKEN = "\ufdd4"  # noqa: S105 - begins what is printed for a stand-in, until its value takes the place
-SENTINEL = re.compile("[\ufdd0-\ufdd4]")
+SENTINEL = re.compile("[\ufdd0-\ufdd3]")
 MARK = re.compile("([\ufdd0-\ufdd2])([\U000f0000-\U0010fffd])([^\ufdd0-\ufdd3]*)\ufdd3")
 
 UNKNOWN_SITE = "\U0010fffd"  # text composed away from a print: the print that shows it names the place
@@ -37,10 +36,6 @@ def site_mark(index: int) -> str:
 def site_index(mark: str) -> int:
     """The index behind a site's character; the unknown site's is beyond every table."""
     return ord(mark) - _FIRST_SITE
-
-
-class InsideError(Exception):
-    """Composed text was looked at while it has tokens for values: the text."""
 
 
 class Trusted(str):
@@ -75,8 +70,6 @@ class Fragment(Trusted):
 
     def plain(self) -> str:
         """The text without its marks."""
-        if TOKEN in str.__str__(self):
-            raise InsideError(str.__str__(self))
         return MARK.sub(r"\3", self)
 
     def __eq__(self, other: object) -> bool:

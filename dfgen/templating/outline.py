@@ -18,8 +18,8 @@ from dfgen.templating.holes import HARMLESS, HOLE, NAME, Hole, Spot
 from dfgen.templating.marks import VALUE
 from dfgen.templating.places import Writer, place_arguments
 
-PINNED = re.compile(r"--platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@sha256:[0-9a-f]{64}")
-_PINNED_FROM = re.compile(f"^FROM {PINNED.pattern}(?= |$)", re.MULTILINE)
+_PINNED = r"--platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@sha256:[0-9a-f]{64}"
+_PINNED_FROM = re.compile(f"^FROM {_PINNED}(?= |$)", re.MULTILINE)
 _ANY_FROM = "FROM --platform=linux/amd64 any"
 _PLAIN = {"key": NAME, "bare": HARMLESS, "double": HARMLESS, "single": HARMLESS}
 _HEREDOC_WORD = re.compile(r"\d*<<-?[^\s<]+")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,15 @@ from dfgen.templating.faults import FAULTS, Faults
 from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
 from dfgen.templating.marks import SENTINEL, Trusted
-from dfgen.templating.memory import Memory
 from dfgen.templating.printable import as_text
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
-from dfgen.templating.standins import Looks
-from dfgen.templating.watching import Watching
 from dfgen.values.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin
     from dfgen.templating.tracing import Tracing
-    from dfgen.values.usage import TemplateUsage
+    from dfgen.templating.usage import TemplateUsage
 
 _NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
 _RESERVED = frozenset(("true", "false", "none", "not"))
@@ -95,13 +92,12 @@ class Templates:
     ) -> None:
         self._loader = FolderLoader(root)
         self._options = {**asdict(options), "loader": self._loader}
-        self._marking = Watching(**self._options)
+        self._marking = Marking(**self._options)
         self._plain = PlainSandbox()
         self._shown = shown
         self._faults = Faults(shown, self._marking)
         self._quoting = Quoting(shown, self._marking.sites)
         self._snippets = snippets
-        self._memory = Memory(self._watched, snippets)
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
 
@@ -114,11 +110,6 @@ class Templates:
 
         InputError when the template is wrong or when a value cannot stand where it is printed.
         """
-        text = self._memory.text(name, variables, partial(self._quoting.write, template=name))
-        return self.render_anew(name, variables) if text is None else _ended(text)
-
-    def render_anew(self, name: str, variables: Mapping[str, object]) -> str:
-        """Do the same without what earlier renders gave; errors as for `render`."""
         return _ended(self._quoting.write(self._marked(self._marking, name, variables), name))
 
     def origins(self, name: str, variables: Mapping[str, object]) -> tuple[LineOrigin, ...]:
@@ -130,20 +121,18 @@ class Templates:
 
         text = self._marked(self._tracing, name, variables)
         found = Origins(self._tracing, self._shown).of(text, name)
-        check_same(found, self.render_anew(name, variables), Place(f"{self._shown}/{name}"))
+        check_same(found, self.render(name, variables), Place(f"{self._shown}/{name}"))
         return found
 
     def usages(self) -> dict[str, TemplateUsage]:
-        """Say of every template that can be read what it defines and uses, by name; nothing is rendered."""
-        from dfgen.templating.usage import read_usage
+        """Return what every template that can be read defines and uses, by name; nothing is rendered."""
+        from dfgen.templating.usage import usages
 
-        found: dict[str, TemplateUsage] = {}
+        texts: dict[str, str] = {}
         for name in self.names():
-            # What cannot be read is told by the render that takes it.
-            with suppress(*FAULTS):
-                source = self._loader.get_source(self._marking, name)[0]
-                found[name] = read_usage(name, self._plain.parse(source, name))
-        return found
+            with suppress(*FAULTS):  # a render reports what cannot be read
+                texts[name] = self._loader.get_source(self._marking, name)[0]
+        return usages(texts)
 
     @property
     def functions(self) -> frozenset[str]:
@@ -156,27 +145,16 @@ class Templates:
 
         return Tracing(**self._options)
 
-    def _watched(self, name: str, variables: Mapping[str, object], looks: Looks) -> str:
-        """Run a template with stand-ins, and tell what it looks at."""
-        with self._marking.watching(looks):
-            return self._run(self._marking, name, self._given(variables))
-
-    def _given(self, variables: Mapping[str, object]) -> dict[str, object]:
-        return {
+    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
+        """Run a template; its text with every value marked."""
+        given = {
             key: _trusted(value) if key in self._snippets else _copied(value)
             for key, value in variables.items()
         }
-
-    def _run(self, environment: Marking, name: str, given: Mapping[str, object]) -> str:
-        template = environment.get_template(name)
-        _forget_modules(environment)
-        return environment.concat(template.root_render_func(template.new_context(dict(given))))
-
-    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
-        """Run a template; its text with every value marked."""
-        given = self._given(variables)
         try:
-            return self._run(environment, name, given)
+            template = environment.get_template(name)
+            _forget_modules(environment)
+            return environment.concat(template.root_render_func(template.new_context(dict(given))))
         except FAULTS as error:
             place = Place(self._shown)
             raise self._faults.translate(error, given, self.names, place) from None

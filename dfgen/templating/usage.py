@@ -1,20 +1,86 @@
-"""What a template defines, uses and takes from elsewhere, as its text says: nothing is rendered."""
+"""What templates define, use and load, read from Jinja's syntax tree: nothing is rendered.
+
+This is the only place that decides which templates an image is made from; lint, plan and review ask it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from jinja2 import meta, nodes
 
-from dfgen.values.usage import TemplateUsage
+from dfgen.templating.faults import FAULTS
+from dfgen.templating.sandbox import PlainSandbox
 
 _Taking: TypeAlias = nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends
 _NOT_ALWAYS = frozenset(("defined", "undefined"))
 
 
-def read_usage(template: str, tree: nodes.Template) -> TemplateUsage:
-    """Read a template's tree."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateUsage:
+    """One template; lines count from 1.
+
+    `macros` and `blocks` are its own, with the line of each. `calls` are the names that may call a macro, of
+    this template or of another; `is_opaque` if a macro may be called in a way that cannot be followed.
+    `takes` are the templates that it includes, imports or extends, `extends` the one of these that it
+    extends; `is_computed` if such a name is computed. `names` are the variables that it reads and does not
+    define, with the first line of each; `optional` those of them that it tests for being defined or has a
+    default for; `defined` those that it sets itself. `reads` is every name in it.
+    """
+
+    template: str
+    macros: Mapping[str, int]
+    blocks: Mapping[str, int]
+    calls: frozenset[str]
+    is_opaque: bool
+    takes: frozenset[str]
+    extends: str
+    is_computed: bool
+    names: Mapping[str, int]
+    optional: frozenset[str]
+    defined: frozenset[str]
+    reads: frozenset[str]
+
+
+def usages(texts: Mapping[str, str]) -> dict[str, TemplateUsage]:
+    """Read templates, text by name; a text that is not a valid template is left out: rendering reports it."""
+    found = ((name, _usage(name, text)) for name, text in texts.items())
+    return {name: usage for name, usage in found if usage}
+
+
+def made_from(template: str, usages: Mapping[str, TemplateUsage]) -> frozenset[str]:
+    """Return the template and every template that it includes, imports or extends, directly or not.
+
+    A name that is computed may be any template. A name may be one of a template that does not exist.
+    """
+    found, waiting = {template}, [template]
+    while waiting:
+        usage = usages.get(waiting.pop())
+        if usage:
+            more = {*(usages if usage.is_computed else ()), *usage.takes} - found
+            found |= more
+            waiting.extend(more)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1024)  # the two states of a review share most templates
+def _usage(template: str, text: str) -> TemplateUsage | None:
+    with suppress(*FAULTS):
+        return _read(template, _sandbox().parse(text, template))
+    return None
+
+
+@cache
+def _sandbox() -> PlainSandbox:
+    return PlainSandbox()
+
+
+def _read(template: str, tree: nodes.Template) -> TemplateUsage:
     loads = [name for name in tree.find_all(nodes.Name) if name.ctx == "load"]
     free = meta.find_undeclared_variables(tree)
     taken = [
@@ -41,10 +107,13 @@ def read_usage(template: str, tree: nodes.Template) -> TemplateUsage:
 
 
 def _named(node: _Taking) -> tuple[str, ...] | None:
-    """The templates that a statement names; None when the name is computed."""
-    entries = node.template.items if isinstance(node.template, nodes.List | nodes.Tuple) else [node.template]
-    values = [entry.value for entry in entries if isinstance(entry, nodes.Const)]
-    return tuple(map(str, values)) if len(values) == len(entries) else None
+    """The templates that a statement names, as Jinja folds constants; None if a name is computed."""
+    try:
+        value = node.template.as_const()
+    except nodes.Impossible:
+        return None
+    names = value if isinstance(value, list | tuple) else (value,)
+    return tuple(str(PurePosixPath(str(name))) for name in names)  # the loader reads ./a as a
 
 
 def _calls(tree: nodes.Template) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,8 @@ from dfgen.cli.reviews.origins import origins
 from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
 from dfgen.cli.states import Sides
-from dfgen.model.catalog import Image
 from dfgen.outside.records import Records
 from dfgen.reviewing.records import Review, Sources
-from dfgen.stages.render import render
 from dfgen.stages.review import review
 from dfgen.values.errors import ExitCode
 
@@ -72,7 +70,7 @@ def command(
 def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:
     new = sides.after.app
     sources = Sources(
-        render=partial(_render, new),
+        templates=new.templates_for,
         parity=partial(parity, new),
         origins=partial(origins, new),
         seconds=past,
@@ -85,11 +83,6 @@ def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:
     asking = Asking(registry=new.registry, locks=(before.lock, now.lock))
     found = review(before, now, replace(sources, look=asking.look, resolve=asking.resolve))
     return replace(found, notes=(*found.notes, *asking.notes()))
-
-
-def _render(app: App, images: Sequence[Image]) -> Mapping[str, str]:
-    done = render(app.catalog, images, app.lock, app.templates_for, {})
-    return {file.path: file.new for file in done.files if file.new is not None}
 
 
 def _print(found: Review, output: str) -> None:

@@ -1,15 +1,16 @@
-"""Risks of generated files: edited by hand, not rendered again, or with a FROM that is not the lock's."""
+"""Risks of generated files: stale, edited by hand, or with a FROM that is not the lock's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
 from dfgen.model import header
 from dfgen.reviewing.records import State
 from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
+from dfgen.stages.render import Change, File
 from dfgen.values.digest import Digest
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
@@ -43,43 +44,53 @@ def _edited(old: str | None, text: str) -> bool:
     return old is not None and header.is_generated(old)
 
 
-def hand_edited(before: State, after: State, rendered: Mapping[str, str]) -> Iterator[Finding]:
-    """A generated file that somebody changed: the next render takes it away."""
+def differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
+    """Yield a finding for each file of the state after that `dfgen render --check` refuses."""
+    for file in files:
+        if file.change is Change.NONE:
+            continue
+        if file.old is None or file.new is None:
+            yield _refused(file, 0)
+        elif _edited(before.dockerfiles.get(file.path), file.old):
+            yield _hand_edit(file.path, _first_difference(file.new, file.old))
+        else:
+            yield _refused(file, _first_difference(file.new, file.old))
+
+
+def hand_edited(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
+    """Yield a finding for each other file that changed and has a broken seal.
+
+    `rendered` are the paths of the files that `differing` compares.
+    """
     for path, old, text in _changed(before, after):
-        if _edited(old, text):
-            line = _first_difference(rendered.get(path) or old or text, text)
-            message = (
-                "the file is generated and was edited by hand; expected what the catalog renders; move the"
-                " change to the template, then `dfgen render --force`"
-            )
-            yield error("hand-edited", message, Place(path, line))
+        if path not in rendered and _edited(old, text):
+            yield _hand_edit(path, _first_difference(old or text, text))
 
 
-def not_rendered(before: State, after: State, rendered: Mapping[str, str]) -> Iterator[Finding]:
-    """A file that is not what the state after renders: it was not rendered again, or only in part."""
-    for path, text in sorted(rendered.items()):
-        there = after.dockerfiles.get(path)
-        if there is None:
-            yield error("not-rendered", "the file is missing; `dfgen render` writes it", Place(path))
-        elif there != text and not _edited(before.dockerfiles.get(path), there):
-            message = "the file is not what the catalog renders; `dfgen render` writes it"
-            yield error("not-rendered", message, Place(path, _first_difference(text, there)))
+def _refused(file: File, line: int) -> Finding:
+    rule = "hand-edited" if file.change is Change.EDITED else "not-rendered"
+    return error(rule, f"the file {file.problem.message}", Place(file.path, line))
 
 
-def left_over(before: State, after: State) -> Iterator[Finding]:
-    """A generated file whose version went, or a file that came and is of no version."""
+def _hand_edit(path: str, line: int) -> Finding:
+    message = (
+        "the file is generated and was edited by hand; expected what the catalog renders; move the"
+        " change to the template, then `dfgen render --force`"
+    )
+    return error("hand-edited", message, Place(path, line))
+
+
+def of_no_version(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
+    """Note each new file that belongs to no version of either state and was not generated."""
     if not before.catalog or not after.catalog:
         return
     old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
-    for path in sorted(after.dockerfiles.keys() - before.dockerfiles.keys() - old - new):
+    known = {*before.dockerfiles, *old, *new, *rendered}
+    for path in sorted(after.dockerfiles.keys() - known):
         message = (
             "the file belongs to no version: it is neither rendered nor built; see whether that is meant"
         )
         yield Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
-    for path in sorted((old - new) & after.dockerfiles.keys()):
-        if header.is_generated(after.dockerfiles[path]):
-            message = "the file belongs to no version any more; `dfgen render` removes it"
-            yield error("not-rendered", message, Place(path))
 
 
 def wrong_from(locks: Locks) -> Iterator[Finding]:

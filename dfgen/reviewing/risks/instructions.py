@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
+from dfgen.dockerfile.arguments import split_keyword
+from dfgen.dockerfile.instructions import KEYWORDS
+from dfgen.dockerfile.lines import Reader
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
 from dfgen.dockerfile.stages import Word, stages
+from dfgen.reviewing.blocks import blocks, trimmed
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
-from dfgen.reviewing.risks.essence import essence
 from dfgen.values.errors import InputError, Place, printable
 from dfgen.values.finding import Finding, Level
 
@@ -20,6 +24,10 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
 _COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")
 _ROOT = re.compile(r"(?:root|[+-]?0+)(?::.*)?")
 _STAYS = "what it holds can be read in the image's history; use RUN --mount=type=secret"
+# The seal, and the pinned image of a FROM, which names no stage and holds no variable.
+_OWN = re.compile(
+    r"^(# dfgen:|FROM --platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@)sha256:[0-9a-f]{64}", re.MULTILINE
+)
 # What of an instruction says who the image runs as, what it takes from the network, or what a variable is.
 _MATTERS = frozenset(("ADD", "ARG", "ENV", "FROM", "ONBUILD", "USER", "# escape"))
 
@@ -27,7 +35,7 @@ _MATTERS = frozenset(("ADD", "ARG", "ENV", "FROM", "ONBUILD", "USER", "# escape"
 class _Side:
     """One state of a Dockerfile; nothing of one that is not there or cannot be read."""
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str) -> None:
         try:
             self.file = parse(text) if text else Dockerfile(directives={}, instructions=())
         except InputError:
@@ -121,7 +129,60 @@ def is_unknown(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
             yield error("unknown-instruction", message, Place(path, line))
 
 
-RISKS = (becomes_root, adds_url, keeps_secret, writes_secret, is_unknown)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A risk, and whether it reads an instruction, by its keyword; "#" is a comment or a directive.
+
+    It is shown no other instruction, so that files in which it reads the same are looked at once.
+    """
+
+    risk: Callable[[str, _Side, _Side], Iterator[Finding]]
+    reads: Callable[[str], bool]
+
+    def find(self, path: str, old: str, new: str) -> list[Finding]:
+        """Find the risk in the two states of a text."""
+        return [*self.risk(path, _Side(old), _Side(new))]
+
+    def depends_on(self, keyword: str) -> bool:
+        """Whether an instruction may change what the risk finds: it reads it, or what variables stand for."""
+        return keyword in ("ARG", "ENV") or self.reads(keyword)
+
+    def view(self, text: str) -> str:
+        """Blank what the risk does not read; lines keep their numbers."""
+        cut = _blocks(text)
+        if cut is None:
+            return text
+        has_variables = any("$" in block for block in cut if self.reads(_keyword(block)))
+        reads = self.depends_on if has_variables else self.reads
+        return "".join(block if reads(_keyword(block)) else "\n" * block.count("\n") for block in cut)
+
+
+RISKS = (
+    Rule(becomes_root, frozenset(("FROM", "USER", "ONBUILD")).__contains__),
+    Rule(adds_url, frozenset(("FROM", "ADD", "ONBUILD")).__contains__),
+    Rule(keeps_secret, frozenset(("FROM", "ARG", "ENV", "ONBUILD")).__contains__),
+    Rule(writes_secret, lambda keyword: keyword not in ("#", "ARG", "ENV")),
+    Rule(is_unknown, lambda keyword: keyword not in KEYWORDS or keyword == "ONBUILD"),
+)
+
+
+_blocks = lru_cache(maxsize=4)(blocks)  # every rule reads the two states of a file
+
+
+def _differing(old: str, new: str) -> set[str] | None:
+    """Return the keywords between the first and the last difference; None if they are not known."""
+    was, now = _blocks(old), _blocks(new)
+    if was is None or now is None:
+        return None
+    return {_keyword(block) for side in trimmed(was, now) for block in side}
+
+
+@lru_cache(maxsize=4096)
+def _keyword(block: str) -> str:
+    text = block.strip()
+    if "\\\n" in text:  # it may be continued within the keyword
+        text = next(iter(Reader(text))).text
+    return "#" if text[:1] in ("", "#") else split_keyword(text)[0].upper()
 
 
 def of_groups(before: State, after: State, groups: Sequence[Group]) -> Iterator[Finding]:
@@ -145,15 +206,26 @@ def _depends(group: Group) -> bool:
 
 
 def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Finding]:
-    known: dict[Hashable, list[Finding]] = {}
+    found: dict[tuple[Rule, str, str], list[Finding]] = {}
     for path in files:
-        old, new = before.dockerfiles.get(path), after.dockerfiles.get(path)
-        key = essence(old, new)
-        if key not in known:
-            sides = _Side(old), _Side(new)
-            known[key] = [one for risk in RISKS for one in risk(path, *sides)]
-        # The line is the first such file's, and that is the one to be shown.
-        yield from (replace(one, place=replace(one.place, file=path)) for one in known[key])
+        sides = _unpinned(before.dockerfiles.get(path)), _unpinned(after.dockerfiles.get(path))
+        risks: list[Finding] = []
+        differing = _differing(*sides)
+        for rule in RISKS:
+            if differing is None or any(map(rule.depends_on, differing)):  # a risk is something new
+                old, new = map(rule.view, sides)
+                if (rule, old, new) not in found:
+                    found[rule, old, new] = rule.find(path, old, new)
+                risks += found[rule, old, new]
+        if risks and _Side(sides[1]).file.instructions:  # a file that cannot be read has no risks
+            yield from (replace(one, place=replace(one.place, file=path)) for one in risks)
+
+
+def _unpinned(text: str | None) -> str:
+    """Leave out the seal and which image a FROM pins: files of a version often differ in nothing else."""
+    return _OWN.sub(
+        lambda found: "# dfgen:" if found[0][0] == "#" else "FROM pinned", (text or "").removeprefix("\ufeff")
+    )
 
 
 def _told(findings: Iterator[Finding], *, whole: bool, group: Group) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ PIN = "sha256:" + "a" * 64
 
 
 def found(text: str) -> list[tuple[int, str, str]]:
-    whole = external_images(parse(text))
-    assert images_in(text, "Dockerfile") == whole
-    return [(image.line, image.keyword, image.text) for image in whole]
+    images = external_images(parse(text))
+    assert images_in(text, "Dockerfile") == images
+    return [(image.line, image.keyword, image.text) for image in images]
 
 
 def test_every_way_to_take_an_image_is_found_with_its_line() -> None:

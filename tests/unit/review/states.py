@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import sha256
@@ -14,13 +14,11 @@ from dfgen.model import load, lock
 from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import Review, Sources, State
 from dfgen.stages.explain import places
-from dfgen.stages.render import render, render_image
+from dfgen.stages.render import TemplatesFor, render, render_image
 from dfgen.stages.review import review
 from dfgen.templating import Templates
 from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.finding import Finding
-
-Render = Callable[[Sequence[Image]], Mapping[str, str]]
 
 
 def texts(root: Path, pattern: str, below: str = "") -> dict[str, str]:
@@ -53,25 +51,26 @@ def _context(root: Path) -> dict[str, str]:
     return texts(root, "bases/*/files/**/*") | texts(root, "bases/*/.dockerignore")
 
 
-def renders(root: Path, of: State) -> Render:
-    """Render a state's images as `dfgen render` does."""
-    folder = Templates(root / "templates", "templates")
+def folder(root: Path) -> TemplatesFor:
+    """Return the templates of a folder, the same for every image."""
+    templates = Templates(root / "templates", "templates")
+    return lambda _: templates
 
-    def render_all(images: Sequence[Image]) -> dict[str, str]:
-        assert isinstance(of.catalog, Catalog)
-        done = render(of.catalog, images, of.lock, lambda _: folder, {})
-        return {file.path: file.new for file in done.files if file.new is not None}
 
-    return render_all
+def rendered(root: Path, of: State) -> dict[str, str]:
+    """Render a state as `dfgen render` does."""
+    assert isinstance(of.catalog, Catalog)
+    done = render(of.catalog, of.catalog.images, of.lock, folder(root), {})
+    return {file.path: file.new for file in done.files if file.new is not None}
 
 
 def follows(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
     """Follow the lines of a state's images to its templates."""
-    folder = Templates(root / "templates", "templates")
+    templates = Templates(root / "templates", "templates")
 
     def follow(image: Image) -> Sequence[Place | None]:
         assert isinstance(of.catalog, Catalog)
-        return places(partial(render_image, of.catalog, image, of.lock), folder)
+        return places(partial(render_image, of.catalog, image, of.lock), templates)
 
     return follow
 
@@ -79,7 +78,7 @@ def follows(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
 def reviewed(before: Path, after: Path, **more: Any) -> Review:
     """Review two folders, with rendering; further sources by keyword."""
     old, new = state(before), state(after)
-    sources = {"render": renders(after, new), "origins": follows(after, new), **more}
+    sources = {"templates": folder(after), "origins": follows(after, new), **more}
     return review(old, new, Sources(**sources))
 
 

@@ -1,17 +1,17 @@
-"""What is alike is looked at once: the blocks of a Dockerfile, and what its risks depend on."""
+"""The blocks of a Dockerfile, and the risks of many files with the same change."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dfgen.dockerfile.lines import Reader
 from dfgen.reviewing.blocks import blocks, changes
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import instructions
-from dfgen.reviewing.risks.essence import essence
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,26 @@ from dfgen.reviewing.risks.essence import essence
         ("FROM a\n\n# c\nRUN b", ["FROM a\n", "\n", "# c\n", "RUN b"]),
         ("RUN a \\  \n # c\n  # d \\\n  b\nRUN e\n", ["RUN a \\  \n # c\n  # d \\\n  b\n", "RUN e\n"]),
         ("RUN a \\", ["RUN a \\"]),
-        ("RUN a \\\n\nb\n", ["RUN a \\\n\n", "b\n"]),
+        ("RUN a \\\n\nb\n", ["RUN a \\\n\nb\n"]),
+        ("# a \\\nRUN b\n", ["# a \\\n", "RUN b\n"]),
+        ("RUN a \\\\\nRUN b\n", ["RUN a \\\\\n", "RUN b\n"]),
         ("RUN <<END\nx\nEND\n", None),
         ("# escape=`\nRUN a `\n b\n", None),
     ],
 )
 def test_blocks(text: str, cut: list[str] | None) -> None:
     assert blocks(text) == cut
+
+
+_PIECES = ("RUN a", "USER root", "\u2003", "  # c", "#", " ", "\\", "\t", "\r", "\n", "\n", "\n", "\\\n")
+
+
+@given(st.lists(st.sampled_from(_PIECES)).map("".join))
+def test_a_block_is_what_the_parser_reads_as_one_statement(text: str) -> None:
+    cut = blocks(text) or []
+    statements = ["".join(f"{line}\n" for line in one.lines) for one in Reader(text)]
+    assert [block.removesuffix("\n") for block in cut] == [one.removesuffix("\n") for one in statements]
+    assert "".join(cut) == text
 
 
 @pytest.mark.parametrize(
@@ -46,35 +59,42 @@ def test_changes(old: str, new: str, found: object) -> None:
     assert changes(old, new) == found
 
 
-def _risks(old: str, new: str) -> list[tuple[str, str, str]]:
-    group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=("f",))
-    states = State(dockerfiles={"f": old}), State(dockerfiles={"f": new})
-    return sorted((one.rule, one.level, one.message) for one in instructions.of_groups(*states, [group]))
-
-
-# Every line that a Dockerfile here may have at its place; all combinations are looked at.
-_LINES = (
-    ("FROM a\n", "FROM b\n", "FROM a AS one\nUSER root\nFROM one\n"),
-    ("", "ENV who=root\n", "ENV who=1\n", "ENV a_token=x\n", "ARG who\n"),
-    ("", "RUN x https://u:secret@h/\n", "ADD https://h/x /\n"),
-    ("", "USER root\n", "USER 1\n", "USER $who\n"),
-)
-
-
-def test_files_that_are_alike_in_what_matters_have_the_same_risks() -> None:
-    texts = ["".join(lines) for lines in product(*_LINES)]
-    found: dict[Hashable, set[tuple[tuple[str, str, str], ...]]] = defaultdict(set)
-    pairs = [(old, new) for at, old in enumerate(texts) for new in texts[at % 13 :: 13]]
-    for old, new in pairs:
-        found[essence(old, new)].add(tuple(_risks(old, new)))
-    assert [risks for risks in found.values() if len(risks) > 1] == []
-    assert len(found) < len(pairs)  # else nothing is saved
-
-
-def test_many_files_are_looked_at_once() -> None:
+def test_the_risk_of_many_files_is_reported_once() -> None:
     old = {f"{number}": f"FROM a:{number}\nENV V={number}\nUSER 1\n" for number in range(9)}
     new = {name: text.replace("USER 1", "USER 0") for name, text in old.items()}
-    assert len({essence(old[name], new[name]) for name in old}) == 1
     group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=tuple(old))
     (risk,) = instructions.of_groups(State(dockerfiles=old), State(dockerfiles=new), [group])
     assert (str(risk.place), risk.message.endswith(" (in 9 files)")) == ("0:3", True)
+
+
+# Every line that a Dockerfile here may have at its place.
+_LINES = (
+    ("FROM a\n", "FROM a AS one\nUSER root\nFROM one\n", "# syntax=docker/dockerfile\nFROM a\n"),
+    ("", "ENV who=root\n", "ENV a_token=x\n", "ARG who\n"),
+    ("", "RUN x https://u:secret@h/\n", "ADD https://h/x /\n", "RUN \\\n\nUSER root\n", "ADDD a b\n"),
+    ("", "USER root\n", "USER $who\n", "ONBUILD USER root\n", "# \\\nUSER 0\n", "US\\\nER 0\n"),
+)
+
+
+def test_a_rule_finds_in_what_it_reads_what_it_finds_in_the_file() -> None:
+    texts = ["".join(lines) for lines in product(*_LINES)]
+    for at, old in enumerate(texts):
+        for new in texts[at % 13 :: 13]:
+            for rule in instructions.RISKS:
+                read = map(rule.view, (old, new))
+                assert rule.find("f", *read) == rule.find("f", old, new)
+
+
+def test_what_no_rule_depends_on_is_not_looked_at() -> None:
+    texts = ["".join(lines) for lines in product(*_LINES)]
+    for old, new in zip(texts, texts[7:], strict=False):
+        group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=("f",))
+        states = State(dockerfiles={"f": old}), State(dockerfiles={"f": new})
+        shown = {(one.rule, one.message, one.place.line) for one in instructions.of_groups(*states, [group])}
+        risks = [one for rule in instructions.RISKS for one in rule.find("f", old, new)]
+        assert shown == {(one.rule, one.message, one.place.line) for one in risks}
+
+
+def test_what_is_not_new_is_no_risk() -> None:
+    for text in map("".join, product(*_LINES)):
+        assert [one for rule in instructions.RISKS for one in rule.find("f", text, text)] == []

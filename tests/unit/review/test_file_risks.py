@@ -40,7 +40,7 @@ def test_a_hand_edit_is_found_by_the_seal(world: World) -> None:
         " move the change to the template, then `dfgen render --force` [hand-edited]"
     )
     assert world.risks() == [edited]
-    assert world.risks(render=None) == [edited]
+    assert world.risks(templates=None) == [edited]
 
 
 def test_a_seal_that_was_taken_away_is_a_hand_edit(world: World) -> None:
@@ -133,7 +133,7 @@ def test_new_files_are_looked_at_one_by_one(world: World) -> None:
 def test_a_state_that_does_not_load_is_a_risk(world: World) -> None:
     world.make({}, {})
     put(world.now, {"bases/app/base.yaml": "parent: docker.io/library/debian:12\nversions: ['1.0']\n"})
-    found = world.review(render=None)
+    found = world.review(templates=None)
     assert [(risk.rule, risk.place.file) for risk in found.risks] == [("broken", "bases/app/base.yaml")]
     assert found.fails(strict=False)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import LOCK_FILE, Lock, Pin
-from dfgen.reviewing.made_from import closure
 from dfgen.values.digest import Digest
 from tests.unit.review.states import lines, reviewed
 from tests.unit.review.world import AMD64, ARM_FILE, BASE, DEBIAN, World, locked, put, write
@@ -100,18 +99,3 @@ def test_nothing_is_seen_where_nothing_changed(world: World) -> None:
     world.make({}, {})
     found = reviewed(world.was, world.now)
     assert (lines(found.risks), found.radius.rebuilt, found.radius.untouched) == ([], (), 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("{% include './b' %}", "ab"),
-        ("{% include ['gone', 'b'] ignore missing %}", "ab"),
-        ("{% import 'b' as c with context %}", "ab"),
-        ("{% include 'b' if x else name %}", "abcd"),
-        ("{% include ['b', name] %}", "abcd"),
-        ("{%- from name import b -%}", "abcd"),
-    ],
-)
-def test_a_template_whose_name_is_computed_may_be_any(text: str, found: str) -> None:
-    assert closure("a", {"a": text, "b": "", "c": "", "d": ""}) == frozenset(found)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
 
-from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.reviewing.made_from import taken
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.stages.review import review
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem
 from dfgen.values.reference import Reference
 from tests.unit.pairs import catalog_image, family
-from tests.unit.review.states import renders, reviewed, state
-from tests.unit.review.world import AMD64, ARM64, BASE, DEBIAN, TEMPLATE, World, locked, put, write
+from tests.unit.review.states import folder, reviewed, state
+from tests.unit.review.world import (
+    AMD64,
+    AMD_FILE,
+    ARM64,
+    ARM_FILE,
+    BASE,
+    DEBIAN,
+    TEMPLATE,
+    World,
+    locked,
+    put,
+    write,
+)
 
 TOOL = {
     "bases/tool/base.yaml": "template: tool.j2\nparent: app:1.0\nversions: ['1.0']\n",
@@ -64,6 +74,53 @@ def test_the_reason_of_a_rebuild(world: World, change: dict[str, str], reasons: 
     assert why(world) == {"app:1.0@amd64": reasons, "app:1.0@arm64": reasons}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bases/app/files/other.conf": "b\n"},
+        {"bases/app/base.yaml": f"{BASE}tests: [{{run: [id]}}]\n"},
+        {"templates/t.j2": "{# why #}" + TEMPLATE},
+        {"templates/unused.j2": "FROM x\n"},
+    ],
+)
+def test_what_does_not_reach_an_image_rebuilds_nothing(world: World, change: dict[str, str]) -> None:
+    world.make({}, change)
+    found = world.review().radius
+    assert (found.rebuilt, found.untouched) == ((), 2)
+
+
+def test_a_rebuild_reaches_the_children_in_build_order(world: World) -> None:
+    parents = {DEBIAN: locked(), "app:1.0": locked("app:1.0")}
+    write(world.was, TOOL, parents)
+    write(world.now, {**TOOL, "templates/t.j2": f"{TEMPLATE}ENV A=1\n"}, parents)
+    found = world.review(seconds={"app:1.0@amd64": 20.5, "tool:1.0@arm64": 2.0}).radius
+    assert [(one.image, one.reasons, one.seconds) for one in found.rebuilt] == [
+        ("app:1.0@amd64", ("template templates/t.j2",), 20.5),
+        ("app:1.0@arm64", ("template templates/t.j2",), None),
+        ("tool:1.0@amd64", ("rebuild of app:1.0@amd64",), None),
+        ("tool:1.0@arm64", ("rebuild of app:1.0@arm64",), 2.0),
+    ]
+    assert found.seconds == 22.5
+
+
+def test_an_edit_without_any_cause_is_named(world: World) -> None:
+    world.make({}, {})
+    put(world.now, {"bases/app/1.0/Dockerfile_arm64": "FROM x\n"})
+    assert {one.image: one.reasons for one in world.review(templates=None).radius.rebuilt} == {
+        "app:1.0@arm64": ("Dockerfile edited",)
+    }
+
+
+def test_another_template_and_another_stage_are_reasons(world: World) -> None:
+    stage = f"{BASE.replace('t.j2', 'u.j2')}parents: {{tool: 'docker.io/library/debian:12'}}\n"
+    world.make({}, {"bases/app/base.yaml": stage, "templates/u.j2": f"{TEMPLATE}ENV A=1\n"})
+    assert world.risks() == []
+    assert why(world)["app:1.0@arm64"] == (
+        "template templates/t.j2 → templates/u.j2",
+        "parents of its stages",
+    )
+
+
 def test_a_hand_edit_is_built_too(world: World) -> None:
     world.make({}, {})
     path = "bases/app/1.0/Dockerfile_amd64"
@@ -81,19 +138,16 @@ def test_images_that_come_and_go(world: World) -> None:
     assert found.removed == ("app:1.0@amd64", "app:1.0@arm64")
 
 
-def test_only_what_may_have_changed_is_rendered(world: World) -> None:
-    versions = "".join(f'  "{one}.0": {{variables: {{n: {one}}}}}\n' for one in range(4))
-    base = BASE.partition("versions")[0] + f"versions:\n{versions}"
-    world.make({"bases/app/base.yaml": base}, {"bases/app/base.yaml": base.replace("n: 3", "n: 5")})
-    asked: list[str] = []
-    real = renders(world.now, state(world.now))
-
-    def render(images: Sequence[Image]) -> object:
-        asked.extend(image.name for image in images)
-        return real(images)
-
-    assert world.risks(render=render) == []
-    assert asked == ["app:3.0@amd64", "app:3.0@arm64"]
+def test_a_file_that_was_stale_before_is_found_and_built(world: World) -> None:
+    world.make({}, {})
+    for root in (world.was, world.now):
+        put(root, {"templates/t.j2": f"{TEMPLATE}ENV A=1\n"})
+    found = world.review()
+    assert [(risk.rule, risk.place.file) for risk in found.risks] == [
+        ("not-rendered", AMD_FILE),
+        ("not-rendered", ARM_FILE),
+    ]
+    assert [one.reasons for one in found.radius.rebuilt] == [("Dockerfile not rendered",)] * 2
 
 
 def test_a_state_before_that_does_not_load_is_a_note_and_the_rest_is_told(world: World) -> None:
@@ -112,7 +166,7 @@ def test_a_lock_that_cannot_be_read_is_one_risk_and_no_pin_moves(world: World) -
     world.make({}, {})
     old, new = state(world.was), state(world.now)
     wrong = Problem(Place(LOCK_FILE, 3), "is not JSON")
-    found = review(old, replace(new, lock=Lock(), problems=(wrong,)), Sources(render=renders(world.now, new)))
+    found = review(old, replace(new, lock=Lock(), problems=(wrong,)), Sources(templates=folder(world.now)))
     assert [str(risk) for risk in found.risks] == ["bases/lock.json:3: error: is not JSON [broken]"]
     assert found.pins == ()
 
@@ -195,25 +249,12 @@ def test_a_digest_is_looked_at_once(world: World) -> None:
 
 def test_what_could_not_be_told_is_noted(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
-    assert world.review(render=None).notes == (
+    assert world.review(templates=None).notes == (
         "nothing was rendered: whether the files are what the catalog renders is not known",
         "no registry was asked (--online does): what moved inside the parents, and whether each new pin is its"
         " platform's, is not known",
         "no registry was asked (--online does): whether the tags still point at their pins is not known",
     )
-
-
-def test_a_template_takes_in_what_it_names() -> None:
-    templates = {
-        "a": "{% from 'b' import x %}{%- include \"d\" %}",
-        "b": "{% extends 'c' %}",
-        "c": "{% include name %}",
-        "d": "",
-        "e": "{% import 'gone' as g %}",
-    }
-    assert closure("b", templates) == frozenset("abcde")
-    assert closure("e", templates) == {"e"}
-    assert closure("a", {**templates, "c": ""}) == frozenset("abcd")
 
 
 @pytest.mark.parametrize(

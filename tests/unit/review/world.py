@@ -10,7 +10,7 @@ from dfgen.reviewing.records import Review
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import OCI_INDEX
 from dfgen.values.platform import Platform
-from tests.unit.review.states import lines, renders, reviewed, state
+from tests.unit.review.states import lines, rendered, reviewed, state
 
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")
 DEBIAN = "docker.io/library/debian:12"
@@ -32,7 +32,7 @@ def write(root: Path, files: Files, parents: Mapping[str, LockedParent]) -> Path
     put(root, {**base, LOCK_FILE: Lock(parents).to_text(), **files})
     now = state(root)
     if now.catalog:
-        put(root, renders(root, now)(now.catalog.images))
+        put(root, rendered(root, now))
     return root
 
 
