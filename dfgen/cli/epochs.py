@@ -10,8 +10,8 @@ from dfgen.values.errors import InputError, Place, Problem
 
 # All else is imported where it is used: with a number there is no git to ask.
 if TYPE_CHECKING:
+    from dfgen.filetree.git import Git
     from dfgen.model.catalog import Catalog, Family
-    from dfgen.outside.git import Git
 
 _NUMBER = "write a number as source_date_epoch"
 
@@ -36,7 +36,7 @@ class Epochs:
 
     @cached_property
     def _git(self) -> Git:
-        from dfgen.outside.git import Git
+        from dfgen.filetree.git import Git
 
         return Git(self.catalog.root, _NUMBER)
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from dfgen.catalog.context import ContextReader
+from dfgen.filetree import shown, within
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.model.lock import LOCK_FILE
+from dfgen.reviewing.made_from import closure
 from dfgen.reviewing.records import Radius, Rebuild, State
 
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
@@ -81,6 +84,53 @@ class Comparison:
             both = (closure(name, state.templates) for state in (self.before, self.after))
             self._closures[name] = frozenset().union(*both)
         return sorted(self._closures[name] & self.changed_templates)
+
+    @cached_property
+    def _readers(self) -> tuple[ContextReader, ContextReader] | None:
+        """What reads the context of either state; that of the state after sees what is rendered."""
+        before, after = self.before.context, self.after.context
+        return (before, after.overlaid(self.rendered)) if before and after else None
+
+    @cached_property
+    def _changed_paths(self) -> frozenset[str]:
+        """Every path that differs between the states, as far as a build may read it."""
+        locks = [LOCK_FILE] if self.before.lock_text != self.after.lock_text else []
+        return frozenset((*map(str, self._to_commit), *locks))
+
+    def _may_differ(self, old: Image, new: Image) -> bool:
+        """Whether what an image takes from its context may differ: most images need not be looked at."""
+        if old.family.context != new.family.context or old.path in self._changed_paths:
+            return True
+        parents = (find(parent, self.new.versions) for parent in new.all_parents)
+        if any(parent.path in self._changed_paths for parent in parents if parent):
+            return True
+        if new.family.name not in self._touched:
+            places = (str(new.family.context), str(new.family.folder))
+            self._touched[new.family.name] = any(
+                place == "." or path.startswith(f"{place}/")
+                for path in self._changed_paths
+                for place in places
+            )
+        return self._touched[new.family.name]
+
+    @cached_property
+    def _touched(self) -> dict[str, bool]:
+        return {}
+
+    def context(self, image: Image) -> list[str]:
+        """List the files that an image takes from its context in one state only, or that differ.
+
+        What BuildKit would refuse is for `plan` to report: here it counts for what it takes all the same.
+        """
+        old = self.earlier.get(image.name)
+        if old is None or self._readers is None or not self._may_differ(old, image):
+            return []
+        before, after = self._readers
+        was, now = before.taken(old).files, after.taken(image).files
+        where = str(image.family.context).removeprefix(".")
+        paths = sorted(path for path in {*was, *now} if was.get(path) != now.get(path))
+        beside = str(image.dockerfile.parent)
+        return [shown(path if path.startswith(f"{beside}/") else within(where, path)) for path in paths]
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""
@@ -165,7 +215,7 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
     same = of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text
     if not same or path in of.unrendered:
         yield from [*inputs(of, image)] or ["Dockerfile edited"]
-    yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
+    yield from (f"context file {path}" for path in of.context(image))
     if image.family.name in of.moved_in_time:
         yield f"time of a commit to {image.family.folder}"
     for name in _BUILT_WITH:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.outside.context import ContextReader
+from dfgen.catalog.context import ContextReader
 from dfgen.values.errors import InputError
 from tests.unit.models import AMD64, family, image
 

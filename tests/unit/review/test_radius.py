@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 import pytest
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.reviewing.made_from import closure, taken
+from dfgen.reviewing.made_from import closure
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.stages.review import review
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem
 from dfgen.values.reference import Reference
-from tests.unit.pairs import catalog_image, family
 from tests.unit.review.states import renders, reviewed, state
 from tests.unit.review.world import AMD64, ARM64, BASE, DEBIAN, TEMPLATE, World, locked, put, write
 
@@ -283,25 +281,3 @@ def test_a_template_takes_in_what_it_names() -> None:
     assert closure("b", templates) == frozenset("abcde")
     assert closure("e", templates) == {"e"}
     assert closure("a", {**templates, "c": ""}) == frozenset("abcd")
-
-
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("COPY . /x", ["f/a.conf", "f/b/c.txt", "z"]),
-        ("COPY f /x", ["f/a.conf", "f/b/c.txt"]),
-        ("COPY ./f/*.conf /x/", ["f/a.conf"]),
-        ("ADD z f/b/ /x/", ["f/b/c.txt", "z"]),
-        ("COPY $WHAT /x", ["f/a.conf", "f/b/c.txt", "z"]),
-        ("COPY --from=other f /x", []),
-        ("ADD https://x.example/z /x", []),
-        ("RUN cp z /x", []),
-        ("ENV A", []),
-    ],
-)
-def test_which_context_files_a_dockerfile_takes(line: str, found: list[str]) -> None:
-    own = family("app")
-    image = catalog_image(AMD64, own)
-    assert own.context == PurePosixPath("bases/app")
-    changed = frozenset(f"bases/app/{name}" for name in ("f/a.conf", "f/b/c.txt", "z")) | {"bases/lib/z"}
-    assert taken(image, f"FROM a\n{line}\n", changed) == [f"bases/app/{name}" for name in found]

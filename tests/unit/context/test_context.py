@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.outside.context import ContextReader
+from dfgen.catalog.context import ContextReader
+from dfgen.filetree import Folder, Kind
 from dfgen.values.errors import InputError
 from tests.unit.models import AMD64, BOTH, family, image
 
@@ -31,7 +33,10 @@ def files(root: Path, *instructions: str, text: str = "") -> dict[str, str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text or "\n".join(("FROM x", *instructions, "")))
     one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
-    return dict(ContextReader(root).inputs(one, {}).files)
+    taken = ContextReader(Folder(root)).taken(one)
+    if taken.problems:
+        raise InputError(taken.problems)
+    return dict(taken.files)
 
 
 def problem(root: Path, *instructions: str) -> str:
@@ -57,7 +62,10 @@ SUB = {"files/sub", "files/sub/two", "files/sub/deep", "files/sub/deep/three"}
         ("COPY [^b].txt /x/", {"a.txt"}),
         ("COPY f*s/sub /x", SUB),
         ("COPY * /x/", EVERYTHING),
-        ("COPY --parents files/**/three /x/", {"files/sub/deep/three"}),
+        (
+            "COPY --parents files/**/three /x/",
+            {"files", "files/sub", "files/sub/deep", "files/sub/deep/three"},
+        ),
         ("COPY nothing*.here /x/", set()),
         ('COPY ["a.txt", "/x"]', {"a.txt"}),
         ('COPY "a.txt" /x', {"a.txt"}),
@@ -157,7 +165,9 @@ def test_sources_that_are_not_there_are_told_together_with_their_lines(root: Pat
 def test_the_ignore_file_leaves_out_what_docker_leaves_out(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("# comment\n\nfiles/**\n!files/sub/two\n*.txt\n")
     found = set(files(root, "COPY . /x"))
-    assert found == {"bin", "bin/run", ".hidden", ".dockerignore", "x[1]", "files", "files/sub/two"}
+    # BuildKit makes the folder of what is taken back, with its mode.
+    expected = {"bin", "bin/run", ".hidden", ".dockerignore", "x[1]", "files", "files/sub", "files/sub/two"}
+    assert found == expected
 
 
 def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
@@ -176,16 +186,46 @@ def test_a_source_that_is_ignored_is_an_error(root: Path) -> None:
     )
 
 
+class Counting(Folder):
+    """A folder that keeps account of what is listed and described."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.scanned: list[str] = []
+        self.described: list[str] = []
+
+    def _scan(self, folder: str) -> Mapping[str, Kind]:
+        self.scanned.append(folder)
+        return super()._scan(folder)
+
+    def _print(self, path: str) -> str:
+        self.described.append(PurePosixPath(path).name)
+        return super()._print(path)
+
+
 def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
-    read: list[str] = []
-    reader = ContextReader(root, lambda path: read.append(path.name) or "x")
+    tree = Counting(root)
+    reader = ContextReader(tree)
     for platform in BOTH:
         one = image("a", platform, family=family("a", context=PurePosixPath("bases/a/ctx")))
         path = root / one.dockerfile
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("FROM x\nCOPY files/sub *.txt /x/\n")
-        reader.inputs(one, {})
-    assert sorted(read) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
+        assert reader.taken(one).files
+    assert sorted(tree.described) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
+    assert len(tree.scanned) == len({*tree.scanned})
+
+
+def test_a_folder_that_is_ignored_is_not_listed(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("files\n*/run\n!bin/kept\n")
+    tree = Counting(root)
+    path = root / "bases/a/1/Dockerfile_amd64"
+    path.parent.mkdir()
+    path.write_text("FROM x\nCOPY . /x/\n")
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    assert "bin" in ContextReader(tree).taken(one).files
+    assert "bases/a/ctx/bin" in tree.scanned
+    assert "bases/a/ctx/files" not in tree.scanned
 
 
 def test_a_context_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
