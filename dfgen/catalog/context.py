@@ -248,11 +248,7 @@ class BuildContext:
             if not source.is_pattern:
                 yield from self._named(source, excluded, wanted)
                 return
-            for path in self._matching(source):
-                leads = resolve(self.entries, self._all.target, path)
-                yield from leads.links
-                if leads.path is not None and self.kind(leads.path):
-                    yield from self._below(leads.path, excluded, wanted)
+            yield from self._matching(source, excluded, wanted)
         except PatternError as error:
             raise InputError(
                 f"{source.keyword} has a pattern that cannot be read, in {source.written!r}"
@@ -279,17 +275,24 @@ class BuildContext:
         place = f"is outside of the context {self._shown}" if left else f"is not in {self._shown}"
         return f"{where} {place}; put it there, or take it from a stage with --from"
 
-    def _matching(self, source: Source) -> Iterator[str]:
-        """Yield what a pattern matches; a link on the way is followed before the first wildcard only."""
+    def _matching(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
+        """Take what a pattern matches: links are followed before the first wildcard, and where they match."""
         parts = source.path.split("/")
         first = next(at for at, part in enumerate(parts) if is_wild(part))
         above, pattern = "/".join(parts[:first]), "/".join(parts[first:])
-        leads = resolve(self.entries, self._all.target, above)
         matches = glob(pattern)
-        if leads.path is None or self.kind(leads.path) is None:
-            raise InputError(self._missing(source, above))
-        yield from leads.links
-        yield from self._walk(leads.path, "", matches, pattern)
+        start = resolve(self.entries, self._all.target, above)
+        yield from start.links
+        lost = ""
+        for path in [] if start.path is None else self._walk(start.path, "", matches, pattern):
+            leads = resolve(self.entries, self._all.target, path)
+            yield from leads.links
+            if leads.path is not None and self.kind(leads.path):
+                yield from self._below(leads.path, excluded, wanted)
+            else:
+                lost = lost or self._missing(source, path)
+        if lost:
+            raise InputError(lost)
 
     def _walk(self, base: str, below: str, matches: re.Pattern[str], pattern: str) -> Iterator[str]:
         folder = "/".join(filter(None, (base, below)))

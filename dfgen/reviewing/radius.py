@@ -126,11 +126,14 @@ class Comparison:
         if old is None or self._readers is None or not self._may_differ(old, image):
             return []
         before, after = self._readers
-        was, now = before.taken(old).files, after.taken(image).files
+        was, now = before.taken(old), after.taken(image)
+        paths = _differing_paths(was.files, now.files)
         where = str(image.family.context).removeprefix(".")
-        paths = sorted(path for path in {*was, *now} if was.get(path) != now.get(path))
-        beside = str(image.dockerfile.parent)
-        return [shown(path if path.startswith(f"{beside}/") else within(where, path)) for path in paths]
+        beside = f"{image.dockerfile.parent}/"
+        named = [shown(path if path.startswith(beside) else within(where, path)) for path in paths]
+        if was.dockerfile != now.dockerfile:  # which says itself that it takes other files
+            named = [path for path in named if path in self._changed_paths]
+        return named
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""
@@ -198,6 +201,13 @@ def _order(old: Image, new: Image) -> Iterator[str]:
 def _stages(image: Image) -> dict[str, Parent]:
     """The parents of all stages by name, that of the image itself first."""
     return {"": image.parent, **image.parents}
+
+
+def _differing_paths(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """List the paths that differ; a folder only if nothing in it does."""
+    paths = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
+    inside = {str(above) for path in paths for above in PurePosixPath(path).parents}
+    return [path for path in paths if path not in inside]
 
 
 def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def why(world: World) -> dict[str, tuple[str, ...]]:
         ({"bases/app/base.yaml": f"{BASE}description: mine\n"}, ("description",)),
         ({"bases/app/base.yaml": f"{BASE}end_of_life: '2027-01-01'\n"}, ("settings of its family",)),
         ({"bases/app/files/app.conf": "b\n"}, ("context file bases/app/files/app.conf",)),
-        ({"bases/app/.dockerignore": "b\n"}, ("context file bases/app/.dockerignore",)),
+        ({"bases/app/.dockerignore": "files/a*\n"}, ("context file bases/app/files/app.conf",)),
         ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("source_date_epoch of the catalog",)),
         (
             {"bases/catalog.yaml": "mirrors: {docker.io: m.example}\n"},
