@@ -26,7 +26,9 @@ _STRAY = "is a link out of the catalog's folder, which a review does not follow;
 
 
 class Tree(FileTree, Protocol):
-    """The files of a state; see `dfgen.filetree`."""
+    """The files of a state; see `dfgen.filetree`. `submodules` are the paths of those that were listed."""
+
+    submodules: set[str]
 
     def paths(self, parts: Sequence[str]) -> list[str]:
         """List the files below some folders."""
@@ -83,6 +85,7 @@ class Side:
         found = {path for path in self.paths if path.startswith(f"{BASES}/")}
         if parts:
             found |= {path for path in self.tree.paths(parts) if not path.startswith(f"{DIST}/")}
+        found |= self.tree.submodules
         return sorted(path for path in found - {CATALOG_FILE, LOCK_FILE} if not _OWN.fullmatch(path))
 
 

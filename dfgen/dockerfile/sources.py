@@ -16,7 +16,7 @@ from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
 from dfgen.dockerfile.shellwords import UnbalancedError, unquote
 from dfgen.values.platform import Platform
 
-_REMOTE = re.compile(r"(?:https?|git|ssh)://|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:")
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w-]+@[\w.-]+:", re.ASCII | re.IGNORECASE)
 # Substitutions that depend on more than whether a variable is set.
 _UNSUPPORTED = re.compile(r"\$\{\w+(?::?\?|[#%/])")
 _PIVOT = "/./"
@@ -223,7 +223,7 @@ class _Walk:
 
     def set(self, variables: _Variables, name: str, written: str, seen: _Variables | None = None) -> None:
         """Set a variable to an expanded text."""
-        value = self.expanded(written, seen or variables)
+        value = self.expanded(written, variables if seen is None else seen)
         if value is None:
             variables.forget(name)
         else:

@@ -281,6 +281,7 @@ class Checkout:
     def __init__(self, root: Path, seen: Seen, git: Git | None = None) -> None:
         """Take the folder's repository, None where all that lies in the folder counts."""
         self._root, self._seen, self._git = root, seen, git
+        self.submodules: set[str] = set()
         self._kinds: dict[str, Kind] = {}
         self._parts: set[str] = set()
         self._printed: dict[str, str] = {}
@@ -298,7 +299,8 @@ class Checkout:
         for path, kind in kinds.items():
             self._listed.add(path, kind)
         self._kinds |= kinds
-        return [path for path, kind in kinds.items() if kind is not Kind.SUBMODULE]
+        self.submodules |= {path for path, kind in kinds.items() if kind is Kind.SUBMODULE}
+        return [path for path in kinds if path not in self.submodules]
 
     def entries(self, folder: str) -> Mapping[str, Kind]:
         """List a folder; one that holds no file that a commit could hold is empty."""
@@ -416,6 +418,7 @@ class Revision:
     def __init__(self, git: Git, commit: str, seen: Seen) -> None:
         """Take the repository and the commit; what was listed stays known."""
         self._git, self._commit, self._seen = git, commit, seen
+        self.submodules: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._contents: dict[str, bytes] = {}
         self._parts: set[str] = set()
@@ -430,7 +433,8 @@ class Revision:
             self._listed.add(path, _kind_of_entry(entry))
         links = {path: entry.blob for path, entry in found.items() if entry.is_link}
         self._read(self._seen.texts, links.values())
-        return sorted(path for path, entry in found.items() if not entry.is_submodule)
+        self.submodules |= {path for path, entry in found.items() if entry.is_submodule}
+        return sorted(found.keys() - self.submodules)
 
     def entries(self, folder: str) -> Mapping[str, Kind]:
         """List a folder."""

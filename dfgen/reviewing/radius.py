@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from dfgen.catalog.context import ContextReader
+from dfgen.catalog.context import ContextReader, Taken
 from dfgen.filetree import shown, within
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
 from dfgen.model.lock import LOCK_FILE
 from dfgen.reviewing.made_from import closure
 from dfgen.reviewing.records import Radius, Rebuild, State
+from dfgen.values.errors import Problem
 
+_NOTHING = Taken(dockerfile=None, files={})
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
 
 
@@ -117,16 +119,30 @@ class Comparison:
     def _touched(self) -> dict[str, bool]:
         return {}
 
+    def _taken(self, image: Image) -> tuple[Taken, Taken] | None:
+        """Read what an image takes from its context, before and after; None if nothing about it changed."""
+        if image.name not in self._takes:
+            old = self.earlier.get(image.name)
+            found = None
+            if self._readers and (old is None or self._may_differ(old, image)):
+                before, after = self._readers
+                found = (before.taken(old) if old else _NOTHING, after.taken(image))
+            self._takes[image.name] = found
+        return self._takes[image.name]
+
+    @cached_property
+    def _takes(self) -> dict[str, tuple[Taken, Taken] | None]:
+        return {}
+
     def context(self, image: Image) -> list[str]:
         """List the files that an image takes from its context in one state only, or that differ.
 
-        What BuildKit would refuse is for `plan` to report: here it counts for what it takes all the same.
+        What BuildKit would refuse counts for what it takes all the same.
         """
-        old = self.earlier.get(image.name)
-        if old is None or self._readers is None or not self._may_differ(old, image):
+        taken = self._taken(image)
+        if taken is None or image.name not in self.earlier:
             return []
-        before, after = self._readers
-        was, now = before.taken(old), after.taken(image)
+        was, now = taken
         paths = _differing_paths(was.files, now.files)
         where = str(image.family.context).removeprefix(".")
         beside = f"{image.dockerfile.parent}/"
@@ -134,6 +150,14 @@ class Comparison:
         if was.dockerfile != now.dockerfile:  # which says itself that it takes other files
             named = [path for path in named if path in self._changed_paths]
         return named
+
+    def refused(self, image: Image) -> list[Problem]:
+        """List what BuildKit would refuse of an image's context, and would not before."""
+        taken = self._taken(image)
+        if taken is None or taken[1].dockerfile is None:
+            return []
+        known = {problem.message for problem in taken[0].problems}
+        return [problem for problem in taken[1].problems if problem.message not in known]
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.catalog.context import ContextReader
+from dfgen.catalog.context import ContextReader, Taken
 from dfgen.filetree import Folder, Kind
 from dfgen.values.errors import InputError
 from tests.unit.models import AMD64, BOTH, family, image
@@ -91,6 +91,36 @@ SUB = {"files/sub", "files/sub/two", "files/sub/deep", "files/sub/deep/three"}
         ("COPY a.txt <<EOF /x\nhello\nEOF", {"a.txt"}),
         ("# COPY a.txt /x", set()),
         ("COPY \\\n  a.txt \\\n  /x", {"a.txt"}),
+        ("COPY --from= a.txt /x", {"a.txt"}),
+        ("COPY --exclude=*/deep files /x", {"files", "files/one", "files/sub", "files/sub/two"}),
+        (
+            "COPY --exclude=sub --exclude=!*/two files /x",
+            {"files", "files/one", "files/sub", "files/sub/two"},
+        ),
+        ("COPY --exclude=*.txt *.txt /x/", {"a.txt", "b.txt"}),  # it is for what lies in a source
+        ("COPY --parents files/./sub/t* /x/", {"files", "files/sub", "files/sub/two"}),
+        ("COPY x[[]1] /x", {"x[1]"}),
+        ("COPY *.TXT /x/", set()),
+        ("COPY nothing/*.txt /x/", set()),
+        ("RUN --mount=type=bind,SRC=bin,src=files/one,target=/x true", {"files/one"}),
+        ("RUN --mount=type=BIND,target=/x,source=./bin/../files/one true", {"files/one"}),
+        ("RUN --mount=type=bind,from=,source=files/one,target=/x true", {"files/one"}),
+        ("RUN --mount=type=tmpfs,target=/x true", set()),
+        ("ARG F=files\nENV S=$F/sub\nCOPY ${S} /x", SUB),
+        ("ARG F=files\nARG F\nCOPY $F/one /x", {"files/one"}),
+        ("ENV A=bin B=$A\nCOPY files/$B /x", EVERYTHING),  # B is what A was before, which the parent may set
+        ("COPY ${WHAT:-bin} /x", EVERYTHING),
+        ("ENV WHAT=\nCOPY ${WHAT:-bin} /x", {"bin", "bin/run"}),
+        ("ENV WHAT=bin.x\nCOPY ${WHAT%.x} /x", EVERYTHING),
+        ("ARG TARGETARCH\nCOPY bin/../${TARGETARCH:+bin} /x", {"bin", "bin/run"}),
+        ("ARG BUILDARCH\nCOPY $BUILDARCH /x", EVERYTHING),
+        ("ARG SOURCE_DATE_EPOCH=bin\nCOPY $SOURCE_DATE_EPOCH /x", EVERYTHING),
+        ("FROM scratch\nCOPY ./$WHAT/bin /x", {"bin", "bin/run"}),
+        ("COPY a.txt /x\nFROM y\nCOPY b.txt /x", {"b.txt"}),  # BuildKit does not build the first stage
+        ("COPY a.txt /x\nFROM y AS y\nFROM z\nCOPY --from=0 / /x", {"a.txt"}),
+        ("FROM y AS Y\nCOPY a.txt /x\nFROM z\nRUN --mount=from=y,target=/y true", {"a.txt"}),
+        ("FROM y AS Y\nONBUILD COPY a.txt /x\nFROM y\nCOPY b.txt /x", {"a.txt", "b.txt"}),
+        ("FROM y AS Y\nENV F=bin\nFROM Y\nCOPY $F /x", {"bin", "bin/run"}),
     ],
 )
 def test_what_an_instruction_takes(root: Path, instruction: str, expected: set[str]) -> None:
@@ -241,3 +271,109 @@ def test_special_files_do_not_stop_a_build(root: Path) -> None:
 
 def test_a_dockerfile_that_cannot_be_parsed_is_an_error_with_its_line(root: Path) -> None:
     assert problem(root, "COPY <<EOF /x", "text").startswith("bases/a/1/Dockerfile_amd64:2: ")
+
+
+def child(root: Path, parent: str, *instructions: str) -> Taken:
+    """Read what an image takes whose parent, in the catalog, has a Dockerfile of its own."""
+    ctx = PurePosixPath("bases/a/ctx")
+    images = (image("onb", AMD64), image("a", AMD64, ["onb:1"], family=family("a", context=ctx)))
+    for one, text in zip(
+        images, (parent, "\n".join(("FROM localhost/onb:1@sha256:0", *instructions, ""))), strict=True
+    ):
+        path = root / one.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).taken(images[1])
+
+
+@pytest.mark.parametrize(
+    ("parent", "expected"),
+    [
+        ("FROM x\nONBUILD COPY files/sub /x\n", SUB),
+        (
+            "FROM x\nonbuild add a.txt /x\nONBUILD RUN --mount=source=b.txt,target=/b true\n",
+            {"a.txt", "b.txt"},
+        ),
+        ("FROM x\nONBUILD ARG F=bin\nONBUILD COPY $F /x\n", {"bin", "bin/run"}),
+        ("FROM x\nONBUILD COPY --from=y a.txt /x\n", set()),
+        ("FROM x AS x\nONBUILD COPY a.txt /x\nFROM x\n", set()),  # they ran in the parent's own last stage
+        ("FROM x\nCOPY a.txt /x\n", set()),
+        ("FROM x\nONBUILD COPY <<EOF /x\na.txt\nEOF\n", set()),
+        ("", set()),
+    ],
+)
+def test_triggers_of_a_parent_in_the_catalog_run_in_the_child(
+    root: Path, parent: str, expected: set[str]
+) -> None:
+    taken = child(root, parent, "USER 1")
+    assert (set(taken.files), taken.problems) == (expected, ())
+
+
+def test_what_a_trigger_does_not_find(root: Path) -> None:
+    (found,) = child(root, "FROM x\n\nONBUILD COPY nothing /x\n").problems
+    assert str(found) == (
+        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which is"
+        " not in bases/a/ctx; put it there, or take it from a stage with --from"
+    )
+
+
+def test_links_that_a_pattern_matches(root: Path) -> None:
+    context = root / "bases/a/ctx"
+    (context / "current").symlink_to("files/sub")
+    (context / "bin/lost").symlink_to("nowhere")
+    assert set(files(root, "COPY curr* /x/")) == {"current", *SUB}
+    assert set(files(root, "COPY current/t* /x/")) == {"current", "files/sub/two"}
+    assert set(files(root, "COPY */t* /x/")) == set()  # no pattern goes through a link
+    assert problem(root, "COPY bin/l* /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which is not in bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_an_ignored_link_leads_nowhere(root: Path) -> None:
+    (root / "bases/a/ctx/current").symlink_to("files/sub")
+    (root / "bases/a/ctx/.dockerignore").write_text("current\n")
+    assert problem(root, "COPY current/two /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file leaves out of bases/a/ctx;"
+        " except it there with !"
+    )
+
+
+def test_a_broken_ignore_file_and_a_broken_pattern(root: Path) -> None:
+    assert problem(root, "COPY a[ /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY has a pattern that cannot be read, in 'a[' or its --exclude: a class in []"
+        " is never closed, or lacks a character; BuildKit refuses it"
+    )
+    (root / "bases/a/ctx/.dockerignore").write_text("a[\n!\n")
+    assert problem(root, "COPY a.txt /x/").splitlines() == [
+        "bases/a/ctx/.dockerignore:1: the pattern 'a[' cannot be read: a class in [] is never closed, or lacks a"
+        " character; BuildKit refuses it",
+        "bases/a/ctx/.dockerignore:2: the pattern '!' cannot be read: there is nothing behind the !; BuildKit refuses it",
+    ]
+
+
+def test_an_empty_ignore_file_beside_the_dockerfile_comes_first_too(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    (root / "bases/a/1").mkdir()
+    (root / "bases/a/1/Dockerfile_amd64.dockerignore").write_text("")
+    assert set(files(root, "COPY *.txt /x/")) == {"a.txt", "b.txt"}
+
+
+def test_a_policy_that_buildx_loads_by_itself_is_an_input(root: Path) -> None:
+    path = root / "bases/a/1/Dockerfile_amd64.rego"
+    path.parent.mkdir()
+    path.write_text("package docker")
+    digest = hashlib.sha256(b"package docker").hexdigest()
+    assert files(root, "RUN true") == {"bases/a/1/Dockerfile_amd64.rego": f"file 644 sha256:{digest}"}
+
+
+def test_dockerfiles_as_they_will_be_lie_over_the_context(root: Path) -> None:
+    name = "bases/a/1/Dockerfile_amd64"
+    one = image("a", AMD64, family=family("a"))
+    reader = ContextReader(Folder(root), texts={name: "FROM x\nCOPY 1 /x\n"})
+    digest = hashlib.sha256(b"FROM x\nCOPY 1 /x\n").hexdigest()
+    assert reader.taken(one).files == {
+        "1": "folder 755",
+        "1/Dockerfile_amd64": f"file 644 sha256:{digest}",
+    }
+    assert reader.overlaid({name: "FROM x\n"}).taken(one).files == {}
