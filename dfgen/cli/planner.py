@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dfgen.catalog.context import ContextReader
 from dfgen.cli.app import DIST, App
+from dfgen.filetree import Folder
 from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan, Reason
 from dfgen.model.catalog import TEMPLATES, Image
 from dfgen.model.lock import Lock
 from dfgen.outside import files
-from dfgen.outside.context import ContextReader
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning
@@ -38,8 +39,8 @@ class Planner:
     @cached_property
     def planning(self) -> Planning:
         """What plans are made from."""
-        reader = ContextReader(self.app.root)
         catalog, layout = self.app.catalog, self.app.layout
+        reader = ContextReader(Folder(self.app.root), catalog.versions)
         return Planning(
             catalog=catalog,
             images=layout,
@@ -74,7 +75,7 @@ class Planner:
         """Plan images as they will be built, and say which Dockerfiles are to be rendered before."""
         rendering = self.rendering(planning.with_parents(images, self.app.catalog))
         texts = {file.path: file.new for file in rendering.files if file.new is not None}
-        reader = ContextReader(self.app.root, texts=texts)
+        reader = ContextReader(Folder(self.app.root), self.app.catalog.versions, texts)
         return planning.plan(
             images, self.app.lock, replace(self.planning, reader=reader)
         ), rendering.differing

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.catalog.context import ContextReader
 from dfgen.cli.app import DIST, App
+from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
+from dfgen.filetree.git import Git
 from dfgen.model.catalog import BASES, CATALOG_FILE, TEMPLATES, Catalog
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.outside.git import Git
-from dfgen.outside.trees import Folder, Revision, Seen
 from dfgen.reviewing.records import State
 from dfgen.values.errors import InputError, Place, Problem
 
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
-_DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_[^/]+")
-_OWN = re.compile(r"(?:.*/)?(?:Dockerfile_[^/]*|base\.yaml)")
+_BESIDE = r"\.(?:dockerignore|rego)"  # files beside a Dockerfile, which BuildKit reads with it
+_DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_(?![^/]*{_BESIDE}$)[^/]+")
+_OWN = re.compile(rf"(?:.*/)?(?:Dockerfile_(?![^/]*{_BESIDE}$)[^/]*|base\.yaml)")
 _STRAY = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
 
 
-class Tree(Protocol):
-    """The files of a state; see `dfgen.outside.trees`."""
+class Tree(FileTree, Protocol):
+    """The files of a state; see `dfgen.filetree`. `submodules` are the paths of those that were listed."""
+
+    submodules: set[str]
 
     def paths(self, parts: Sequence[str]) -> list[str]:
         """List the files below some folders."""
@@ -35,8 +39,8 @@ class Tree(Protocol):
     def texts(self, paths: Sequence[str]) -> dict[str, str]:
         """Read files, by path."""
 
-    def prints(self, paths: Sequence[str]) -> dict[str, str]:
-        """What changes when a file does, by path."""
+    def load(self, paths: Iterable[str]) -> None:
+        """Read files that will be asked for, in one go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class Side:
         found = {path for path in self.paths if path.startswith(f"{BASES}/")}
         if parts:
             found |= {path for path in self.tree.paths(parts) if not path.startswith(f"{DIST}/")}
+        found |= self.tree.submodules
         return sorted(path for path in found - {CATALOG_FILE, LOCK_FILE} if not _OWN.fullmatch(path))
 
 
@@ -108,13 +113,13 @@ class Sides:
         self._seen = Seen(self._git)
         self.before = self._folder(Path(base)) if folders[0] else self._revision(base, "before")
         if not after:
-            self.after = Side(app=app, tree=Folder(app.root, self._seen, self._git))
+            self.after = Side(app=app, tree=Checkout(app.root, self._seen, self._git))
         else:
             self.after = self._folder(Path(after)) if folders[1] else self._revision(after, "after")
 
     def _folder(self, root: Path) -> Side:
         git = _repository(root) if self._git else None  # a revision has nothing that git ignores
-        return Side(app=App(root=root, output=self._app.output), tree=Folder(root, self._seen, git))
+        return Side(app=App(root=root, output=self._app.output), tree=Checkout(root, self._seen, git))
 
     def _revision(self, word: str, name: str) -> Side:
         git = self._git or Git(self._app.root)
@@ -170,13 +175,18 @@ def _is_same(one: Side, other: Side) -> bool:
 
 
 def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
+    dockerfiles = side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)])
+    files = side.tree.prints(side.context_files(parts))
+    side.tree.load(path for path in files if path.endswith(".dockerignore"))
+    versions = loaded.catalog.versions if loaded.catalog else {}
     return State(
         catalog=loaded.catalog,
         lock=loaded.lock,
         lock_text=side.lock_text,
-        dockerfiles=side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)]),
+        dockerfiles=dockerfiles,
         templates=side.templates,
         settings=side.settings,
-        files=side.tree.prints(side.context_files(parts)),
+        files={shown(path): text for path, text in files.items()},
+        context=ContextReader(side.tree, versions, dockerfiles),
         problems=loaded.problems,
     )

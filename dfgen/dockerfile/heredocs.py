@@ -51,6 +51,11 @@ def read_opening(word: str) -> Heredoc | None:
     return Heredoc(name=names[0], expand=expand, chomp=found[2] == "-", descriptor=int(found[1] or 0))
 
 
+def is_heredoc(word: str) -> bool:
+    """Whether a word of COPY or ADD opens a heredoc, so that it names no file."""
+    return "<<" in word and read_opening(word) is not None
+
+
 def _quotes(word: str) -> int:
     return word.count("'") + word.count('"')
 

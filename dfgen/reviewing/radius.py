@@ -6,13 +6,18 @@ import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 
+from dfgen.catalog.context import ContextReader, Taken
+from dfgen.filetree import shown, within
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
-from dfgen.reviewing.made_from import taken
+from dfgen.model.lock import LOCK_FILE
 from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.templating.usage import TemplateUsage, made_from, usages
+from dfgen.values.errors import Problem
 
+_NOTHING = Taken(dockerfile=None, files={})
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
 
 
@@ -65,6 +70,81 @@ class Comparison:
             both = frozenset[str]().union(*(made_from(name, side) for side in self._usages))
             self._made_from[name] = sorted(both & self.changed_templates)
         return self._made_from[name]
+
+    @cached_property
+    def _readers(self) -> tuple[ContextReader, ContextReader] | None:
+        """What reads the context of either state; that of the state after sees what is rendered."""
+        before, after = self.before.context, self.after.context
+        return (before, after.overlaid(self.rendered)) if before and after else None
+
+    @cached_property
+    def _changed_paths(self) -> frozenset[str]:
+        """Every path that differs between the states, as far as a build may read it."""
+        old, new = self.before, self.after
+        was = {**old.settings, **old.dockerfiles, LOCK_FILE: old.lock_text}
+        now = {**new.settings, **new.dockerfiles, **self.rendered, LOCK_FILE: new.lock_text}
+        texts = {path for path in {*was, *now} if was.get(path) != now.get(path)}
+        return frozenset(texts | self.unrendered | self.changed_files)
+
+    def _may_differ(self, old: Image, new: Image) -> bool:
+        """Whether what an image takes from its context may differ: most images need not be looked at."""
+        if old.family.context != new.family.context or old.path in self._changed_paths:
+            return True
+        parents = (find(parent, self.new.versions) for parent in new.all_parents)
+        if any(parent.path in self._changed_paths for parent in parents if parent):
+            return True
+        if new.family.name not in self._touched:
+            places = (str(new.family.context), str(new.family.folder))
+            self._touched[new.family.name] = any(
+                place == "." or path.startswith(f"{place}/")
+                for path in self._changed_paths
+                for place in places
+            )
+        return self._touched[new.family.name]
+
+    @cached_property
+    def _touched(self) -> dict[str, bool]:
+        return {}
+
+    def _taken(self, image: Image) -> tuple[Taken, Taken] | None:
+        """Read what an image takes from its context, before and after; None if nothing about it changed."""
+        if image.name not in self._takes:
+            old = self.earlier.get(image.name)
+            found = None
+            if self._readers and (old is None or self._may_differ(old, image)):
+                before, after = self._readers
+                found = (before.taken(old) if old else _NOTHING, after.taken(image))
+            self._takes[image.name] = found
+        return self._takes[image.name]
+
+    @cached_property
+    def _takes(self) -> dict[str, tuple[Taken, Taken] | None]:
+        return {}
+
+    def context(self, image: Image) -> list[str]:
+        """List the files that an image takes from its context in one state only, or that differ.
+
+        What BuildKit would refuse counts for what it takes all the same.
+        """
+        taken = self._taken(image)
+        if taken is None or image.name not in self.earlier:
+            return []
+        was, now = taken
+        paths = _differing_paths(was.files, now.files)
+        where = str(image.family.context).removeprefix(".")
+        beside = f"{image.dockerfile.parent}/"
+        named = [shown(path if path.startswith(beside) else within(where, path)) for path in paths]
+        if was.dockerfile != now.dockerfile:  # which says itself that it takes other files
+            named = [path for path in named if path in self._changed_paths]
+        return named
+
+    def refused(self, image: Image) -> list[Problem]:
+        """List what BuildKit would refuse of an image's context, and would not before."""
+        taken = self._taken(image)
+        if taken is None or taken[1].dockerfile is None:
+            return []
+        known = {problem.message for problem in taken[0].problems}
+        return [problem for problem in taken[1].problems if problem.message not in known]
 
     def text(self, image: Image) -> str:
         """What the image's Dockerfile says once it is rendered."""
@@ -134,6 +214,13 @@ def _stages(image: Image) -> dict[str, Parent]:
     return {"": image.parent, **image.parents}
 
 
+def _differing_paths(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """List the paths that differ; a folder only if nothing in it does."""
+    paths = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
+    inside = {str(above) for path in paths for above in PurePosixPath(path).parents}
+    return [path for path in paths if path not in inside]
+
+
 def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
     for name in sorted({*old, *new}):
         if name not in old or name not in new or old[name] != new[name]:
@@ -150,7 +237,7 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
     if not same or path in of.unrendered:
         edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
         yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
-    yield from (f"context file {path}" for path in taken(image, text, of.changed_files))
+    yield from (f"context file {path}" for path in of.context(image))
     for name in _BUILT_WITH:
         if getattr(of.old, name) != getattr(of.new, name):
             yield f"{name} of the catalog"

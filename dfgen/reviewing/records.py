@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dfgen.catalog.context import ContextReader
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.stages.render import TemplatesFor
@@ -24,7 +25,7 @@ class State:
     `lock_text` is the lock as it stands, so that a pin has a line. `dockerfiles` are the texts of every
     `bases/*/*/Dockerfile_*`; `templates` are texts by the name that a family writes; `settings` are those of
     `catalog.yaml` and every `base.yaml`. `files` are whatever else lies in a build context, each with
-    anything that changes when its content or mode does.
+    anything that changes when its content or mode does. `context` reads what an image takes of them.
     """
 
     catalog: Catalog | None = None
@@ -34,6 +35,7 @@ class State:
     templates: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    context: ContextReader | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from dfgen.catalog.context import ContextReader
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
@@ -33,14 +34,6 @@ class Images(Protocol):
         ...
 
 
-class InputReader(Protocol):
-    """Reads Dockerfiles and build contexts."""
-
-    def inputs(self, image: Image, options: Mapping[str, str]) -> Inputs:
-        """Hash what an image is built from."""
-        ...
-
-
 class Records(Protocol):
     """Remembers the inputs of what was built."""
 
@@ -62,7 +55,7 @@ class Planning:
 
     catalog: Catalog
     images: Images
-    reader: InputReader
+    reader: ContextReader
     records: Records
     causes: Callable[[Image, Lock], Causes]
 
@@ -128,13 +121,23 @@ def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
     built = there.named.get(f"{image.family.name}:{image.tag}")
     if waiting:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
-    inputs = how.reader.inputs(image, _options(image, lock, how))
+    inputs = _inputs(image, lock, how)
     if built is None:
         reason = Reason.PLATFORM if image.merged_name in there.named else Reason.NEW
         return Step(image=image, reason=reason, inputs=inputs)
     beside = there.beside.get(str(built.digest), ())
     reason, detail = _changes(image, lock, inputs, built, how) or (_state(image, built, beside, how), "")
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
+
+
+def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
+    """Hash what an image is built from. Raises InputError with everything that BuildKit would refuse."""
+    taken = how.reader.taken(image)
+    if taken.problems or taken.dockerfile is None:
+        raise InputError(taken.problems)
+    return Inputs(
+        dockerfile=Digest.of(taken.dockerfile), files=taken.files, options=_options(image, lock, how)
+    )
 
 
 def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:

@@ -143,6 +143,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *_of_pins(Locks(before=before, after=after, sources=sources)),
         *_of_files(before, after, results),
         *(images.immutable(compared, reach) if compared else ()),
+        *(images.context(compared) if compared else ()),
         *instructions.of_groups(before, after, found),
         *_uneven(before, after, rendered, sources),
     ]

@@ -59,9 +59,13 @@ def found(root: Path, *words: str | Path) -> list[str]:
     return [*risks, *built, *(file for group in found["groups"] for file in group["files"])]
 
 
-def _lock() -> str:
+def pinned() -> LockedParent:
+    """Lock a parent for two platforms."""
     names = {"linux/amd64": "a", "linux/arm64": "b"}
     pins = {Platform.parse(name): Pin(Digest(f"sha256:{64 * one}"), 500) for name, one in names.items()}
     digest = Digest(f"sha256:{64 * 'c'}")
-    parent = LockedParent(digest=digest, media_type=OCI_INDEX, first_seen="2026-01-01", platforms=pins)
-    return Lock({"docker.io/library/busybox:1.36": parent}).to_text()
+    return LockedParent(digest=digest, media_type=OCI_INDEX, first_seen="2026-01-01", platforms=pins)
+
+
+def _lock() -> str:
+    return Lock({"docker.io/library/busybox:1.36": pinned()}).to_text()

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.context import ContextReader
+from dfgen.filetree import Folder
 from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event, Run
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.outside.context import ContextReader
 from dfgen.outside.layout import Layout
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
@@ -81,7 +82,7 @@ class World:
     @property
     def planning(self) -> planning.Planning:
         """What plans are made from, with nothing remembered of earlier ones."""
-        reader = ContextReader(self.root)
+        reader = ContextReader(Folder(self.root), self.catalog.versions)
         return planning.Planning(
             catalog=self.catalog,
             images=self.layout,

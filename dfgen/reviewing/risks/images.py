@@ -1,4 +1,4 @@
-"""Risks of images: an immutable version that is built again or goes."""
+"""Risks of images: an immutable version that is built again or goes, and a context that BuildKit refuses."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ def immutable(of: Comparison, radius: Radius) -> Iterator[Finding]:
             reasons = listing(dict.fromkeys(reason for one in touched for reason in changed[one.name]))
             message = f"{version} is immutable and changes for {names}: {reasons}; add a new version instead"
             yield error("immutable", message, _place(of, touched[0]))
+
+
+def context(of: Comparison) -> Iterator[Finding]:
+    """A source that is missing from the context, or an ignore file that cannot be read; once a family."""
+    seen: set[tuple[str, str]] = set()
+    for image in of.new.images:
+        for problem in of.refused(image):
+            key = (image.family.name, problem.message)
+            if key not in seen:
+                seen.add(key)
+                yield error("context", problem.message, problem.place or image.place)

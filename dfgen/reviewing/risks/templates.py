@@ -13,7 +13,7 @@ from dfgen.values.finding import Finding
 
 Origins = Callable[[Image], Sequence[Place | None]]
 
-_RULES = frozenset(("add-url", "arch-change", "secret", "unknown-instruction", "user-root"))
+_RULES = frozenset(("add-url", "arch-change", "context", "secret", "unknown-instruction", "user-root"))
 
 
 def at_templates(
@@ -26,7 +26,8 @@ def at_templates(
     images = _by_path(after.catalog)
     for one in findings:
         image = images.get(one.place.file) if one.rule in _RULES and one.generated is None else None
-        text = rendered.get(one.place.file)
+        # What did not change is not rendered again: its file is what the template gives.
+        text = rendered.get(one.place.file, after.dockerfiles.get(one.place.file))
         if image is None or text is None or not one.place.line:
             yield one
             continue

@@ -27,7 +27,10 @@ def test_what_git_ignores_is_no_part_of_a_change(repository: Path, catalog: Path
     assert found(catalog) == ["context file bases/app/files/x.py"]
     (catalog / "bases/app/files/x.py").unlink()
     (catalog / "bases/app/files/app.conf").unlink()
-    assert found(catalog) == ["context file bases/app/files/app.conf"]
+    assert found(catalog) == [
+        "COPY takes 'files/', which is not in bases/app; put it there, or take it from a stage with --from",
+        "context file bases/app/files/app.conf",
+    ]
 
 
 def test_a_folder_in_no_repository_and_a_revision(catalog: Path, tmp_path: Path) -> None:
@@ -42,7 +45,6 @@ def test_a_folder_in_no_repository_and_a_revision(catalog: Path, tmp_path: Path)
     [
         (b"a b", "a b"),
         ("Größe ☃".encode(), "Größe ☃"),
-        (b"caf\xe9", "caf\ufffd"),
         (b'"q" *?[x]', '"q" *?[x]'),
         (b"a\nb\x1b[31m", "a\nb\x1b[31m"),
         (b":(top)x", ":(top)x"),
@@ -58,6 +60,17 @@ def test_names_of_files(repository: Path, catalog: Path, name: bytes, shown: str
     for output in ("table", "markdown"):
         done = dfgen("-C", catalog, "--format", output, "review", "main", "topic")
         assert (done.status, printable(shown) in done.out) == (0, True)
+
+
+def test_a_name_that_buildkit_cannot_read(repository: Path, catalog: Path) -> None:
+    Path(os.fsdecode(os.fsencode(catalog / "bases/app/files/caf") + b"\xe9")).write_text("a")
+    commit(repository)
+    assert found(catalog, "HEAD") == []
+    assert found(catalog) == [
+        r"COPY takes files/caf\udce9, which is not UTF-8, by its name or by where it links to, so that BuildKit"
+        " cannot read it; rename it, or leave it out in .dockerignore",
+        "context file bases/app/files/caf\ufffd",
+    ]
 
 
 def test_a_program(repository: Path, catalog: Path) -> None:
@@ -118,15 +131,23 @@ def test_a_large_file_is_its_pointer(repository: Path, catalog: Path) -> None:
     assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
 
 
-def test_submodules_are_passed_over(repository: Path, catalog: Path, tmp_path: Path) -> None:
+def test_a_submodule_counts_by_its_commit(repository: Path, catalog: Path, tmp_path: Path) -> None:
     other = repositories.repository(tmp_path / "other", folder=".")
     git(repository, "submodule", "--quiet", "add", str(other), "images/bases/app/files/vendor")
-    assert (catalog / "bases/app/files/vendor/bases").is_dir()
-    assert found(catalog) == []
+    vendor = "bases/app/files/vendor"
+    assert (catalog / vendor / "bases").is_dir()
+    assert found(catalog) == [f"context file {vendor}"]
     commit(repository)
-    assert found(catalog, "main", "topic") == []
+    assert found(catalog, "main", "topic") == [f"context file {vendor}"]
+    assert found(catalog, "HEAD") == []
     git(tmp_path, "clone", "-q", str(repository), "clone")
-    assert found(tmp_path / "clone/images", "HEAD") == []
+    assert found(tmp_path / "clone/images", "HEAD") == []  # where the submodule is not checked out
+    (catalog / vendor / "new").write_text("")
+    assert found(catalog, "HEAD") == []  # it is for the submodule to commit it
+    commit(catalog / vendor)
+    assert found(catalog, "HEAD") == [f"context file {vendor}"]
+    commit(repository)
+    assert found(catalog, "HEAD~1", "HEAD") == [f"context file {vendor}"]
 
 
 def test_a_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.context import ContextReader
+from dfgen.filetree import Folder
 from dfgen.model import load, lock
 from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import Review, Sources, State
@@ -43,6 +45,7 @@ def state(root: Path) -> State:
         templates=texts(root, "templates/**/*", "templates"),
         settings=texts(root, "bases/catalog.yaml") | texts(root, "bases/*/base.yaml"),
         files={path: sha256(text.encode()).hexdigest() for path, text in _context(root).items()},
+        context=ContextReader(Folder(root), catalog.versions if catalog else {}),
         problems=problems,
     )
 

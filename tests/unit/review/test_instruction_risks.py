@@ -13,6 +13,7 @@ END = "expected a user without privileges at the end"
 NETWORK = "from the network; give --checksum, or copy it from the context"
 COMMIT = "0123456789" * 4
 KEY = "AKIAABCDEFGHIJKLMNOP"
+CONTEXT = {f"bases/app/{name}": "" for name in ("b", "https", "a.tar.gz", "b@c")}
 
 # What stands below FROM before and after, the line of the finding there, and the finding.
 FOUND = [
@@ -78,7 +79,7 @@ FOUND = [
 def test_what_an_instruction_risks(
     world: World, old: str, new: str, line: int, message: str, rule: str
 ) -> None:
-    before, after = ({"templates/t.j2": f"FROM {{{{ parent }}}}\n{text}\n"} for text in (old, new))
+    before, after = ({"templates/t.j2": f"FROM {{{{ parent }}}}\n{text}\n", **CONTEXT} for text in (old, new))
     world.make(before, after)
     assert world.risks() == [
         f"templates/t.j2:{1 + line}: {message} (in 2 files) [{rule}] (in {AMD_FILE}:{6 + line})"
@@ -127,7 +128,7 @@ QUIET = [
 
 @pytest.mark.parametrize("line", QUIET)
 def test_what_is_no_risk(world: World, line: str) -> None:
-    world.make({}, {"templates/t.j2": f"{TEMPLATE}{line}\n"})
+    world.make({}, {"templates/t.j2": f"{TEMPLATE}{line}\n", **CONTEXT})
     assert world.risks() == []
 
 

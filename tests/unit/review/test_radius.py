@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 import pytest
 
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.reviewing.made_from import taken
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.stages.review import review
 from dfgen.values.digest import Digest
 from dfgen.values.errors import Place, Problem
 from dfgen.values.reference import Reference
-from tests.unit.pairs import catalog_image, family
 from tests.unit.review.states import folder, reviewed, state
 from tests.unit.review.world import (
     AMD64,
@@ -50,7 +47,7 @@ def why(world: World) -> dict[str, tuple[str, ...]]:
         ({"bases/app/base.yaml": f"{BASE}description: mine\n"}, ("description",)),
         ({"bases/app/base.yaml": f"{BASE}end_of_life: '2027-01-01'\n"}, ("settings of its family",)),
         ({"bases/app/files/app.conf": "b\n"}, ("context file bases/app/files/app.conf",)),
-        ({"bases/app/.dockerignore": "b\n"}, ("context file bases/app/.dockerignore",)),
+        ({"bases/app/.dockerignore": "files/a*\n"}, ("context file bases/app/files/app.conf",)),
         ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("source_date_epoch of the catalog",)),
         (
             {"bases/catalog.yaml": "mirrors: {docker.io: m.example}\n"},
@@ -255,25 +252,3 @@ def test_what_could_not_be_told_is_noted(world: World) -> None:
         " platform's, is not known",
         "no registry was asked (--online does): whether the tags still point at their pins is not known",
     )
-
-
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("COPY . /x", ["f/a.conf", "f/b/c.txt", "z"]),
-        ("COPY f /x", ["f/a.conf", "f/b/c.txt"]),
-        ("COPY ./f/*.conf /x/", ["f/a.conf"]),
-        ("ADD z f/b/ /x/", ["f/b/c.txt", "z"]),
-        ("COPY $WHAT /x", ["f/a.conf", "f/b/c.txt", "z"]),
-        ("COPY --from=other f /x", []),
-        ("ADD https://x.example/z /x", []),
-        ("RUN cp z /x", []),
-        ("ENV A", []),
-    ],
-)
-def test_which_context_files_a_dockerfile_takes(line: str, found: list[str]) -> None:
-    own = family("app")
-    image = catalog_image(AMD64, own)
-    assert own.context == PurePosixPath("bases/app")
-    changed = frozenset(f"bases/app/{name}" for name in ("f/a.conf", "f/b/c.txt", "z")) | {"bases/lib/z"}
-    assert taken(image, f"FROM a\n{line}\n", changed) == [f"bases/app/{name}" for name in found]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.git import Git
-from dfgen.outside.trees import Folder, Revision, Seen
+from dfgen.filetree import Checkout, Revision, Seen
+from dfgen.filetree.git import Git
 from tests.unit import repositories
 from tests.unit.repositories import commit
 
@@ -35,9 +35,9 @@ def root(tmp_path: Path) -> Path:
     return repositories.repository(tmp_path, folder=".")
 
 
-def _both(root: Path, git: Git) -> tuple[Folder, Revision]:
+def _both(root: Path, git: Git) -> tuple[Checkout, Revision]:
     seen = Seen(git)
-    return Folder(root, seen, git), Revision(git, git.commit("HEAD"), seen)
+    return Checkout(root, seen, git), Revision(git, git.commit("HEAD"), seen)
 
 
 def test_only_what_differs_is_read_from_git(root: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_folder_without_a_repository_is_taken_as_it_is(root: Path) -> None:
     (root / "bases/app/ignored").write_text("")
     (root / "bases/app/.git").mkdir()
     (root / "bases/app/.git/config").write_text("")
-    alone, known = Folder(root, Seen()).paths(_PARTS), _both(root, Git(root))[0].paths(_PARTS)
+    alone, known = Checkout(root, Seen()).paths(_PARTS), _both(root, Git(root))[0].paths(_PARTS)
     assert set(alone) - set(known) == {"bases/app/ignored"}
     assert (set(known) - set(alone), known) == (set(), sorted(known))
 

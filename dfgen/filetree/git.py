@@ -50,6 +50,16 @@ class Entry:
         return self.mode == _LINK
 
     @property
+    def is_submodule(self) -> bool:
+        """Whether it is a commit of another repository, whose files are not here."""
+        return self.mode == _SUBMODULE
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return self.mode not in (_LINK, _SUBMODULE)
+
+    @property
     def is_program(self) -> bool:
         """Whether it may be run."""
         return self.mode == _PROGRAM
@@ -95,12 +105,12 @@ class Git:
         raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
-        """List what a commit holds below `paths`; submodules are passed over. Errors: OutsideError."""
+        """List what a commit holds below `paths`; of a submodule the commit. Errors: OutsideError."""
         found: dict[str, Entry] = {}
         for line in self._names("ls-tree", "-r", "-z", commit, "--", *paths):
             about, _, path = line.partition("\t")
             mode, _, blob = about.split(" ")
-            if mode != _SUBMODULE and ".." not in PurePosixPath(path).parts and not path.startswith("/"):
+            if ".." not in PurePosixPath(path).parts and not path.startswith("/"):
                 found[path] = Entry(mode=mode, blob=blob)
         return found
 
@@ -129,6 +139,16 @@ class Git:
                 message = "is left out of this sparse checkout; `git sparse-checkout disable` brings it"
                 raise InputError(Problem(Place(path), message))
         return sorted(found)
+
+    def submodule(self, path: str) -> str:
+        """Find the commit that `git add` would record for a submodule; "" if the path is not a submodule."""
+        inner = self._folder / path
+        if (inner / ".git").exists():  # else git would take the folder for a part of the outer repository
+            done = self._run(("rev-parse", "--verify", "--quiet", "HEAD^{commit}"), inner)
+            if not done.returncode:
+                return done.stdout.decode().strip()
+        staged = self._names("ls-files", "-s", "-z", "--", path)
+        return staged[0].split()[1] if staged and staged[0].startswith(_SUBMODULE) else ""
 
     def converted(self, paths: Sequence[str]) -> frozenset[str]:
         """Find the files below `paths` of which a commit has LF where they have CRLF. Errors: OutsideError.
@@ -178,15 +198,17 @@ class Git:
             raise OutsideError(f"`git {words[0]}` failed: {printable(last)}")
         return os.fsdecode(done.stdout)
 
-    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-        with self._start(words) as process:
+    def _run(self, words: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+        with self._start(words, folder=folder) as process:
             out, err = process.communicate()
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def _start(self, words: Sequence[str], given: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    def _start(
+        self, words: Sequence[str], given: IO[bytes] | None = None, folder: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                ["git", "-C", str(self._folder), *_SAFE, *words],
+                ["git", "-C", str(folder or self._folder), *_SAFE, *words],
                 stdin=given or subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL if given else subprocess.PIPE,

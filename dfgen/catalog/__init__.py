@@ -1,0 +1,1 @@
+"""The catalog: what a Dockerfile takes from its build context."""

@@ -1,0 +1,361 @@
+"""Which paths of its build context an image's Dockerfile takes, as BuildKit finds them, and their prints.
+
+`plan` reads a folder, `review` a folder or a revision of git: both get the same answer from here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dfgen.dockerfile.ignore import PatternError, Patterns, Verdict, glob, is_wild
+from dfgen.dockerfile.sources import Source, Trigger, context_sources, onbuild
+from dfgen.filetree import FileTree, Kind, Overlaid, kind_of, resolve, within
+from dfgen.model.catalog import Image
+from dfgen.model.graph import find
+from dfgen.values.errors import InputError, Place, Problem, printable
+
+_USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(ONBUILD[ \t]+)?(COPY|ADD)\b|--mount")
+_HAS_TRIGGERS = re.compile(rb"(?im)^[ \t]*ONBUILD\b")
+_IGNORE = ".dockerignore"
+# Beside a Dockerfile, buildx reads a policy by itself: https://docs.docker.com/build/policies/
+_LOADED = (".rego",)
+
+Versions = Mapping[str, Sequence[Image]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What an image's build reads: its Dockerfile and, by path in the context, prints of files.
+
+    A file that BuildKit reads beside the Dockerfile has its path from the catalog's root. `dockerfile` is
+    None if there is none. `problems` are what BuildKit would refuse; all else is in `files` nevertheless.
+    """
+
+    dockerfile: bytes | None
+    files: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+class ContextReader:
+    """Reads what images take from their build contexts; each context is listed once for all its images."""
+
+    def __init__(
+        self,
+        tree: FileTree,
+        versions: Versions = MappingProxyType({}),
+        texts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Take the catalog's tree and its images by version, of which parents may have ONBUILD triggers.
+
+        `texts` are Dockerfiles by their paths, as they will be.
+        """
+        self._below, self._versions = tree, versions
+        self._tree: FileTree = Overlaid(tree, texts) if texts else tree
+        self._contexts: dict[tuple[str, str], BuildContext] = {}
+        self._triggers: dict[str, tuple[Trigger, ...]] = {}
+
+    def overlaid(self, texts: Mapping[str, str]) -> ContextReader:
+        """Return a reader of the same tree with other texts of Dockerfiles."""
+        return ContextReader(self._tree, self._versions, texts) if texts else self
+
+    def taken(self, image: Image) -> Taken:
+        """Read what an image takes. Raises OutsideError for a file that cannot be read."""
+        path = image.path
+        raw = self._dockerfile(path)
+        if raw is None:
+            problem = Problem(Place(path), "does not exist; run `dfgen render`")
+            return Taken(dockerfile=None, files={}, problems=(problem,))
+        files = self._beside(path)
+        triggers = self._inherited(image)
+        if not triggers and not _USES_CONTEXT.search(raw):
+            return Taken(dockerfile=raw, files=files)
+        try:
+            sources = context_sources(
+                raw.decode("utf-8", errors="replace"),
+                path,
+                platform=image.platform,
+                triggers=lambda base: triggers.get(base.partition("@")[0], ()),
+            )
+            more, problems = self._select(image, sources)
+        except InputError as error:
+            return Taken(dockerfile=raw, files=files, problems=error.problems)
+        return Taken(dockerfile=raw, files={**files, **more}, problems=problems)
+
+    def _dockerfile(self, path: str) -> bytes | None:
+        raw = self._tree.read(path)
+        if raw is not None:
+            return raw
+        leads = resolve(self._tree.entries, self._tree.target, path)
+        return None if leads.left or not leads.links or leads.path is None else self._tree.read(leads.path)
+
+    def _beside(self, path: str) -> dict[str, str]:
+        there = self._tree.entries(posixpath.dirname(path))
+        name = posixpath.basename(path)
+        return self._tree.prints(f"{path}{end}" for end in _LOADED if f"{name}{end}" in there)
+
+    def _inherited(self, image: Image) -> dict[str, tuple[Trigger, ...]]:
+        """Find the triggers of an image's parents in the catalog, by the reference that FROM names.
+
+        A parent from outside has its triggers in its configuration, which is not known here.
+        """
+        found = {}
+        for parent in image.all_parents:
+            own = find(parent, self._versions)
+            if own and (triggers := self._of_parent(own.path)):
+                found[str(parent.reference)] = triggers
+        return found
+
+    def _of_parent(self, path: str) -> tuple[Trigger, ...]:
+        if path not in self._triggers:
+            raw = self._dockerfile(path) or b""
+            try:
+                text = raw.decode("utf-8", errors="replace")
+                self._triggers[path] = onbuild(text, path) if _HAS_TRIGGERS.search(raw) else ()
+            except InputError:  # reported where the parent itself is read
+                self._triggers[path] = ()
+        return self._triggers[path]
+
+    def _select(self, image: Image, sources: Sequence[Source]) -> tuple[dict[str, str], tuple[Problem, ...]]:
+        if not sources:
+            return {}, ()
+        context = self._context(image)
+        taken: dict[str, Source] = {}
+        problems = []
+        for source in sources:
+            try:
+                for path in context.select(source):
+                    taken.setdefault(path, source)
+            except InputError as error:
+                problems.append(Problem(Place(image.path, source.line), str(error)))
+        prints = context.prints(taken)
+        for path, source in taken.items():
+            if not _is_utf8(path, prints[path]):
+                problems.append(Problem(Place(image.path, source.line), _not_utf8(path, source)))
+        return prints, tuple(dict.fromkeys(problems))
+
+    def _context(self, image: Image) -> BuildContext:
+        """Find an image's context. Raises InputError if it is not a folder, or for a broken ignore file."""
+        name = str(image.family.context)
+        root = resolve(self._tree.entries, self._tree.target, name)
+        folder = root.path if root.path is not None and not root.left else None
+        if folder is None or kind_of(self._tree, folder) is not Kind.FOLDER:
+            message = f"the build context {name} is not a folder"
+            raise InputError(Problem(Place(image.family.base_file), message))
+        ignore = self._ignore_file(image.path, folder)
+        key = (folder, ignore)
+        if key not in self._contexts:
+            raw = self._tree.read(ignore) if ignore else None
+            patterns = Patterns.of_file(raw or b"", ignore)
+            self._contexts[key] = BuildContext(self._tree, folder, name, patterns)
+        return self._contexts[key]
+
+    def _ignore_file(self, dockerfile: str, context: str) -> str:
+        """Find the ignore file, "" without one: beside the Dockerfile, or else in the context.
+
+        In each place BuildKit follows links as if that folder were the root of the disk.
+        """
+        folder, name = posixpath.split(dockerfile)
+        for root, file in ((folder, f"{name}{_IGNORE}"), (context, _IGNORE)):
+            part = _Part(self._tree, root)
+            leads = resolve(part.entries, part.target, file)
+            if leads.path is not None and part.kind(leads.path) is Kind.FILE:
+                return within(root, leads.path)
+        return ""
+
+
+class _Part:
+    """A folder of a tree, as a tree of its own."""
+
+    def __init__(self, tree: FileTree, root: str) -> None:
+        self._tree, self._root = tree, root
+
+    def at(self, path: str) -> str:
+        """Return the path in the whole tree."""
+        return within(self._root, path) if path else self._root
+
+    def entries(self, folder: str) -> Mapping[str, Kind]:
+        """List a folder of the part."""
+        return self._tree.entries(self.at(folder))
+
+    def target(self, path: str) -> str:
+        """Return where a link points to."""
+        return self._tree.target(self.at(path))
+
+    def kind(self, path: str) -> Kind | None:
+        """Return the kind of a path of the part."""
+        return kind_of(self._tree, self.at(path))
+
+
+class BuildContext:
+    """A folder that Dockerfiles COPY from, `shown` in messages, without what its ignore file leaves out."""
+
+    def __init__(self, tree: FileTree, root: str, shown: str, patterns: Patterns) -> None:
+        """Take the tree, the folder in it, and the patterns of the ignore file."""
+        self._tree, self._shown, self._patterns = tree, shown, patterns
+        self._all = _Part(tree, root)
+        self._entries: dict[str, Mapping[str, Kind]] = {}
+        self._verdicts: dict[str, Verdict | None] = {"": None}
+
+    def entries(self, folder: str) -> Mapping[str, Kind]:
+        """List a folder as BuildKit gets it.
+
+        An ignored folder is there if an exception brings back something in it.
+        """
+        above, _, name = folder.rpartition("/")
+        if folder and self.entries(above).get(name) is not Kind.FOLDER:
+            return {}
+        return self._listed(folder)
+
+    def _listed(self, folder: str) -> Mapping[str, Kind]:
+        if folder not in self._entries:
+            self._entries[folder] = {
+                name: kind
+                for name, kind in self._all.entries(folder).items()
+                if self._is_there(folder, within(folder, name), kind)
+            }
+        return self._entries[folder]
+
+    def _is_there(self, folder: str, path: str, kind: Kind) -> bool:
+        verdict = self._verdicts[path] = self._patterns.judge(path, self._verdicts[folder])
+        if not verdict.is_matched:
+            return True
+        if kind not in (Kind.FOLDER, Kind.SUBMODULE) or not self._patterns.except_below(path):
+            return False
+        return kind is Kind.SUBMODULE or bool(self._listed(path))
+
+    def kind(self, path: str) -> Kind | None:
+        """Return the kind of a path that is not ignored; None for nothing."""
+        folder, _, name = path.rpartition("/")
+        return self.entries(folder).get(name) if path else Kind.FOLDER
+
+    def prints(self, paths: Mapping[str, object]) -> dict[str, str]:
+        """Describe paths."""
+        found = self._tree.prints(self._all.at(path) for path in paths)
+        return {path: found[self._all.at(path)] for path in paths}
+
+    def select(self, source: Source) -> Iterator[str]:
+        """Yield the paths that a source takes, and the symbolic links on the way to them.
+
+        Raises InputError for a source that is missing; a pattern may match nothing, as with BuildKit.
+        """
+        try:
+            excluded = Patterns.of(source.excluded) if source.excluded else None
+            wanted = Patterns.of([source.below]) if source.below else None
+            if not source.is_pattern:
+                yield from self._named(source, excluded, wanted)
+                return
+            yield from self._matching(source, excluded, wanted)
+        except PatternError as error:
+            raise InputError(
+                f"{source.keyword} has a pattern that cannot be read, in {source.written!r}"
+                f" or its --exclude: {error}; BuildKit refuses it"
+            ) from None
+
+    def _named(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
+        # With --parents, what the pattern names has to be there too, unless it has wildcards.
+        is_required = source.below is not None and not is_wild(source.below)
+        for path in (source.path, within(source.path, source.below or "")) if is_required else (source.path,):
+            leads = resolve(self.entries, self._all.target, path)
+            if leads.path is None or not self.kind(leads.path):
+                raise InputError(self._missing(source, path))
+            yield from leads.links
+        leads = resolve(self.entries, self._all.target, source.path)
+        yield from self._below(leads.path or "", excluded, wanted)
+
+    def _missing(self, source: Source, path: str) -> str:
+        where = f"{source.keyword} takes {source.written!r}, which"
+        leads = resolve(self._all.entries, self._all.target, path)
+        if leads.path is not None and self._all.kind(leads.path):
+            return f"{where} the ignore file leaves out of {self._shown}; except it there with !"
+        left = leads.left or posixpath.normpath(source.written.lstrip("/")).startswith("..")
+        place = f"is outside of the context {self._shown}" if left else f"is not in {self._shown}"
+        return f"{where} {place}; put it there, or take it from a stage with --from"
+
+    def _matching(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
+        """Take what a pattern matches: links are followed before the first wildcard, and where they match."""
+        parts = source.path.split("/")
+        first = next(at for at, part in enumerate(parts) if is_wild(part))
+        above, pattern = "/".join(parts[:first]), "/".join(parts[first:])
+        matches = glob(pattern)
+        start = resolve(self.entries, self._all.target, above)
+        yield from start.links
+        lost = ""
+        for path in [] if start.path is None else self._walk(start.path, "", matches, pattern):
+            leads = resolve(self.entries, self._all.target, path)
+            yield from leads.links
+            if leads.path is not None and self.kind(leads.path):
+                yield from self._below(leads.path, excluded, wanted)
+            else:
+                lost = lost or self._missing(source, path)
+        if lost:
+            raise InputError(lost)
+
+    def _walk(self, base: str, below: str, matches: re.Pattern[str], pattern: str) -> Iterator[str]:
+        folder = "/".join(filter(None, (base, below)))
+        for name, kind in self.entries(folder).items():
+            path = within(below, name)
+            if matches.fullmatch(path) or (kind is Kind.SUBMODULE and _may_match_below(path, pattern)):
+                yield within(folder, name)
+            elif kind is Kind.FOLDER:
+                yield from self._walk(base, path, matches, pattern)
+
+    def _below(
+        self, path: str, excluded: Patterns | None = None, wanted: Patterns | None = None
+    ) -> Iterator[str]:
+        """Yield a path and, if it is a folder, what is taken of the files and folders in it."""
+        if path:
+            yield path
+        if self.kind(path) is Kind.FOLDER:
+            filters = tuple((one, is_in) for one, is_in in ((excluded, False), (wanted, True)) if one)
+            yield from self._filtered(path, "", filters, tuple(None for _ in filters))
+
+    def _filtered(
+        self,
+        base: str,
+        below: str,
+        filters: tuple[tuple[Patterns, bool], ...],
+        above: tuple[Verdict | None, ...],
+    ) -> Iterator[str]:
+        """Yield what lies in a folder and passes; a folder that does not is taken with what does below it."""
+        folder = "/".join(filter(None, (base, below)))
+        for name, kind in self.entries(folder).items():
+            path = within(below, name)
+            verdicts = tuple(
+                one.judge(path, verdict) for (one, _), verdict in zip(filters, above, strict=True)
+            )
+            passes = all(
+                verdict.is_matched is is_in for verdict, (_, is_in) in zip(verdicts, filters, strict=True)
+            )
+            inside = list(self._filtered(base, path, filters, verdicts)) if kind is Kind.FOLDER else []
+            if passes or inside or (kind is Kind.SUBMODULE and filters):
+                yield within(folder, name)
+            yield from inside
+
+
+def _may_match_below(path: str, pattern: str) -> bool:
+    """Whether a pattern may match something in a submodule, of which nothing is known."""
+    depth = path.count("/") + 1
+    parts = pattern.split("/")
+    try:
+        return len(parts) > depth and glob("/".join(parts[:depth])).fullmatch(path) is not None
+    except PatternError:  # a class that holds a slash
+        return True
+
+
+def _is_utf8(*texts: str) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _not_utf8(path: str, source: Source) -> str:
+    return (
+        f"{source.keyword} takes {printable(path)}, which is not UTF-8, by its name or by where it links to,"
+        f" so that BuildKit cannot read it; rename it, or leave it out in {_IGNORE}"
+    )

@@ -1,0 +1,379 @@
+"""Which files of a build context a Dockerfile uses, as BuildKit finds them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dfgen.catalog.context import ContextReader, Taken
+from dfgen.filetree import Folder, Kind
+from dfgen.values.errors import InputError
+from tests.unit.models import AMD64, BOTH, family, image
+
+TREE = ("a.txt", "b.txt", "files/one", "files/sub/two", "files/sub/deep/three", "bin/run", ".hidden", "x[1]")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make a catalog of one family whose context has some files."""
+    for name in TREE:
+        path = tmp_path / "bases" / "a" / "ctx" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def files(root: Path, *instructions: str, text: str = "") -> dict[str, str]:
+    """Hash the inputs of an image whose Dockerfile has these instructions."""
+    path = root / "bases" / "a" / "1" / "Dockerfile_amd64"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text or "\n".join(("FROM x", *instructions, "")))
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    taken = ContextReader(Folder(root)).taken(one)
+    if taken.problems:
+        raise InputError(taken.problems)
+    return dict(taken.files)
+
+
+def problem(root: Path, *instructions: str) -> str:
+    with pytest.raises(InputError) as caught:
+        files(root, *instructions)
+    return str(caught.value)
+
+
+EVERYTHING = {*TREE, "files", "files/sub", "files/sub/deep", "bin"}
+SUB = {"files/sub", "files/sub/two", "files/sub/deep", "files/sub/deep/three"}
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("COPY a.txt /x", {"a.txt"}),
+        ("COPY ./a.txt /b.txt /x/", {"a.txt", "b.txt"}),
+        ("copy --chown=1:1 --chmod=755 a.txt /x", {"a.txt"}),
+        ("COPY files/sub/ /x", SUB),
+        ("COPY files/sub /x", SUB),
+        ("COPY *.txt /x/", {"a.txt", "b.txt"}),
+        ("COPY ?.txt /x/", {"a.txt", "b.txt"}),
+        ("COPY [^b].txt /x/", {"a.txt"}),
+        ("COPY f*s/sub /x", SUB),
+        ("COPY * /x/", EVERYTHING),
+        (
+            "COPY --parents files/**/three /x/",
+            {"files", "files/sub", "files/sub/deep", "files/sub/deep/three"},
+        ),
+        ("COPY nothing*.here /x/", set()),
+        ('COPY ["a.txt", "/x"]', {"a.txt"}),
+        ('COPY "a.txt" /x', {"a.txt"}),
+        ("ADD bin /x", {"bin", "bin/run"}),
+        ("COPY . /x", EVERYTHING),
+        ("COPY / /x", EVERYTHING),
+        ("COPY $WHAT /x", EVERYTHING),
+        ("COPY files/${WHAT}/x a.txt /x", EVERYTHING),
+        ("COPY files/../a.txt /x", {"a.txt"}),
+        ("COPY ../a.txt /x", {"a.txt"}),  # for BuildKit the context is the root of the disk
+        ("COPY --from=other /etc/passwd /x", set()),
+        ("ADD https://example.com/x.tar /x", set()),
+        ("ADD git@example.com:x/y.git /x", set()),
+        ("RUN cat a.txt", set()),
+        ("RUN --mount=type=bind,source=files/one,target=/x cat /x", {"files/one"}),
+        ("RUN --mount=src=bin,target=/x,type=bind cat /x", {"bin", "bin/run"}),
+        ("RUN --mount=type=bind,target=/x cat /x", EVERYTHING),
+        ("RUN --mount=target=/x cat /x", EVERYTHING),
+        ("RUN --mount=type=bind,from=other,source=/x,target=/x cat /x", set()),
+        ("RUN --mount=type=cache,target=/x --mount=type=secret,id=s true", set()),
+        ("ONBUILD COPY a.txt /x", set()),
+        ("COPY <<EOF /x\nCOPY b.txt /x\nEOF", set()),
+        ("COPY a.txt <<EOF /x\nhello\nEOF", {"a.txt"}),
+        ("# COPY a.txt /x", set()),
+        ("COPY \\\n  a.txt \\\n  /x", {"a.txt"}),
+        ("COPY --from= a.txt /x", {"a.txt"}),
+        ("COPY --exclude=*/deep files /x", {"files", "files/one", "files/sub", "files/sub/two"}),
+        (
+            "COPY --exclude=sub --exclude=!*/two files /x",
+            {"files", "files/one", "files/sub", "files/sub/two"},
+        ),
+        ("COPY --exclude=*.txt *.txt /x/", {"a.txt", "b.txt"}),  # it is for what lies in a source
+        ("COPY --parents files/./sub/t* /x/", {"files", "files/sub", "files/sub/two"}),
+        ("COPY x[[]1] /x", {"x[1]"}),
+        ("COPY *.TXT /x/", set()),
+        ("COPY nothing/*.txt /x/", set()),
+        ("RUN --mount=type=bind,SRC=bin,src=files/one,target=/x true", {"files/one"}),
+        ("RUN --mount=type=BIND,target=/x,source=./bin/../files/one true", {"files/one"}),
+        ("RUN --mount=type=bind,from=,source=files/one,target=/x true", {"files/one"}),
+        ("RUN --mount=type=tmpfs,target=/x true", set()),
+        ("ARG F=files\nENV S=$F/sub\nCOPY ${S} /x", SUB),
+        ("ARG F=files\nARG F\nCOPY $F/one /x", {"files/one"}),
+        ("ENV A=bin B=$A\nCOPY files/$B /x", EVERYTHING),  # B is what A was before, which the parent may set
+        ("COPY ${WHAT:-bin} /x", EVERYTHING),
+        ("ENV WHAT=\nCOPY ${WHAT:-bin} /x", {"bin", "bin/run"}),
+        ("ENV WHAT=bin.x\nCOPY ${WHAT%.x} /x", EVERYTHING),
+        ("ARG TARGETARCH\nCOPY bin/../${TARGETARCH:+bin} /x", {"bin", "bin/run"}),
+        ("ARG BUILDARCH\nCOPY $BUILDARCH /x", EVERYTHING),
+        ("ARG SOURCE_DATE_EPOCH=bin\nCOPY $SOURCE_DATE_EPOCH /x", EVERYTHING),
+        ("FROM scratch\nCOPY ./$WHAT/bin /x", {"bin", "bin/run"}),
+        ("COPY a.txt /x\nFROM y\nCOPY b.txt /x", {"b.txt"}),  # BuildKit does not build the first stage
+        ("COPY a.txt /x\nFROM y AS y\nFROM z\nCOPY --from=0 / /x", {"a.txt"}),
+        ("FROM y AS Y\nCOPY a.txt /x\nFROM z\nRUN --mount=from=y,target=/y true", {"a.txt"}),
+        ("FROM y AS Y\nONBUILD COPY a.txt /x\nFROM y\nCOPY b.txt /x", {"a.txt", "b.txt"}),
+        ("FROM y AS Y\nENV F=bin\nFROM Y\nCOPY $F /x", {"bin", "bin/run"}),
+    ],
+)
+def test_what_an_instruction_takes(root: Path, instruction: str, expected: set[str]) -> None:
+    assert set(files(root, instruction)) == expected
+
+
+def test_kind_mode_and_content_are_what_counts(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "bin").chmod(0o750)
+    (context / "bin" / "run").chmod(0o755)
+    (context / "bin" / "link").symlink_to("../nowhere")
+    digest = hashlib.sha256(b"bin/run").hexdigest()
+    assert files(root, "COPY bin /x") == {
+        "bin": "folder 750",
+        "bin/link": "link ../nowhere",
+        "bin/run": f"file 755 sha256:{digest}",
+    }
+
+
+def test_a_source_is_followed_through_links_and_the_links_count(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "current").symlink_to("files/sub")
+    (context / "two").symlink_to("/current/two")
+    assert set(files(root, "COPY two /x")) == {"two", "current", "files/sub/two"}
+    assert set(files(root, "COPY current/ /x")) == {"current", *SUB}
+
+
+@pytest.mark.parametrize("target", [None, b"\xff"])
+def test_a_name_that_buildkit_cannot_read_is_refused(root: Path, target: bytes | None) -> None:
+    folder = os.fsencode(root / "bases" / "a" / "ctx" / "files")
+    if target:
+        os.symlink(target, os.path.join(folder, b"bad"))  # noqa: PTH211, PTH118
+    else:
+        Path(os.fsdecode(os.path.join(folder, b"b\xffd"))).touch()  # noqa: PTH118
+    shown = "files/bad" if target else r"files/b\udcffd"
+    assert problem(root, "", "COPY files /x") == (
+        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, which is not UTF-8, by its name or by where it links"
+        " to, so that BuildKit cannot read it; rename it, or leave it out in .dockerignore"
+    )
+    (root / "bases" / "a" / "ctx" / ".dockerignore").write_text("files/b?d\n")
+    assert set(files(root, "COPY files /x")).isdisjoint({"files/bad", "files/b\udcffd"})
+
+
+def test_a_link_out_of_the_context_is_an_error(root: Path) -> None:
+    (root / "bases" / "a" / "secret").write_text("s")
+    (root / "bases" / "a" / "ctx" / "out").symlink_to("../secret")
+    assert problem(root, "", "COPY out /x") == (
+        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside of the context bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_a_loop_of_links_is_an_error(root: Path) -> None:
+    context = root / "bases" / "a" / "ctx"
+    (context / "x").symlink_to("y")
+    (context / "y").symlink_to("x")
+    assert problem(root, "COPY x/one /x") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which is not in bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_sources_that_are_not_there_are_told_together_with_their_lines(root: Path) -> None:
+    advice = "put it there, or take it from a stage with --from"
+    assert problem(root, "COPY nothing /x", "ADD a.txt ../none /x/").splitlines() == [
+        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which is not in bases/a/ctx; {advice}",
+        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside of the context bases/a/ctx;"
+        f" {advice}",
+    ]
+
+
+def test_the_ignore_file_leaves_out_what_docker_leaves_out(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("# comment\n\nfiles/**\n!files/sub/two\n*.txt\n")
+    found = set(files(root, "COPY . /x"))
+    # BuildKit makes the folder of what is taken back, with its mode.
+    expected = {"bin", "bin/run", ".hidden", ".dockerignore", "x[1]", "files", "files/sub", "files/sub/two"}
+    assert found == expected
+
+
+def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    beside = root / "bases/a/1/Dockerfile_amd64.dockerignore"
+    beside.parent.mkdir(parents=True)
+    beside.write_text("b.txt\n")
+    assert set(files(root, "COPY *.txt /x/")) == {"a.txt"}
+
+
+def test_a_source_that_is_ignored_is_an_error(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    assert problem(root, "COPY a.txt /x") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file leaves out of bases/a/ctx;"
+        " except it there with !"
+    )
+
+
+class Counting(Folder):
+    """A folder that keeps account of what is listed and described."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.scanned: list[str] = []
+        self.described: list[str] = []
+
+    def _scan(self, folder: str) -> Mapping[str, Kind]:
+        self.scanned.append(folder)
+        return super()._scan(folder)
+
+    def _print(self, path: str) -> str:
+        self.described.append(PurePosixPath(path).name)
+        return super()._print(path)
+
+
+def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
+    tree = Counting(root)
+    reader = ContextReader(tree)
+    for platform in BOTH:
+        one = image("a", platform, family=family("a", context=PurePosixPath("bases/a/ctx")))
+        path = root / one.dockerfile
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("FROM x\nCOPY files/sub *.txt /x/\n")
+        assert reader.taken(one).files
+    assert sorted(tree.described) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
+    assert len(tree.scanned) == len({*tree.scanned})
+
+
+def test_a_folder_that_is_ignored_is_not_listed(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("files\n*/run\n!bin/kept\n")
+    tree = Counting(root)
+    path = root / "bases/a/1/Dockerfile_amd64"
+    path.parent.mkdir()
+    path.write_text("FROM x\nCOPY . /x/\n")
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    assert "bin" in ContextReader(tree).taken(one).files
+    assert "bases/a/ctx/bin" in tree.scanned
+    assert "bases/a/ctx/files" not in tree.scanned
+
+
+def test_a_context_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
+    assert problem(tmp_path, "COPY a /x") == (
+        "bases/a/base.yaml: the build context bases/a/ctx is not a folder"
+    )
+
+
+def test_special_files_do_not_stop_a_build(root: Path) -> None:
+    os.mkfifo(root / "bases/a/ctx/bin/fifo")
+    assert files(root, "COPY bin /x")["bin/fifo"] == "special"
+
+
+def test_a_dockerfile_that_cannot_be_parsed_is_an_error_with_its_line(root: Path) -> None:
+    assert problem(root, "COPY <<EOF /x", "text").startswith("bases/a/1/Dockerfile_amd64:2: ")
+
+
+def child(root: Path, parent: str, *instructions: str) -> Taken:
+    """Read what an image takes whose parent, in the catalog, has a Dockerfile of its own."""
+    ctx = PurePosixPath("bases/a/ctx")
+    images = (image("onb", AMD64), image("a", AMD64, ["onb:1"], family=family("a", context=ctx)))
+    for one, text in zip(
+        images, (parent, "\n".join(("FROM localhost/onb:1@sha256:0", *instructions, ""))), strict=True
+    ):
+        path = root / one.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).taken(images[1])
+
+
+@pytest.mark.parametrize(
+    ("parent", "expected"),
+    [
+        ("FROM x\nONBUILD COPY files/sub /x\n", SUB),
+        (
+            "FROM x\nonbuild add a.txt /x\nONBUILD RUN --mount=source=b.txt,target=/b true\n",
+            {"a.txt", "b.txt"},
+        ),
+        ("FROM x\nONBUILD ARG F=bin\nONBUILD COPY $F /x\n", {"bin", "bin/run"}),
+        ("FROM x\nONBUILD COPY --from=y a.txt /x\n", set()),
+        ("FROM x AS x\nONBUILD COPY a.txt /x\nFROM x\n", set()),  # they ran in the parent's own last stage
+        ("FROM x\nCOPY a.txt /x\n", set()),
+        ("FROM x\nONBUILD COPY <<EOF /x\na.txt\nEOF\n", set()),
+        ("", set()),
+    ],
+)
+def test_triggers_of_a_parent_in_the_catalog_run_in_the_child(
+    root: Path, parent: str, expected: set[str]
+) -> None:
+    taken = child(root, parent, "USER 1")
+    assert (set(taken.files), taken.problems) == (expected, ())
+
+
+def test_what_a_trigger_does_not_find(root: Path) -> None:
+    (found,) = child(root, "FROM x\n\nONBUILD COPY nothing /x\n").problems
+    assert str(found) == (
+        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which is"
+        " not in bases/a/ctx; put it there, or take it from a stage with --from"
+    )
+
+
+def test_links_that_a_pattern_matches(root: Path) -> None:
+    context = root / "bases/a/ctx"
+    (context / "current").symlink_to("files/sub")
+    (context / "bin/lost").symlink_to("nowhere")
+    assert set(files(root, "COPY curr* /x/")) == {"current", *SUB}
+    assert set(files(root, "COPY current/t* /x/")) == {"current", "files/sub/two"}
+    assert set(files(root, "COPY */t* /x/")) == set()  # no pattern goes through a link
+    assert problem(root, "COPY bin/l* /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which is not in bases/a/ctx;"
+        " put it there, or take it from a stage with --from"
+    )
+
+
+def test_an_ignored_link_leads_nowhere(root: Path) -> None:
+    (root / "bases/a/ctx/current").symlink_to("files/sub")
+    (root / "bases/a/ctx/.dockerignore").write_text("current\n")
+    assert problem(root, "COPY current/two /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file leaves out of bases/a/ctx;"
+        " except it there with !"
+    )
+
+
+def test_a_broken_ignore_file_and_a_broken_pattern(root: Path) -> None:
+    assert problem(root, "COPY a[ /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY has a pattern that cannot be read, in 'a[' or its --exclude: a class in []"
+        " is never closed, or lacks a character; BuildKit refuses it"
+    )
+    (root / "bases/a/ctx/.dockerignore").write_text("a[\n!\n")
+    assert problem(root, "COPY a.txt /x/").splitlines() == [
+        "bases/a/ctx/.dockerignore:1: the pattern 'a[' cannot be read: a class in [] is never closed, or lacks a"
+        " character; BuildKit refuses it",
+        "bases/a/ctx/.dockerignore:2: the pattern '!' cannot be read: there is nothing behind the !; BuildKit refuses it",
+    ]
+
+
+def test_an_empty_ignore_file_beside_the_dockerfile_comes_first_too(root: Path) -> None:
+    (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
+    (root / "bases/a/1").mkdir()
+    (root / "bases/a/1/Dockerfile_amd64.dockerignore").write_text("")
+    assert set(files(root, "COPY *.txt /x/")) == {"a.txt", "b.txt"}
+
+
+def test_a_policy_that_buildx_loads_by_itself_is_an_input(root: Path) -> None:
+    path = root / "bases/a/1/Dockerfile_amd64.rego"
+    path.parent.mkdir()
+    path.write_text("package docker")
+    digest = hashlib.sha256(b"package docker").hexdigest()
+    assert files(root, "RUN true") == {"bases/a/1/Dockerfile_amd64.rego": f"file 644 sha256:{digest}"}
+
+
+def test_dockerfiles_as_they_will_be_lie_over_the_context(root: Path) -> None:
+    name = "bases/a/1/Dockerfile_amd64"
+    one = image("a", AMD64, family=family("a"))
+    reader = ContextReader(Folder(root), texts={name: "FROM x\nCOPY 1 /x\n"})
+    digest = hashlib.sha256(b"FROM x\nCOPY 1 /x\n").hexdigest()
+    assert reader.taken(one).files == {
+        "1": "folder 755",
+        "1/Dockerfile_amd64": f"file 644 sha256:{digest}",
+    }
+    assert reader.overlaid({name: "FROM x\n"}).taken(one).files == {}
