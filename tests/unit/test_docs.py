@@ -172,6 +172,12 @@ def test_commands_and_options_in_the_docs_exist(page: Path) -> None:
     assert list(_wrong_commands(page)) == []
 
 
+def test_commands_are_found_in_shell_blocks() -> None:
+    lines = [line for page in PAGES for line in _shell_lines(page)]
+    assert sum(len([*_commands_in(line)]) for line in lines) > 50
+    assert [*_commands_in("cd x && dfgen -C y list | head; dfgen gc")] == [["-C", "y", "list"], ["gc"]]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
