@@ -18,7 +18,7 @@ from dfgen.outside.layout import Layout
 from tests.integration.conftest import Work, read_back, record, states
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "demo"))
-import home as demo_home  # the demo brings the second engine, as the README says
+import home as demo_home  # the demo brings the second engine, as docs/how-to/several-machines.md says
 
 pytestmark = pytest.mark.integration
 
@@ -137,9 +137,9 @@ def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run
     read_back(work.root / "dist", "slow:1")
 
 
-def test_the_readme_s_way_to_two_engines_can_be_followed_as_written(work: Work) -> None:
-    readme = (ROOT / "README.md").read_text()
-    section = readme[readme.index("To try several machines on one") :]
+def test_the_guide_to_a_second_builder_works_as_written(work: Work) -> None:
+    guide = (ROOT / "docs/how-to/several-machines.md").read_text()
+    section = guide[guide.index("## Simulate a second builder on one machine") :]
     blocks = dict(re.findall(r"```(sh|yaml)\n(.*?)```", section, re.DOTALL)[:2])
     shown = subprocess.run(
         ["bash", "-ec", blocks["sh"]], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240

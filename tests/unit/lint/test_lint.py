@@ -209,7 +209,7 @@ def test_what_is_shipped_is_clean() -> None:
 
 
 def test_every_rule_is_documented() -> None:
-    table = (ROOT / "docs/lint.md").read_text(encoding="utf-8").splitlines()
+    table = (ROOT / "docs/reference/lint.md").read_text(encoding="utf-8").splitlines()
     told = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")]
     assert sorted(told) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]
 

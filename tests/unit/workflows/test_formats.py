@@ -91,7 +91,9 @@ def test_the_hooks_and_how_to_use_them_are_what_pre_commit_reads(tmp_path: Path,
     file = ROOT / ".pre-commit-hooks.yaml"
     if what == "config":
         file = tmp_path / "config.yaml"
-        file.write_text((ROOT / "docs/review.md").read_text().partition("```yaml\n")[2].partition("```")[0])
+        file.write_text(
+            (ROOT / "docs/how-to/ci.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+        )
         used = {hook["id"] for repository in _read(file)["repos"] for hook in repository["hooks"]}
         assert used == {hook["id"] for hook in _read(ROOT / ".pre-commit-hooks.yaml")}
     program = Path(sys.executable).with_name("pre-commit")
