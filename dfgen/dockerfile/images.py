@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
-from dfgen.dockerfile.stages import stage_name, stages
+from dfgen.dockerfile.stages import stage_name
 
 # A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
 _SETTING = r"\w[\w.-]*=(?:[\w@%+=:,./~^-]*|\"[\w@%+=:,./~^ -]*\")"
@@ -85,13 +85,8 @@ def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
     An ONBUILD trigger counts too: its stages are the child's, which are not known here.
     """
     search = _Search()
-    walk = stages(dockerfile)
-    for instruction in walk.before:
+    for instruction in dockerfile.instructions:
         search.visit(instruction)
-    for stage in walk.all:
-        search.base(stage.opening)
-        for instruction in stage.instructions:
-            search.visit(instruction)
     return tuple(search.found)
 
 

@@ -13,7 +13,7 @@ from dfgen.dockerfile.instructions import KEYWORDS
 from dfgen.dockerfile.lines import Reader
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
 from dfgen.dockerfile.stages import Word, stages
-from dfgen.reviewing.blocks import blocks, trimmed
+from dfgen.reviewing.blocks import Block, blocks, trimmed
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
@@ -131,50 +131,51 @@ def is_unknown(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A risk, and whether it reads an instruction, by its keyword; "#" is a comment or a directive.
+    """A risk, and whether it reads an instruction, by keyword and block; "#" is a comment or a directive.
 
     It is shown no other instruction, so that files in which it reads the same are looked at once.
     """
 
     risk: Callable[[str, _Side, _Side], Iterator[Finding]]
-    reads: Callable[[str], bool]
+    reads: Callable[[str, Block], bool]
 
     def find(self, path: str, old: str, new: str) -> list[Finding]:
         """Find the risk in the two states of a text."""
         return [*self.risk(path, _Side(old), _Side(new))]
 
-    def depends_on(self, keyword: str) -> bool:
+    def depends_on(self, keyword: str, block: Block) -> bool:
         """Whether an instruction may change what the risk finds: it reads it, or what variables stand for."""
-        return keyword in ("ARG", "ENV") or self.reads(keyword)
+        return keyword in ("ARG", "ENV") or self.reads(keyword, block)
 
     def view(self, text: str) -> str:
         """Blank what the risk does not read; lines keep their numbers."""
         cut = _blocks(text)
         if cut is None:
             return text
-        has_variables = any("$" in block for block in cut if self.reads(_keyword(block)))
+        has_variables = any("$" in block for block in cut if self.reads(_keyword(block), block))
         reads = self.depends_on if has_variables else self.reads
-        return "".join(block if reads(_keyword(block)) else "\n" * block.count("\n") for block in cut)
+        return "".join(block if reads(_keyword(block), block) else "\n" * block.count("\n") for block in cut)
 
 
 RISKS = (
-    Rule(becomes_root, frozenset(("FROM", "USER", "ONBUILD")).__contains__),
-    Rule(adds_url, frozenset(("FROM", "ADD", "ONBUILD")).__contains__),
-    Rule(keeps_secret, frozenset(("FROM", "ARG", "ENV", "ONBUILD")).__contains__),
-    Rule(writes_secret, lambda keyword: keyword not in ("#", "ARG", "ENV")),
-    Rule(is_unknown, lambda keyword: keyword not in KEYWORDS or keyword == "ONBUILD"),
+    Rule(becomes_root, lambda keyword, _: keyword in ("FROM", "USER", "ONBUILD")),
+    Rule(adds_url, lambda keyword, _: keyword in ("FROM", "ADD", "ONBUILD")),
+    Rule(keeps_secret, lambda keyword, _: keyword in ("FROM", "ARG", "ENV", "ONBUILD")),
+    # A secret may go on in the next line.
+    Rule(writes_secret, lambda keyword, block: keyword != "#" and bool("\\\n" in block or secrets_in(block))),
+    Rule(is_unknown, lambda keyword, _: keyword not in KEYWORDS or keyword == "ONBUILD"),
 )
 
 
 _blocks = lru_cache(maxsize=4)(blocks)  # every rule reads the two states of a file
 
 
-def _differing(old: str, new: str) -> set[str] | None:
-    """Return the keywords between the first and the last difference; None if they are not known."""
+def _differing(old: str, new: str) -> set[tuple[str, Block]] | None:
+    """Return blocks and keywords between the first and the last difference; None if they are not known."""
     was, now = _blocks(old), _blocks(new)
     if was is None or now is None:
         return None
-    return {_keyword(block) for side in trimmed(was, now) for block in side}
+    return {(_keyword(block), block) for side in trimmed(was, now) for block in side}
 
 
 @lru_cache(maxsize=4096)
@@ -212,7 +213,9 @@ def _of_files(before: State, after: State, files: Sequence[str]) -> Iterator[Fin
         risks: list[Finding] = []
         differing = _differing(*sides)
         for rule in RISKS:
-            if differing is None or any(map(rule.depends_on, differing)):  # a risk is something new
+            if differing is None or any(
+                rule.depends_on(*one) for one in differing
+            ):  # a risk is something new
                 old, new = map(rule.view, sides)
                 if (rule, old, new) not in found:
                     found[rule, old, new] = rule.find(path, old, new)

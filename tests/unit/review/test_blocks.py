@@ -79,7 +79,7 @@ _LINES = (
 def test_a_rule_finds_in_what_it_reads_what_it_finds_in_the_file() -> None:
     texts = ["".join(lines) for lines in product(*_LINES)]
     for at, old in enumerate(texts):
-        for new in texts[at % 13 :: 13]:
+        for new in texts[at % 61 :: 61]:
             for rule in instructions.RISKS:
                 read = map(rule.view, (old, new))
                 assert rule.find("f", *read) == rule.find("f", old, new)
