@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import stat
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -365,6 +366,50 @@ def test_what_ignore_files_leave_out(root: Path) -> None:
         out = (root / path).parent / "out" / "x"
         if found := [*shown(taken.problems), *differences(taken, arrived(out))]:
             wrong[ignored] = found
+    assert wrong == {}
+
+
+def generated(seed: int) -> tuple[str, list[str]]:
+    """Generate an ignore file and sources of COPY, from the parts of those above."""
+    chance = random.Random(seed)
+    names = [*FILES, *LINKS, *(str(PurePosixPath(name).parent) for name in FILES)]
+
+    def pattern() -> str:
+        parts = chance.choice(names).split("/")
+        for at, part in enumerate(parts):
+            if chance.random() < 0.4:
+                cut = chance.randrange(len(part) + 1)
+                parts[at] = chance.choice(
+                    ("*", "?", f"{part[:cut]}*", f"*{part[cut:]}", f"[^a]{part[1:]}", "**")
+                )
+        return "/".join(parts)
+
+    ignored = [chance.choice(("", "", "!")) + pattern() for _ in range(chance.randrange(5))]
+    sources = [pattern() for _ in range(10)]
+    return "\n".join(ignored), [f'COPY ["{one}", "/x/"]'.replace("\\", "\\\\") for one in sources]
+
+
+def test_generated_sources_and_ignore_files(root: Path) -> None:
+    world = World(root)
+    paths, wanted = [], []
+    for seed in range(12):
+        ignored, sources = generated(seed)
+        stages = [instructions(one, at) for at, one in enumerate(sources)]
+        read = [world.taken(instructions(one, 0), ignored) for one in sources]
+        # A pattern that matches nothing is an error of BuildKit if the folder in front of it was not sent, which
+        # depends on the other sources.
+        right = [at for at, taken in enumerate(read) if taken.files and not taken.problems]
+        last = "".join(f"COPY --from=s{at} / /{at}/\n" for at in right)
+        paths.append(put(root, 500 + seed, f"{''.join(stages)}FROM scratch\n{last}", ignored))
+        wanted.append([(at, sources[at], read[at]) for at in right])
+    done = bake(root, paths)
+    assert done.returncode == 0, done.stderr
+    wrong = {}
+    for seed, (path, found) in enumerate(zip(paths, wanted, strict=True)):
+        for at, source, taken in found:
+            out = (root / path).parent / "out" / str(at) / "x"
+            if differing := differences(taken, arrived(out)):
+                wrong[seed, generated(seed)[0], source] = differing
     assert wrong == {}
 
 
