@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 from dfgen.dockerfile.ignore import PatternError, Patterns, Verdict, glob, is_wild
 from dfgen.dockerfile.sources import Source, Trigger, context_sources, onbuild
+from dfgen.errors import InputError, Place, Problem, printable
 from dfgen.filetree import FileTree, Kind, Overlaid, kind_of, resolve, within
 from dfgen.model.catalog import Image
 from dfgen.model.graph import find
-from dfgen.values.errors import InputError, Place, Problem, printable
 
 _USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(ONBUILD[ \t]+)?(COPY|ADD)\b|--mount")
 _HAS_TRIGGERS = re.compile(rb"(?im)^[ \t]*ONBUILD\b")

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import click
 
     from dfgen.cli.group import dfgen, usage
-    from dfgen.values.errors import DfgenError, ExitCode, visible
+    from dfgen.errors import DfgenError, ExitCode, visible
 
     # A CI system ends a job by SIGTERM: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from dfgen.cli.app import App
+from dfgen.errors import InputError, Place, Problem
+from dfgen.findings import Finding, Level
 from dfgen.model.catalog import CATALOG_FILE, TEMPLATES, Image
 from dfgen.outside import files
-from dfgen.values.errors import InputError, Place, Problem
-from dfgen.values.finding import Finding, Level
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.errors import DfgenError, InputError, Place, Problem
 from dfgen.model.catalog import BASES, TEMPLATES, Family, Image, JinjaOptions
-from dfgen.values.errors import DfgenError, InputError, Place, Problem
 
 # All else is imported where it is used: a render of what has not changed does without.
 if TYPE_CHECKING:

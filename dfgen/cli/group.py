@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dfgen import __version__
-from dfgen.values.errors import nearest
+from dfgen.errors import nearest
 
 # The order is that of the work.
 COMMANDS = {

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from dfgen.cli.app import App
+from dfgen.errors import InputError
 from dfgen.model.catalog import BASES, Catalog, Image
 from dfgen.model.select import select
-from dfgen.values.errors import InputError
 
 
 def in_one_family(app: App, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dfgen.values.errors import printable
+from dfgen.errors import printable
 
 Row = Sequence[object]
 

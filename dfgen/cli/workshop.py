@@ -9,6 +9,7 @@ from functools import cached_property, partial
 
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
+from dfgen.errors import CheckError
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event
 from dfgen.images.sbom import Bill
@@ -27,7 +28,6 @@ from dfgen.stages.build.published import Published
 from dfgen.stages.build.twice import Twice
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.render import Change, File, render_image
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from dfgen.dockerfile.shellwords import SPACES
-from dfgen.values.errors import InputError, Place, Problem, printable
+from dfgen.errors import InputError, Place, Problem, printable
 
 _NEVER = r"(?!)"
 _ANY = r"[\s\S]"

@@ -19,7 +19,7 @@ from dfgen.dockerfile.arguments import (
 )
 from dfgen.dockerfile.heredocs import Heredoc, opened
 from dfgen.dockerfile.lines import ESCAPES, Kind, Reader, Statement, directive
-from dfgen.values.errors import InputError, Place, Problem
+from dfgen.errors import InputError, Place, Problem
 
 EXEC_FORM = frozenset(("ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME"))
 KEYWORDS = frozenset(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from dfgen.dockerfile.instructions import KEYWORDS, Dockerfile
-from dfgen.values.errors import nearest, printable
+from dfgen.errors import nearest, printable
 from dfgen.values.platform import Platform, aliases
 
 # The end of a name says what it holds: TOKEN is a secret, TOKEN_FILE, TOKEN_URL and TOKENIZERS are not.

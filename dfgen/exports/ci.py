@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 from dfgen.values.platform import Platform
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dfgen import __version__
-from dfgen.values.finding import Finding, Level
+from dfgen.findings import Finding, Level
 
 # GitHub shows so many annotations of each kind a step, and drops the others without a word.
 SHOWN = 10

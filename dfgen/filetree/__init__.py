@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.errors import OutsideError, Place, Problem
 from dfgen.filetree.git import Entry, Git
-from dfgen.values.errors import OutsideError, Place, Problem
 
 # What git-lfs keeps in the place of a large file, which has the digest of that file.
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")

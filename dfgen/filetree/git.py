@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
 
-from dfgen.values.errors import InputError, OutsideError, Place, Problem, printable
+from dfgen.errors import InputError, OutsideError, Place, Problem, printable
 
 _MAIN = {
     "origin/HEAD": "refs/remotes/origin/HEAD",

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from dfgen.errors import CheckError, Problem, listing
 from dfgen.images.children import Child
-from dfgen.values.errors import CheckError, Problem, listing
 from dfgen.values.manifest import Index, canonical_index
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.concurrent import each
+from dfgen.errors import CheckError
 from dfgen.images.children import Child
-from dfgen.images.together import each
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 

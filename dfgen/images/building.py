@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dfgen.errors import InputError, Problem
 from dfgen.images.annotations import INPUTS
 from dfgen.images.plan import Step
 from dfgen.model.catalog import LOCAL, NO_CACHE, BuildCache, Builder, Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Problem
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from dfgen.errors import CheckError, printable
+from dfgen.untrusted import read_json
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, printable
-from dfgen.values.foreign import read_json
 from dfgen.values.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 

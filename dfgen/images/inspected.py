@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from dfgen.errors import InputError, listing
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, listing
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 

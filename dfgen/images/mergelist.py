@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from dfgen.values.errors import Gathering, InputError, Place, Problem
+from dfgen.errors import Gathering, InputError, Place, Problem
 from dfgen.values.reference import Reference
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dfgen.concurrent import attempt
+from dfgen.errors import DfgenError
 from dfgen.images.remote import Pulls
-from dfgen.images.together import attempt
 from dfgen.values.digest import Digest
-from dfgen.values.errors import DfgenError
 from dfgen.values.manifest import Manifest
 from dfgen.values.reference import Reference, Repository
 

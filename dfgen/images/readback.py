@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from dfgen.errors import OutsideError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Reference
 

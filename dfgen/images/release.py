@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dfgen.errors import CheckError, listing
 from dfgen.images.ports import Store
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, listing
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 

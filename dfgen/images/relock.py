@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dfgen.errors import Problem
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Problem
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dfgen.errors import DfgenError, ExitCode
 from dfgen.images.plan import Step
 from dfgen.images.sbom import Bill
 from dfgen.model.catalog import Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import DfgenError, ExitCode
 
 
 class State(StrEnum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dfgen.images.together import attempt
+from dfgen.concurrent import attempt
+from dfgen.errors import DfgenError, InputError, OutsideError, Problem, listing
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.locking import Want
-from dfgen.values.errors import DfgenError, InputError, OutsideError, Problem, listing
 from dfgen.values.reference import Reference
 
 Result = TypeVar("Result")

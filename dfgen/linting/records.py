@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dfgen.dockerfile.stages import Shells
-from dfgen.values.finding import Level
+from dfgen.findings import Level
 
 # Every rule of dfgen's own by its stable name; docs/lint.md tells of each.
 RULES = {

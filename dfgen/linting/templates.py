@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dfgen.errors import Place, nearest
+from dfgen.findings import Finding
 from dfgen.linting.records import RULES
 from dfgen.model.catalog import TEMPLATES, Image
 from dfgen.templating.usage import TemplateUsage, made_from
-from dfgen.values.errors import Place, nearest
-from dfgen.values.finding import Finding
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # What the language itself gives, also to what is included.

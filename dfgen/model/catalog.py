@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dfgen.errors import InputError, Place
 from dfgen.model.layers import Layers, Package
-from dfgen.values.errors import InputError, Place
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 

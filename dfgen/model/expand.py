@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
+from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.model import layers as settings
 from dfgen.model.catalog import Family, Image, Parent, SmokeTest
 from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
 from dfgen.model.variables import TemplatePlatform
 from dfgen.model.yaml import Document
-from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.values.platform import Platform
 
 Value = TypeVar("Value")

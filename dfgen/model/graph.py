@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from dfgen.errors import InputError, Problem, listing, nearest
 from dfgen.model.catalog import Image, Parent
-from dfgen.values.errors import InputError, Problem, listing, nearest
 
 Versions = Mapping[str, Sequence[Image]]
 

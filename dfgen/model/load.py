@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.model import schema, yaml
 from dfgen.model.catalog import (
     BASES,
@@ -28,7 +29,6 @@ from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
 from dfgen.model.graph import check_parents, check_tags
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
-from dfgen.values.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import InputError, Place, Problem
 from dfgen.model.catalog import BASES, Parent
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Place, Problem
 from dfgen.values.manifest import INDEX_TYPES, MANIFEST_TYPES
 from dfgen.values.platform import Platform
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dfgen.errors import DfgenError, Place
 from dfgen.model.lock import Lock, LockedParent
-from dfgen.values.errors import DfgenError, Place
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 

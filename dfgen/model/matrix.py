@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.model import schema
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
-from dfgen.values.errors import InputError, Place, Problem, listing, nearest
 
 Cell = dict[str, Any]
 # How a version's name is made from a combination: (template text, variables, its place) -> name.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dfgen.errors import Place
 from dfgen.model import layers as merging
 from dfgen.model.catalog import Image, Parent
 from dfgen.model.layers import Layer
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.model.variables import DESCRIPTION, TITLE, VERSION
-from dfgen.values.errors import Place
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 

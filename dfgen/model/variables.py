@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dfgen.errors import InputError
 from dfgen.model.catalog import Catalog, Image
-from dfgen.values.errors import InputError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfgen.values.errors import InputError, Place, Problem
+from dfgen.errors import InputError, Place, Problem
 
 KeyPath = tuple[str | int, ...]
 

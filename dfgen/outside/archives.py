@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import CheckError, DfgenError, InputError, Place, Problem
 from dfgen.images.annotations import IMAGE_NAME
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, DfgenError, InputError, Place, Problem
 from dfgen.values.manifest import DOCKER_MANIFEST, REF_NAME, Descriptor, Index, Manifest, parse
 
 _LARGEST = 16 * 2**20  # bytes of a manifest or configuration

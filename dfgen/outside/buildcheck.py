@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from dfgen.errors import OutsideError
+from dfgen.findings import Level
 from dfgen.images.building import BuildRequest
 from dfgen.outside.buildx import Buildx, failure
 from dfgen.outside.process import CommandError
-from dfgen.values.errors import OutsideError
-from dfgen.values.finding import Level
 
 _TOGETHER = 4  # checks at once; each asks the engine, and the registry for the parents
 

@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.errors import OutsideError
 from dfgen.model.catalog import Builder
 from dfgen.outside.nodes import Nodes
-from dfgen.values.errors import OutsideError
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

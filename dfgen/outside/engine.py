@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dfgen.errors import OutsideError
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import LOCAL, Builder, SmokeTest
 from dfgen.outside.connection import connected, one_line
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.outside.traces import IMAGE_LABEL, Traces
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from dfgen.errors import OutsideError, Place, Problem
 from dfgen.model.catalog import BASES
 from dfgen.outside.atomic import fill, renaming
-from dfgen.values.errors import OutsideError, Place, Problem
 
 _FIRST = int.from_bytes(os.urandom(4))  # names of files that are being written: none twice
 _COUNT = count()

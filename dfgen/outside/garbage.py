@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfgen.errors import OutsideError
 from dfgen.outside.layout import Layout
 from dfgen.outside.layout.files import locked
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 _BESIDE = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")

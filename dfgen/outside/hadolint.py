@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import OutsideError
+from dfgen.findings import Level
 from dfgen.outside.files import temporary_folder
 from dfgen.outside.process import Processes
-from dfgen.values.errors import OutsideError
-from dfgen.values.finding import Level
 
 PROGRAM = "hadolint"
 _BATCH = 200  # files a run: a command line has a bound

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from dfgen.values.errors import CheckError
+from dfgen.errors import CheckError
 
 _PIECE = 1 << 20  # bytes that are hashed at once
 # What may differ in an entry besides its content, and how a person calls it.

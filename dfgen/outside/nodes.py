@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.concurrent import attempt
+from dfgen.errors import DfgenError, OutsideError, listing
 from dfgen.images.slots import Slots
-from dfgen.images.together import attempt
 from dfgen.model.catalog import LOCAL, Builder
 from dfgen.outside.process import CommandError, Processes
-from dfgen.values.errors import DfgenError, OutsideError, listing
 from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.errors import InputError, nearest
 from dfgen.images.children import Reader
 from dfgen.images.remote import Pulls, Remote
 from dfgen.outside.archives import Archive
 from dfgen.outside.layout import Layout
-from dfgen.values.errors import InputError, nearest
 from dfgen.values.manifest import REF_NAME, Descriptor, Index, Manifest
 from dfgen.values.reference import Reference
 

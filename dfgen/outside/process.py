@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from dfgen.values.errors import OutsideError
+from dfgen.errors import OutsideError
 
 _KEPT = 100  # lines of output that an error keeps
 _GRACE = 5.0  # seconds between the request to end and the order

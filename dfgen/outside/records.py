@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import CheckError
 from dfgen.images.causes import Causes, to_text
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
 from dfgen.outside import files
 from dfgen.outside.layout.files import writing
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 
 RUN_FILE = "build.json"
 

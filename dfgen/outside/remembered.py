@@ -17,9 +17,9 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from dfgen.errors import OutsideError
 from dfgen.model.catalog import BASES, TEMPLATES
 from dfgen.outside import files
-from dfgen.values.errors import OutsideError
 
 
 class Remembered:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.errors import OutsideError
 from dfgen.model.catalog import Builder
 from dfgen.outside.connection import connected
 from dfgen.outside.layout import files
 from dfgen.outside.nodes import Nodes
-from dfgen.values.errors import OutsideError
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

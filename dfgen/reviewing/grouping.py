@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.errors import InputError
 from dfgen.reviewing.blocks import changes
 from dfgen.reviewing.instructions import Difference, compare, is_pin, neutral
 from dfgen.reviewing.records import Group, Kind, State, Step
-from dfgen.values.errors import InputError
 
 _SEAL = re.compile(r"^# dfgen:sha256:[0-9a-f]{64}$", re.MULTILINE)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

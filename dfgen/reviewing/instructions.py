@@ -11,8 +11,8 @@ from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.packages import installed
 from dfgen.dockerfile.shell import Word, tokens
 from dfgen.dockerfile.stages import stages
+from dfgen.errors import printable
 from dfgen.reviewing.records import Kind, PackageMove, Step
-from dfgen.values.errors import printable
 
 # A quoted text is one token, so that white space in it counts.
 _QUOTED_OR_BLANK = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'[^']*')|\s+")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dfgen.errors import listing
 from dfgen.model.catalog import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.reviewing.records import State
-from dfgen.values.errors import listing
 
 _SHOWN = 5  # names in a note
 _OTHERS = ("builders", "build_cache", "insecure_registries", "lists_packages")

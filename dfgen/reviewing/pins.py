@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from dfgen.errors import Place
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import LOCK_FILE, LockedParent
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, PlatformMove, State
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Place
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from dfgen.catalog.context import ContextReader, Taken
+from dfgen.errors import Problem
 from dfgen.filetree import shown, within
 from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
 from dfgen.model.graph import find, in_order
 from dfgen.model.lock import LOCK_FILE
 from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.templating.usage import TemplateUsage, made_from, usages
-from dfgen.values.errors import Problem
 
 _NOTHING = Taken(dockerfile=None, files={})
 _BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dfgen.catalog.context import ContextReader
+from dfgen.errors import Place, Problem
+from dfgen.findings import Finding, Level
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.stages.render import TemplatesFor
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Place, Problem
-from dfgen.values.finding import Finding, Level
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.errors import CheckError, DfgenError
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.values.errors import CheckError, DfgenError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.model import header
 from dfgen.model.settings import Setting, Settings
-from dfgen.values.errors import CheckError, InputError, Place, Problem
 
 
 class Expression(Protocol):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dfgen.concurrent import each
+from dfgen.errors import CheckError
 from dfgen.images.children import Reader, configuration_of, configured_platform
 from dfgen.images.inspected import (
     AttestationRecord,
@@ -16,9 +18,7 @@ from dfgen.images.inspected import (
     Layer,
     Settings,
 )
-from dfgen.images.together import each
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import (
     ATTESTATION_OF,
     Descriptor,

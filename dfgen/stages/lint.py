@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dfgen.dockerfile import Dockerfile, parse
+from dfgen.errors import InputError, Place, Problem
+from dfgen.findings import Finding, Level
 from dfgen.linting import parity, rules, templates
 from dfgen.linting.ignores import BUILDKIT, HADOLINT, unused_ignores
 from dfgen.linting.inherited import Inherited
 from dfgen.linting.records import RULES, SAME, Hit
 from dfgen.linting.templates import Usages
 from dfgen.model.catalog import TEMPLATES, Image
-from dfgen.values.errors import InputError, Place, Problem
-from dfgen.values.finding import Finding, Level
 
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.errors import CheckError, Problem
 from dfgen.images.ports import Store
 from dfgen.model.catalog import Catalog, Image
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, Problem
 from dfgen.values.manifest import Descriptor, Index
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
 
+from dfgen.errors import CheckError, DfgenError, InputError, Problem, listing
 from dfgen.images.wanted_parents import each, named, wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
 from dfgen.model.locking import Held, LockChanges, Moved, Want
-from dfgen.values.errors import CheckError, DfgenError, InputError, Problem, listing
-from dfgen.values.foreign import read_json
+from dfgen.untrusted import read_json
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository

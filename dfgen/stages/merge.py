@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
+from dfgen.errors import CheckError, DfgenError, InputError
 from dfgen.images.binding import Rules, merge
 from dfgen.images.bringing import bring
 from dfgen.images.children import Child, child_of, children_of
@@ -14,11 +16,9 @@ from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.images.remote import Keeps, Remote
-from dfgen.images.together import AT_ONCE, attempt, each, joined, told_at
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, DfgenError, InputError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dfgen.catalog.context import ContextReader
+from dfgen.errors import InputError, Problem, listing
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
@@ -17,7 +18,6 @@ from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Problem, listing
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor
 from dfgen.values.platform import Platform
 

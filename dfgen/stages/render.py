@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Protocol
 
 from dfgen.dockerfile.images import images_in
+from dfgen.errors import Gathering, InputError, Place, Problem, listing
 from dfgen.model import header
 from dfgen.model.catalog import TEMPLATES, Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.model.variables import PinnedParent, template_variables
-from dfgen.values.errors import Gathering, InputError, Place, Problem, listing
 
 
 class Templates(Protocol):

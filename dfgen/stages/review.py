@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dfgen.errors import InputError, Place, Problem
+from dfgen.findings import Finding, Level
 from dfgen.model.catalog import Image
 from dfgen.reviewing import notes, pins
 from dfgen.reviewing.grouping import groups
@@ -14,8 +16,6 @@ from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, Stat
 from dfgen.reviewing.risks import files, images, instructions, parity, templates
 from dfgen.reviewing.risks.pins import RISKS, Locks
 from dfgen.stages.render import File, Rendering, render
-from dfgen.values.errors import InputError, Place, Problem
-from dfgen.values.finding import Finding, Level
 
 Problems = tuple[Problem, ...]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from dfgen.errors import CheckError, Problem
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import Builder, Image, SmokeTest
-from dfgen.values.errors import CheckError, Problem
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dfgen.concurrent import each
+from dfgen.errors import CheckError, listing
 from dfgen.images.children import configuration_of, configured_platform
 from dfgen.images.ports import Store
 from dfgen.images.remote import Remote
-from dfgen.images.together import each
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, listing
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 

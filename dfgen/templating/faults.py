@@ -18,8 +18,8 @@ from jinja2 import (
 from jinja2.exceptions import SecurityError
 from jinja2.utils import missing
 
+from dfgen.errors import InputError, Place, Problem, nearest
 from dfgen.templating.missing import MissingNameError
-from dfgen.values.errors import InputError, Place, Problem, nearest
 
 # All that template code can raise: Jinja's own, and Python's from operators, filters and methods.
 FAULTS = (

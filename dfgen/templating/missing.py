@@ -9,7 +9,7 @@ from jinja2.exceptions import UndefinedError
 from jinja2.runtime import StrictUndefined
 from jinja2.utils import missing
 
-from dfgen.values.errors import nearest
+from dfgen.errors import nearest
 
 _DEPTH = 4
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dfgen.errors import InputError, Place, Problem
 from dfgen.templating.holes import HOLE, Hole, shown
 from dfgen.templating.marks import MARK, SENTINEL, Site, site_index
 from dfgen.templating.structure import filled
 from dfgen.templating.walk import Refusal, Walk
-from dfgen.values.errors import InputError, Place, Problem
 
 _BROKEN = (
     "text that a macro, a block or join composed was cut or changed inside, so that its values can no longer"

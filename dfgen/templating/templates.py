@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.runtime import Undefined
 
+from dfgen.errors import InputError, Place, Problem
 from dfgen.templating.faults import FAULTS, Faults
 from dfgen.templating.loader import FolderLoader
 from dfgen.templating.marking import Marking
@@ -19,7 +20,6 @@ from dfgen.templating.marks import SENTINEL, Trusted
 from dfgen.templating.printable import as_text
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.sandbox import PlainSandbox
-from dfgen.values.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 
 _GRAMMAR = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 

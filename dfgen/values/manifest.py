@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfgen.errors import CheckError, InputError
+from dfgen.untrusted import brief, read_json
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError
-from dfgen.values.foreign import brief, read_json
 from dfgen.values.platform import Platform
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
-from dfgen.values.errors import InputError, listing, nearest, printable
+from dfgen.errors import InputError, listing, nearest, printable
 
 
 @dataclass(frozen=True, slots=True)

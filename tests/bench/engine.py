@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from dfgen.errors import OutsideError
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.outside.process import Processes
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_MANIFEST
 from dfgen.values.platform import Platform
 from tests.bench.catalog import PLATFORMS

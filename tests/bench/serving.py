@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfgen.images.together import each
+from dfgen.concurrent import each
 from dfgen.outside.registry import NoCredentials, Registry
 from dfgen.values.manifest import OCI_INDEX, Descriptor
 from dfgen.values.reference import Reference

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfgen.errors import DfgenError
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.outside.layout import Layout
-from dfgen.values.errors import DfgenError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 
 

@@ -15,8 +15,8 @@ import ssl
 import threading
 from dataclasses import dataclass, field, replace
 
+from dfgen.errors import CheckError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor, Index, parse
 from tests.fakes.http import Answer, Call, FakeServer, Fault, Seen
 from tests.fakes.images import FakeImage

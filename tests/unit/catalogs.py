@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.model import load
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.templating import Templates
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from dfgen.values.manifest import OCI_INDEX
 
 # A family that nothing is wrong with; tests say only what is special about theirs.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dfgen.errors import Place
 from dfgen.model.catalog import Builder, Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
 from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Place
 from dfgen.values.manifest import OCI_INDEX
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

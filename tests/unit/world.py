@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.context import ContextReader
+from dfgen.errors import CheckError
 from dfgen.filetree import Folder
 from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan
@@ -20,7 +21,6 @@ from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages.build import Building, build
 from dfgen.stages.merge import merge_layout
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.platform import Platform
 from tests.fakes.builder import ScriptedBuilder

@@ -15,6 +15,7 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.narrowed import in_one_family
+from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.model import header
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import LOCK_FILE
@@ -22,7 +23,6 @@ from dfgen.model.settings import Setting, Settings
 from dfgen.outside import files
 from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
 from dfgen.stages.render import render_image
-from dfgen.values.errors import InputError, Place, Problem, listing, nearest
 
 _LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
 _NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")

@@ -10,10 +10,10 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.errors import ExitCode, printable
 from dfgen.images.inspected import ImageRecord, Inspected
 from dfgen.outside.opened import open_images
 from dfgen.stages.inspect import compare, inspect
-from dfgen.values.errors import ExitCode, printable
 from dfgen.values.platform import Platform
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")

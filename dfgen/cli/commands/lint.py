@@ -15,6 +15,8 @@ from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.dockerfile import parse
+from dfgen.errors import ExitCode, InputError, Place, listing
+from dfgen.findings import Level
 from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
@@ -26,8 +28,6 @@ from dfgen.outside.process import Processes
 from dfgen.stages import plan as planning
 from dfgen.stages.lint import Linted, Sources, lint
 from dfgen.stages.render import render_image
-from dfgen.values.errors import ExitCode, InputError, Place, listing
-from dfgen.values.finding import Level
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}

@@ -6,10 +6,10 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.errors import InputError
 from dfgen.model import header
 from dfgen.model.catalog import Image
 from dfgen.outside.remembered import Remembered
-from dfgen.values.errors import InputError
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")
 

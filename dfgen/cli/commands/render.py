@@ -11,10 +11,10 @@ import click
 
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
+from dfgen.errors import CheckError, Place
+from dfgen.findings import Finding, Level
 from dfgen.outside import files
 from dfgen.outside.remembered import Remembered
-from dfgen.values.errors import CheckError, Place
-from dfgen.values.finding import Finding, Level
 
 if TYPE_CHECKING:
     from dfgen.stages.render import File, Rendering

@@ -8,8 +8,8 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.errors import ExitCode
 from dfgen.stages.verify import Verifying, verify
-from dfgen.values.errors import ExitCode
 
 COLUMNS = ("reference", "what", "expected", "found")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
+from dfgen.errors import CheckError, OutsideError
 from dfgen.images.remote import Remote
 from dfgen.model.lock import Lock
 from dfgen.outside.registry import Registry
@@ -14,7 +15,6 @@ from dfgen.outside.registry.errors import RateLimited, Unreachable
 from dfgen.reviewing.records import ParentDetails
 from dfgen.stages.inspect import inspect
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import Index
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from dfgen.cli.app import App
+from dfgen.errors import InputError, Place
 from dfgen.model.catalog import Image
 from dfgen.stages.explain import places
 from dfgen.stages.render import render_image
-from dfgen.values.errors import InputError, Place
 
 
 def origins(app: App, image: Image) -> Sequence[Place | None]:

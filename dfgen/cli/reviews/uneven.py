@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dfgen.cli.app import App
+from dfgen.findings import Finding
 from dfgen.linting.parity import same
 from dfgen.model.catalog import Image
-from dfgen.values.finding import Finding
 
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from dfgen.findings import Finding, Level
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.values.digest import Digest
-from dfgen.values.finding import Finding, Level
 
 _SHORT = len("sha256:") + 12
 _SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")

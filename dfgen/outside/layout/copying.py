@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from dfgen.errors import CheckError, OutsideError
 from dfgen.outside.atomic import replacing
 from dfgen.outside.layout.files import writing
-from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import Descriptor
 
 _PIECE = 2**20  # bytes read at once

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfgen.errors import OutsideError
 from dfgen.outside.atomic import fill, replacing
-from dfgen.values.errors import OutsideError
 
 
 @contextmanager

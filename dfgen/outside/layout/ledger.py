@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dfgen.errors import InputError, OutsideError, Place, Problem
 from dfgen.outside.layout import files
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, OutsideError, Place, Problem
 
 LEDGER_FILE = "published.json"
 _FORMAT = 1

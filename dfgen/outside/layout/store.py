@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from dfgen.errors import CheckError, InputError, OutsideError, Place, Problem
 from dfgen.outside.layout import archive, files, marks
 from dfgen.outside.layout.copying import copy
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError, OutsideError, Place, Problem
 from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest, parse
 
 _MEND = "run `dfgen build` to have it again"

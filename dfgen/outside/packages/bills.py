@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dfgen.errors import CheckError
 from dfgen.images.sbom import Bill, Contents, Installed, artefact
 from dfgen.model.catalog import Image
 from dfgen.outside.layout import Layout
@@ -12,7 +13,6 @@ from dfgen.outside.packages.files import UNREAD, package_files
 from dfgen.outside.packages.rpm import rpm
 from dfgen.outside.packages.stanzas import apk, dpkg
 from dfgen.outside.packages.system import system
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import Descriptor, Manifest
 
 

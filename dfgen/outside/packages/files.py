@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dfgen.values.errors import CheckError
+from dfgen.errors import CheckError
 
 DPKG = "var/lib/dpkg/status"
 DPKG_FOLDER = "var/lib/dpkg/status.d"  # of distroless images: a file for each package

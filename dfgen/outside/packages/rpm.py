@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from dfgen.errors import CheckError, listing
 from dfgen.images.sbom import Installed
 from dfgen.outside.files import temporary_folder
 from dfgen.outside.packages.files import RPM
-from dfgen.values.errors import CheckError, listing
 
 # The tags of a header that are read, and the types of their values.
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044

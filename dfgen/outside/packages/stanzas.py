@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dfgen.errors import CheckError
 from dfgen.images.sbom import Installed
 from dfgen.outside.packages.files import APK, DPKG, DPKG_FOLDER
-from dfgen.values.errors import CheckError
 
 # Of a package's state, the third word of `Status`: those in which its files are not there.
 _GONE = ("not-installed", "config-files")

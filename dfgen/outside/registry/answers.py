@@ -10,7 +10,7 @@ from dfgen.outside.registry.options import Clock
 from dfgen.outside.registry.quota import Quota
 from dfgen.outside.registry.retry import ANY, Deadline, Fault, broken, limited, retry_after
 from dfgen.outside.registry.transport import Response
-from dfgen.values.foreign import read_json
+from dfgen.untrusted import read_json
 
 _PASSING = frozenset({408, 425, 500, 502, 503, 504})
 _WORDS = 16 * 1024  # bytes of an error's body that are looked at

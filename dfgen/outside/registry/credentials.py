@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from dfgen.errors import DfgenError, InputError
 from dfgen.outside.registry.helpers import HUB, PATIENCE, ask_helper
-from dfgen.values.errors import DfgenError, InputError
-from dfgen.values.foreign import read_json
+from dfgen.untrusted import read_json
 from dfgen.values.reference import DOCKER_HUB
 
 _SECTIONS = ("auths", "credsStore", "credHelpers")

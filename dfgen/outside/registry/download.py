@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
+from dfgen.errors import OutsideError
 from dfgen.outside.atomic import renaming
 from dfgen.outside.registry.answers import TooLargeError, read_all
 from dfgen.outside.registry.errors import Corrupt, Refused
@@ -18,7 +19,6 @@ from dfgen.outside.registry.manifests import TWICE
 from dfgen.outside.registry.retry import Deadline, Fault, again
 from dfgen.outside.registry.transport import Response
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Repository
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from dfgen.values.errors import OutsideError
+from dfgen.errors import OutsideError
 
 _LONGEST_DETAIL = 200
 _DAY = 24 * 3600.0  # seconds; a longer wait is none that anybody means

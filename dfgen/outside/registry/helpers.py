@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 
-from dfgen.values.errors import OutsideError, printable
-from dfgen.values.foreign import read_json
+from dfgen.errors import OutsideError, printable
+from dfgen.untrusted import read_json
 from dfgen.values.reference import DOCKER_HUB
 
 PATIENCE = 60.0  # seconds: a person may have to unlock a key store meanwhile

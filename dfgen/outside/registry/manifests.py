@@ -6,6 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
+from dfgen.errors import CheckError, InputError
 from dfgen.outside.registry.answers import TooLargeError, number, plain, read_all, status_words
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask
@@ -13,7 +14,6 @@ from dfgen.outside.registry.purpose import PUSH
 from dfgen.outside.registry.retry import Deadline, again
 from dfgen.outside.registry.transport import Response
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError
 from dfgen.values.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
 from dfgen.values.reference import Reference
 

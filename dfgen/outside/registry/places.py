@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from dfgen.errors import InputError
 from dfgen.outside.registry.options import RegistryOptions
-from dfgen.values.errors import InputError
 from dfgen.values.reference import DOCKER_HUB
 
 _HUB_API = "registry-1.docker.io"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
+from dfgen.errors import InputError
 from dfgen.outside.registry.answers import number
 from dfgen.outside.registry.errors import Corrupt, Missing, Refused, RegistryError
 from dfgen.outside.registry.exchange import Ask, Exchange
@@ -13,7 +14,6 @@ from dfgen.outside.registry.retry import FEW, Deadline, again
 from dfgen.outside.registry.source import Source
 from dfgen.outside.registry.transport import Body, Response
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Repository
 

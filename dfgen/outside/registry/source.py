@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfgen.values.errors import OutsideError
+from dfgen.errors import OutsideError
 
 _PIECE = 256 * 1024  # bytes read and sent at a time
 

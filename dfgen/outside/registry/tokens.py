@@ -18,7 +18,7 @@ from dfgen.outside.registry.places import Origin
 from dfgen.outside.registry.purpose import Purpose, spell
 from dfgen.outside.registry.retry import Deadline
 from dfgen.outside.registry.transport import Request, Response, Transport
-from dfgen.values.foreign import read_json
+from dfgen.untrusted import read_json
 
 _CLIENT = "dfgen"
 _LARGEST = 1024 * 1024  # bytes of a token server's answer

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
+from dfgen.errors import InputError
 from dfgen.outside.registry.causes import fault_of
 from dfgen.outside.registry.options import RegistryOptions
 from dfgen.outside.registry.places import Origin, is_loopback
-from dfgen.values.errors import InputError
 
 if TYPE_CHECKING:
     import ssl

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dfgen.values.errors import Place
-from dfgen.values.finding import Finding, Level
+from dfgen.errors import Place
+from dfgen.findings import Finding, Level
 
 
 def error(rule: str, message: str, place: Place) -> Finding:

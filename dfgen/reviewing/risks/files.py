@@ -6,14 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
+from dfgen.errors import InputError, Place, printable
+from dfgen.findings import Finding, Level
 from dfgen.model import header
 from dfgen.reviewing.records import State
 from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
 from dfgen.stages.render import Change, File
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Place, printable
-from dfgen.values.finding import Finding, Level
 from dfgen.values.platform import Platform
 
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dfgen.errors import Place, listing
+from dfgen.findings import Finding
 from dfgen.model import layers
 from dfgen.model.catalog import Image
 from dfgen.reviewing.radius import Comparison
 from dfgen.reviewing.records import Radius
 from dfgen.reviewing.risks import error
-from dfgen.values.errors import Place, listing
-from dfgen.values.finding import Finding
 
 
 def _place(of: Comparison, image: Image) -> Place:

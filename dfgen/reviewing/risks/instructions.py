@@ -13,12 +13,12 @@ from dfgen.dockerfile.instructions import KEYWORDS
 from dfgen.dockerfile.lines import Reader
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
 from dfgen.dockerfile.stages import Word, stages
+from dfgen.errors import InputError, Place, printable
+from dfgen.findings import Finding, Level
 from dfgen.reviewing.blocks import Block, blocks, trimmed
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import error, warning
-from dfgen.values.errors import InputError, Place, printable
-from dfgen.values.finding import Finding, Level
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
 _COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from dfgen.dockerfile.names import platform_names
+from dfgen.errors import InputError, Place
+from dfgen.findings import Finding, Level
 from dfgen.reviewing.instructions import is_pin, neutral
 from dfgen.reviewing.records import Group, Kind, State, Step
-from dfgen.values.errors import InputError, Place
-from dfgen.values.finding import Finding, Level
 from dfgen.values.platform import Platform
 
 

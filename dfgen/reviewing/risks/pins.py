@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from dfgen.errors import Place, listing
+from dfgen.findings import Finding, Level
 from dfgen.model.lock import LockedParent
 from dfgen.reviewing import pins
 from dfgen.reviewing.records import ParentDetails, Sources, State
 from dfgen.reviewing.risks import error, warning
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Place, listing
-from dfgen.values.finding import Finding, Level
 from dfgen.values.manifest import INDEX_TYPES
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference

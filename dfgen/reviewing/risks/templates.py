@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from dfgen.errors import Place
+from dfgen.findings import Finding
 from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import State
-from dfgen.values.errors import Place
-from dfgen.values.finding import Finding
 
 Origins = Callable[[Image], Sequence[Place | None]]
 

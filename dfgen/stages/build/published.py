@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.errors import CheckError, OutsideError
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import OnStep
 from dfgen.images.children import Child, children_of
@@ -14,7 +15,6 @@ from dfgen.images.plan import Step
 from dfgen.images.ports import Store
 from dfgen.images.remote import Pulls, Remote
 from dfgen.model.catalog import Image
-from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock as Guard
 from typing import Any
 
+from dfgen.errors import CheckError, DfgenError, OutsideError
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
@@ -19,7 +20,6 @@ from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.twice import NotTheSameError
 from dfgen.stages.build.versions import Versions
-from dfgen.values.errors import CheckError, DfgenError, OutsideError
 from dfgen.values.manifest import Descriptor, Manifest
 
 _TRIES = 3  # of a build that the network failed

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import CheckError, Place, Problem
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.ports import Builder, Store
-from dfgen.values.errors import CheckError, Place, Problem
 from dfgen.values.manifest import Descriptor, Manifest
 
 # What BuildKit writes before a command when the parent, as some builders leave it, has no history.

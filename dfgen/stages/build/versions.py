@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
+from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.relock import Relock, children_by_parent, relock
 from dfgen.images.run import Merged, Rendered, Result
@@ -14,7 +15,6 @@ from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, DfgenError, InputError, listing
 from dfgen.values.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dfgen.images.together import each
+from dfgen.concurrent import each
 from dfgen.outside.registry import NoCredentials, Registry
 from dfgen.values.digest import Digest
 from dfgen.values.manifest import Descriptor

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfgen.errors import CheckError, OutsideError
 from dfgen.images.run import Progressed
 from dfgen.model.catalog import Image
 from dfgen.outside.layout import Layout
 from dfgen.stages.build.published import Published
-from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import Descriptor, Index, Manifest
 from dfgen.values.reference import Reference, Repository
 from tests.unit.models import AMD64, a_test

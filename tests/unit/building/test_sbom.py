@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.images.run import Run
 from dfgen.images.sbom import CYCLONEDX, Bill, artefact, is_bill
 from dfgen.model.catalog import Image
 from dfgen.outside.layout import Layout
 from dfgen.outside.packages import Bills
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import (
     ATTESTATION_OF,
     ATTESTATION_TYPE,

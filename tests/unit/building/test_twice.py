@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.outside.layer_difference import first_difference
 from dfgen.outside.layout import Layout
 from dfgen.stages.build.twice import Twice
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from tests.unit.models import AMD64
 from tests.unit.world import World, states

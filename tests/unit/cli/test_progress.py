@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from dfgen.cli.progress import Picture, duration, line, progress
+from dfgen.errors import CheckError, Problem
 from dfgen.images.plan import Reason, Step
 from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, Problem
 from tests.unit.models import image
 
 DIGEST = Digest.of(b"x")

@@ -10,10 +10,10 @@ import jsonschema_rs
 import pytest
 
 from dfgen.cli.reviews.words import pin, short, to_build
+from dfgen.errors import Place
 from dfgen.outside.records import Records
 from dfgen.reviewing.records import Kind, PinMove, Radius, Rebuild
 from dfgen.values.digest import Digest
-from dfgen.values.errors import Place
 from tests.unit.cli.run import dfgen
 
 ROOT = Path(__file__).parents[3]

@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dfgen.cli.reviews.markdown import LIMIT, code, markdown
+from dfgen.errors import Place
+from dfgen.findings import Finding, Level
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
-from dfgen.values.errors import Place
-from dfgen.values.finding import Finding, Level
 from dfgen.values.platform import Platform
 
 TIMES = "\N{MULTIPLICATION SIGN}"

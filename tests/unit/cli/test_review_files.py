@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.values.errors import printable
+from dfgen.errors import printable
 from tests.unit import repositories
 from tests.unit.cli.run import dfgen
 from tests.unit.repositories import commit, found, git

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dfgen.catalog.context import ContextReader, Taken
+from dfgen.errors import InputError
 from dfgen.filetree import Folder, Kind
-from dfgen.values.errors import InputError
 from tests.unit.models import AMD64, BOTH, family, image
 
 TREE = ("a.txt", "b.txt", "files/one", "files/sub/two", "files/sub/deep/three", "bin/run", ".hidden", "x[1]")

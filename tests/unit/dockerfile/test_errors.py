@@ -2,7 +2,7 @@ import pytest
 
 from dfgen.dockerfile import parse
 from dfgen.dockerfile.shellwords import UnbalancedError, unquote
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 
 
 @pytest.mark.parametrize(

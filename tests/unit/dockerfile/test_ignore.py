@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfgen.dockerfile.ignore import PatternError, Patterns, clean, glob, is_wild
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 
 TREE = (
     *(

@@ -2,7 +2,7 @@ import pytest
 
 from dfgen.dockerfile import ExternalImage, external_images, parse
 from dfgen.dockerfile.images import images_in
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 
 PIN = "sha256:" + "a" * 64
 

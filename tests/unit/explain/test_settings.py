@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from dfgen.errors import Place
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.model.settings import Setting, Settings, pin_place
 from dfgen.model.variables import PinnedParent, template_variables
-from dfgen.values.errors import Place
 from dfgen.values.platform import Platform
 from tests.unit.catalogs import loaded, locked
 

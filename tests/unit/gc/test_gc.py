@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.outside.garbage import Garbage, collect
 from dfgen.outside.layout import INPUTS, Layout, Ledger
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.fakes.images import image, index_of
 from tests.unit.cli.run import dfgen

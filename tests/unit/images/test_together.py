@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dfgen.images.together import joined
+from dfgen.concurrent import joined
+from dfgen.errors import CheckError, OutsideError
 from dfgen.outside.registry.errors import Unreachable
-from dfgen.values.errors import CheckError, OutsideError
 
 SAID = "h:5000: unreachable: refused (3 tries in {} s); check the network and try again"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.images.inspected import Inspected
 from dfgen.images.sbom import artefact
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.fakes.images import AMD64, ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry

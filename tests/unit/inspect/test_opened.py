@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.inspect.images import AMD, ARM, BOUND, layout_at, look, put, tar

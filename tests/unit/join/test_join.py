@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError, OutsideError
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
@@ -16,7 +17,6 @@ from dfgen.outside.layout import Layout
 from dfgen.outside.records import Records
 from dfgen.stages.join import join, match
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, OutsideError
 from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen

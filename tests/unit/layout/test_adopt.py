@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.images.annotations import IMAGE_NAME
 from dfgen.outside.layout import Layout
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor
 from tests.fakes.images import ARM64, FakeImage, attestation, export, image, index_of
 
@@ -110,7 +110,7 @@ LIMITED = """
 import pathlib, resource, sys
 from dfgen.outside.layout import Layout
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
+from dfgen.errors import OutsideError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
     Layout(pathlib.Path(sys.argv[1])).add(b"x" * 101)

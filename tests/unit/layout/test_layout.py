@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.errors import CheckError, ExitCode, InputError
 from dfgen.outside.layout import INPUTS, Layout
 from dfgen.outside.layout.archive import index_bytes
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, ExitCode, InputError
 from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor, Manifest
 from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.outside.layout import Ledger
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.outside.layout import Layout, Ledger
-from dfgen.values.errors import OutsideError
 from tests.fakes.images import export, image
 
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TypeVar
 
+from dfgen.errors import DfgenError, OutsideError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import DfgenError, OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
 from dfgen.values.platform import Platform
 from dfgen.values.reference import Reference, Repository

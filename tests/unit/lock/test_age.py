@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Candidate, parse
 from dfgen.stages.lock import check, upgrade
-from dfgen.values.errors import CheckError
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, first_lock, how, pins
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dfgen.errors import OutsideError
 from dfgen.images.wanted_parents import wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock, LockedParent
 from dfgen.stages.lock import lock
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_INDEX
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError, InputError, OutsideError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
 from dfgen.stages.lock import check, upgrade
-from dfgen.values.errors import CheckError, InputError, OutsideError
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins

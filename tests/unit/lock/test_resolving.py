@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError, InputError, OutsideError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
 from dfgen.stages.lock import lock
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError, OutsideError
 from dfgen.values.manifest import (
     ATTESTATION_TYPE,
     OCI_INDEX,

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_INDEX, Descriptor
 from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError, Place
 from dfgen.images.mergelist import Entry, parse_list, read_list
-from dfgen.values.errors import InputError, Place
 from dfgen.values.reference import Reference
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.errors import CheckError, ExitCode, InputError, OutsideError
 from dfgen.images.binding import Rules
 from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, ExitCode, InputError, OutsideError
 from dfgen.values.manifest import OCI_INDEX
 from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock

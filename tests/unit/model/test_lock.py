@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.errors import InputError, Place
 from dfgen.model.catalog import Parent
 from dfgen.model.lock import Lock, LockedParent, Pin, parse, read
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError, Place
 from dfgen.values.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from dfgen.values.platform import Platform, aliases
 from dfgen.values.reference import Reference

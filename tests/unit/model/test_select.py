@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.model.catalog import Image
 from dfgen.model.select import select
-from dfgen.values.errors import InputError
 from tests.unit.catalogs import loaded
 
 JAVA = "template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1.0', '1.1', '2.0']\n"

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.images.building import BuildRequest
 from dfgen.model.catalog import BuildCache, Builder
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from tests.unit.models import ARM64
 from tests.unit.outside.scripted import Answer, ScriptedProcesses

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.model.catalog import Builder
 from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
-from dfgen.values.errors import OutsideError
 from dfgen.values.platform import Platform
 from tests.unit.models import AMD64, ARM64, LOCAL
 from tests.unit.outside.scripted import Answer, ScriptedProcesses

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import ExitCode
 from dfgen.outside.process import CommandError, Processes
-from dfgen.values.errors import ExitCode
 
 WAIT = 20.0
 

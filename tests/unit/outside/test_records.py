@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.images.inputs import Inputs
 from dfgen.outside.records import Records
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from tests.unit.models import ARM64, image
 
 INPUTS = Inputs(dockerfile=Digest.of(b"FROM x"), files={"a b": "file 644 sha256:1"}, options={"é": "1"})

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.errors import InputError
 from dfgen.model.lock import Lock
 from dfgen.stages.plan import with_parents
-from dfgen.values.errors import InputError
 from tests.unit.models import AMD64, ARM64, catalog, images
 from tests.unit.world import World
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.outside.layout import Layout
 from dfgen.stages.publish import plan, publish
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry

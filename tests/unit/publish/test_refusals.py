@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import CheckError, ExitCode
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.stages.publish import Publishing, check, plan, publish
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, ExitCode
 from dfgen.values.manifest import OCI_INDEX
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.outside.registry import Corrupt, Missing, Refused, Registry, Unreachable
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import Descriptor
 from dfgen.values.reference import Repository
 from tests.fakes.registry import FakeRegistry, Fault

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError, OutsideError
 from dfgen.outside.registry import DockerCredentials, Login
-from dfgen.values.errors import InputError, OutsideError
 
 HUB = "https://index.docker.io/v1/"
 ALICE = Login(username="alice", password="open:sesame")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.outside.registry import RegistryOptions
 from dfgen.outside.registry.places import Origin, Site, is_loopback
-from dfgen.values.errors import InputError
 
 OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozenset({"localhost:5443"}))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.outside.registry import Corrupt, Refused, Registry
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from dfgen.values.manifest import OCI_INDEX
 from dfgen.values.reference import Reference
 from tests.fakes.images import FakeImage, image, index_of

@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
+from dfgen.errors import CheckError
 from dfgen.outside.registry import Corrupt, Missing, Refused, Registry
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError
 from dfgen.values.manifest import OCI_INDEX, Index, Manifest
 from dfgen.values.reference import Reference
 from tests.fakes.images import FakeImage, image, index_of

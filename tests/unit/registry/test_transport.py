@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
+from dfgen.errors import InputError
 from dfgen.outside.registry import HttpTransport, RegistryOptions, Request, Unreachable
 from dfgen.outside.registry.causes import fault_of
 from dfgen.outside.registry.retry import Fault as Broken
-from dfgen.values.errors import InputError
 from dfgen.values.reference import Reference
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import FakeImage

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.outside.registry import Corrupt, Forbidden, Refused, Registry, Unreachable, Uploaded
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from dfgen.values.reference import Reference, Repository
 from tests.fakes.images import image

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
 from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import Templates
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from tests.unit.catalogs import FAMILY, loaded, locked
 
 DIGEST = f"sha256:{'a' * 64}"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.context import ContextReader
+from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Folder
+from dfgen.findings import Finding
 from dfgen.model import load, lock
 from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import Review, Sources, State
@@ -19,8 +21,6 @@ from dfgen.stages.explain import places
 from dfgen.stages.render import TemplatesFor, render, render_image
 from dfgen.stages.review import review
 from dfgen.templating import Templates
-from dfgen.values.errors import InputError, Place, Problem
-from dfgen.values.finding import Finding
 
 
 def texts(root: Path, pattern: str, below: str = "") -> dict[str, str]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from dfgen.errors import CheckError, Place
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import Builder, SmokeTest
 from dfgen.stages.smoke import judge, smoke
-from dfgen.values.errors import CheckError, Place
 from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from dfgen.values.platform import Platform
 from tests.unit.models import ARM64, LOCAL, a_test, image

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dfgen.errors import InputError
 from dfgen.templating.marks import Fragment
-from dfgen.values.errors import InputError
 from tests.unit.templating.composed import COMPOSED, PACKAGES
 from tests.unit.templating.helpers import Memory
 

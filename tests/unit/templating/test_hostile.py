@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from dfgen.dockerfile.shellwords import unquote
+from dfgen.errors import InputError
 from dfgen.templating import Templates
-from dfgen.values.errors import InputError
 from tests.unit.dockerfile.oracle import Judged, Oracle
 from tests.unit.templating.places import DIRECTIVE_PLACES, HOSTILE, PLACES
 

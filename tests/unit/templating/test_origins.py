@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.errors import InputError, Place
 from dfgen.templating import TemplateOptions, Templates
 from dfgen.templating.origins import LineOrigin, check_same
-from dfgen.values.errors import InputError, Place
 from tests.unit.templating.composed import COMPOSED, PACKAGES
 from tests.unit.templating.helpers import Memory, origins
 

@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfgen.errors import Place
 from dfgen.templating import TemplateOptions, Templates
 from dfgen.templating.origins import LineOrigin
-from dfgen.values.errors import Place
 
 # Parts of templates: « and » are where white space control goes, § where a token, ¶ where the body of a block;
 # £ makes the variable that decides about a body one of its own, whose name stands before the body and behind it.

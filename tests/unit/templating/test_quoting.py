@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 from tests.unit.templating.helpers import Memory
 
 HARD = "a b'c\"d$e`f\\"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 from tests.unit.templating.helpers import Memory
 
 LINE_BREAK = "it holds a line break; take the line break out of the value"

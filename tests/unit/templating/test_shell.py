@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.dockerfile import parse
+from dfgen.errors import InputError
 from dfgen.templating import Templates
-from dfgen.values.errors import InputError
 from tests.unit.templating.places import HOSTILE
 
 SHELLS = [path for path in map(shutil.which, ("sh", "bash")) if path]

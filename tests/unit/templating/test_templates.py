@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.errors import InputError, Place
 from dfgen.templating import TemplateOptions, Templates
-from dfgen.values.errors import InputError, Place
 from tests.unit.templating.helpers import Memory
 
 PLACE = Place("bases/a/base.yaml", 3, 7)

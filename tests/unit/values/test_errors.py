@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.values.errors import (
+from dfgen.errors import (
     CheckError,
     DfgenError,
     ExitCode,

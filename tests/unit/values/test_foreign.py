@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.values.foreign import brief, read_json
+from dfgen.untrusted import brief, read_json
 
 
 @pytest.mark.parametrize("raw", [b"[" * 10_000, '{"a":' * 10_000])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.errors import CheckError, InputError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import CheckError, InputError
 from dfgen.values.manifest import (
     ATTESTATION_OF,
     ATTESTATION_TYPE,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.values.errors import InputError
+from dfgen.errors import InputError
 from dfgen.values.platform import Platform, aliases
 
 # DESIGN.md's table, written out once more: platform, Dockerfile suffix, tag suffix, aliases.

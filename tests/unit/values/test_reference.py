@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.errors import InputError
 from dfgen.values.digest import Digest
-from dfgen.values.errors import InputError
 from dfgen.values.reference import Reference, Repository, is_tag
 
 DIGEST = f"sha256:{'a' * 64}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dfgen.errors import OutsideError
 from dfgen.model.lock import Lock
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
@@ -15,7 +16,6 @@ from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, plan, publish
 from dfgen.stages.verify import Finding, Verifying, verify
 from dfgen.values.digest import Digest
-from dfgen.values.errors import OutsideError
 from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dfgen.values.errors import Place
+from dfgen.errors import Place
 
 
 class Level(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dfgen.values.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Place, Problem
+from dfgen.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Place, Problem
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
