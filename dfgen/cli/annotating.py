@@ -13,9 +13,9 @@ import click
 
 from dfgen.cli.app import App
 from dfgen.errors import InputError, Place, Problem
+from dfgen.filetree import files
 from dfgen.findings import Finding, Level
 from dfgen.model.catalog import CATALOG_FILE, TEMPLATES, Image
-from dfgen.outside import files
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -10,13 +10,13 @@ from functools import cached_property, partial
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
 from dfgen.errors import CheckError
+from dfgen.filetree import files
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event
 from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.outside import files
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.engine import Engine
 from dfgen.outside.layer_difference import first_difference

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.errors import OutsideError
+from dfgen.filetree.files import temporary_folder
 from dfgen.findings import Level
-from dfgen.outside.files import temporary_folder
 from dfgen.outside.process import Processes
 
 PROGRAM = "hadolint"

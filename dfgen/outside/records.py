@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.errors import CheckError
+from dfgen.filetree import files
 from dfgen.images.causes import Causes, to_text
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
-from dfgen.outside import files
 from dfgen.outside.layout.files import writing
 from dfgen.values.digest import Digest
 

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dfgen.errors import OutsideError
+from dfgen.filetree import files
 from dfgen.model.catalog import BASES, TEMPLATES
-from dfgen.outside import files
 
 
 class Remembered:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
+from dfgen.filetree import files
 from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.outside import files
 from dfgen.stages import plan as planning
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.render import render

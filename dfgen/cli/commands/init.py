@@ -6,7 +6,8 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.outside import files, starter
+from dfgen.filetree import files
+from dfgen.outside import starter
 from dfgen.stages.init import init
 
 

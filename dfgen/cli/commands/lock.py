@@ -9,9 +9,9 @@ import click
 from dfgen.cli import pinned, show
 from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
+from dfgen.filetree import files
 from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges
-from dfgen.outside import files
 from dfgen.stages import lock as stage
 
 

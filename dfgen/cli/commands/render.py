@@ -12,8 +12,8 @@ import click
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.errors import CheckError, Place
+from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.outside import files
 from dfgen.outside.remembered import Remembered
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from dfgen.errors import CheckError, OutsideError
-from dfgen.outside.atomic import replacing
+from dfgen.filetree.files import replacing
 from dfgen.outside.layout.files import writing
 from dfgen.values.manifest import Descriptor
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dfgen.errors import OutsideError
-from dfgen.outside.atomic import fill, replacing
+from dfgen.filetree.files import fill, replacing
 
 
 @contextmanager

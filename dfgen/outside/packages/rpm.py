@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from dfgen.errors import CheckError, listing
+from dfgen.filetree.files import temporary_folder
 from dfgen.images.sbom import Installed
-from dfgen.outside.files import temporary_folder
 from dfgen.outside.packages.files import RPM
 
 # The tags of a header that are read, and the types of their values.

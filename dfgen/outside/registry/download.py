@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from dfgen.errors import OutsideError
-from dfgen.outside.atomic import renaming
+from dfgen.filetree.files import renaming
 from dfgen.outside.registry.answers import TooLargeError, read_all
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask, Exchange

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
-from dfgen.outside.files import dockerfiles, remove, temporary_folder, write
+from dfgen.filetree.files import dockerfiles, remove, temporary_folder, write
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
