@@ -16,7 +16,7 @@ from dfgen.model.catalog import BASES, TEMPLATES, Family, Image, JinjaOptions
 if TYPE_CHECKING:
     from dfgen.model.catalog import Catalog
     from dfgen.model.lock import Lock, LockedParent
-    from dfgen.outside.layout import Layout
+    from dfgen.oci.layout import Layout
     from dfgen.outside.nodes import Nodes
     from dfgen.outside.registry import Registry
     from dfgen.stages.publish import Publishing
@@ -100,7 +100,7 @@ class App:
 
     def targets(self, registries: Sequence[str]) -> Sequence[str]:
         """Where to publish: what the command line names, else the catalog's own registry."""
-        from dfgen.values.reference import Reference
+        from dfgen.oci.reference import Reference
 
         for registry in registries:
             Reference.parse(f"{registry}/x:1")
@@ -116,7 +116,7 @@ class App:
         progress: Callable[[int], None],
     ) -> Publishing:
         """What a publish works with."""
-        from dfgen.outside.layout import Ledger
+        from dfgen.outside.layout.ledger import Ledger
         from dfgen.stages.publish import Publishing
 
         return Publishing(
@@ -152,7 +152,7 @@ class App:
     @cached_property
     def layout(self) -> Layout:
         """The layout on disk."""
-        from dfgen.outside.layout import Layout
+        from dfgen.oci.layout import Layout
 
         return Layout(self.root / DIST)
 
@@ -164,7 +164,7 @@ class App:
     def built(self, key: str) -> LockedParent | None:
         """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
         from dfgen.model.lock import LockedParent, Pin
-        from dfgen.values.manifest import Index
+        from dfgen.oci.manifest import Index
 
         entry = self.layout.entries().get(key)
         if entry is None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from dfgen.cli import show
 from dfgen.images.pin_moves import Facts, facts
-from dfgen.images.remote import Pulls
 from dfgen.model.catalog import Catalog
 from dfgen.model.locking import Moved
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Pulls
+from dfgen.oci.platform import Platform
 
 COLUMNS = ("parent", "platform", "old", "new", "rebuilds")
 UPGRADED = (*COLUMNS, "size", "created")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
-from dfgen.values.reference import Reference
+from dfgen.oci.reference import Reference
 
 if TYPE_CHECKING:
     from dfgen.outside.registry import Quota, Registry

@@ -17,6 +17,8 @@ from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Reference
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.engine import Engine
 from dfgen.outside.layer_difference import first_difference
@@ -28,8 +30,6 @@ from dfgen.stages.build.published import Published
 from dfgen.stages.build.twice import Twice
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.render import Change, File, render_image
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Reference
 
 
 @dataclass(eq=False)

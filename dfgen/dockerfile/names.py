@@ -8,7 +8,7 @@ from functools import cache
 
 from dfgen.dockerfile.instructions import KEYWORDS, Dockerfile
 from dfgen.errors import nearest, printable
-from dfgen.values.platform import Platform, aliases
+from dfgen.oci.platform import Platform, aliases
 
 # The end of a name says what it holds: TOKEN is a secret, TOKEN_FILE, TOKEN_URL and TOKENIZERS are not.
 _SECRET_NAME = re.compile(

@@ -14,7 +14,7 @@ from dfgen.dockerfile.heredocs import is_heredoc
 from dfgen.dockerfile.ignore import clean, is_wild
 from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
 from dfgen.dockerfile.shellwords import UnbalancedError, unquote
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w-]+@[\w.-]+:", re.ASCII | re.IGNORECASE)
 # Substitutions that depend on more than whether a variable is set.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from dfgen.errors import InputError
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 
 def runners(defaults: Mapping[Platform, str], words: Iterable[str], fallback: str) -> Mapping[Platform, str]:

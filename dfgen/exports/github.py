@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dfgen.exports.ci import runners
 from dfgen.exports.steps import check_pinned, parents_of, plain_names, waves
 from dfgen.images.plan import Plan, Step
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 _RUNNERS = {Platform.parse("amd64"): "ubuntu-24.04", Platform.parse("arm64"): "ubuntu-24.04-arm"}
 # GitHub refuses a matrix of more jobs.

@@ -11,7 +11,7 @@ from dfgen.errors import InputError, Problem
 from dfgen.exports.ci import runners
 from dfgen.exports.steps import check_pinned, parents_of, plain_names
 from dfgen.images.plan import Plan, Step
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 _RUNNERS = {
     Platform.parse("amd64"): "saas-linux-small-amd64",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from dfgen.errors import CheckError, Problem, listing
-from dfgen.images.children import Child
-from dfgen.values.manifest import Index, canonical_index
+from dfgen.oci.images import Child
+from dfgen.oci.manifest import Index, canonical_index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from dfgen.concurrent import each
 from dfgen.errors import CheckError
-from dfgen.images.children import Child
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Child
+from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 
 
 class Registry(Protocol):

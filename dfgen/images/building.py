@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dfgen.errors import InputError, Problem
-from dfgen.images.annotations import INPUTS
 from dfgen.images.plan import Step
 from dfgen.model.catalog import LOCAL, NO_CACHE, BuildCache, Builder, Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS
+from dfgen.oci.platform import Platform
 
 # Of an image's entry in the layout: the hash of the smoke tests that it passed.
 TESTS = "dev.dfgen.tests"

@@ -11,7 +11,7 @@ from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Reason
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 
 _NAMED = 3  # changed things that a reason names
 _WORDS = {"template": Reason.TEMPLATE, "variable": Reason.VARIABLE, "pin": Reason.PIN}

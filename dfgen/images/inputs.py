@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from dfgen.errors import CheckError, InputError
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 
 # Of the options: the time of everything in an image, in seconds since 1970.
 EPOCH = "source_date_epoch"

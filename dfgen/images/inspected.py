@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dfgen.errors import InputError, listing
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
+from dfgen.oci.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from dfgen.errors import Gathering, InputError, Place, Problem
-from dfgen.values.reference import Reference
+from dfgen.oci.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

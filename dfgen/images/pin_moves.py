@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from dfgen.concurrent import attempt
 from dfgen.errors import DfgenError
-from dfgen.images.remote import Pulls
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Pulls
+from dfgen.oci.manifest import Manifest
+from dfgen.oci.reference import Reference, Repository
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T)")
 

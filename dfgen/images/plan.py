@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.model.catalog import Image
-from dfgen.values.manifest import Descriptor
+from dfgen.oci.manifest import Descriptor
 
 
 class Reason(StrEnum):

@@ -11,8 +11,8 @@ from dfgen.images.causes import Causes
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, Manifest
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor, Index, Manifest
 
 
 class Store(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dfgen.errors import OutsideError
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Reference
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Reference
 
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds before each further look, for registries that lag
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from dfgen.errors import CheckError, listing
 from dfgen.images.ports import Store
 from dfgen.model.catalog import Image
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from dfgen.errors import Problem
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dfgen.errors import DfgenError, ExitCode
 from dfgen.images.plan import Step
 from dfgen.images.sbom import Bill
 from dfgen.model.catalog import Image
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 
 
 class State(StrEnum):

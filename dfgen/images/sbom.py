@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dfgen.values.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor
-from dfgen.values.platform import Platform
+from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor
+from dfgen.oci.platform import Platform
 
 CYCLONEDX = "application/vnd.cyclonedx+json"
 FILE_NAME = "sbom.cdx.json"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from dfgen.model.catalog import Builder
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 
 class Slots:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from dfgen.images.release import Release
 from dfgen.model.catalog import Catalog
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 
 BlobKey = tuple[str, Digest]  # registry and digest
 

@@ -9,7 +9,7 @@ from dfgen.concurrent import attempt
 from dfgen.errors import DfgenError, InputError, OutsideError, Problem, listing
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.locking import Want
-from dfgen.values.reference import Reference
+from dfgen.oci.reference import Reference
 
 Result = TypeVar("Result")
 

@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from dfgen.dockerfile import Dockerfile, Instruction
 from dfgen.dockerfile.names import platform_names
 from dfgen.linting.records import Hit
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 70  # characters of an instruction in a message

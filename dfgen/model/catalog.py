@@ -11,8 +11,8 @@ from typing import Any
 
 from dfgen.errors import InputError, Place
 from dfgen.model.layers import Layers, Package
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 BASES = "bases"
 TEMPLATES = "templates"

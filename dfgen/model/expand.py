@@ -14,7 +14,7 @@ from dfgen.model.layers import Layer, Layers
 from dfgen.model.matrix import versions
 from dfgen.model.variables import TemplatePlatform
 from dfgen.model.yaml import Document
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 Value = TypeVar("Value")
 

@@ -29,8 +29,8 @@ from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
 from dfgen.model.graph import check_parents, check_tags
 from dfgen.model.layers import Layer
 from dfgen.model.yaml import Document
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 _DEFAULT_REGISTRY = "localhost"
 _PROVENANCE = {False: "", True: "max"}

@@ -14,9 +14,9 @@ from typing import Any
 
 from dfgen.errors import InputError, Place, Problem
 from dfgen.model.catalog import BASES, Parent
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import INDEX_TYPES, MANIFEST_TYPES
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
+from dfgen.oci.platform import Platform
 
 LOCK_FILE = f"{BASES}/lock.json"
 _FORMAT = 1

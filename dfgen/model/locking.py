@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from dfgen.errors import DfgenError, Place
 from dfgen.model.lock import Lock, LockedParent
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from dfgen.errors import InputError, listing, nearest
 from dfgen.model.catalog import BASES, Image
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 
 def select(images: Sequence[Image], words: Sequence[str]) -> tuple[Image, ...]:

@@ -14,8 +14,8 @@ from dfgen.model.catalog import Image, Parent
 from dfgen.model.layers import Layer
 from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.model.variables import DESCRIPTION, TITLE, VERSION
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
-from dfgen.values.platform import Platform
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
+from dfgen.oci.platform import Platform
 
 DFGEN = "dfgen"
 LOCK = "lock"

@@ -8,9 +8,9 @@ from typing import Any
 
 from dfgen.errors import InputError
 from dfgen.model.catalog import Catalog, Image
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 TITLE = "org.opencontainers.image.title"
 VERSION = "org.opencontainers.image.version"

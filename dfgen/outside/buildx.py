@@ -13,11 +13,10 @@ from typing import TextIO
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.output import output
-from dfgen.outside.layout import Layout
-from dfgen.outside.layout.files import writing
+from dfgen.oci.layout import Layout, writing
+from dfgen.oci.manifest import Descriptor
 from dfgen.outside.nodes import Nodes, is_unreachable
 from dfgen.outside.process import CommandError
-from dfgen.values.manifest import Descriptor
 
 # What makes a build depend on anything but its inputs, or slow, is off.
 _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}

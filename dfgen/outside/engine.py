@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import OutsideError
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import LOCAL, Builder, SmokeTest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.platform import Platform
 from dfgen.outside.connection import connected, one_line
-from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
 from dfgen.outside.traces import IMAGE_LABEL, Traces
-from dfgen.values.manifest import Descriptor
-from dfgen.values.platform import Platform
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfgen.errors import OutsideError
-from dfgen.outside.layout import Layout
-from dfgen.outside.layout.files import locked
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout, locked
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 _BESIDE = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")

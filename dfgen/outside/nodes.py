@@ -14,8 +14,8 @@ from dfgen.concurrent import attempt
 from dfgen.errors import DfgenError, OutsideError, listing
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import LOCAL, Builder
+from dfgen.oci.platform import Platform
 from dfgen.outside.process import CommandError, Processes
-from dfgen.values.platform import Platform
 
 DEMO = "or run `make demo`, which brings one on Debian"
 _LOCAL = "unix://"

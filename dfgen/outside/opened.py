@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.errors import InputError, nearest
-from dfgen.images.children import Reader
-from dfgen.images.remote import Pulls, Remote
-from dfgen.outside.archives import Archive
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import REF_NAME, Descriptor, Index, Manifest
-from dfgen.values.reference import Reference
+from dfgen.oci.archive import Archive
+from dfgen.oci.images import Pulls, Reader, Remote
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import REF_NAME, Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference
 
 
 class _Store(Reader, Protocol):

@@ -13,8 +13,8 @@ from dfgen.filetree import files
 from dfgen.images.causes import Causes, to_text
 from dfgen.images.inputs import Inputs
 from dfgen.model.catalog import Image
-from dfgen.outside.layout.files import writing
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import writing
 
 RUN_FILE = "build.json"
 

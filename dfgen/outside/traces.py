@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from dfgen.errors import OutsideError
 from dfgen.model.catalog import Builder
+from dfgen.oci import layout as files
 from dfgen.outside.connection import connected
-from dfgen.outside.layout import files
 from dfgen.outside.nodes import Nodes
 
 if TYPE_CHECKING:

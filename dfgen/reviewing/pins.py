@@ -9,10 +9,10 @@ from dataclasses import replace
 from dfgen.errors import Place
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import LOCK_FILE, LockedParent
+from dfgen.oci.digest import Digest
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, PlatformMove, State
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 
 Look = Callable[[Reference, Digest], ParentDetails | None]
 

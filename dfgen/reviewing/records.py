@@ -11,10 +11,10 @@ from dfgen.errors import Place, Problem
 from dfgen.findings import Finding, Level
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from dfgen.stages.render import TemplatesFor
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

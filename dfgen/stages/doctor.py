@@ -9,9 +9,9 @@ from typing import Protocol
 from dfgen.errors import CheckError, DfgenError
 from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.values.manifest import Descriptor
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 # Looks at one thing: says what it found, or raises what is wrong and how to mend it.
 Look = Callable[[], str]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from dfgen.errors import InputError, Place, Problem
 from dfgen.model.catalog import BASES, TEMPLATES, check_family_name
-from dfgen.values.reference import Reference
+from dfgen.oci.reference import Reference
 
 _BASE = """\
 # yaml-language-server: $schema=../.schema/base.schema.json

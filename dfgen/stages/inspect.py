@@ -9,7 +9,6 @@ from typing import Any
 
 from dfgen.concurrent import each
 from dfgen.errors import CheckError
-from dfgen.images.children import Reader, configuration_of, configured_platform
 from dfgen.images.inspected import (
     AttestationRecord,
     Difference,
@@ -18,14 +17,10 @@ from dfgen.images.inspected import (
     Layer,
     Settings,
 )
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import (
-    ATTESTATION_OF,
-    Descriptor,
-    Index,
-    Manifest,
-)
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Reader, configuration_of, configured_platform
+from dfgen.oci.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
+from dfgen.oci.platform import Platform
 
 
 def inspect(

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records
 from dfgen.model.catalog import Image
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 
 _NAMED = 3  # of the inputs that differ
 

@@ -10,10 +10,10 @@ from typing import Protocol
 from dfgen.errors import CheckError, Problem
 from dfgen.images.ports import Store
 from dfgen.model.catalog import Catalog, Image
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor, Index
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 
 class Engine(Protocol):

@@ -13,10 +13,10 @@ from dfgen.images.wanted_parents import each, named, wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
 from dfgen.model.locking import Held, LockChanges, Moved, Want
+from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference, Repository
 from dfgen.untrusted import read_json
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference, Repository
 
 _UNLISTED = 16  # entries without a platform that are looked at, two requests each
 

@@ -11,17 +11,16 @@ from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
 from dfgen.errors import CheckError, DfgenError, InputError
 from dfgen.images.binding import Rules, merge
 from dfgen.images.bringing import bring
-from dfgen.images.children import Child, child_of, children_of
 from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
-from dfgen.images.remote import Keeps, Remote
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference, Repository
 
 _MERGES_AT_ONCE = 16  # of a list, each with one request under way: as many as connections are kept
 

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from dfgen.catalog.context import ContextReader
 from dfgen.errors import InputError, Problem, listing
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
 from dfgen.images.inputs import EPOCH, Inputs
@@ -17,9 +16,9 @@ from dfgen.images.sbom import is_bill
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.graph import in_order
 from dfgen.model.lock import Lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
+from dfgen.oci.platform import Platform
 
 
 class Images(Protocol):

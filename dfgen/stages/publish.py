@@ -10,15 +10,14 @@ from typing import Protocol
 
 from dfgen.concurrent import attempt, each, joined
 from dfgen.errors import CheckError, DfgenError, Problem
-from dfgen.images.annotations import INPUTS
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.images.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.images.transfer import BlobKey, Transfer, keys_of, transfers
 from dfgen.model.catalog import Catalog, Image
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 
 _LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept
 

@@ -9,8 +9,8 @@ from typing import Protocol
 from dfgen.errors import CheckError, Problem
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import Builder, Image, SmokeTest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.platform import Platform
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.platform import Platform
 
 _SHOWN = 20  # lines of output in a message's tail
 

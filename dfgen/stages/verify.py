@@ -8,14 +8,13 @@ from typing import Any, Protocol
 
 from dfgen.concurrent import each
 from dfgen.errors import CheckError, listing
-from dfgen.images.children import configuration_of, configured_platform
 from dfgen.images.ports import Store
-from dfgen.images.remote import Remote
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Remote, configuration_of, configured_platform
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 
 _NOTHING = "nothing"
 

@@ -15,15 +15,14 @@ from pathlib import Path
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.filetree import files
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.model.catalog import Image
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
 from dfgen.stages import plan as planning
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.render import render
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, Descriptor
 from tests.bench.catalog import PLATFORMS
 from tests.fakes.images import AMD64, ARM64, image
 

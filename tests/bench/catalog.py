@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 PER_FAMILY = 100

@@ -11,11 +11,11 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from dfgen.errors import OutsideError
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_MANIFEST
+from dfgen.oci.platform import Platform
 from dfgen.outside.nodes import Nodes
 from dfgen.outside.process import Processes
-from dfgen.values.manifest import OCI_MANIFEST
-from dfgen.values.platform import Platform
 from tests.bench.catalog import PLATFORMS
 from tests.bench.row import Bench
 from tests.bench.serving import PROGRAM, Served

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfgen.concurrent import each
+from dfgen.oci.manifest import OCI_INDEX, Descriptor
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import NoCredentials, Registry
-from dfgen.values.manifest import OCI_INDEX, Descriptor
-from dfgen.values.reference import Reference
 from tests.bench.row import Bench
 from tests.fakes.images import FakeImage
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from dfgen.errors import DfgenError
 from dfgen.images.building import BuildRequest, OnStep
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 
 
 @dataclass

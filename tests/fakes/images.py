@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import (
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import (
     ATTESTATION_OF,
     ATTESTATION_TYPE,
     DOCKER_MANIFEST,
@@ -19,7 +19,7 @@ from dfgen.values.manifest import (
     Manifest,
     parse,
 )
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -16,8 +16,8 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from dfgen.errors import CheckError
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, parse
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor, Index, parse
 from tests.fakes.http import Answer, Call, FakeServer, Fault, Seen
 from tests.fakes.images import FakeImage
 from tests.fakes.tokens import Door, Scope

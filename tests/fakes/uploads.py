@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 from tests.fakes.http import Answer, Call
 
 if TYPE_CHECKING:

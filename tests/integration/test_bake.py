@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.integration.catalogs import CATALOG, CHILD
 from tests.integration.conftest import Work, copied, digests
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.images.annotations import INPUTS
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index, Manifest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Index, Manifest
 from tests.integration import busybox
 from tests.integration.catalogs import CATALOG, CHILD
 from tests.integration.conftest import Work, digests, leftovers, record, states

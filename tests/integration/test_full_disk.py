@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.integration.conftest import Work, read_back, record, states
 
 pytestmark = pytest.mark.integration

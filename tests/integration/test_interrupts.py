@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.integration.conftest import Work, leftovers, states
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.integration.conftest import Work, read_back, record, states
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "demo"))

@@ -21,17 +21,18 @@ from pathlib import Path
 import pytest
 
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
+from dfgen.outside.layout.ledger import Ledger
 from dfgen.outside.opened import open_images
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.inspect import inspect
 from dfgen.stages.merge import Merging, merge_layout, merge_published
 from dfgen.stages.publish import Published, Publishing, plan, publish
 from dfgen.stages.verify import Verifying, verify
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.unit.pairs import PARENT, catalog, pair, pinned
 

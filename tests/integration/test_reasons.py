@@ -10,7 +10,7 @@ from platform import machine
 
 import pytest
 
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.integration import busybox
 from tests.integration.conftest import Work, digests
 

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX, Descriptor, Index, canonical_index
+from dfgen.oci.reference import Reference, Repository
 from dfgen.outside.registry import (
     Login,
     Missing,
@@ -26,9 +29,6 @@ from dfgen.outside.registry import (
     Unreachable,
     Uploaded,
 )
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, Descriptor, Index, canonical_index
-from dfgen.values.reference import Reference, Repository
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image
 

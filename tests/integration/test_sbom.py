@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import Index, Manifest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Index, Manifest
 from tests.integration.conftest import Work, digests, states
 
 pytestmark = pytest.mark.integration

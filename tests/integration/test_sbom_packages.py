@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from dfgen.images.sbom import CYCLONEDX
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import Index, Manifest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Index, Manifest
 from tests.integration.conftest import Work, digests, states
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,9 @@ from dfgen.errors import InputError
 from dfgen.model import load
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
 from dfgen.templating import Templates
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
 
 # A family that nothing is wrong with; tests say only what is special about theirs.
 FAMILY = """\

@@ -9,10 +9,10 @@ from typing import Any
 from dfgen.errors import Place
 from dfgen.model.catalog import Builder, Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
 from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")
 BOTH = (AMD64, ARM64)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dfgen.model.catalog import Catalog, Family, Image
 from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
 from tests.unit import models
 from tests.unit.models import AMD64, ARM64
 

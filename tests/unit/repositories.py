@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
 from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
 

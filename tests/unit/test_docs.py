@@ -18,7 +18,7 @@ import pytest
 import dfgen as package
 from dfgen.cli.group import dfgen
 from dfgen.linting.records import RULES
-from dfgen.values.platform import aliases
+from dfgen.oci.platform import aliases
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(package.__file__).parent

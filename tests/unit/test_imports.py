@@ -115,7 +115,7 @@ def test_imports_follow_the_one_direction() -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("dfgen.values.digest", "dfgen.model.lock.Lock"),
+        ("dfgen.oci.digest", "dfgen.model.lock.Lock"),
         ("dfgen.dockerfile.lines", "dfgen.model.yaml"),
         ("dfgen.templating.templates", "dfgen.model.catalog.Image"),
         ("dfgen.model.load", "dfgen.templating.Templates"),
@@ -129,7 +129,7 @@ def test_imports_follow_the_one_direction() -> None:
         ("dfgen.stages.render", "dfgen.cli.show"),
         ("dfgen.filetree.files", "dfgen.stages.lock"),
         ("dfgen.filetree.files", "dfgen.cli.show"),
-        ("dfgen.values.digest", "dfgen.__version__"),
+        ("dfgen.oci.digest", "dfgen.__version__"),
     ],
 )
 def test_a_wrong_arrow_is_found(module: str, imported: str) -> None:
@@ -148,7 +148,7 @@ def _is(name: str, library: str) -> bool:
 
 
 def test_the_walk_sees_every_module() -> None:
-    assert {"dfgen.cli.app", "dfgen.model", "dfgen.stages.render", "dfgen.values.digest"} <= MODULES.keys()
+    assert {"dfgen.cli.app", "dfgen.model", "dfgen.stages.render", "dfgen.oci.digest"} <= MODULES.keys()
 
 
 def test_version_and_help_import_nothing_heavy() -> None:

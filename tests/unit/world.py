@@ -16,13 +16,13 @@ from dfgen.images.run import Event, Run
 from dfgen.images.slots import Slots
 from dfgen.model.catalog import Builder, Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.platform import Platform
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages.build import Building, build
 from dfgen.stages.merge import merge_layout
-from dfgen.values.manifest import Descriptor
-from dfgen.values.platform import Platform
 from tests.fakes.builder import ScriptedBuilder
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 

@@ -10,9 +10,9 @@ from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.errors import CheckError, ExitCode, listing
 from dfgen.model.expand import DEFAULT_PLATFORMS
+from dfgen.oci.platform import Platform
 from dfgen.outside.traces import Traces
 from dfgen.stages import doctor as stage
-from dfgen.values.platform import Platform
 
 
 @click.command("doctor")

@@ -12,9 +12,9 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.errors import ExitCode, printable
 from dfgen.images.inspected import ImageRecord, Inspected
+from dfgen.oci.platform import Platform
 from dfgen.outside.opened import open_images
 from dfgen.stages.inspect import compare, inspect
-from dfgen.values.platform import Platform
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
 _SPARE = ("command", "created", "user", "layers", "base")

@@ -10,7 +10,7 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.errors import listing
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from dfgen.outside.records import Records
 from dfgen.stages.join import join, match
 from dfgen.stages.merge import merge_layout

@@ -12,9 +12,9 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.images.binding import Rules
 from dfgen.images.mergelist import Entry, read_list
+from dfgen.oci.digest import Digest
+from dfgen.oci.reference import Reference
 from dfgen.stages.merge import Merged, Merging, merge_published, merge_several
-from dfgen.values.digest import Digest
-from dfgen.values.reference import Reference
 
 COLUMNS = ("tag", "state", "digest", "platforms")
 

@@ -8,16 +8,16 @@ from functools import cached_property
 from typing import TypeVar
 
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.remote import Remote
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Remote
+from dfgen.oci.manifest import Index
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import Registry
 from dfgen.outside.registry.errors import RateLimited, Unreachable
 from dfgen.reviewing.records import ParentDetails
 from dfgen.stages.inspect import inspect
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Index
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 
 Answer = TypeVar("Answer")
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from dfgen.findings import Finding, Level
+from dfgen.oci.digest import Digest
 from dfgen.reviewing.instructions import is_pin
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
-from dfgen.values.digest import Digest
 
 _SHORT = len("sha256:") + 12
 _SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dfgen.errors import InputError, OutsideError, Place, Problem
-from dfgen.outside.layout import files
-from dfgen.values.digest import Digest
+from dfgen.oci import layout as files
+from dfgen.oci.digest import Digest
 
 LEDGER_FILE = "published.json"
 _FORMAT = 1

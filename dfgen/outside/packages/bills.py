@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from dfgen.errors import CheckError
 from dfgen.images.sbom import Bill, Contents, Installed, artefact
 from dfgen.model.catalog import Image
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.outside.packages.files import UNREAD, package_files
 from dfgen.outside.packages.rpm import rpm
 from dfgen.outside.packages.stanzas import apk, dpkg
 from dfgen.outside.packages.system import system
-from dfgen.values.manifest import Descriptor, Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dfgen.images.sbom import Contents, Installed, System
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component

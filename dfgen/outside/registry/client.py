@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 from dfgen.outside.registry import manifests
 from dfgen.outside.registry.credentials import Credentials, DockerCredentials
 from dfgen.outside.registry.download import download, read_blob
@@ -16,9 +19,6 @@ from dfgen.outside.registry.options import Clock, RegistryOptions
 from dfgen.outside.registry.quota import Quota
 from dfgen.outside.registry.transport import HttpTransport, Transport
 from dfgen.outside.registry.upload import Uploaded, Uploader, has_blob
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
 
 _LARGEST_CONFIG = 16 * 2**20
 

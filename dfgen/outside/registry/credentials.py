@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dfgen.errors import DfgenError, InputError
+from dfgen.oci.reference import DOCKER_HUB
 from dfgen.outside.registry.helpers import HUB, PATIENCE, ask_helper
 from dfgen.untrusted import read_json
-from dfgen.values.reference import DOCKER_HUB
 
 _SECTIONS = ("auths", "credsStore", "credHelpers")
 _NOBODY = "<token>"  # the user name with which a helper gives an identity token

@@ -12,15 +12,15 @@ from typing import IO
 
 from dfgen.errors import OutsideError
 from dfgen.filetree.files import renaming
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry.answers import TooLargeError, read_all
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask, Exchange
 from dfgen.outside.registry.manifests import TWICE
 from dfgen.outside.registry.retry import Deadline, Fault, again
 from dfgen.outside.registry.transport import Response
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
 
 _PARTIAL = HTTPStatus.PARTIAL_CONTENT
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TypeVar
 
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry.answers import check_passing, status_words, words_of
 from dfgen.outside.registry.auth import Authorizer
 from dfgen.outside.registry.credentials import Credentials
@@ -19,7 +20,6 @@ from dfgen.outside.registry.quota import Quota
 from dfgen.outside.registry.retry import FEW, Deadline, Fault, broken, persist
 from dfgen.outside.registry.tokens import TokenServer
 from dfgen.outside.registry.transport import Body, Request, Response, Transport
-from dfgen.values.reference import Repository
 
 T = TypeVar("T")
 

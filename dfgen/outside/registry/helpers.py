@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from dfgen.errors import OutsideError, printable
+from dfgen.oci.reference import DOCKER_HUB
 from dfgen.untrusted import read_json
-from dfgen.values.reference import DOCKER_HUB
 
 PATIENCE = 60.0  # seconds: a person may have to unlock a key store meanwhile
 _PREFIX = "docker-credential-"

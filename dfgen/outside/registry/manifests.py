@@ -7,15 +7,15 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from dfgen.errors import CheckError, InputError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry.answers import TooLargeError, number, plain, read_all, status_words
 from dfgen.outside.registry.errors import Corrupt, Refused
 from dfgen.outside.registry.exchange import Ask
 from dfgen.outside.registry.purpose import PUSH
 from dfgen.outside.registry.retry import Deadline, again
 from dfgen.outside.registry.transport import Response
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
-from dfgen.values.reference import Reference
 
 T = TypeVar("T")
 Prepared = tuple[Ask, Callable[[Response, Deadline], T]]

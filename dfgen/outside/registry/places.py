@@ -8,8 +8,8 @@ from functools import lru_cache
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dfgen.errors import InputError
+from dfgen.oci.reference import DOCKER_HUB
 from dfgen.outside.registry.options import RegistryOptions
-from dfgen.values.reference import DOCKER_HUB
 
 _HUB_API = "registry-1.docker.io"
 _PORTS = {"http": 80, "https": 443}

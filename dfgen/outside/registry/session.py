@@ -6,6 +6,9 @@ import re
 from http import HTTPStatus
 
 from dfgen.errors import InputError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry.answers import number
 from dfgen.outside.registry.errors import Corrupt, Missing, Refused, RegistryError
 from dfgen.outside.registry.exchange import Ask, Exchange
@@ -13,9 +16,6 @@ from dfgen.outside.registry.purpose import PUSH
 from dfgen.outside.registry.retry import FEW, Deadline, again
 from dfgen.outside.registry.source import Source
 from dfgen.outside.registry.transport import Body, Response
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
 
 _BYTES = "application/octet-stream"
 

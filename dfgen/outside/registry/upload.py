@@ -9,6 +9,9 @@ from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry.errors import Forbidden, Missing, Refused, Unauthorized
 from dfgen.outside.registry.exchange import Ask, Exchange
 from dfgen.outside.registry.purpose import PULL, PUSH, scopes_of
@@ -16,9 +19,6 @@ from dfgen.outside.registry.retry import Deadline
 from dfgen.outside.registry.session import Session
 from dfgen.outside.registry.source import Progress, Source
 from dfgen.outside.registry.transport import Response
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
 
 
 class Uploaded(Enum):

@@ -9,12 +9,12 @@ from itertools import zip_longest
 from dfgen.errors import InputError, Place, printable
 from dfgen.findings import Finding, Level
 from dfgen.model import header
+from dfgen.oci.digest import Digest
+from dfgen.oci.platform import Platform
 from dfgen.reviewing.records import State
 from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
 from dfgen.stages.render import Change, File
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
 
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
 _SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")

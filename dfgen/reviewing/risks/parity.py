@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dfgen.dockerfile.names import platform_names
 from dfgen.errors import InputError, Place
 from dfgen.findings import Finding, Level
+from dfgen.oci.platform import Platform
 from dfgen.reviewing.instructions import is_pin, neutral
 from dfgen.reviewing.records import Group, Kind, State, Step
-from dfgen.values.platform import Platform
 
 
 def _siblings(after: State) -> Mapping[str, list[str]]:

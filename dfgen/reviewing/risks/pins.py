@@ -10,13 +10,13 @@ from functools import cached_property
 from dfgen.errors import Place, listing
 from dfgen.findings import Finding, Level
 from dfgen.model.lock import LockedParent
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import INDEX_TYPES
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from dfgen.reviewing import pins
 from dfgen.reviewing.records import ParentDetails, Sources, State
 from dfgen.reviewing.risks import error, warning
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import INDEX_TYPES
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 
 _APART = 7  # days between the architectures of one build of an image, at most
 _AGAIN = "run `dfgen lock --upgrade {}`"

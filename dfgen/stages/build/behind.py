@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock, LockedParent
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 
 
 def is_behind(image: Image, old: str | None, lock: Lock, render: Callable[[Image, Lock], str]) -> bool:

@@ -15,7 +15,7 @@ from dfgen.images.slots import Slots
 from dfgen.model import catalog as model
 from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
-from dfgen.values.manifest import Descriptor
+from dfgen.oci.manifest import Descriptor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

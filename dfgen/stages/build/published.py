@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import OnStep
-from dfgen.images.children import Child, children_of
 from dfgen.images.plan import Step
 from dfgen.images.ports import Store
-from dfgen.images.remote import Pulls, Remote
 from dfgen.model.catalog import Image
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.images import Child, Pulls, Remote, children_of
+from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 
 
 class Registry(Pulls, Protocol):

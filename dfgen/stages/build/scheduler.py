@@ -10,17 +10,16 @@ from threading import Lock as Guard
 from typing import Any
 
 from dfgen.errors import CheckError, DfgenError, OutsideError
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
 from dfgen.images.sbom import Bill, is_bill
 from dfgen.model.catalog import Builder, Image
 from dfgen.model.lock import Lock
+from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.twice import NotTheSameError
 from dfgen.stages.build.versions import Versions
-from dfgen.values.manifest import Descriptor, Manifest
 
 _TRIES = 3  # of a build that the network failed
 _PAUSE = 2.0  # seconds before the second try; each further pause is twice as long

@@ -11,7 +11,7 @@ from typing import Any
 from dfgen.errors import CheckError, Place, Problem
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.ports import Builder, Store
-from dfgen.values.manifest import Descriptor, Manifest
+from dfgen.oci.manifest import Descriptor, Manifest
 
 # What BuildKit writes before a command when the parent, as some builders leave it, has no history.
 _UNTOLD = "mount / from exec "

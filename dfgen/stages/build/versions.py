@@ -13,9 +13,9 @@ from dfgen.images.run import Merged, Rendered, Result
 from dfgen.images.sbom import bills_in
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 from dfgen.stages.build.how import Building
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 
 
 class Versions:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dfgen.model import lock as locks
 from dfgen.model.lock import LOCK_FILE, LockedParent
-from dfgen.values.manifest import OCI_INDEX, Index, parse
+from dfgen.oci.manifest import OCI_INDEX, Index, parse
 from tests.bench.loops import loop, out
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from dfgen.oci.manifest import Index
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import NoCredentials, Registry
-from dfgen.values.manifest import Index
-from dfgen.values.reference import Reference
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row

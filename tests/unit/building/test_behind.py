@@ -8,9 +8,9 @@ import pytest
 
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
 from dfgen.stages.build.behind import is_behind
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
 from tests.unit.models import AMD64, UPSTREAM, image, parent, upstream_lock
 
 OLD, NEW = Digest.of(b"old"), Digest.of(b"new")

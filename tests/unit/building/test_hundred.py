@@ -9,7 +9,7 @@ from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.images.slots import Slots
 from dfgen.model.lock import LOCK_FILE
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from dfgen.stages.build import build
 from tests.fakes.builder import ScriptedBuilder
 from tests.unit.catalogs import loaded, locked, write

@@ -9,10 +9,10 @@ from pathlib import Path
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.run import Progressed
 from dfgen.model.catalog import Image
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.reference import Reference, Repository
 from dfgen.stages.build.published import Published
-from dfgen.values.manifest import Descriptor, Index, Manifest
-from dfgen.values.reference import Reference, Repository
 from tests.unit.models import AMD64, a_test
 from tests.unit.world import World, states
 

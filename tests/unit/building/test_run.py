@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError, ExitCode, OutsideError
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.run import Event, Finished
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, Index, Manifest
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Index, Manifest
 from tests.unit.models import AMD64, UPSTREAM, a_test
 from tests.unit.world import World, states
 

@@ -12,18 +12,11 @@ from dfgen.errors import CheckError
 from dfgen.images.run import Run
 from dfgen.images.sbom import CYCLONEDX, Bill, artefact, is_bill
 from dfgen.model.catalog import Image
-from dfgen.outside.layout import Layout
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor, Index, Manifest
+from dfgen.oci.platform import Platform
 from dfgen.outside.packages import Bills
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import (
-    ATTESTATION_OF,
-    ATTESTATION_TYPE,
-    OCI_MANIFEST,
-    Descriptor,
-    Index,
-    Manifest,
-)
-from dfgen.values.platform import Platform
 from tests.unit.models import AMD64, a_test
 from tests.unit.packages.layers import DEBIAN, STATUS, layer
 from tests.unit.world import World, states

@@ -15,10 +15,10 @@ import pytest
 
 from dfgen.errors import CheckError
 from dfgen.images.building import BuildRequest, OnStep
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.outside.layer_difference import first_difference
-from dfgen.outside.layout import Layout
 from dfgen.stages.build.twice import Twice
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from tests.unit.models import AMD64
 from tests.unit.world import World, states
 

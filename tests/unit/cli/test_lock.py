@@ -10,9 +10,9 @@ import pytest
 
 from dfgen.model import lock as locks
 from dfgen.model.lock import LOCK_FILE
-from dfgen.outside.layout import Layout
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, Descriptor
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_INDEX, Descriptor
 from tests.fakes.images import ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.values.manifest import OCI_INDEX
+from dfgen.oci.manifest import OCI_INDEX
 from tests.fakes.http import Fault
 from tests.fakes.images import AMD64, ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry

@@ -11,7 +11,7 @@ from dfgen.cli.progress import Picture, duration, line, progress
 from dfgen.errors import CheckError, Problem
 from dfgen.images.plan import Reason, Step
 from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 from tests.unit.models import image
 
 DIGEST = Digest.of(b"x")

@@ -11,9 +11,9 @@ import pytest
 
 from dfgen.cli.reviews.words import pin, short, to_build
 from dfgen.errors import Place
+from dfgen.oci.digest import Digest
 from dfgen.outside.records import Records
 from dfgen.reviewing.records import Kind, PinMove, Radius, Rebuild
-from dfgen.values.digest import Digest
 from tests.unit.cli.run import dfgen
 
 ROOT = Path(__file__).parents[3]

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 from dfgen.cli.reviews.markdown import LIMIT, code, markdown
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
+from dfgen.oci.platform import Platform
 from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
-from dfgen.values.platform import Platform
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in none of dfgen's own

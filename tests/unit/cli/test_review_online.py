@@ -9,10 +9,10 @@ import pytest
 
 from dfgen.cli.reviews.asking import Asking
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX, OCI_MANIFEST
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import Clock, NoCredentials, Registry, RegistryOptions
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, OCI_MANIFEST
-from dfgen.values.reference import Reference
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

@@ -12,7 +12,7 @@ from dfgen.model.catalog import Catalog, Image
 from dfgen.model.lock import Lock
 from dfgen.model.settings import Setting, Settings, pin_place
 from dfgen.model.variables import PinnedParent, template_variables
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 from tests.unit.catalogs import loaded, locked
 
 BASE = """\

@@ -9,8 +9,8 @@ from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock, LockedParent, Pin
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
 from dfgen.outside.garbage import Garbage, collect
-from dfgen.outside.layout import INPUTS, Layout, Ledger
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, Descriptor
+from dfgen.outside.layout.ledger import Ledger
 from tests.fakes.images import image, index_of
 from tests.unit.cli.run import dfgen
 from tests.unit.world import World

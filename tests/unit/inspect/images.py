@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfgen.images.inspected import Inspected
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
+from dfgen.oci.platform import Platform
 from dfgen.outside.opened import open_images
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.inspect import inspect
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
-from dfgen.values.platform import Platform
 from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError, InputError
-from dfgen.outside.archives import Archive
-from dfgen.outside.layout import Layout
+from dfgen.oci.archive import Archive
+from dfgen.oci.layout import Layout
 from tests.fakes.images import ARM64, attestation, image, index_of
 from tests.unit.inspect.images import tar
 

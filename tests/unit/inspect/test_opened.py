@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dfgen.errors import InputError
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.inspect.images import AMD, ARM, BOUND, layout_at, look, put, tar

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan
 from dfgen.images.sbom import artefact
-from dfgen.outside.layout import Layout
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
 from dfgen.outside.records import Records
 from dfgen.stages.join import join, match
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, Descriptor, Manifest
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, ARM64, a_test

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
-from dfgen.images.annotations import IMAGE_NAME
-from dfgen.outside.layout import Layout
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import IMAGE_NAME, OCI_INDEX, REF_NAME, Descriptor
 from tests.fakes.images import ARM64, FakeImage, attestation, export, image, index_of
 
 REFERENCE = "docker.io/library/java-base:1.0"
@@ -109,7 +108,7 @@ def test_what_the_file_system_refuses_names_the_path(layout: Layout) -> None:
 LIMITED = """
 import pathlib, resource, sys
 from dfgen.outside.layout import Layout
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 from dfgen.errors import OutsideError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:

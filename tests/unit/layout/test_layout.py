@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.errors import CheckError, ExitCode, InputError
-from dfgen.outside.layout import INPUTS, Layout
-from dfgen.outside.layout.archive import index_bytes
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX, REF_NAME, Descriptor, Manifest
+from dfgen.oci.archive import index_bytes
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, OCI_INDEX, REF_NAME, Descriptor, Manifest
 from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
 
 NAME = "java-base:1.0-x86_64"

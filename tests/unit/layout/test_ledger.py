@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import InputError
-from dfgen.outside.layout import Ledger
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
+from dfgen.outside.layout.ledger import Ledger
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 

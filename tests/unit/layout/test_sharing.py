@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import Descriptor
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Descriptor
 from tests.fakes.images import image, index_of
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

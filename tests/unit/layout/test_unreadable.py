@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.layout import Layout
+from dfgen.outside.layout.ledger import Ledger
 from tests.fakes.images import export, image
 
 

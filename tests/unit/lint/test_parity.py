@@ -6,7 +6,7 @@ import pytest
 
 from dfgen.dockerfile import parse
 from dfgen.linting.parity import differences
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 PLATFORMS = (Platform.parse("amd64"), Platform.parse("arm64"))
 END = " — declare what differs under platforms in base.yaml, or make it the same"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError
+from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.stages.load import load, plan
-from dfgen.values.manifest import Descriptor, Manifest
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.cli.run import dfgen
 from tests.unit.world import World

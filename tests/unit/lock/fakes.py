@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from dfgen.errors import DfgenError, OutsideError
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference, Repository
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference, Repository
 
 Kind = TypeVar("Kind", Manifest, Index)
 

@@ -9,8 +9,8 @@ from dfgen.errors import OutsideError
 from dfgen.images.wanted_parents import wanted
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock, LockedParent
+from dfgen.oci.manifest import OCI_INDEX
 from dfgen.stages.lock import lock
-from dfgen.values.manifest import OCI_INDEX
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins

@@ -9,17 +9,10 @@ import pytest
 from dfgen.errors import CheckError, InputError, OutsideError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
+from dfgen.oci.platform import Platform
 from dfgen.stages.lock import lock
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import (
-    ATTESTATION_TYPE,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    Index,
-    canonical_index,
-)
-from dfgen.values.platform import Platform
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry
 from tests.unit.lock.parents import KEY, OTHER, how, pins

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from dfgen.errors import CheckError, ExitCode
 from dfgen.images.binding import Rules, merge
-from dfgen.images.children import Child, children_of
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse
-from dfgen.values.platform import Platform, aliases
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Child, children_of
+from dfgen.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse
+from dfgen.oci.platform import Platform, aliases
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, attestation, image, index_of
 
 TARGET = "java-base:1.0"

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from dfgen.errors import CheckError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_INDEX, Descriptor
+from dfgen.oci.platform import Platform
 from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_INDEX, Descriptor
-from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, as_json, image, index_of
 from tests.fakes.registry import FakeRegistry

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError
-from dfgen.images.annotations import INPUTS
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, OCI_INDEX, Descriptor, Index
 from dfgen.stages.merge import merge_layout
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor, Index
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image
 from tests.unit.pairs import PARENT, catalog_image, family, pair, pinned
 

@@ -9,7 +9,7 @@ import pytest
 
 from dfgen.errors import InputError, Place
 from dfgen.images.mergelist import Entry, parse_list, read_list
-from dfgen.values.reference import Reference
+from dfgen.oci.reference import Reference
 
 
 def test_a_line_is_a_merge() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from dfgen.errors import CheckError, ExitCode, InputError, OutsideError
 from dfgen.images.binding import Rules
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
 from dfgen.outside.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import Door, FakeRegistry

@@ -10,9 +10,9 @@ from dfgen.errors import InputError
 from dfgen.model.catalog import Builder
 from dfgen.model.graph import in_order
 from dfgen.model.load import load
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from dfgen.templating import Templates
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
 from tests.unit.catalogs import FAMILY, images, loaded, problems, write
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from dfgen.errors import InputError, Place
 from dfgen.model.catalog import Parent
 from dfgen.model.lock import Lock, LockedParent, Pin, parse, read
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
-from dfgen.values.platform import Platform, aliases
-from dfgen.values.reference import Reference
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
+from dfgen.oci.platform import Platform, aliases
+from dfgen.oci.reference import Reference
 
 A, B, C = (Digest(f"sha256:{char * 64}") for char in "abc")
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")

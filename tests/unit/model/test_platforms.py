@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfgen.model.variables import TemplatePlatform
-from dfgen.values.platform import Platform
+from dfgen.oci.platform import Platform
 
 ARM64 = TemplatePlatform(Platform.parse("arm64"))
 

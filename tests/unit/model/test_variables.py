@@ -9,9 +9,9 @@ import pytest
 
 from dfgen.model.catalog import Package
 from dfgen.model.variables import PinnedParent, TemplatePlatform, template_variables
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
-from dfgen.values.reference import Reference
+from dfgen.oci.digest import Digest
+from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
 from tests.unit.catalogs import FAMILY, loaded
 
 DIGEST = f"sha256:{'a' * 64}"

@@ -12,11 +12,11 @@ import pytest
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.images.building import BuildRequest
 from dfgen.model.catalog import BuildCache, Builder
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.outside.buildx import Buildx
-from dfgen.outside.layout import Layout
 from dfgen.outside.nodes import Nodes
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
 from tests.unit.models import ARM64
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 

@@ -10,8 +10,8 @@ import pytest
 
 from dfgen.errors import OutsideError
 from dfgen.model.catalog import Builder
+from dfgen.oci.platform import Platform
 from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
-from dfgen.values.platform import Platform
 from tests.unit.models import AMD64, ARM64, LOCAL
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 

@@ -8,8 +8,8 @@ import pytest
 
 from dfgen.errors import CheckError
 from dfgen.images.inputs import Inputs
+from dfgen.oci.digest import Digest
 from dfgen.outside.records import Records
-from dfgen.values.digest import Digest
 from tests.unit.models import ARM64, image
 
 INPUTS = Inputs(dockerfile=Digest.of(b"FROM x"), files={"a b": "file 644 sha256:1"}, options={"é": "1"})

@@ -10,8 +10,8 @@ import pytest
 
 from dfgen.images.building import TESTS
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
 from dfgen.outside.records import Records
-from dfgen.values.digest import Digest
 from tests.unit.models import AMD64, ARM64, UPSTREAM, catalog, images
 from tests.unit.world import World
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from dfgen.images.annotations import INPUTS
 from dfgen.model.catalog import Image
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, Descriptor
+from dfgen.outside.layout.ledger import Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.fakes.registry import FakeRegistry

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.outside.layout import Layout
-from dfgen.values.manifest import Index, parse
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import Index, parse
 from tests.fakes.http import Answer, Call, Fault
 from tests.fakes.registry import FakeRegistry
 from tests.unit.pairs import pair

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from dfgen.errors import OutsideError
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import plan, publish
-from dfgen.values.digest import Digest
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, attestation
 from tests.fakes.registry import FakeRegistry, Fault

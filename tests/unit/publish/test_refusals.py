@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError, ExitCode
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.outside.layout.ledger import Ledger
 from dfgen.stages.publish import Publishing, check, plan, publish
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.pairs import catalog_image, pair

@@ -10,13 +10,12 @@ import pytest
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.errors import ExitCode
-from dfgen.images.annotations import INPUTS
 from dfgen.images.building import TESTS
 from dfgen.model.lock import LOCK_FILE
-from dfgen.outside.layout import Layout
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, Descriptor
 from dfgen.stages.merge import merge_layout
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

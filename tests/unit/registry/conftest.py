@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Reference, Repository
 from dfgen.outside.registry import Credentials, Login, NoCredentials, Registry, RegistryOptions, Transport
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import FakeImage, image
 from tests.fakes.registry import FakeRegistry

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Reference, Repository
 from dfgen.outside.registry import Forbidden, Login, Missing, Refused, Registry, Unauthorized
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Reference, Repository
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry import Corrupt, Missing, Refused, Registry, Unreachable
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import MakeClient
 

@@ -9,10 +9,10 @@ from email.utils import formatdate
 
 import pytest
 
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import RateLimited, Refused, Registry, Unreachable
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
-from dfgen.values.reference import Reference
 from tests.fakes.clock import WALL, FakeClock
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import FakeRegistry, Fault

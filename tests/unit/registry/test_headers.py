@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import Quota, Registry
 from dfgen.outside.registry.challenge import Challenge
 from dfgen.outside.registry.errors import clean
 from dfgen.outside.registry.purpose import spell
 from dfgen.outside.registry.retry import retry_after
-from dfgen.values.reference import Reference
 from tests.fakes.registry import FakeRegistry
 
 BEARER = Challenge("bearer", "https://auth.example/token", "registry.example")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.oci.manifest import Descriptor
+from dfgen.oci.reference import Repository
 from dfgen.outside.registry import Refused, Uploaded
-from dfgen.values.manifest import Descriptor
-from dfgen.values.reference import Repository
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dfgen.errors import InputError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import Corrupt, Refused, Registry
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.reference import Reference
 from tests.fakes.images import FakeImage, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import Login, RateLimited, Refused, Registry, Unauthorized
-from dfgen.values.reference import Reference
 from tests.fakes.detour import Detour
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault

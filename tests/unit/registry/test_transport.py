@@ -12,10 +12,10 @@ import pytest
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 from dfgen.errors import InputError
+from dfgen.oci.reference import Reference
 from dfgen.outside.registry import HttpTransport, RegistryOptions, Request, Unreachable
 from dfgen.outside.registry.causes import fault_of
 from dfgen.outside.registry.retry import Fault as Broken
-from dfgen.values.reference import Reference
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import FakeRegistry

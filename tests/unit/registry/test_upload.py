@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from dfgen.oci.reference import Reference, Repository
 from dfgen.outside.registry import Corrupt, Forbidden, Refused, Registry, Unreachable, Uploaded
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
-from dfgen.values.reference import Reference, Repository
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored

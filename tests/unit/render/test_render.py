@@ -9,9 +9,9 @@ import pytest
 from dfgen.errors import InputError
 from dfgen.model.catalog import Catalog
 from dfgen.model.lock import Lock
+from dfgen.oci.digest import Digest
 from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import Templates
-from dfgen.values.digest import Digest
 from tests.unit.catalogs import FAMILY, loaded, locked
 
 DIGEST = f"sha256:{'a' * 64}"

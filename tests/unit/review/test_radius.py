@@ -8,10 +8,10 @@ import pytest
 
 from dfgen.errors import Place, Problem
 from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.oci.digest import Digest
+from dfgen.oci.reference import Reference
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.stages.review import review
-from dfgen.values.digest import Digest
-from dfgen.values.reference import Reference
 from tests.unit.review.states import folder, reviewed, state
 from tests.unit.review.world import (
     AMD64,

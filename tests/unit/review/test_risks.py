@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dfgen.model.lock import LOCK_FILE, Lock, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.reference import Reference
 from dfgen.reviewing.records import ParentDetails
-from dfgen.values.digest import Digest
-from dfgen.values.reference import Reference
 from tests.unit.review.states import lines, reviewed
 from tests.unit.review.world import (
     AMD64,

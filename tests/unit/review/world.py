@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.platform import Platform
 from dfgen.reviewing.records import Review
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import OCI_INDEX
-from dfgen.values.platform import Platform
 from tests.unit.review.states import lines, rendered, reviewed, state
 
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")

@@ -11,9 +11,9 @@ import pytest
 from dfgen.errors import CheckError, Place
 from dfgen.images.building import Outcome
 from dfgen.model.catalog import Builder, SmokeTest
+from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from dfgen.oci.platform import Platform
 from dfgen.stages.smoke import judge, smoke
-from dfgen.values.manifest import OCI_MANIFEST, Descriptor
-from dfgen.values.platform import Platform
 from tests.unit.models import ARM64, LOCAL, a_test, image
 
 BUILT = Descriptor.of(b"{}", OCI_MANIFEST)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.errors import CheckError, InputError
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import (
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import (
     ATTESTATION_OF,
     ATTESTATION_TYPE,
     DOCKER_INDEX,
@@ -24,7 +24,7 @@ from dfgen.values.manifest import (
     canonical_index,
     parse,
 )
-from dfgen.values.platform import Platform, aliases
+from dfgen.oci.platform import Platform, aliases
 
 A, B = (f"sha256:{char * 64}" for char in "ab")
 ENTRY = {"mediaType": OCI_MANIFEST, "digest": A, "size": 7}

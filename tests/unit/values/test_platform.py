@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.errors import InputError
-from dfgen.values.platform import Platform, aliases
+from dfgen.oci.platform import Platform, aliases
 
 # DESIGN.md's table, written out once more: platform, Dockerfile suffix, tag suffix, aliases.
 TABLE = (

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.errors import InputError
-from dfgen.values.digest import Digest
-from dfgen.values.reference import Reference, Repository, is_tag
+from dfgen.oci.digest import Digest
+from dfgen.oci.reference import Reference, Repository, is_tag
 
 DIGEST = f"sha256:{'a' * 64}"
 

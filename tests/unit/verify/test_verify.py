@@ -10,14 +10,15 @@ import pytest
 
 from dfgen.errors import OutsideError
 from dfgen.model.lock import Lock
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
+from dfgen.oci.platform import Platform
+from dfgen.outside.layout.ledger import Ledger
 from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, plan, publish
 from dfgen.stages.verify import Finding, Verifying, verify
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
-from dfgen.values.platform import Platform
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from dfgen.errors import InputError
-from dfgen.values.digest import Digest
+from dfgen.oci.digest import Digest
 
 DOCKER_HUB = "docker.io"
 _LONGEST_NAME = 255  # characters of domain and path together, in distribution/reference

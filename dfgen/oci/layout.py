@@ -2,19 +2,159 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from dfgen.errors import CheckError, InputError, OutsideError, Place, Problem
-from dfgen.outside.layout import archive, files, marks
-from dfgen.outside.layout.copying import copy
-from dfgen.values.digest import Digest
-from dfgen.values.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest, parse
+from dfgen.filetree.files import fill, replacing
+from dfgen.oci import archive
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import ATTESTATION_OF, REF_NAME, Descriptor, Index, Manifest, parse
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into an OutsideError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutsideError(f"{path}: cannot be written: {why}; make room or choose another folder") from error
+
+
+def write(target: Path, data: bytes, scratch: Path) -> None:
+    """Write a file that appears only when it is whole; `scratch` is a folder of the same file system."""
+    with writing(target):
+        scratch.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, scratch) as beside:
+            with beside.open("wb") as file:
+                fill(file.fileno(), data, durable=True)
+            beside.chmod(0o644)
+
+
+def move(source: Path, target: Path, scratch: Path) -> None:
+    """Put a file where another may be already; across file systems it is copied, and still appears whole."""
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            scratch.mkdir(parents=True, exist_ok=True)
+            with replacing(target, scratch) as beside:
+                shutil.copyfile(source, beside)
+                beside.chmod(0o644)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one, of all threads and processes, between here and the end of the block."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+class Writers:
+    """Who writes into a folder holds a share of its lock, so that nobody takes their work for garbage.
+
+    The share ends with the object or the process, however it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._handle, self._guard = path, -1, threading.Lock()
+
+    def join(self) -> None:
+        """Take the share, once."""
+        with self._guard:
+            if self._handle >= 0:
+                return
+            with writing(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+                fcntl.flock(self._handle, fcntl.LOCK_SH)
+            weakref.finalize(self, os.close, self._handle)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Say whether nobody else is writing; if so, nobody begins before the end of the block."""
+        self.join()
+        alone = False
+        with suppress(BlockingIOError):
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        try:
+            yield alone
+        finally:
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
+
+
+_PIECE = 2**20  # bytes read at once
+_FETCH_AGAIN = "fetch or build that layout again"
+
+
+def copy(source: Path, target: Path, blob: Descriptor, scratch: Path) -> None:
+    """Copy a blob to where it appears only when it is whole; `scratch` is a folder beside.
+
+    Errors: CheckError for one that is missing or not what its descriptor says.
+    """
+    try:
+        file = source.open("rb")
+    except FileNotFoundError:
+        raise CheckError(f"{source}: is missing; {_FETCH_AGAIN}") from None
+    except OSError as error:
+        raise OutsideError(f"{source}: cannot be read: {error.strerror}") from error
+    with file, writing(target):
+        scratch.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, scratch) as beside:
+            hashed = hashlib.new(blob.digest.algorithm)
+            with beside.open("wb") as copied:
+                while piece := file.read(_PIECE):
+                    hashed.update(piece)
+                    copied.write(piece)
+                size = copied.tell()
+            _check(source, blob, size, hashed.hexdigest())
+            beside.chmod(0o644)
+
+
+def _check(source: Path, blob: Descriptor, size: int, hexdigest: str) -> None:
+    if size != blob.size:
+        raise CheckError(f"{source}: has {size} bytes, expected {blob.size}; {_FETCH_AGAIN}")
+    if hexdigest != blob.digest.hex:
+        raise CheckError(f"{source}: does not hold what its digest says; {_FETCH_AGAIN}")
+
+
+# 2001-01-01: an even second, later than 1980, so that every file system and every archive can keep it.
+_WHOLE = 978_307_200 * 10**9
+
+
+def mark(path: Path) -> None:
+    """Note that a blob is what its name says; where the file system refuses, it is hashed again next time."""
+    with suppress(OSError):
+        os.utime(path, ns=(path.stat().st_atime_ns, _WHOLE))
+
+
+def is_marked(found: os.stat_result) -> bool:
+    """Whether nobody wrote to a blob since it was found whole."""
+    return found.st_mtime_ns == _WHOLE
+
 
 _MEND = "run `dfgen build` to have it again"
 
@@ -29,7 +169,7 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._scratch = root / ".partial"
-        self._writers = files.Writers(root / ".writers")
+        self._writers = Writers(root / ".writers")
 
     def entries(self) -> Mapping[str, Descriptor]:
         """What has a name, such as `java-base:1.0-x86_64`; annotations are kept."""
@@ -103,14 +243,14 @@ class Layout:
         """Store bytes."""
         self._writers.join()
         digest = Digest.of(data)
-        files.write(self.blob_path(digest), data, self._scratch)
-        marks.mark(self.blob_path(digest))
+        write(self.blob_path(digest), data, self._scratch)
+        mark(self.blob_path(digest))
         return digest
 
     def scratch(self) -> Path:
         """A new folder on the layout's file system, for an export that `adopt` can take without copying."""
         self._writers.join()
-        with files.writing(self._scratch):
+        with writing(self._scratch):
             self._scratch.mkdir(parents=True, exist_ok=True)
             return Path(tempfile.mkdtemp(dir=self._scratch))
 
@@ -130,8 +270,8 @@ class Layout:
             path, size = other.blob_path(blob.digest), blob.size
             if not path.is_file() or path.stat().st_size != size:
                 raise OutsideError(f"{path}: the export is incomplete, expected {size} bytes; build again")
-            files.move(path, self.blob_path(blob.digest), self._scratch)
-            marks.mark(self.blob_path(blob.digest))
+            move(path, self.blob_path(blob.digest), self._scratch)
+            mark(self.blob_path(blob.digest))
         return tuple(flat)
 
     def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
@@ -141,7 +281,7 @@ class Layout:
             if not self._has(blob):
                 path = source / archive.blob_name(blob.digest)
                 copy(path, self.blob_path(blob.digest), blob, self._scratch)
-                marks.mark(self.blob_path(blob.digest))
+                mark(self.blob_path(blob.digest))
 
     def tag(
         self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
@@ -152,14 +292,14 @@ class Layout:
         with the image's last name.
         """
         self._writers.join()
-        with files.locked(self.root / ".lock"):
+        with locked(self.root / ".lock"):
             before = self.descriptors()
             after = _changed(before, changes, attestations)
             if after == before and (self.root / archive.INDEX_FILE).exists():
                 return
             if not self._is_marked():
-                files.write(self.root / archive.VERSION_FILE, archive.VERSION, self._scratch)
-            files.write(self.root / archive.INDEX_FILE, archive.index_bytes(after), self._scratch)
+                write(self.root / archive.VERSION_FILE, archive.VERSION, self._scratch)
+            write(self.root / archive.INDEX_FILE, archive.index_bytes(after), self._scratch)
 
     def reachable(self, descriptor: Descriptor) -> Iterator[Descriptor]:
         """A manifest or index and all that it names, down to the layers. Errors: as `manifest`."""
@@ -191,7 +331,7 @@ class Layout:
 
     def remove(self, paths: Iterable[Path]) -> int:
         """Delete files and folders; returns how many bytes that freed."""
-        with files.writing(self.root):
+        with writing(self.root):
             return sum(_delete(path) for path in paths)
 
     def archive(self, descriptor: Descriptor, name: str) -> Iterator[bytes]:
@@ -213,14 +353,14 @@ class Layout:
         path = self.blob_path(blob.digest)
         try:
             found = path.stat()
-            if found.st_size != blob.size or (marks.is_marked(found) and not deep):
+            if found.st_size != blob.size or (is_marked(found) and not deep):
                 return found.st_size == blob.size
             with path.open("rb") as file:
                 is_whole = hashlib.file_digest(file, blob.digest.algorithm).hexdigest() == blob.digest.hex
         except OSError:
             return False
         if is_whole:
-            marks.mark(path)
+            mark(path)
         return is_whole
 
     def _stored(self, digests: Iterable[Digest]) -> Iterator[Descriptor]:

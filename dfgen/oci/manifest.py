@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dfgen.errors import CheckError, InputError
+from dfgen.oci.digest import Digest
+from dfgen.oci.platform import Platform
 from dfgen.untrusted import brief, read_json
-from dfgen.values.digest import Digest
-from dfgen.values.platform import Platform
+
+# Of an image manifest and of its entry in the layout: the hash of what the image was built from.
+INPUTS = "dev.dfgen.inputs"
+# Of an entry in a layout: the full reference that `docker load` gives the image.
+IMAGE_NAME = "io.containerd.image.name"
+
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -1,0 +1,1 @@
+"""OCI images as data and on disk: digests, references, platforms, manifests and the image layout."""
