@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from dfgen.dockerfile.shellwords import SPACES
+from dfgen.dockerfile.lexer import SPACES
 from dfgen.errors import InputError, Place, Problem, printable
 
 _NEVER = r"(?!)"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from dfgen.dockerfile.instructions import KEYWORDS, Dockerfile
+from dfgen.dockerfile.parser import KEYWORDS, Dockerfile
 from dfgen.errors import nearest, printable
 from dfgen.oci.platform import Platform, aliases
 

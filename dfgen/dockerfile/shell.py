@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import dropwhile
 
-from dfgen.dockerfile.heredocs import read_opening
-from dfgen.dockerfile.instructions import Instruction
+from dfgen.dockerfile.parser import Instruction, read_opening
 
 POSIX_SHELL = re.compile(r"(?:.*/)?(?:ba|da|k|z|a)?sh")
 

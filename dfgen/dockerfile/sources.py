@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dfgen.dockerfile.heredocs import is_heredoc
 from dfgen.dockerfile.ignore import clean, is_wild
-from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
-from dfgen.dockerfile.shellwords import UnbalancedError, unquote
+from dfgen.dockerfile.lexer import UnbalancedError, unquote
+from dfgen.dockerfile.parser import Dockerfile, Instruction, is_heredoc, parse
 from dfgen.oci.platform import Platform
 
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w-]+@[\w.-]+:", re.ASCII | re.IGNORECASE)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-from dfgen.dockerfile.instructions import Dockerfile, Instruction
+from dfgen.dockerfile.lexer import UnbalancedError, unquote
+from dfgen.dockerfile.parser import Dockerfile, Instruction
 from dfgen.dockerfile.shell import POSIX_SHELL, script
-from dfgen.dockerfile.shellwords import UnbalancedError, unquote
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 _NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -6,7 +6,7 @@ import re
 from difflib import SequenceMatcher
 from itertools import takewhile
 
-from dfgen.dockerfile.shellwords import SPACES
+from dfgen.dockerfile.lexer import SPACES
 
 Block = str
 Changes = tuple[tuple[tuple[Block, ...], tuple[Block, ...]], ...]

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Protocol
 
-from dfgen.dockerfile.images import images_in
+from dfgen.dockerfile.references import images_in
 from dfgen.errors import Gathering, InputError, Place, Problem, listing
 from dfgen.model import header
 from dfgen.model.catalog import TEMPLATES, Catalog, Image

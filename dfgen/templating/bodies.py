@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from dfgen.dockerfile.heredocs import Heredoc
+from dfgen.dockerfile.parser import Heredoc
 from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, spot_at, strict, visible
 from dfgen.templating.shell import ShellScan, write_other_shell, write_shell
 

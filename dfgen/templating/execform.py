@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from dfgen.dockerfile.arguments import NotStringsError, exec_form
+from dfgen.dockerfile.parser import NotStringsError, exec_form
 from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, strict
 from dfgen.templating.marks import JSON
 from dfgen.templating.shell import word

@@ -8,10 +8,16 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from dfgen.dockerfile.arguments import split_keyword
-from dfgen.dockerfile.heredocs import Heredoc, opened
-from dfgen.dockerfile.instructions import read_instruction, takes_heredocs
-from dfgen.dockerfile.lines import Kind, Reader, Statement
+from dfgen.dockerfile.parser import (
+    Heredoc,
+    Kind,
+    Reader,
+    Statement,
+    opened,
+    read_instruction,
+    split_keyword,
+    takes_heredocs,
+)
 from dfgen.dockerfile.stages import ShellFollower, is_posix, stage_name
 from dfgen.templating.bodies import body_spots, body_writer
 from dfgen.templating.holes import HARMLESS, HOLE, NAME, Hole, Spot

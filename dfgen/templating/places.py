@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from dfgen.dockerfile.arguments import BLANKS, health_check, quoted_words
+from dfgen.dockerfile.parser import BLANKS, health_check
+from dfgen.dockerfile.parser import split_quoted as quoted_words
 from dfgen.templating.execform import read_exec, write_exec
 from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, one_line, only, spot_at
 from dfgen.templating.lexed import LexedScan, write_lexed, write_word

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from dfgen.dockerfile.arguments import split_flags, split_keyword
-from dfgen.dockerfile.instructions import KEYWORDS
+from dfgen.dockerfile.parser import KEYWORDS, split_flags, split_keyword
 from dfgen.templating.execform import EXEC_STYLES
 from dfgen.templating.holes import HOLE, Hole, Spot
 from dfgen.templating.marks import JSON

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dfgen.dockerfile.arguments import NotStringsError, exec_form, health_check, quoted_words
-from dfgen.dockerfile.heredocs import opened
-from dfgen.dockerfile.instructions import EXEC_FORM
-from dfgen.dockerfile.lines import continues
-from dfgen.dockerfile.shellwords import SPACES
+from dfgen.dockerfile.lexer import SPACES
+from dfgen.dockerfile.parser import EXEC_FORM, NotStringsError, continues, exec_form, health_check, opened
+from dfgen.dockerfile.parser import split_quoted as quoted_words
 from dfgen.templating.holes import HOLE, RefusedError
 
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from dfgen.dockerfile.arguments import split_keyword
-from dfgen.dockerfile.lines import Kind, directive
-from dfgen.dockerfile.shellwords import SPACES
+from dfgen.dockerfile.lexer import SPACES
+from dfgen.dockerfile.parser import Kind, directive, split_keyword
 from dfgen.templating.bodies import check_body
 from dfgen.templating.holes import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only
 from dfgen.templating.outline import Body, Part, runs

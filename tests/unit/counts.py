@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
 
     sys.addaudithook(hook)
     from dfgen.cli import main as dfgen
-    from dfgen.dockerfile.instructions import read_instruction
+    from dfgen.dockerfile.parser import read_instruction
 
     try:
         dfgen(arguments)

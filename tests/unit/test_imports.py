@@ -116,7 +116,7 @@ def test_imports_follow_the_one_direction() -> None:
     ("module", "imported"),
     [
         ("dfgen.oci.digest", "dfgen.model.lock.Lock"),
-        ("dfgen.dockerfile.lines", "dfgen.model.yaml"),
+        ("dfgen.dockerfile.parser", "dfgen.model.yaml"),
         ("dfgen.templating.templates", "dfgen.model.catalog.Image"),
         ("dfgen.model.load", "dfgen.templating.Templates"),
         ("dfgen.model.load", "dfgen.filetree.files"),

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dfgen.dockerfile import Dockerfile, Instruction, parse
-from dfgen.dockerfile.arguments import split_keyword
-from dfgen.dockerfile.instructions import KEYWORDS
-from dfgen.dockerfile.lines import Reader
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
+from dfgen.dockerfile.parser import KEYWORDS, Reader, split_keyword
 from dfgen.dockerfile.stages import Word, stages
 from dfgen.errors import InputError, Place, printable
 from dfgen.findings import Finding, Level

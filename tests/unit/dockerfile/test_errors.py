@@ -1,7 +1,7 @@
 import pytest
 
 from dfgen.dockerfile import parse
-from dfgen.dockerfile.shellwords import UnbalancedError, unquote
+from dfgen.dockerfile.lexer import UnbalancedError, unquote
 from dfgen.errors import InputError
 
 

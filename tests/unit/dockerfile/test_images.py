@@ -1,7 +1,7 @@
 import pytest
 
 from dfgen.dockerfile import ExternalImage, external_images, parse
-from dfgen.dockerfile.images import images_in
+from dfgen.dockerfile.references import images_in
 from dfgen.errors import InputError
 
 PIN = "sha256:" + "a" * 64

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.dockerfile import Instruction, parse
-from dfgen.dockerfile.instructions import KEYWORDS
+from dfgen.dockerfile.parser import KEYWORDS
 from dfgen.errors import InputError
 from tests.unit.dockerfile.constructs import ALL
 from tests.unit.dockerfile.oracle import Judged, Oracle

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.dockerfile.lines import Reader
+from dfgen.dockerfile.parser import Reader
 from dfgen.reviewing.blocks import blocks, changes
 from dfgen.reviewing.records import Group, Kind, State
 from dfgen.reviewing.risks import instructions

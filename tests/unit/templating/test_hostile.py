@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
-from dfgen.dockerfile.shellwords import unquote
+from dfgen.dockerfile.lexer import unquote
 from dfgen.errors import InputError
 from dfgen.templating import Templates
 from tests.unit.dockerfile.oracle import Judged, Oracle

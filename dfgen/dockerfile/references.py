@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dfgen.dockerfile.instructions import Dockerfile, Instruction, parse
+from dfgen.dockerfile.parser import Dockerfile, Instruction, parse
 from dfgen.dockerfile.stages import stage_name
 
 # A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
