@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dfgen.model.lock import Lock, LockedParent
     from dfgen.oci.layout import Layout
     from dfgen.outside.nodes import Nodes
-    from dfgen.outside.registry import Registry
+    from dfgen.registry import Registry
     from dfgen.stages.publish import Publishing
     from dfgen.templating import Templates
 
@@ -91,7 +91,7 @@ class App:
     @cached_property
     def registry(self) -> Registry:
         """The registry client, as the catalog configures it where there is one."""
-        from dfgen.outside.registry import Registry, RegistryOptions
+        from dfgen.registry import Registry, RegistryOptions
 
         if not self.has_catalog:
             return Registry(RegistryOptions(deadline=self.deadline))

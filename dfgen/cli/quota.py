@@ -10,7 +10,7 @@ from dfgen.model.lock import Lock
 from dfgen.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from dfgen.outside.registry import Quota, Registry
+    from dfgen.registry import Quota, Registry
 
 _FEW = 10  # parents of a registry for which it is not asked: a refusal comes as early as this would
 

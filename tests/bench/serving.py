@@ -14,7 +14,7 @@ from pathlib import Path
 from dfgen.concurrent import each
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import NoCredentials, Registry
+from dfgen.registry import NoCredentials, Registry
 from tests.bench.row import Bench
 from tests.fakes.images import FakeImage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from dfgen.outside.registry.options import Clock
+from dfgen.registry.endpoint import Clock
 
 WALL = 1_700_000_000.0  # what the wall clock says at the beginning: Tue, 14 Nov 2023 22:13:20 GMT
 

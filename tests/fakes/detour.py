@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dfgen.outside.registry import HttpTransport, RegistryOptions, Request, Response
-from dfgen.outside.registry.places import Origin
+from dfgen.registry import HttpTransport, RegistryOptions, Request, Response
+from dfgen.registry.endpoint import Origin
 
 
 class Detour:

@@ -28,7 +28,7 @@ from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 from dfgen.outside.layout.ledger import Ledger
 from dfgen.outside.opened import open_images
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.inspect import inspect
 from dfgen.stages.merge import Merging, merge_layout, merge_published
 from dfgen.stages.publish import Published, Publishing, plan, publish
@@ -254,7 +254,7 @@ def test_merging_from_two_other_repositories_mounts_and_crane_agrees(
 PUBLISH = """
 import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair
 root = pathlib.Path(sys.argv[2])

@@ -18,7 +18,7 @@ import urllib3
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, Descriptor, Index, canonical_index
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import (
+from dfgen.registry import (
     Login,
     Missing,
     NoCredentials,

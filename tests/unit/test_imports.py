@@ -55,7 +55,7 @@ HOMES = {
     "click": ("dfgen.cli",),
     "rich": ("dfgen.cli",),
     "jinja2": ("dfgen.templating",),
-    "urllib3": ("dfgen.outside.registry",),
+    "urllib3": ("dfgen.registry",),
     "docker": ("dfgen.outside",),
     "subprocess": ("dfgen.outside", "dfgen.filetree.git"),
     "ruamel": ("dfgen.model.yaml",),

@@ -14,8 +14,8 @@ from dfgen.oci.images import Remote
 from dfgen.oci.manifest import Index
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Registry
-from dfgen.outside.registry.errors import RateLimited, Unreachable
+from dfgen.registry import Registry
+from dfgen.registry.errors import RateLimited, Unreachable
 from dfgen.reviewing.records import ParentDetails
 from dfgen.stages.inspect import inspect
 

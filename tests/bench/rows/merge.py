@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dfgen.oci.manifest import Index
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import NoCredentials, Registry
+from dfgen.registry import NoCredentials, Registry
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
 from tests.bench.row import Aim, Bench, Row

@@ -10,7 +10,7 @@ from dfgen.concurrent import each
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import NoCredentials, Registry
+from dfgen.registry import NoCredentials, Registry
 from tests.bench.serving import far_address
 from tests.fakes.images import AMD64, ARM64, image
 from tests.fakes.registry import FakeRegistry

@@ -12,7 +12,7 @@ from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Clock, NoCredentials, Registry, RegistryOptions
+from dfgen.registry import Clock, NoCredentials, Registry, RegistryOptions
 from tests.fakes.images import AMD64, ARM64, FakeImage, as_json, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

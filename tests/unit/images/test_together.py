@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dfgen.concurrent import joined
 from dfgen.errors import CheckError, OutsideError
-from dfgen.outside.registry.errors import Unreachable
+from dfgen.registry.errors import Unreachable
 
 SAID = "h:5000: unreachable: refused (3 tries in {} s); check the network and try again"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, image
 from tests.fakes.registry import FakeRegistry

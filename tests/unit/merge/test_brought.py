@@ -10,7 +10,7 @@ from dfgen.errors import CheckError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.outside.registry import Registry
+from dfgen.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, as_json, image, index_of

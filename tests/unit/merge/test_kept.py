@@ -8,7 +8,7 @@ import pytest
 
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
-from dfgen.outside.registry import Registry
+from dfgen.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry

@@ -12,7 +12,7 @@ from dfgen.images.binding import Rules
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform
-from dfgen.outside.registry import Registry
+from dfgen.registry import Registry
 from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, attestation, image, index_of

@@ -9,7 +9,7 @@ import pytest
 
 from dfgen.errors import CheckError, ExitCode, OutsideError
 from dfgen.images.mergelist import Entry, parse_list
-from dfgen.outside.registry import Registry
+from dfgen.registry import Registry
 from dfgen.stages.merge import Merging, merge_several
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, image

@@ -14,7 +14,7 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor
 from dfgen.outside.layout.ledger import Ledger
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing
 from tests.fakes.clock import FakeClock

@@ -25,7 +25,7 @@ NAME = "team/java-base"
 PUBLISH = """
 import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair
 images, prefix, root = pair(), sys.argv[1], pathlib.Path(sys.argv[2])

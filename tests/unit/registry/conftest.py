@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import Credentials, Login, NoCredentials, Registry, RegistryOptions, Transport
+from dfgen.registry import Credentials, Login, NoCredentials, Registry, RegistryOptions, Transport
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import FakeImage, image
 from tests.fakes.registry import FakeRegistry

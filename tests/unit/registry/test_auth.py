@@ -10,7 +10,7 @@ import pytest
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import Forbidden, Login, Missing, Refused, Registry, Unauthorized
+from dfgen.registry import Forbidden, Login, Missing, Refused, Registry, Unauthorized
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault

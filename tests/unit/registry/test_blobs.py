@@ -11,7 +11,7 @@ from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
-from dfgen.outside.registry import Corrupt, Missing, Refused, Registry, Unreachable
+from dfgen.registry import Corrupt, Missing, Refused, Registry, Unreachable
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import MakeClient
 

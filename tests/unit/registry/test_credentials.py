@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import InputError, OutsideError
-from dfgen.outside.registry import DockerCredentials, Login
+from dfgen.registry import DockerCredentials, Login
 
 HUB = "https://index.docker.io/v1/"
 ALICE = Login(username="alice", password="open:sesame")

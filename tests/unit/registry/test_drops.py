@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions, Unreachable
+from dfgen.registry import NoCredentials, Registry, RegistryOptions, Unreachable
 from tests.fakes.wire import Wire
 
 OK = b"HTTP/1.1 200 OK\r\n"

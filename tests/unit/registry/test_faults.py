@@ -12,7 +12,7 @@ import pytest
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import RateLimited, Refused, Registry, Unreachable
+from dfgen.registry import RateLimited, Refused, Registry, Unreachable
 from tests.fakes.clock import WALL, FakeClock
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import FakeRegistry, Fault
@@ -189,7 +189,7 @@ def test_a_body_in_drops_ends_at_the_deadline(fake: FakeRegistry, there: Referen
 
 
 def _client_with(sleep: Callable[[float], None], now: Callable[[], float]) -> Registry:
-    from dfgen.outside.registry import Clock, NoCredentials
+    from dfgen.registry import Clock, NoCredentials
 
     return Registry(credentials=NoCredentials(), clock=Clock(now=now, sleep=sleep))
 

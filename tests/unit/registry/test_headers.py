@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Quota, Registry
-from dfgen.outside.registry.challenge import Challenge
-from dfgen.outside.registry.errors import clean
-from dfgen.outside.registry.purpose import spell
-from dfgen.outside.registry.retry import retry_after
+from dfgen.registry import Quota, Registry
+from dfgen.registry.auth import Challenge
+from dfgen.registry.endpoint import spell
+from dfgen.registry.errors import clean
+from dfgen.registry.retry import retry_after
 from tests.fakes.registry import FakeRegistry
 
 BEARER = Challenge("bearer", "https://auth.example/token", "registry.example")

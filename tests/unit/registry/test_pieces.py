@@ -8,7 +8,7 @@ import pytest
 
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
-from dfgen.outside.registry import Refused, Uploaded
+from dfgen.registry import Refused, Uploaded
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dfgen.errors import InputError
-from dfgen.outside.registry import RegistryOptions
-from dfgen.outside.registry.places import Origin, Site, is_loopback
+from dfgen.registry import RegistryOptions
+from dfgen.registry.endpoint import Origin, Site, is_loopback
 
 OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozenset({"localhost:5443"}))
 

@@ -8,7 +8,7 @@ from dfgen.errors import InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Corrupt, Refused, Registry
+from dfgen.registry import Corrupt, Refused, Registry
 from tests.fakes.images import FakeImage, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 

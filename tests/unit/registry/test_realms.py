@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Login, RateLimited, Refused, Registry, Unauthorized
+from dfgen.registry import Login, RateLimited, Refused, Registry, Unauthorized
 from tests.fakes.detour import Detour
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import Behaviour, Door, FakeRegistry, Fault

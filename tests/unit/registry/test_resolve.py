@@ -10,7 +10,7 @@ from dfgen.errors import CheckError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, Index, Manifest
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import Corrupt, Missing, Refused, Registry
+from dfgen.registry import Corrupt, Missing, Refused, Registry
 from tests.fakes.images import FakeImage, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 

@@ -13,9 +13,9 @@ from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 from dfgen.errors import InputError
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry import HttpTransport, RegistryOptions, Request, Unreachable
-from dfgen.outside.registry.causes import fault_of
-from dfgen.outside.registry.retry import Fault as Broken
+from dfgen.registry import HttpTransport, RegistryOptions, Request, Unreachable
+from dfgen.registry.causes import fault_of
+from dfgen.registry.retry import Fault as Broken
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import FakeRegistry
@@ -38,7 +38,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 def test_nothing_heavy_is_loaded_before_the_first_request() -> None:
     script = (
-        "import sys; from dfgen.outside.registry import Registry; Registry()\n"
+        "import sys; from dfgen.registry import Registry; Registry()\n"
         "print(*sorted({'urllib3', 'docker', 'requests', 'ssl'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

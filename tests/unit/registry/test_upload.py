@@ -11,7 +11,7 @@ from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import Corrupt, Forbidden, Refused, Registry, Unreachable, Uploaded
+from dfgen.registry import Corrupt, Forbidden, Refused, Registry, Unreachable, Uploaded
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored

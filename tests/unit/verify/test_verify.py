@@ -15,7 +15,7 @@ from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.outside.layout.ledger import Ledger
-from dfgen.outside.registry import NoCredentials, Registry, RegistryOptions
+from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, plan, publish
 from dfgen.stages.verify import Finding, Verifying, verify

@@ -10,12 +10,11 @@ from dfgen.errors import CheckError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
 from dfgen.oci.reference import Reference
-from dfgen.outside.registry.answers import TooLargeError, number, plain, read_all, status_words
-from dfgen.outside.registry.errors import Corrupt, Refused
-from dfgen.outside.registry.exchange import Ask
-from dfgen.outside.registry.purpose import PUSH
-from dfgen.outside.registry.retry import Deadline, again
-from dfgen.outside.registry.transport import Response
+from dfgen.registry.endpoint import PUSH
+from dfgen.registry.errors import Corrupt, Refused
+from dfgen.registry.exchange import Ask
+from dfgen.registry.retry import Deadline, again
+from dfgen.registry.transport import Response, TooLargeError, number, plain, read_all, status_words
 
 T = TypeVar("T")
 Prepared = tuple[Ask, Callable[[Response, Deadline], T]]

@@ -10,15 +10,14 @@ from pathlib import Path
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
-from dfgen.outside.registry import manifests
-from dfgen.outside.registry.credentials import Credentials, DockerCredentials
-from dfgen.outside.registry.download import download, read_blob
-from dfgen.outside.registry.errors import Missing, Refused
-from dfgen.outside.registry.exchange import Exchange
-from dfgen.outside.registry.options import Clock, RegistryOptions
-from dfgen.outside.registry.quota import Quota
-from dfgen.outside.registry.transport import HttpTransport, Transport
-from dfgen.outside.registry.upload import Uploaded, Uploader, has_blob
+from dfgen.registry import manifests
+from dfgen.registry.credentials import Credentials, DockerCredentials
+from dfgen.registry.download import download, read_blob
+from dfgen.registry.endpoint import Clock, RegistryOptions
+from dfgen.registry.errors import Missing, Refused
+from dfgen.registry.exchange import Exchange
+from dfgen.registry.transport import HttpTransport, Quota, Transport
+from dfgen.registry.upload import Uploaded, Uploader, has_blob
 
 _LARGEST_CONFIG = 16 * 2**20
 

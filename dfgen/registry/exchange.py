@@ -9,17 +9,21 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from dfgen.oci.reference import Repository
-from dfgen.outside.registry.answers import check_passing, status_words, words_of
-from dfgen.outside.registry.auth import Authorizer
-from dfgen.outside.registry.credentials import Credentials
-from dfgen.outside.registry.errors import Forbidden, Missing, Refused, RegistryError
-from dfgen.outside.registry.options import Clock, RegistryOptions
-from dfgen.outside.registry.places import Origin, Site
-from dfgen.outside.registry.purpose import PULL, Purpose, Scopes, scopes_of
-from dfgen.outside.registry.quota import Quota
-from dfgen.outside.registry.retry import FEW, Deadline, Fault, broken, persist
-from dfgen.outside.registry.tokens import TokenServer
-from dfgen.outside.registry.transport import Body, Request, Response, Transport
+from dfgen.registry.auth import Authorizer, TokenServer
+from dfgen.registry.credentials import Credentials
+from dfgen.registry.endpoint import PULL, Clock, Origin, Purpose, RegistryOptions, Scopes, Site, scopes_of
+from dfgen.registry.errors import Forbidden, Missing, Refused, RegistryError
+from dfgen.registry.retry import FEW, Deadline, Fault, broken, persist
+from dfgen.registry.transport import (
+    Body,
+    Quota,
+    Request,
+    Response,
+    Transport,
+    check_passing,
+    status_words,
+    words_of,
+)
 
 T = TypeVar("T")
 

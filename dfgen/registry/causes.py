@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dfgen.outside.registry.places import Origin
-from dfgen.outside.registry.retry import ANY, FEW, Fault, broken
+from dfgen.registry.endpoint import Origin
+from dfgen.registry.retry import ANY, FEW, Fault, broken
 
 if TYPE_CHECKING:
     import urllib3
@@ -57,7 +57,7 @@ def _verdict(error: urllib3.exceptions.HTTPError, timeout: float) -> tuple[str, 
 
 def _silence(error: BaseException, timeout: float) -> str:
     """Tell a server that is silent from one that speaks in drops."""
-    from dfgen.outside.registry.drops import LateError
+    from dfgen.registry.transport import LateError
 
     late = any(isinstance(link, LateError) for link in _chain(error))
     return "the answer comes too slowly" if late else f"no answer for {round(timeout, 1):g} s"

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import ipaddress
+import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dfgen.errors import InputError
 from dfgen.oci.reference import DOCKER_HUB
-from dfgen.outside.registry.options import RegistryOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """How registries are reached; hosts are written as in a reference, with their port.
+
+    A loopback registry speaks plain HTTP unless it is in `tls`;
+    any other speaks HTTPS unless it is in `insecure`.
+    """
+
+    insecure: frozenset[str] = frozenset()
+    tls: frozenset[str] = frozenset()
+    ca_file: Path | None = None  # certificates to trust besides the system's own
+    deadline: float = 60.0  # seconds in total per operation, tries and pauses included
+    silence: float = 20.0  # seconds after which a connection that says nothing is given up
+    connections: int = 16  # kept open per host
+    chunk: int = 16 * 2**20  # bytes per request where a registry wants uploads in pieces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance as the client sees them, so that tests wait for nothing."""
+
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
 
 _HUB_API = "registry-1.docker.io"
 _PORTS = {"http": 80, "https": 443}
@@ -90,3 +121,40 @@ class Site:
         both_tls = self.origin.scheme == realm.scheme == "https"
         same = realm.host == self.origin.host
         return both_tls or same or (is_loopback(realm.host) and is_loopback(self.origin.host))
+
+
+Scopes = frozenset[tuple[str, str]]  # repository path and action: ("library/nginx", "pull")
+
+PULL = ("pull",)
+PUSH = ("pull", "push")
+
+
+def scopes_of(path: str, actions: tuple[str, ...] = PULL) -> Scopes:
+    """What a request for one repository needs."""
+    return frozenset((path, action) for action in actions)
+
+
+def spell(scopes: Scopes) -> list[str]:
+    """Write scopes as a token server reads them: `repository:library/nginx:pull,push`."""
+    paths = sorted({path for path, _ in scopes})
+    actions = {path: ",".join(sorted(action for other, action in scopes if other == path)) for path in paths}
+    return [f"repository:{path}:{actions[path]}" for path in paths]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """A request's registry, what it needs, and what it does in words: `pull docker.io/library/nginx:1.28`."""
+
+    site: Site
+    scopes: Scopes
+    doing: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is to change something there."""
+        return any(action == "push" for _, action in self.scopes)
+
+    @property
+    def registry(self) -> str:
+        """The registry as references name it."""
+        return self.site.registry

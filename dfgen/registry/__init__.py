@@ -3,9 +3,10 @@
 How a request goes: client -> manifests, download, upload -> exchange (auth, redirects, verdict) -> transport.
 """
 
-from dfgen.outside.registry.client import Registry
-from dfgen.outside.registry.credentials import Credentials, DockerCredentials, Login, NoCredentials
-from dfgen.outside.registry.errors import (
+from dfgen.registry.client import Registry
+from dfgen.registry.credentials import Credentials, DockerCredentials, Login, NoCredentials
+from dfgen.registry.endpoint import Clock, RegistryOptions
+from dfgen.registry.errors import (
     Corrupt,
     Forbidden,
     Missing,
@@ -15,10 +16,8 @@ from dfgen.outside.registry.errors import (
     Unauthorized,
     Unreachable,
 )
-from dfgen.outside.registry.options import Clock, RegistryOptions
-from dfgen.outside.registry.quota import Quota
-from dfgen.outside.registry.transport import HttpTransport, Request, Response, Transport
-from dfgen.outside.registry.upload import Uploaded
+from dfgen.registry.transport import HttpTransport, Quota, Request, Response, Transport
+from dfgen.registry.upload import Uploaded
 
 __all__ = [
     "Clock",

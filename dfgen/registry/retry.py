@@ -6,8 +6,8 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from dfgen.outside.registry.errors import RateLimited, RegistryError, Unreachable
-from dfgen.outside.registry.options import Clock
+from dfgen.registry.endpoint import Clock
+from dfgen.registry.errors import RateLimited, RegistryError, Unreachable
 
 T = TypeVar("T")
 

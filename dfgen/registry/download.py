@@ -15,12 +15,11 @@ from dfgen.filetree.files import renaming
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
-from dfgen.outside.registry.answers import TooLargeError, read_all
-from dfgen.outside.registry.errors import Corrupt, Refused
-from dfgen.outside.registry.exchange import Ask, Exchange
-from dfgen.outside.registry.manifests import TWICE
-from dfgen.outside.registry.retry import Deadline, Fault, again
-from dfgen.outside.registry.transport import Response
+from dfgen.registry.errors import Corrupt, Refused
+from dfgen.registry.exchange import Ask, Exchange
+from dfgen.registry.manifests import TWICE
+from dfgen.registry.retry import Deadline, Fault, again
+from dfgen.registry.transport import Response, TooLargeError, read_all
 
 _PARTIAL = HTTPStatus.PARTIAL_CONTENT
 
