@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dfgen.catalog.graph import find
+from dfgen.catalog.model import Image
 from dfgen.dockerfile.ignore import PatternError, Patterns, Verdict, glob, is_wild
 from dfgen.dockerfile.sources import Source, Trigger, context_sources, onbuild
 from dfgen.errors import InputError, Place, Problem, printable
 from dfgen.filetree import FileTree, Kind, Overlaid, kind_of, resolve, within
-from dfgen.model.catalog import Image
-from dfgen.model.graph import find
 
 _USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(ONBUILD[ \t]+)?(COPY|ADD)\b|--mount")
 _HAS_TRIGGERS = re.compile(rb"(?im)^[ \t]*ONBUILD\b")

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
+from dfgen.catalog.model import CATALOG_FILE, TEMPLATES, Image
 from dfgen.cli.app import App
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.model.catalog import CATALOG_FILE, TEMPLATES, Image
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

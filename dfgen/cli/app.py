@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.catalog.model import BASES, TEMPLATES, Family, Image, JinjaOptions
 from dfgen.errors import DfgenError, InputError, Place, Problem
-from dfgen.model.catalog import BASES, TEMPLATES, Family, Image, JinjaOptions
 
 # All else is imported where it is used: a render of what has not changed does without.
 if TYPE_CHECKING:
-    from dfgen.model.catalog import Catalog
-    from dfgen.model.lock import Lock, LockedParent
+    from dfgen.catalog.lockfile import Lock, LockedParent
+    from dfgen.catalog.model import Catalog
     from dfgen.oci.layout import Layout
     from dfgen.outside.nodes import Nodes
     from dfgen.registry import Registry
@@ -71,20 +71,20 @@ class App:
         return self._load(name)
 
     def _load(self, only: str) -> Catalog:
-        from dfgen.model.load import load
+        from dfgen.catalog.load import load
 
         return load(self.root, self.templates(JinjaOptions()), only)
 
     @cached_property
     def lock(self) -> Lock:
         """The lock as it is on disk."""
-        from dfgen.model import lock
+        from dfgen.catalog import lockfile as lock
 
         return lock.read(self.root)
 
     def images(self, words: Sequence[str]) -> tuple[Image, ...]:
         """Give the images that SELECT selects."""
-        from dfgen.model.select import select
+        from dfgen.catalog.select import select
 
         return select(self.catalog.images, words)
 
@@ -163,7 +163,7 @@ class App:
 
     def built(self, key: str) -> LockedParent | None:
         """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
-        from dfgen.model.lock import LockedParent, Pin
+        from dfgen.catalog.lockfile import LockedParent, Pin
         from dfgen.oci.manifest import Index
 
         entry = self.layout.entries().get(key)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 
+from dfgen.catalog.model import BASES, Catalog, Image
+from dfgen.catalog.select import select
 from dfgen.cli.app import App
 from dfgen.errors import InputError
-from dfgen.model.catalog import BASES, Catalog, Image
-from dfgen.model.select import select
 
 
 def in_one_family(app: App, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dfgen.catalog.model import Catalog
 from dfgen.cli import show
 from dfgen.images.pin_moves import Facts, facts
-from dfgen.model.catalog import Catalog
 from dfgen.model.locking import Moved
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Pulls

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dfgen.catalog.context import ContextReader
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.cli.app import DIST, App
 from dfgen.filetree import Folder, files
 from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan, Reason
-from dfgen.model.catalog import TEMPLATES, Image
-from dfgen.model.lock import Lock
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages.plan import Planning

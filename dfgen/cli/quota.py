@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog
 from dfgen.oci.reference import Reference
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.catalog.model import Builder, Image
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
 from dfgen.errors import CheckError
@@ -15,8 +17,6 @@ from dfgen.images.plan import Plan
 from dfgen.images.run import Event
 from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
-from dfgen.model.catalog import Builder, Image
-from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
 from dfgen.outside.buildx import Buildx

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.graph import find
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
 from dfgen.exports.steps import check_pinned, plain_names, versions_of, waves
 from dfgen.images.building import BuildRequest, build_request
 from dfgen.images.output import output
 from dfgen.images.plan import Plan
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.graph import find
-from dfgen.model.lock import Lock
 
 
 def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from dfgen.catalog.model import Image
 from dfgen.errors import InputError, Problem
 from dfgen.images.plan import Plan, Step
-from dfgen.model.catalog import Image
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
 

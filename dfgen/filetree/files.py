@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from dfgen.catalog.model import BASES
 from dfgen.errors import OutsideError, Place, Problem
-from dfgen.model.catalog import BASES
 
 _Named = str | os.PathLike[str]
 

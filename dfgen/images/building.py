@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import LOCAL, NO_CACHE, BuildCache, Builder, Catalog, Image
 from dfgen.errors import InputError, Problem
 from dfgen.images.plan import Step
-from dfgen.model.catalog import LOCAL, NO_CACHE, BuildCache, Builder, Catalog, Image
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS
 from dfgen.oci.platform import Platform

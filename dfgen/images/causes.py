@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image
 from dfgen.errors import listing, printable
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Reason
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 
 _NAMED = 3  # changed things that a reason names

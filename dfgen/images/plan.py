@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from dfgen.catalog.model import Image
 from dfgen.images.inputs import EPOCH, Inputs
-from dfgen.model.catalog import Image
 from dfgen.oci.manifest import Descriptor
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image
 from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.causes import Causes
 from dfgen.images.inputs import Inputs
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 

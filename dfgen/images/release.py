@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, listing
 from dfgen.images.ports import Store
-from dfgen.model.catalog import Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import Problem
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dfgen.catalog.model import Image
 from dfgen.errors import DfgenError, ExitCode
 from dfgen.images.plan import Step
 from dfgen.images.sbom import Bill
-from dfgen.model.catalog import Image
 from dfgen.oci.digest import Digest
 
 

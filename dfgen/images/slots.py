@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dfgen.model.catalog import Builder
+from dfgen.catalog.model import Builder
 from dfgen.oci.platform import Platform
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.catalog.model import Catalog
 from dfgen.images.release import Release
-from dfgen.model.catalog import Catalog
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from dfgen.catalog.model import Catalog, Parent
 from dfgen.concurrent import attempt
 from dfgen.errors import DfgenError, InputError, OutsideError, Problem, listing
-from dfgen.model.catalog import Catalog, Parent
 from dfgen.model.locking import Want
 from dfgen.oci.reference import Reference
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from dfgen.catalog.model import Image
 from dfgen.errors import nearest
 from dfgen.findings import Finding
 from dfgen.linting.records import RULES
-from dfgen.model.catalog import Image
 
 # Codes of hadolint and of ShellCheck, which it brings, and BuildKit's names of its checks: whether one was
 # looked for is known where they ran.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from dfgen.catalog.model import Image
 from dfgen.dockerfile import Dockerfile
 from dfgen.dockerfile.stages import stages
 from dfgen.linting.packages import is_configured
 from dfgen.linting.records import Above
-from dfgen.model.catalog import Image
 
 # Of a parent that cannot be read nothing is known: its SHELL may have the option.
 _ANY = ("/bin/sh", "-o", "pipefail", "-c")

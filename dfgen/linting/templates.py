@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.errors import Place, nearest
 from dfgen.findings import Finding
 from dfgen.linting.records import RULES
-from dfgen.model.catalog import TEMPLATES, Image
 from dfgen.templating.usage import TemplateUsage, made_from
 
 _WORD = re.compile(r"[A-Za-z_]\w*")

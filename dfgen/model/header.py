@@ -6,8 +6,8 @@ import hashlib
 import re
 from functools import lru_cache
 
+from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.errors import printable
-from dfgen.model.catalog import TEMPLATES, Image
 
 # A constant --platform is what FROM is for here; BuildKit and hadolint would warn of it.
 _SKIPPED_CHECK = "FromPlatformFlagConstDisallowed"

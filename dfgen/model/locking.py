@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dfgen.catalog.lockfile import Lock, LockedParent
 from dfgen.errors import DfgenError, Place
-from dfgen.model.lock import Lock, LockedParent
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 

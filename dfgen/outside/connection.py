@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.catalog.model import Builder
 from dfgen.errors import OutsideError
-from dfgen.model.catalog import Builder
 from dfgen.outside.nodes import Nodes
 
 if TYPE_CHECKING:

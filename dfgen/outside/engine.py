@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dfgen.catalog.model import LOCAL, Builder, SmokeTest
 from dfgen.errors import OutsideError
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import LOCAL, Builder, SmokeTest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform

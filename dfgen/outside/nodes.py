@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.model import LOCAL, Builder
 from dfgen.concurrent import attempt
 from dfgen.errors import DfgenError, OutsideError, listing
 from dfgen.images.slots import Slots
-from dfgen.model.catalog import LOCAL, Builder
 from dfgen.oci.platform import Platform
 from dfgen.outside.process import CommandError, Processes
 

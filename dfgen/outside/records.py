@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError
 from dfgen.filetree import files
 from dfgen.images.causes import Causes, to_text
 from dfgen.images.inputs import Inputs
-from dfgen.model.catalog import Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import writing
 

@@ -17,9 +17,9 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from dfgen.catalog.model import BASES, TEMPLATES
 from dfgen.errors import OutsideError
 from dfgen.filetree import files
-from dfgen.model.catalog import BASES, TEMPLATES
 
 
 class Remembered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dfgen
-from dfgen.model.catalog import BASES, TEMPLATES
+from dfgen.catalog.model import BASES, TEMPLATES
 
 
 def read() -> dict[str, str]:

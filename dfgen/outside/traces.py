@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.catalog.model import Builder
 from dfgen.errors import OutsideError
-from dfgen.model.catalog import Builder
 from dfgen.oci import layout as files
 from dfgen.outside.connection import connected
 from dfgen.outside.nodes import Nodes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dfgen.catalog.model import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.errors import listing
-from dfgen.model.catalog import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.reviewing.records import State
 
 _SHOWN = 5  # names in a note

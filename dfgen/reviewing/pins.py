@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from dfgen.catalog.lockfile import LOCK_FILE, LockedParent
+from dfgen.catalog.model import Catalog, Parent
 from dfgen.errors import Place
-from dfgen.model.catalog import Catalog, Parent
-from dfgen.model.lock import LOCK_FILE, LockedParent
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference

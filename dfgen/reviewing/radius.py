@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.graph import find, in_order
+from dfgen.catalog.lockfile import LOCK_FILE
+from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
 from dfgen.errors import Problem
 from dfgen.filetree import shown, within
-from dfgen.model.catalog import TEMPLATES, Catalog, Image, Parent
-from dfgen.model.graph import find, in_order
-from dfgen.model.lock import LOCK_FILE
 from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dfgen.catalog.context import ContextReader
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import Place, Problem
 from dfgen.findings import Finding, Level
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference

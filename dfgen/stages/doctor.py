@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.catalog.model import Catalog, Parent
 from dfgen.errors import CheckError, DfgenError
-from dfgen.model.catalog import Catalog, Parent
-from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from dfgen.catalog.provenance import Setting, Settings
 from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.model import header
-from dfgen.model.settings import Setting, Settings
 
 
 class Expression(Protocol):

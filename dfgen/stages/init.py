@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from dfgen.catalog.model import BASES, TEMPLATES, check_family_name
 from dfgen.errors import InputError, Place, Problem
-from dfgen.model.catalog import BASES, TEMPLATES, check_family_name
 from dfgen.oci.reference import Reference
 
 _BASE = """\

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
@@ -15,7 +16,6 @@ from dfgen.linting.ignores import BUILDKIT, HADOLINT, unused_ignores
 from dfgen.linting.inherited import Inherited
 from dfgen.linting.records import RULES, SAME, Hit
 from dfgen.linting.templates import Usages
-from dfgen.model.catalog import TEMPLATES, Image
 
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import CheckError, Problem
 from dfgen.images.ports import Store
-from dfgen.model.catalog import Catalog, Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index
 from dfgen.oci.platform import Platform

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Protocol
 
+from dfgen.catalog.lockfile import Candidate, Lock, LockedParent, Pin
+from dfgen.catalog.model import Catalog
 from dfgen.errors import CheckError, DfgenError, InputError, Problem, listing
 from dfgen.images.wanted_parents import each, named, wanted
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Candidate, Lock, LockedParent, Pin
 from dfgen.model.locking import Held, LockChanges, Moved, Want
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform

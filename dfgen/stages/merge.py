@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image
 from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
 from dfgen.errors import CheckError, DfgenError, InputError
 from dfgen.images.binding import Rules, merge
@@ -14,8 +16,6 @@ from dfgen.images.bringing import bring
 from dfgen.images.mergelist import Entry
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dfgen.catalog.context import ContextReader
+from dfgen.catalog.graph import in_order
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import InputError, Problem, listing
 from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.sbom import is_bill
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.graph import in_order
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform

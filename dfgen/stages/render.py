@@ -9,12 +9,12 @@ from enum import Enum
 from functools import cached_property
 from typing import Protocol
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.catalog.model import TEMPLATES, Catalog, Image
+from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
 from dfgen.errors import Gathering, InputError, Place, Problem, listing
 from dfgen.model import header
-from dfgen.model.catalog import TEMPLATES, Catalog, Image
-from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.model.variables import PinnedParent, template_variables
 
 
 class Templates(Protocol):

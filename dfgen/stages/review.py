@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dfgen.catalog.model import Image
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
-from dfgen.model.catalog import Image
 from dfgen.reviewing import notes, pins
 from dfgen.reviewing.grouping import groups
 from dfgen.reviewing.radius import Comparison, inputs, radius

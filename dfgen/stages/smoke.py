@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from dfgen.catalog.model import Builder, Image, SmokeTest
 from dfgen.errors import CheckError, Problem
 from dfgen.images.building import Outcome
-from dfgen.model.catalog import Builder, Image, SmokeTest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.catalog.model import Image
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.filetree import files
 from dfgen.images.building import TESTS, digest_of_tests
-from dfgen.model.catalog import Image
-from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
 from dfgen.stages import plan as planning

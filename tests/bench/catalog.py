@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from dfgen.model.lock import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.lock import Lock
+from dfgen.catalog.lockfile import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog import load
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import InputError
-from dfgen.model import load
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.templating import Templates

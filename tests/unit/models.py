@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin
+from dfgen.catalog.model import Builder, Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
 from dfgen.errors import Place
-from dfgen.model.catalog import Builder, Catalog, Family, Image, JinjaOptions, Parent, SmokeTest
-from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform

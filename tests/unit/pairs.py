@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfgen.model.catalog import Catalog, Family, Image
-from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin
+from dfgen.catalog.model import Catalog, Family, Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform

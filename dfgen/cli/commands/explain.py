@@ -12,15 +12,15 @@ from typing import Any
 
 import click
 
+from dfgen.catalog.lockfile import LOCK_FILE
+from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.provenance import Setting, Settings
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.narrowed import in_one_family
 from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.filetree import files
 from dfgen.model import header
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import LOCK_FILE
-from dfgen.model.settings import Setting, Settings
 from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
 from dfgen.stages.render import render_image
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from dfgen.catalog.model import BASES
 from dfgen.cli import show
 from dfgen.cli.app import DIST, App
-from dfgen.model.catalog import BASES
 from dfgen.outside.garbage import collect
 from dfgen.outside.traces import sweep
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from dfgen.catalog.model import Image, JinjaOptions
+from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
@@ -21,8 +23,6 @@ from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
 from dfgen.model import header
-from dfgen.model.catalog import Image, JinjaOptions
-from dfgen.model.variables import PinnedParent, template_variables
 from dfgen.outside import buildcheck, hadolint
 from dfgen.outside.process import Processes
 from dfgen.stages import plan as planning

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from dfgen.catalog.model import Image
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.errors import InputError
 from dfgen.model import header
-from dfgen.model.catalog import Image
 from dfgen.outside.remembered import Remembered
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from dfgen.catalog.model import LOCAL
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.model.catalog import LOCAL
 from dfgen.outside.engine import Engine
 from dfgen.stages.load import load, plan
 

@@ -6,11 +6,11 @@ import re
 
 import click
 
+from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import pinned, show
 from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
 from dfgen.filetree import files
-from dfgen.model.lock import LOCK_FILE
 from dfgen.model.locking import LockChanges
 from dfgen.stages import lock as stage
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.errors import CheckError, OutsideError
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote
 from dfgen.oci.manifest import Index

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from dfgen.catalog.model import Image
 from dfgen.cli.app import App
 from dfgen.errors import InputError, Place
-from dfgen.model.catalog import Image
 from dfgen.stages.explain import places
 from dfgen.stages.render import render_image
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from dfgen.catalog.model import Image
 from dfgen.cli.app import App
 from dfgen.findings import Finding
 from dfgen.linting.parity import same
-from dfgen.model.catalog import Image
 
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError
 from dfgen.images.sbom import Bill, Contents, Installed, artefact
-from dfgen.model.catalog import Image
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.outside.packages.files import UNREAD, package_files

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dfgen.catalog import layers
+from dfgen.catalog.model import Image
 from dfgen.errors import Place, listing
 from dfgen.findings import Finding
-from dfgen.model import layers
-from dfgen.model.catalog import Image
 from dfgen.reviewing.radius import Comparison
 from dfgen.reviewing.records import Radius
 from dfgen.reviewing.risks import error

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from dfgen.catalog.lockfile import LockedParent
 from dfgen.errors import Place, listing
 from dfgen.findings import Finding, Level
-from dfgen.model.lock import LockedParent
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INDEX_TYPES
 from dfgen.oci.platform import Platform

@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import Place
 from dfgen.findings import Finding
-from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import State
 
 Origins = Callable[[Image], Sequence[Place | None]]

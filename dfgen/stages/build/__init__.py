@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.images.plan import Plan
 from dfgen.images.run import Run
-from dfgen.model.lock import Lock
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.scheduler import Scheduler
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock, LockedParent
+from dfgen.catalog.lockfile import Lock, LockedParent
+from dfgen.catalog.model import Image
 from dfgen.oci.digest import Digest
 
 

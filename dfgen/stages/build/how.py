@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dfgen.catalog import model
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
 from dfgen.images.building import OnStep
 from dfgen.images.causes import Causes
 from dfgen.images.plan import Step
@@ -12,9 +15,6 @@ from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
 from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
-from dfgen.model import catalog as model
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import Lock
 from dfgen.oci.manifest import Descriptor
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.building import OnStep
 from dfgen.images.plan import Step
 from dfgen.images.ports import Store
-from dfgen.model.catalog import Image
 from dfgen.oci.images import Child, Pulls, Remote, children_of
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from threading import Lock as Guard
 from typing import Any
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Builder, Image
 from dfgen.errors import CheckError, DfgenError, OutsideError
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
 from dfgen.images.sbom import Bill, is_bill
-from dfgen.model.catalog import Builder, Image
-from dfgen.model.lock import Lock
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.twice import NotTheSameError

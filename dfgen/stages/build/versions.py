@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.relock import Relock, children_by_parent, relock
 from dfgen.images.run import Merged, Rendered, Result
 from dfgen.images.sbom import bills_in
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 from dfgen.stages.build.how import Building

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dfgen.model import lock as locks
-from dfgen.model.lock import LOCK_FILE, LockedParent
+from dfgen.catalog import lockfile as locks
+from dfgen.catalog.lockfile import LOCK_FILE, LockedParent
 from dfgen.oci.manifest import OCI_INDEX, Index, parse
 from tests.bench.loops import loop, out
 from tests.bench.measure import Contestant, Series, alternately

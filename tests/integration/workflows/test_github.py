@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.fakes.actions import Ran, Runner
 from tests.fakes.gh import OURS
 from tests.integration.workflows.conftest import PARENT_MOVED, Project, workflow

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.fakes.gitlab import OURS, FakeGitLab
 from tests.integration.workflows.conftest import PARENT_MOVED, Project
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock, LockedParent, Pin
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin
+from dfgen.catalog.model import Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.stages.build.behind import is_behind

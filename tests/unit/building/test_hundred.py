@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.images.slots import Slots
-from dfgen.model.lock import LOCK_FILE
 from dfgen.oci.layout import Layout
 from dfgen.stages.build import build
 from tests.fakes.builder import ScriptedBuilder

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.model import Builder
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.run import Again, Lost
 from dfgen.images.slots import Slots
-from dfgen.model.catalog import Builder
 from tests.unit.models import AMD64, ARM64, a_test
 from tests.unit.world import World, states
 

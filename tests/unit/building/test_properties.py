@@ -13,10 +13,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfgen.catalog.model import Builder
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.run import Lost, Run
 from dfgen.images.slots import Slots
-from dfgen.model.catalog import Builder
 from tests.unit.models import AMD64, ARM64
 from tests.unit.world import World, states
 

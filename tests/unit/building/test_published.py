@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.run import Progressed
-from dfgen.model.catalog import Image
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository

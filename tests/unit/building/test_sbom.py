@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.model import Image
 from dfgen.errors import CheckError
 from dfgen.images.run import Run
 from dfgen.images.sbom import CYCLONEDX, Bill, artefact, is_bill
-from dfgen.model.catalog import Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor, Index, Manifest

@@ -12,12 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from dfgen import __version__
+from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import annotating
 from dfgen.cli.app import App
 from dfgen.cli.group import dfgen as group
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
-from dfgen.model.lock import LOCK_FILE
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
 

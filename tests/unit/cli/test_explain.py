@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
 

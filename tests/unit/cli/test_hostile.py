@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.unit.catalogs import loaded, locked, write
 from tests.unit.cli.run import Done, dfgen
 from tests.unit.dockerfile.oracle import Oracle, running_oracle

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.catalogs import write
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model import lock as locks
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog import lockfile as locks
+from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_INDEX, Descriptor

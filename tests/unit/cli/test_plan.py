@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE
+from dfgen.catalog.lockfile import LOCK_FILE
 from tests.bench import built
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen

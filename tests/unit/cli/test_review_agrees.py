@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfgen.model.lock import LOCK_FILE, Lock
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from tests.unit.cli.run import Done, dfgen
 from tests.unit.repositories import TEMPLATE, commit
 from tests.unit.review.world import DEBIAN, locked, put

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.cli.app import App
 from dfgen.cli.states import Sides
 from dfgen.filetree import Folder
-from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.stages.review import review
 from tests.unit import repositories
 from tests.unit.catalogs import FAMILY, write

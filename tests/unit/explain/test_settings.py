@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.provenance import Setting, Settings, pin_place
+from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.errors import Place
-from dfgen.model.catalog import Catalog, Image
-from dfgen.model.lock import Lock
-from dfgen.model.settings import Setting, Settings, pin_place
-from dfgen.model.variables import PinnedParent, template_variables
 from dfgen.oci.platform import Platform
 from tests.unit.catalogs import loaded, locked
 

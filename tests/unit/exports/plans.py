@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin
+from dfgen.catalog.model import Image
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock, LockedParent, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.catalog import Catalog
+from dfgen.catalog.model import Catalog
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry
 from tests.unit.lock.parents import KEY, OTHER, TWO

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog
 from dfgen.model.locking import LockChanges
 from dfgen.stages.lock import Locking, lock
 from tests.unit.lock.fakes import MemoryRegistry

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.catalog.lockfile import Candidate, parse
+from dfgen.catalog.model import Catalog
 from dfgen.errors import CheckError
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Candidate, parse
 from dfgen.stages.lock import check, upgrade
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, first_lock, how, pins

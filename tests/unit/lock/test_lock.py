@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dfgen.catalog.lockfile import Lock, LockedParent
+from dfgen.catalog.model import Catalog
 from dfgen.errors import OutsideError
 from dfgen.images.wanted_parents import wanted
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock, LockedParent
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.stages.lock import lock
 from tests.unit.catalogs import FAMILY, loaded

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog
 from dfgen.errors import CheckError, InputError, OutsideError
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock
 from dfgen.stages.lock import check, upgrade
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests

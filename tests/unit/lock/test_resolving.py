@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog
 from dfgen.errors import CheckError, InputError, OutsideError
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
 from dfgen.oci.platform import Platform

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.errors import CheckError
-from dfgen.model.lock import Lock
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, OCI_INDEX, Descriptor, Index
 from dfgen.stages.merge import merge_layout

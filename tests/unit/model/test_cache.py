@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfgen.model.catalog import BuildCache
+from dfgen.catalog.model import BuildCache
 from tests.unit.catalogs import FAMILY, loaded, problems
 
 

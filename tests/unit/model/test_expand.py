@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.catalog import JinjaOptions, Package
+from dfgen.catalog.model import JinjaOptions, Package
 from tests.unit.catalogs import FAMILY, images, loaded, problems
 
 CATALOG = "platforms: [amd64]\nvariables: {a: catalog, b: catalog, c: catalog, d: catalog, e: catalog, f: catalog}\n"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.catalog.model import Image
 from dfgen.dockerfile import parse
 from dfgen.model import header
-from dfgen.model.catalog import Image
 from tests.unit.catalogs import FAMILY, images
 
 SKIPPED = "# check=skip=FromPlatformFlagConstDisallowed"

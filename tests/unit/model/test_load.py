@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.graph import in_order
+from dfgen.catalog.load import load
+from dfgen.catalog.model import Builder
 from dfgen.errors import InputError
-from dfgen.model.catalog import Builder
-from dfgen.model.graph import in_order
-from dfgen.model.load import load
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 from dfgen.templating import Templates

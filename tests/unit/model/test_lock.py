@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.catalog.lockfile import Lock, LockedParent, Pin, parse, read
+from dfgen.catalog.model import Parent
 from dfgen.errors import InputError, Place
-from dfgen.model.catalog import Parent
-from dfgen.model.lock import Lock, LockedParent, Pin, parse, read
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from dfgen.oci.platform import Platform, aliases

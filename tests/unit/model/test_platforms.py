@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.model.variables import TemplatePlatform
+from dfgen.catalog.variables import TemplatePlatform
 from dfgen.oci.platform import Platform
 
 ARM64 = TemplatePlatform(Platform.parse("arm64"))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dfgen
+from dfgen.catalog import schema, yaml
 from dfgen.errors import InputError
-from dfgen.model import schema, yaml
 
 ROOT = Path(dfgen.__file__).parent.parent
 GOOD = "template: t\nparent: p\nversions: ['1']\n"

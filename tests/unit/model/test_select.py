@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.model import Image
+from dfgen.catalog.select import select
 from dfgen.errors import InputError
-from dfgen.model.catalog import Image
-from dfgen.model.select import select
 from tests.unit.catalogs import loaded
 
 JAVA = "template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1.0', '1.1', '2.0']\n"

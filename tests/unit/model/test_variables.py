@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.catalog import Package
-from dfgen.model.variables import PinnedParent, TemplatePlatform, template_variables
+from dfgen.catalog.model import Package
+from dfgen.catalog.variables import PinnedParent, TemplatePlatform, template_variables
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference

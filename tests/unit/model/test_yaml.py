@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.catalog.yaml import Document, parse, read
 from dfgen.errors import InputError
-from dfgen.model.yaml import Document, parse, read
 
 
 def _problems(text: str) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from dfgen.catalog.model import BuildCache, Builder
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.images.building import BuildRequest
-from dfgen.model.catalog import BuildCache, Builder
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor

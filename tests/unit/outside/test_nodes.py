@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.model import Builder
 from dfgen.errors import OutsideError
-from dfgen.model.catalog import Builder
 from dfgen.oci.platform import Platform
 from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
 from tests.unit.models import AMD64, ARM64, LOCAL

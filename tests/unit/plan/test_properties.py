@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.model.catalog import Image
+from dfgen.catalog.model import Image
 from tests.unit.models import a_test
 from tests.unit.world import World
 

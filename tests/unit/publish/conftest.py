@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dfgen.model.catalog import Image
-from dfgen.model.lock import Lock
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor

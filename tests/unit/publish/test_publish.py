@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.errors import OutsideError
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.stages.merge import merge_layout

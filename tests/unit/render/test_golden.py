@@ -10,11 +10,11 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from dfgen.catalog import load as loading
+from dfgen.catalog import lockfile as locks
+from dfgen.catalog.model import Image
 from dfgen.filetree.files import dockerfiles
 from dfgen.model import header
-from dfgen.model import load as loading
-from dfgen.model import lock as locks
-from dfgen.model.catalog import Image
 from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import TemplateOptions, Templates
 from tests.unit.dockerfile.oracle import running_oracle

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog
 from dfgen.errors import InputError
-from dfgen.model.catalog import Catalog
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import Templates

@@ -10,12 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog import load
+from dfgen.catalog import lockfile as lock
 from dfgen.catalog.context import ContextReader
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Folder
 from dfgen.findings import Finding
-from dfgen.model import load, lock
-from dfgen.model.catalog import Catalog, Image
 from dfgen.reviewing.records import Review, Sources, State
 from dfgen.stages.explain import places
 from dfgen.stages.render import TemplatesFor, render, render_image

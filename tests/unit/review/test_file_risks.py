@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
-from dfgen.model.lock import LOCK_FILE, Lock
 from tests.unit.review.world import (
     AMD64,
     AMD_FILE,

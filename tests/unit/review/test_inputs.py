@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.model.lock import LOCK_FILE, Lock, Pin
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, Pin
 from dfgen.oci.digest import Digest
 from tests.unit.review.states import lines, reviewed
 from tests.unit.review.world import AMD64, ARM_FILE, BASE, DEBIAN, World, locked, put, write

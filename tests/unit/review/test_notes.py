@@ -7,9 +7,9 @@ from shutil import rmtree
 
 import pytest
 
+from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.reviews.words import summary
 from dfgen.errors import Place, Problem
-from dfgen.model.lock import LOCK_FILE
 from dfgen.stages.review import review
 from tests.unit.review.states import state
 from tests.unit.review.world import BASE, DEBIAN, TEMPLATE, World, locked, put, write

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.errors import Place, Problem
-from dfgen.model.lock import LOCK_FILE, Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
 from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dfgen.model.lock import LOCK_FILE, Lock, Pin
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, Pin
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
 from dfgen.reviewing.records import ParentDetails

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.errors import OutsideError
-from dfgen.model.lock import Lock
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor

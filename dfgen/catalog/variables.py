@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import InputError
-from dfgen.model.catalog import Catalog, Image
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference

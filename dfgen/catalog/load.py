@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
-from dfgen.model import schema, yaml
-from dfgen.model.catalog import (
+from dfgen.catalog import schema, yaml
+from dfgen.catalog.expand import DEFAULT_PLATFORMS, Expander, Expressions
+from dfgen.catalog.graph import check_parents, check_tags
+from dfgen.catalog.layers import Layer
+from dfgen.catalog.model import (
     BASES,
     CATALOG_FILE,
     PACKAGES,
@@ -25,10 +27,8 @@ from dfgen.model.catalog import (
     Parent,
     check_family_name,
 )
-from dfgen.model.expand import DEFAULT_PLATFORMS, Expander, Expressions
-from dfgen.model.graph import check_parents, check_tags
-from dfgen.model.layers import Layer
-from dfgen.model.yaml import Document
+from dfgen.catalog.yaml import Document
+from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 

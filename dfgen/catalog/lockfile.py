@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog.model import BASES, Parent
 from dfgen.errors import InputError, Place, Problem
-from dfgen.model.catalog import BASES, Parent
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from dfgen.oci.platform import Platform

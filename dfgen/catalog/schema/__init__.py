@@ -9,8 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from dfgen.catalog.yaml import Document, KeyPath
 from dfgen.errors import InputError, Problem, listing, nearest
-from dfgen.model.yaml import Document, KeyPath
 
 _NAMES = {list: "a list", dict: "a mapping"}
 _TYPES = {

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dfgen.catalog.layers import Layers, Package
 from dfgen.errors import InputError, Place
-from dfgen.model.layers import Layers, Package
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 

@@ -6,8 +6,8 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
+from dfgen.catalog.model import BASES, Image
 from dfgen.errors import InputError, listing, nearest
-from dfgen.model.catalog import BASES, Image
 from dfgen.oci.platform import Platform
 
 

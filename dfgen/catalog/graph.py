@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from dfgen.catalog.model import Image, Parent
 from dfgen.errors import InputError, Problem, listing, nearest
-from dfgen.model.catalog import Image, Parent
 
 Versions = Mapping[str, Sequence[Image]]
 

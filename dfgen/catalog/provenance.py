@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dfgen.catalog import layers as merging
+from dfgen.catalog.layers import Layer
+from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.catalog.model import Image, Parent
+from dfgen.catalog.variables import DESCRIPTION, TITLE, VERSION
 from dfgen.errors import Place
-from dfgen.model import layers as merging
-from dfgen.model.catalog import Image, Parent
-from dfgen.model.layers import Layer
-from dfgen.model.lock import LOCK_FILE, Lock
-from dfgen.model.variables import DESCRIPTION, TITLE, VERSION
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.oci.platform import Platform
 

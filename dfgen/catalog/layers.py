@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from dfgen.catalog.yaml import Document, KeyPath
 from dfgen.errors import Place
-from dfgen.model.yaml import Document, KeyPath
 
 
 @dataclass(frozen=True, slots=True)
