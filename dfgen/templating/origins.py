@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
 from dfgen.errors import InputError, Place, Problem
-from dfgen.templating.conditions import CALLER
-from dfgen.templating.locals import resolve
-from dfgen.templating.marking import FILTER_BLOCK
+from dfgen.templating.environment import FILTER_BLOCK
 from dfgen.templating.marks import MARK
 from dfgen.templating.quoting import Quoting
-from dfgen.templating.traced import NO_SITE, Chain, Span, Step, Traced, compose_traced
-from dfgen.templating.tracing import Tracing
+from dfgen.templating.trace import (
+    CALLER,
+    NO_SITE,
+    Chain,
+    Span,
+    Step,
+    Traced,
+    Tracing,
+    compose_traced,
+    resolve,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2.runtime import Undefined
 
 from dfgen.errors import InputError, Place, Problem
-from dfgen.templating.faults import FAULTS, Faults
-from dfgen.templating.loader import FolderLoader
-from dfgen.templating.marking import Marking
+from dfgen.templating.environment import FolderLoader, Marking, PlainSandbox, as_text
+from dfgen.templating.errors import FAULTS, Faults
 from dfgen.templating.marks import SENTINEL, Trusted
-from dfgen.templating.printable import as_text
 from dfgen.templating.quoting import Quoting
-from dfgen.templating.sandbox import PlainSandbox
 
 if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin
-    from dfgen.templating.tracing import Tracing
+    from dfgen.templating.trace import Tracing
     from dfgen.templating.usage import TemplateUsage
 
 _NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
@@ -141,7 +138,7 @@ class Templates:
 
     @cached_property
     def _tracing(self) -> Tracing:
-        from dfgen.templating.tracing import Tracing
+        from dfgen.templating.trace import Tracing
 
         return Tracing(**self._options)
 

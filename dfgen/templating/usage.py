@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from jinja2 import meta, nodes
 
-from dfgen.templating.faults import FAULTS
-from dfgen.templating.sandbox import PlainSandbox
+from dfgen.templating.environment import PlainSandbox
+from dfgen.templating.errors import FAULTS
 
 _Taking: TypeAlias = nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends
 _NOT_ALWAYS = frozenset(("defined", "undefined"))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.templating.holes import HOLE, Hole
 from dfgen.templating.marks import JSON, VALUE, WORD
-from dfgen.templating.outline import runs
-from dfgen.templating.walk import Walk
+from dfgen.templating.quoting import Walk
+from dfgen.templating.quoting.positions import runs
+from dfgen.templating.quoting.values import HOLE, Hole
 
 PIECES = st.sampled_from(
     [HOLE, HOLE, "A", "=", " ", '"', "'", "$", "$A", "${", "}", "-", "\\", "`", "#", "[", "<", ":", "1"]

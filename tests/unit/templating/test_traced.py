@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfgen.templating.traced import Span, Step, Traced, called, compose_traced
+from dfgen.templating.trace import Span, Step, Traced, called, compose_traced
 
 A, B, C = (Step(name, 1) for name in "abc")
 TEXT = Traced.of("one\ntwo\n", [Span(4, (A,)), Span(4, (B,))])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import FunctionLoader
 
-from dfgen.templating.sandbox import Sandbox
+from dfgen.templating.environment import Sandbox
 from dfgen.templating.usage import made_from, usages
 
 _NAMES = ("a", "b", "c", "d")

@@ -1,4 +1,4 @@
-"""The walk over rendered text that writes every value for its place, and looks at what came of it."""
+"""From marked text to a Dockerfile: every value written for its place, or everything that has none told."""
 
 from __future__ import annotations
 
@@ -7,13 +7,79 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from dfgen.dockerfile.lexer import SPACES
-from dfgen.dockerfile.parser import Kind, directive, split_keyword
-from dfgen.templating.bodies import check_body
-from dfgen.templating.holes import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only
-from dfgen.templating.outline import Body, Part, runs
-from dfgen.templating.places import as_line
-from dfgen.templating.plan import Plan, place, plan
-from dfgen.templating.structure import check_arguments, check_heredocs, check_line, filled
+from dfgen.dockerfile.parser import (
+    EXEC_FORM,
+    Kind,
+    NotStringsError,
+    continues,
+    directive,
+    exec_form,
+    health_check,
+    opened,
+    split_keyword,
+)
+from dfgen.dockerfile.parser import split_quoted as quoted_words
+from dfgen.errors import InputError, Place, Problem
+from dfgen.templating.marks import MARK, SENTINEL, Site, site_index
+from dfgen.templating.quoting.buildkit import check_body
+from dfgen.templating.quoting.positions import Body, Part, Plan, as_line, place, plan, runs
+from dfgen.templating.quoting.values import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only, shown
+
+
+def filled(text: str, written: Sequence[str]) -> str:
+    """A text with its holes filled."""
+    pieces = text.split(HOLE)
+    return pieces[0] + "".join(value + piece for value, piece in zip(written, pieces[1:], strict=True))
+
+
+def check_line(skeleton: str, final: str, escape: str) -> None:
+    """Refuse a physical line of an instruction that a value has made a comment, empty, or longer."""
+    start = final.lstrip(SPACES)
+    if start.startswith("#"):
+        raise RefusedError("the line would begin with '#' and be a comment; begin the line with other text")
+    if not start:
+        raise RefusedError(
+            "the line would be empty, and BuildKit would join the next instruction to it;"
+            " leave the line out of the template when there is no value"
+        )
+    if continues(final, escape) != continues(skeleton, escape):
+        raise RefusedError(
+            f"the {escape} at its end would join or part lines; put other text, or quotes, behind the value"
+        )
+
+
+def _is_exec(arguments: str) -> bool:
+    try:
+        return exec_form(arguments) is not None
+    except NotStringsError:
+        return True
+
+
+def _heredocs(text: str) -> list[str]:
+    return [heredoc.name for heredoc in opened(text)]
+
+
+def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_exec: bool) -> None:
+    """Refuse arguments whose values made a flag, an array, or more words than the template has."""
+    final = final.lstrip(SPACES)
+    if final.startswith("--") and not skeleton.startswith("--"):
+        raise RefusedError("it would be read as a flag; write the flag in the template")
+    command = health_check(final)[1] if keyword == "HEALTHCHECK" else final
+    if not command.strip(SPACES):
+        raise RefusedError(f"{keyword} would have no argument; leave it out when there is no value")
+    if keyword in EXEC_FORM and not was_exec and _is_exec(command):
+        raise RefusedError("the arguments would be read as a JSON array; write something before the [")
+    if keyword in ("ENV", "LABEL", "ARG"):
+        before, after = quoted_words(skeleton, escape), quoted_words(final, escape)
+        if ["=" in word for word in before] != ["=" in word for word in after]:
+            raise RefusedError("it would be read as more or fewer words; quote the place in the template")
+
+
+def check_heredocs(skeleton: str, final: str) -> None:
+    """Refuse values that would open a heredoc, or hide one of the template's."""
+    if "<<" in final and _heredocs(skeleton) != _heredocs(final):
+        raise RefusedError("it would open or hide a heredoc; put the value away from << or into an ENV")
+
 
 _NO_INSTRUCTION = (
     "an instruction is expected there; if the value is Dockerfile text, declare it as a snippet or print it"
@@ -197,3 +263,44 @@ def _directive(spot: Spot, hole: Hole) -> str:
 def _no_directive(line: str) -> None:
     if directive(one_line(line)) is not None:
         raise RefusedError("the comment would be read as a parser directive; put other text before the value")
+
+
+_BROKEN = (
+    "text that a macro, a block or join composed was cut or changed inside, so that its values can no longer"
+    " be told from its text; change the values before they are composed"
+)
+
+
+class Quoting:
+    """Writes values in place; `sites` is the table of the expressions, `shown` the folder in messages."""
+
+    def __init__(self, shown: str, sites: Sequence[Site]) -> None:
+        self._shown = shown
+        self._sites = sites
+
+    def write(self, text: str, template: str) -> str:
+        """Give the Dockerfile that marked text stands for; InputError with every value that has no place."""
+        texts, written = self.pieces(text, template)
+        return filled(HOLE.join(texts), written) if written else text
+
+    def pieces(self, text: str, template: str) -> tuple[list[str], list[str]]:
+        """Give the template's texts, and what is written in the holes between them; errors as for `write`."""
+        pieces = MARK.split(text)
+        texts, holes = pieces[::4], [Hole(*pieces[at : at + 3]) for at in range(1, len(pieces), 4)]
+        if any(map(SENTINEL.search, texts)):
+            raise InputError(Problem(Place(f"{self._shown}/{template}"), _BROKEN))
+        if not holes:
+            return texts, []
+        walk = Walk(HOLE.join(texts), holes)
+        walk.run()
+        if walk.refused:
+            raise InputError(dict.fromkeys(self._problem(refusal, template) for refusal in walk.refused))
+        return texts, walk.written
+
+    def _problem(self, refusal: Refusal, template: str) -> Problem:
+        index = site_index(refusal.hole.site)
+        known = index < len(self._sites)
+        site = self._sites[index] if known else Site(template=template, line=0, expression="a value")
+        value = shown(refusal.hole.value)
+        message = f"{site.expression!r} is {value}, which cannot stand in {refusal.where}: {refusal.reason}"
+        return Problem(Place(f"{self._shown}/{site.template}", site.line), message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dfgen.templating.holes import HOLE, Hole, RefusedError, Spot, name, one_line, spot_at, strict
+from dfgen.templating.quoting.values import HOLE, Hole, RefusedError, Spot, name, one_line, spot_at, strict
 
 _TOKEN = re.compile(f"\\$\\(\\(|\\$\\(|\\(\\(|\\$\\{{|\\$'|[\\\\\"'`$(){{}};&|\\n#<]|{HOLE}")
 _SAFE_WORD = re.compile(r"(?!~)(?:[A-Za-z0-9_@%+,./^-]|[=:](?!~)|(?<![=:])~)+")

@@ -1,0 +1,438 @@
+"""The sandboxed Jinja2 environment that templates and the catalog's own expressions share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from pathlib import Path, PurePosixPath
+from types import BuiltinMethodType
+from typing import Any
+
+from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
+from jinja2.filters import do_indent, make_attrgetter
+from jinja2.runtime import Context, Undefined
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.utils import pass_environment
+from jinja2.visitor import NodeTransformer
+
+from dfgen.templating.errors import Missing
+from dfgen.templating.marks import (
+    CLOSE,
+    JSON,
+    SENTINEL,
+    UNKNOWN_SITE,
+    VALUE,
+    WORD,
+    Fragment,
+    Json,
+    Site,
+    Trusted,
+    Word,
+    compose,
+    plain,
+    site_index,
+    site_mark,
+)
+
+
+class FolderLoader(BaseLoader):
+    """Reads `root/name`; neither `..` nor a symbolic link leads out of the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get_source(
+        self,
+        environment: Environment,  # noqa: ARG002 (the signature is Jinja's)
+        template: str,
+    ) -> tuple[str, str, Callable[[], bool]]:
+        """Give a template's text; TemplateNotFound if it is not inside of the folder."""
+        path = self._path(template)
+        if path is None:
+            raise TemplateNotFound(template)
+        try:
+            source = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            message = f"it is not UTF-8 (byte {error.start}); save it as UTF-8"
+            raise TemplateSyntaxError(message, 1, template, str(path)) from None
+        if found := SENTINEL.search(source):
+            message = f"it holds the noncharacter U+{ord(found[0]):04X}, which no text may hold; remove it"
+            line = source.count("\n", 0, found.start()) + 1
+            raise TemplateSyntaxError(message, line, template, str(path))
+        return source, template, lambda: True
+
+    def _path(self, template: str) -> Path | None:
+        name = PurePosixPath(template)
+        if name.is_absolute() or ".." in name.parts or "\0" in template or "\\" in template:
+            return None
+        path = (self.root / name).resolve()
+        inside = path.is_relative_to(self.root.resolve())
+        return path if inside and path.is_file() else None
+
+    def list_templates(self) -> list[str]:
+        """All files of the folder that can be named in a template, sorted."""
+        found = (path.relative_to(self.root) for path in self.root.rglob("*"))
+        names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+        return sorted(name for name in names if self._path(name))
+
+
+MAX_LENGTH = 4_000_000  # characters or items; a Dockerfile line may hold 65,535 bytes
+_MAX_BITS = 20_000
+_MAX_NUMBER = 100_000
+_WIDE = re.compile(r"[0-9]{6,}|%[^a-zA-Z%]*\*")
+
+
+def check_length(result: object) -> object:
+    """Refuse text or a list that has grown beyond all use."""
+    if isinstance(result, str | list | tuple) and len(result) > MAX_LENGTH:
+        raise SecurityError(f"the result has {len(result):,} characters or items; {MAX_LENGTH:,} are allowed")
+    return result
+
+
+def check_product(left: object, right: object) -> None:
+    """Refuse `text * number` beyond the limit, before it is made."""
+    for sequence, number in ((left, right), (right, left)):
+        if isinstance(sequence, str | list | tuple) and isinstance(number, int):
+            if len(sequence) * number > MAX_LENGTH:
+                raise SecurityError(f"the result would have more than {MAX_LENGTH:,} characters or items")
+        elif isinstance(sequence, int) and sequence.bit_length() > _MAX_BITS:
+            raise SecurityError("the number has too many digits")
+
+
+def check_power(base: object, exponent: object) -> None:
+    """Refuse a power with more digits than anybody can want."""
+    whole = isinstance(base, int) and isinstance(exponent, int)
+    if whole and base.bit_length() * exponent > _MAX_BITS:  # type: ignore[attr-defined]
+        raise SecurityError("the power has too many digits")
+
+
+def check_format(text: object) -> None:
+    """Refuse widths such as `%999999999d`, and widths that are given as arguments."""
+    if isinstance(text, str) and _WIDE.search(text):
+        raise SecurityError("a width of more than five digits, or '*', in a format is not allowed")
+
+
+def check_numbers(positional: Iterable[object], named: Mapping[str, object]) -> None:
+    """Refuse counts and widths in the arguments of text and list methods and of filters."""
+    for argument in (*positional, *named.values()):
+        if isinstance(argument, int) and argument > _MAX_NUMBER:
+            raise SecurityError(f"the argument {argument:,} is too large; {_MAX_NUMBER:,} is allowed")
+
+
+class UnprintableError(ValueError):
+    """A value that has no text: null, a list, a mapping, a function."""
+
+
+_NO_TEXT = (
+    (type(None), "it is null; give it a value, or print it with | default('…', true)"),
+    ((list, tuple, set, frozenset), "it is a list; print it with | join(' '), or with | tojson"),
+    (dict, "it is a mapping; print one of its items, or print it with | tojson"),
+)
+
+
+def as_text(value: object) -> str:
+    """Write a value as Jinja does, but refuse what nobody wants in a file: None, `['a']`, `<function …>`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float | Undefined):
+        return str(value)
+    for kinds, advice in _NO_TEXT:
+        if isinstance(value, kinds):
+            raise UnprintableError(advice)
+    if hasattr(value, "__dockerfile__"):
+        return str(value.__dockerfile__())
+    if type(value).__str__ is object.__str__:
+        raise UnprintableError(
+            f"a {type(value).__name__} has no text of its own; print one of its attributes"
+        )
+    return str(value)
+
+
+def as_json(value: object, indent: int | None = None) -> Json:
+    """The `tojson` filter: keys sorted, nothing escaped for HTML."""
+    return Json(json.dumps(plain(value), ensure_ascii=False, sort_keys=True, indent=indent))
+
+
+def as_word(value: object) -> Word:
+    """The `quote` filter: the whole value is one shell word."""
+    return Word(as_text(plain(value)))
+
+
+_RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must give the same bytes
+
+
+class Sandbox(SandboxedEnvironment):
+    """Strict, bounded and deterministic; shared by everything that comes from a user's files."""
+
+    intercepted_binops = frozenset(("+", "*", "**", "%"))
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(undefined=Missing, autoescape=False, auto_reload=False, cache_size=-1, **options)
+        for name in _RANDOM["filters"]:
+            del self.filters[name]
+        for name in _RANDOM["globals"]:
+            del self.globals[name]
+        self.filters["quote"] = as_word
+        for name, function in self.filters.items():
+            self.filters[name] = self.guarded(name, function)
+
+    def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Bound a filter's numbers, and the widths that `format` takes."""
+
+        @wraps(function)
+        def bounded(*args: Any, **kwargs: Any) -> Any:
+            """Measure the arguments, and the text of `format`, which says how wide the result is."""
+            if name == "format":
+                check_format(args[0])
+            check_numbers(args[1:], kwargs)
+            return function(*args, **kwargs)
+
+        return bounded
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Look at the operands of what can grow without bound first."""
+        if operator == "*":
+            check_product(left, right)
+        elif operator == "**":
+            check_power(left, right)
+        elif operator == "%":
+            check_format(left)
+        return check_length(super().call_binop(context, operator, left, right))
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Bound the widths in a `'...'.format()`."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            check_format(value.__self__)
+        return wrapped
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
+        """Refuse an attribute when it is used."""
+        hint = f"the attribute {attribute!r} is closed to templates"
+        return self.undefined(hint, name=attribute, obj=obj, exc=SecurityError)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """Bound the numbers that methods of texts and lists take, such as `ljust`."""
+        if isinstance(getattr(__obj, "__wrapped__", __obj), BuiltinMethodType):
+            check_numbers(args, kwargs)
+        return super().call(__context, __obj, *args, **kwargs)
+
+
+class PlainSandbox(Sandbox):
+    """For the catalog's conditions and texts: nothing is marked, nothing is quoted."""
+
+    def __init__(self) -> None:
+        super().__init__(finalize=as_text, keep_trailing_newline=True)
+
+
+def describe(node: nodes.Node) -> str:
+    """Write names, attributes, items, filters and calls as in the template; anything else as `…`."""
+    text = "…"
+    match node:
+        case nodes.Name():
+            text = node.name
+        case nodes.Const():
+            text = repr(node.value)
+        case nodes.Getattr():
+            text = f"{describe(node.node)}.{node.attr}"
+        case nodes.Getitem():
+            text = f"{describe(node.node)}[{describe(node.arg)}]"
+        case nodes.Filter() if node.node is not None:
+            text = f"{describe(node.node)} | {node.name}"
+        case nodes.Call():
+            text = f"{describe(node.node)}(…)"
+        case nodes.Concat():
+            text = " ~ ".join(describe(part) for part in node.nodes)
+    return text
+
+
+_LOST = (
+    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
+    " can no longer be told from its text; change the values before they are composed"
+)
+_KEEP_COMPOSED = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
+
+FILTER_BLOCK = "_filter_block_"  # how the names of dfgen's own set blocks begin
+
+
+def marked(value: object, site: str = UNKNOWN_SITE) -> str:
+    """Mark what an expression gives; trusted and composed text is not marked again."""
+    if type(value) is int or (type(value) is str and not SENTINEL.search(value)):
+        return f"{VALUE}{site}{value}{CLOSE}"
+    if type(value) is Fragment and str.find(value, UNKNOWN_SITE) >= 0:
+        return value.at_site(site)
+    if isinstance(value, Trusted):
+        return value
+    text = as_text(value)
+    if SENTINEL.search(text):
+        raise UnprintableError(_LOST)
+    if hasattr(value, "__dockerfile__"):
+        return Fragment(text)
+    kind = JSON if isinstance(value, Json) else WORD if isinstance(value, Word) else VALUE
+    return f"{kind}{site}{text}{CLOSE}"
+
+
+class _FilterBlocks(NodeTransformer):
+    """Turn `{% filter f %}` into a set block that is printed, so that its result is looked at like any."""
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> list[nodes.Node]:  # noqa: N802
+        """Set a name that no template can write, and print it, both on the block's line."""
+        self.generic_visit(node)
+        line, name = node.lineno, f"{FILTER_BLOCK}{node.lineno}"
+        block = nodes.AssignBlock(nodes.Name(name, "store"), node.filter, node.body, lineno=line)
+        return [block, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
+
+
+class Generator(CodeGenerator):
+    """Python code in which every printed expression is marked, and a literal stays template text."""
+
+    environment: Marking
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        const = super()._output_child_to_const(node, frame, finalize)
+        if not isinstance(node.as_const(frame.eval_ctx), str):
+            raise nodes.Impossible  # a number, null or a list in print goes the way of values
+        return const
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002
+        self.write("environment.mark(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002
+        site = Site(template=self.name or "", line=node.lineno, expression=describe(node))
+        self.write(f", {self.environment.add_site(site)!r})")
+
+    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
+        """A literal is template text."""
+        if isinstance(node.value, str):
+            self.environment.literals[node.value] = Trusted(node.value)
+            self.write(f"environment.literals[{node.value!r}]")
+        else:
+            super().visit_Const(node, frame)
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        """`a ~ b` goes through the environment, which tells text from values."""
+        self.write("environment.concatenate((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
+@pass_environment
+def join(environment: Marking, value: Any, d: object = "", attribute: str | int | None = None) -> Fragment:
+    """The `join` filter: items are values, a literal separator is template text."""
+    if attribute is not None:
+        value = map(make_attrgetter(environment, attribute), value)
+    separator = marked(d)
+    parts = [part for item in value for part in (separator, marked(item))]
+    return environment.concat(parts[1:])
+
+
+def raw(value: object) -> Fragment:
+    """The `raw` filter: what the catalog says is Dockerfile text, and trusted as it is."""
+    text = as_text(plain(value))
+    if SENTINEL.search(text):
+        raise UnprintableError(_LOST)
+    return Fragment(text)
+
+
+class Marking(Sandbox):
+    """One environment for a folder of templates; `sites` are the expressions of all that were compiled."""
+
+    code_generator_class = Generator
+    concat = staticmethod(compose)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.sites: list[Site] = []
+        self.literals: dict[str, Trusted] = {}
+        own: dict[str, Callable[..., Any]] = {
+            "join": join,
+            "raw": raw,
+            "tojson": as_json,
+            "safe": lambda value: value,
+        }
+        self.filters.update({name: self.guarded(name, function) for name, function in own.items()})
+
+    def add_site(self, site: Site) -> str:
+        """Remember an expression; the character that stands for it."""
+        self.sites.append(site)
+        return site_mark(len(self.sites) - 1)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        return _FilterBlocks().visit(tree)  # type: ignore[no-any-return]
+
+    def mark(self, value: object, site: str) -> str:
+        """What an expression prints, marked; UnprintableError names the expression."""
+        try:
+            return marked(value, site)
+        except UnprintableError as error:
+            expression = self.sites[site_index(site)].expression
+            raise UnprintableError(f"{expression!r} cannot be printed: {error}") from None
+
+    def concatenate(self, parts: Iterable[object]) -> str:
+        """`a ~ b`: composed text stays composed, and what joins it is marked; values make a value."""
+        items = list(parts)
+        if any(isinstance(item, Fragment) for item in items):
+            return self.concat(marked(item) for item in items)
+        text = "".join(as_text(item) for item in items)
+        check_length(text)
+        return Trusted(text) if all(isinstance(item, Trusted) for item in items) else text
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """`+` with composed text is `~`."""
+        if operator == "+" and (isinstance(left, Fragment) or isinstance(right, Fragment)):
+            return self.concatenate((left, right))
+        return super().call_binop(context, operator, left, right)
+
+    def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Besides the bounds: a filter that cannot follow composed text gets it without marks.
+
+        What such a filter then gives is refused if it is text, for its values could not be told any more.
+        """
+        bounded = super().guarded(name, function)
+        at = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+        @wraps(function)
+        def following(*args: Any, **kwargs: Any) -> Any:
+            """Text with marks goes to a filter in the form that this filter can follow."""
+            if len(args) <= at or not isinstance(args[at], Fragment):
+                return bounded(*args, **kwargs)
+            if name in _FOLLOWED:
+                return _FOLLOWED[name](bounded, *args, **kwargs)
+            if name in _KEEP_COMPOSED:
+                return bounded(*args, **kwargs)
+            result = bounded(*args[:at], args[at].plain(), *args[at + 1 :], **kwargs)
+            if isinstance(result, str):
+                raise UnprintableError(f"the filter '{name}' cannot follow composed text: {_LOST}")
+            return result
+
+        return following
+
+
+def _trim(_function: Any, value: Fragment, chars: str | None = None) -> Fragment:
+    return value.strip(chars)
+
+
+def _indent(_function: Any, value: Fragment, *args: Any, **kwargs: Any) -> Fragment:
+    return value.with_text(do_indent(str(value), *args, **kwargs))
+
+
+def _replace(
+    _function: Any, _context: Any, value: Fragment, old: object, new: object, count: int | None = None
+) -> Fragment:
+    return value.replaced(str(plain(old)), str(marked(new)), -1 if count is None else count)
+
+
+_FOLLOWED: dict[str, Callable[..., Fragment]] = {
+    "trim": _trim,
+    "indent": _indent,
+    "replace": _replace,
+    "upper": lambda _function, value: value.upper(),
+    "lower": lambda _function, value: value.lower(),
+}
