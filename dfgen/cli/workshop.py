@@ -15,13 +15,13 @@ from dfgen.errors import CheckError
 from dfgen.filetree import files
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event
-from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
 from dfgen.outside.buildx import Buildx
 from dfgen.outside.engine import Engine
 from dfgen.outside.layer_difference import first_difference
+from dfgen.sbom.model import Bill
 from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
@@ -129,7 +129,7 @@ class Workshop(Planner):
         smoke.smoke(image, built, node, self.engine, partial(self.records.append_log, image))
 
     def _bill(self, image: Image, built: Descriptor) -> Bill:
-        from dfgen.outside.packages import Bills
+        from dfgen.sbom.generate import Bills
 
         return Bills(self.app.layout, self.app.catalog.source_date_epoch).make(image, built)
 

@@ -10,8 +10,8 @@ from typing import Any
 from dfgen.catalog.model import Image
 from dfgen.errors import DfgenError, ExitCode
 from dfgen.images.plan import Step
-from dfgen.images.sbom import Bill
 from dfgen.oci.digest import Digest
+from dfgen.sbom.model import Bill
 
 
 class State(StrEnum):

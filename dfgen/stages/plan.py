@@ -15,10 +15,10 @@ from dfgen.images.building import TESTS, base_annotations, digest_of_tests
 from dfgen.images.causes import Causes, reason_of
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
-from dfgen.images.sbom import is_bill
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
+from dfgen.sbom.model import is_bill
 
 
 class Images(Protocol):

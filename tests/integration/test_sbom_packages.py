@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dfgen.images.sbom import CYCLONEDX
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Index, Manifest
+from dfgen.sbom.model import CYCLONEDX
 from tests.integration.conftest import Work, digests, states
 
 pytestmark = pytest.mark.integration

@@ -60,8 +60,8 @@ HOMES = {
     "subprocess": ("dfgen.outside", "dfgen.filetree.git"),
     "ruamel": ("dfgen.catalog.yaml",),
     "jsonschema_rs": ("dfgen.catalog.schema",),
-    "cyclonedx": ("dfgen.outside.packages.cyclonedx",),
-    "packageurl": ("dfgen.outside.packages.cyclonedx",),
+    "cyclonedx": ("dfgen.sbom.cyclonedx",),
+    "packageurl": ("dfgen.sbom.cyclonedx",),
 }
 HEAVY = ("cyclonedx", "docker", "jinja2", "jsonschema_rs", "rich", "ruamel", "urllib3", "requests", "asyncio")
 

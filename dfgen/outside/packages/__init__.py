@@ -1,5 +1,5 @@
 """The packages of an image, read from its layers without unpacking them, and their bill of materials."""
 
-from dfgen.outside.packages.bills import Bills
+from dfgen.sbom.generate import Bills
 
 __all__ = ["Bills"]

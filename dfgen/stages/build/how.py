@@ -13,9 +13,9 @@ from dfgen.images.causes import Causes
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
-from dfgen.images.sbom import Bill
 from dfgen.images.slots import Slots
 from dfgen.oci.manifest import Descriptor
+from dfgen.sbom.model import Bill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

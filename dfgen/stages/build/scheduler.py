@@ -15,8 +15,8 @@ from dfgen.errors import CheckError, DfgenError, OutsideError
 from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
-from dfgen.images.sbom import Bill, is_bill
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
+from dfgen.sbom.model import Bill, is_bill
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.twice import NotTheSameError
 from dfgen.stages.build.versions import Versions

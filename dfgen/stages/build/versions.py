@@ -12,9 +12,9 @@ from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.relock import Relock, children_by_parent, relock
 from dfgen.images.run import Merged, Rendered, Result
-from dfgen.images.sbom import bills_in
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
+from dfgen.sbom.model import bills_in
 from dfgen.stages.build.how import Building
 
 

@@ -11,12 +11,12 @@ import pytest
 from dfgen.catalog.model import Image
 from dfgen.errors import CheckError
 from dfgen.images.run import Run
-from dfgen.images.sbom import CYCLONEDX, Bill, artefact, is_bill
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
-from dfgen.outside.packages import Bills
+from dfgen.sbom.generate import Bills
+from dfgen.sbom.model import CYCLONEDX, Bill, artefact, is_bill
 from tests.unit.models import AMD64, a_test
 from tests.unit.packages.layers import DEBIAN, STATUS, layer
 from tests.unit.world import World, states

@@ -10,9 +10,9 @@ import pytest
 
 from dfgen.errors import InputError
 from dfgen.images.inspected import Inspected
-from dfgen.images.sbom import artefact
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
+from dfgen.sbom.model import artefact
 from tests.fakes.images import AMD64, ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.cli.run import dfgen

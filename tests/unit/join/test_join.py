@@ -11,11 +11,11 @@ from dfgen.errors import CheckError, OutsideError
 from dfgen.images.building import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan
-from dfgen.images.sbom import artefact
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
 from dfgen.outside.records import Records
+from dfgen.sbom.model import artefact
 from dfgen.stages.join import join, match
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen

@@ -9,9 +9,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from dfgen.images.sbom import Contents, Installed, System
 from dfgen.oci.digest import Digest
-from dfgen.outside.packages.cyclonedx import document
+from dfgen.sbom.cyclonedx import document
+from dfgen.sbom.model import Contents, Installed, System
 
 IMAGE = Digest.of(b"image")
 BASH = Installed(kind="deb", name="bash", version="5.2", architecture="amd64")

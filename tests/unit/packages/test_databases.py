@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError
-from dfgen.images.sbom import Contents, System
-from dfgen.outside.packages.bills import read
-from dfgen.outside.packages.cyclonedx import purl
+from dfgen.sbom.cyclonedx import purl
+from dfgen.sbom.generate import read
+from dfgen.sbom.model import Contents, System
 from tests.unit.packages.layers import APK, DEBIAN, STATUS, header
 
 DPKG, PART, ALPINE = "var/lib/dpkg/status", "var/lib/dpkg/status.d/", "lib/apk/db/installed"

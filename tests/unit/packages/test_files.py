@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError
-from dfgen.outside.packages.files import LARGEST, package_files
+from dfgen.sbom.rootfs import LARGEST, package_files
 from tests.unit.packages.layers import layer
 
 STATUS, PART = "var/lib/dpkg/status", "var/lib/dpkg/status.d/tzdata"

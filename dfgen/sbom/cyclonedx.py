@@ -6,8 +6,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dfgen.images.sbom import Contents, Installed, System
 from dfgen.oci.digest import Digest
+from dfgen.sbom.model import Contents, Installed, System
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from dfgen.catalog.model import Image
 from dfgen.errors import CheckError
-from dfgen.images.sbom import Bill, Contents, Installed, artefact
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
-from dfgen.outside.packages.files import UNREAD, package_files
-from dfgen.outside.packages.rpm import rpm
-from dfgen.outside.packages.stanzas import apk, dpkg
-from dfgen.outside.packages.system import system
+from dfgen.sbom.databases import apk, dpkg, rpm, system
+from dfgen.sbom.model import Bill, Contents, Installed, artefact
+from dfgen.sbom.rootfs import UNREAD, package_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Bills:
         return self._write(image, built, contents)
 
     def _write(self, image: Image, built: Descriptor, contents: Contents) -> Bill:
-        from dfgen.outside.packages.cyclonedx import document
+        from dfgen.sbom.cyclonedx import document
 
         made = artefact(built, document(image.family.name, built.digest, contents, self.epoch))
         for data in (*made.blobs, made.raw):

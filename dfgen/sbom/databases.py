@@ -1,0 +1,172 @@
+"""rpm's database in SQLite, and the headers of packages in it, as rpm's own documentation describes both."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from dfgen.errors import CheckError, listing
+from dfgen.filetree.files import temporary_folder
+from dfgen.sbom.model import Installed, System
+from dfgen.sbom.rootfs import APK, DPKG, DPKG_FOLDER, OS_RELEASE, RPM
+
+# Of a package's state, the third word of `Status`: those in which its files are not there.
+_GONE = ("not-installed", "config-files")
+
+
+def dpkg(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
+    """Read dpkg's databases: each by its path with its packages. Errors: CheckError for none of dpkg's."""
+    for path, data in sorted(files.items()):
+        # Beside each package's file distroless images have the checksums of its files.
+        is_part = path.startswith(f"{DPKG_FOLDER}/") and not path.endswith(".md5sums")
+        if path == DPKG or is_part:
+            yield path, [_deb(path, one) for one in _stanzas(path, data) if not _is_gone(one)]
+
+
+def apk(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
+    """Read apk's databases: each by its path with its packages. Errors: CheckError for none of apk's."""
+    for path in APK:
+        if path in files:
+            yield path, [_apk(path, one) for one in _stanzas(path, files[path])]
+
+
+def _stanzas(path: str, data: bytes) -> Iterator[Mapping[str, str]]:
+    """Give the fields of each paragraph; of a field that goes on over more lines only the first."""
+    fields: dict[str, str] = {}
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
+        name, colon, value = line.partition(":")
+        if not line.strip():
+            if fields:
+                yield fields
+            fields = {}
+        elif not line[0].isspace():
+            if not colon:
+                raise CheckError(f"/{path}: line {number} is {line[:40]!r}, expected a field and its value")
+            fields.setdefault(name, value.strip())
+    if fields:
+        yield fields
+
+
+def _is_gone(fields: Mapping[str, str]) -> bool:
+    return fields.get("Status", "").endswith(_GONE)
+
+
+def _deb(path: str, fields: Mapping[str, str]) -> Installed:
+    name, version = _needed(path, fields, "Package"), _needed(path, fields, "Version")
+    source, _, source_version = fields.get("Source", "").partition(" ")
+    upstream = f"{source}@{source_version.strip('()')}" if source_version else source
+    return Installed(
+        kind="deb",
+        name=name,
+        version=version,
+        architecture=fields.get("Architecture", ""),
+        upstream=upstream,
+    )
+
+
+def _apk(path: str, fields: Mapping[str, str]) -> Installed:
+    name, origin = _needed(path, fields, "P"), fields.get("o", "")
+    return Installed(
+        kind="apk",
+        name=name,
+        version=_needed(path, fields, "V"),
+        architecture=fields.get("A", ""),
+        upstream=origin if origin != name else "",
+    )
+
+
+def _needed(path: str, fields: Mapping[str, str], name: str) -> str:
+    value = fields.get(name)
+    if not value:
+        first = "; ".join(f"{key}: {text}" for key, text in list(fields.items())[:2])
+        raise CheckError(f"/{path}: the package with {first[:80]!r} has no {name}")
+    return value
+
+
+def system(files: Mapping[str, bytes]) -> System:
+    """Read ID and VERSION_ID; what is not written as a shell would read it counts as not there."""
+    data = next((files[path] for path in OS_RELEASE if path in files), b"")
+    fields = dict(_field(line) for line in data.decode(errors="replace").splitlines() if "=" in line)
+    return System(id=fields.get("ID", ""), version=fields.get("VERSION_ID", ""))
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    try:
+        return name.strip(), "".join(shlex.split(value))
+    except ValueError:
+        return name.strip(), ""
+
+
+# The tags of a header that are read, and the types of their values.
+_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
+_INT32, _STRING, _TRANSLATED = 4, 6, 9
+_KEY = "gpg-pubkey"  # a key that rpm trusts is kept like a package, and is none
+
+
+def rpm(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
+    """Yield the path and the packages of each rpm database.
+
+    Raises CheckError if a database is broken, OutsideError if no temporary folder can be written.
+    """
+    for path in RPM:
+        if path in files:
+            found = (
+                _package(path, blob) for blob in _blobs(path, files[path], files.get(f"{path}-wal", b""))
+            )
+            yield path, [one for one in found if one.name != _KEY]
+
+
+def _blobs(path: str, data: bytes, log: bytes) -> list[bytes]:
+    try:
+        with temporary_folder("dfgen-rpm-") as folder:
+            database = folder / "rpmdb.sqlite"
+            database.write_bytes(data)
+            # SQLite looks for its write-ahead log under this name, and recovers the commits that it holds.
+            (folder / "rpmdb.sqlite-wal").write_bytes(log)
+            return _rows(database)
+    except (sqlite3.Error, TypeError) as error:
+        raise CheckError(f"/{path}: is not a database of rpm: {error}") from error
+
+
+def _rows(database: Path) -> list[bytes]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [bytes(row[0]) for row in connection.execute("SELECT blob FROM Packages ORDER BY hnum")]
+
+
+def _package(path: str, blob: bytes) -> Installed:
+    try:
+        tags = dict(_tags(blob))
+    except (struct.error, ValueError) as error:
+        raise CheckError(f"/{path}: the header of a package cannot be read: {error}") from error
+    if missing := [str(tag) for tag in (_NAME, _VERSION, _RELEASE) if tag not in tags]:
+        raise CheckError(f"/{path}: the header of a package lacks tag {listing(missing)}")
+    epoch = tags.get(_EPOCH)
+    return Installed(
+        kind="rpm",
+        name=str(tags[_NAME]),
+        version=f"{tags[_VERSION]}-{tags[_RELEASE]}",
+        architecture=str(tags.get(_ARCH, "")),
+        upstream=str(tags.get(_SOURCE, "")),
+        epoch=epoch if isinstance(epoch, int) else None,
+    )
+
+
+def _tags(blob: bytes) -> Iterator[tuple[int, str | int]]:
+    """Read a header: how many tags and bytes of values; of each tag type, offset, count; the values."""
+    if len(blob) < 8:
+        raise ValueError(f"it has {len(blob)} bytes")
+    count, length = struct.unpack_from(">2I", blob)
+    values = blob[8 + 16 * count :]
+    if len(values) != length:
+        raise ValueError(f"it has {len(values)} bytes of values, expected {length}")
+    for at in range(count):
+        tag, kind, offset, _ = struct.unpack_from(">4i", blob, 8 + 16 * at)
+        if kind in (_STRING, _TRANSLATED):
+            yield tag, values[offset : values.index(b"\0", offset)].decode(errors="replace")
+        elif kind == _INT32:
+            yield tag, struct.unpack_from(">i", values, offset)[0]
