@@ -16,8 +16,8 @@ from dfgen.errors import DfgenError, InputError, Place, Problem
 if TYPE_CHECKING:
     from dfgen.catalog.lockfile import Lock, LockedParent
     from dfgen.catalog.model import Catalog
+    from dfgen.engine.nodes import Nodes
     from dfgen.oci.layout import Layout
-    from dfgen.outside.nodes import Nodes
     from dfgen.registry import Registry
     from dfgen.stages.publish import Publishing
     from dfgen.templating import Templates
@@ -134,8 +134,8 @@ class App:
     @cached_property
     def nodes(self) -> Nodes:
         """The engines and builders that the catalog names, else the local engine."""
-        from dfgen.outside.nodes import Nodes
-        from dfgen.outside.process import Processes
+        from dfgen.engine.nodes import Nodes
+        from dfgen.engine.process import Processes
 
         return Nodes(self.catalog.builders if self.has_catalog else {}, Processes())
 

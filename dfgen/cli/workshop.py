@@ -11,15 +11,15 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Builder, Image
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
+from dfgen.engine.buildx import Buildx
+from dfgen.engine.containers import Engine
+from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import files
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event
-from dfgen.images.slots import Slots
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
-from dfgen.outside.buildx import Buildx
-from dfgen.outside.engine import Engine
 from dfgen.outside.layer_difference import first_difference
 from dfgen.sbom.model import Bill
 from dfgen.stages import plan as planning

@@ -11,9 +11,9 @@ from typing import Any
 from dfgen.catalog.graph import find
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.engine.buildx import output
 from dfgen.exports.steps import check_pinned, plain_names, versions_of, waves
 from dfgen.images.building import BuildRequest, build_request
-from dfgen.images.output import output
 from dfgen.images.plan import Plan
 
 

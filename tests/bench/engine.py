@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from dfgen.engine.nodes import Nodes
+from dfgen.engine.process import Processes
 from dfgen.errors import OutsideError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST
 from dfgen.oci.platform import Platform
-from dfgen.outside.nodes import Nodes
-from dfgen.outside.process import Processes
 from tests.bench.catalog import PLATFORMS
 from tests.bench.row import Bench
 from tests.bench.serving import PROGRAM, Served

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from dfgen.engine.containers import TEST_LABEL, TEST_NAME
 from dfgen.oci.layout import Layout
-from dfgen.outside.engine import TEST_LABEL, TEST_NAME
 from tests.integration import busybox
 from tests.integration.busybox import Published
 

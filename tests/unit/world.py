@@ -10,12 +10,12 @@ from typing import Any
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Catalog, Image
+from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import Folder
 from dfgen.images.causes import Causes, causes_of
 from dfgen.images.plan import Plan
 from dfgen.images.run import Event, Run
-from dfgen.images.slots import Slots
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform

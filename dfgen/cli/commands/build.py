@@ -10,8 +10,8 @@ from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.progress import duration, progress
 from dfgen.cli.workshop import Workshop
+from dfgen.engine.cleanup import sweep
 from dfgen.images.run import Result, Run, State
-from dfgen.outside.traces import sweep
 from dfgen.stages.build import build
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")

@@ -7,8 +7,8 @@ import click
 from dfgen.catalog.model import BASES
 from dfgen.cli import show
 from dfgen.cli.app import DIST, App
+from dfgen.engine.cleanup import sweep
 from dfgen.outside.garbage import collect
-from dfgen.outside.traces import sweep
 
 
 @click.command("gc")

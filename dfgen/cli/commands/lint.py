@@ -17,14 +17,15 @@ from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.dockerfile import parse
+from dfgen.engine import buildx as buildcheck
+from dfgen.engine import hadolint
+from dfgen.engine.process import Processes
 from dfgen.errors import ExitCode, InputError, Place, listing
 from dfgen.findings import Level
 from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
 from dfgen.model import header
-from dfgen.outside import buildcheck, hadolint
-from dfgen.outside.process import Processes
 from dfgen.stages import plan as planning
 from dfgen.stages.lint import Linted, Sources, lint
 from dfgen.stages.render import render_image

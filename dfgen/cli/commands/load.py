@@ -7,7 +7,7 @@ import click
 from dfgen.catalog.model import LOCAL
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.outside.engine import Engine
+from dfgen.engine.containers import Engine
 from dfgen.stages.load import load, plan
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from dfgen.catalog import model
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.engine.nodes import Slots
 from dfgen.images.building import OnStep
 from dfgen.images.causes import Causes
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
-from dfgen.images.slots import Slots
 from dfgen.oci.manifest import Descriptor
 from dfgen.sbom.model import Bill
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
-from dfgen.images.slots import Slots
+from dfgen.engine.nodes import Slots
 from dfgen.oci.layout import Layout
 from dfgen.stages.build import build
 from tests.fakes.builder import ScriptedBuilder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dfgen.outside.process import CommandError, Processes
+from dfgen.engine.process import CommandError, Processes
 
 Answer = str | tuple[int | None, str]
 

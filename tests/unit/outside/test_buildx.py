@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dfgen.catalog.model import BuildCache, Builder
+from dfgen.engine.buildx import Buildx
+from dfgen.engine.nodes import Nodes
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.images.building import BuildRequest
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
-from dfgen.outside.buildx import Buildx
-from dfgen.outside.nodes import Nodes
 from tests.unit.models import ARM64
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 

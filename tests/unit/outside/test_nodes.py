@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.model import Builder
+from dfgen.engine.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
 from dfgen.errors import OutsideError
 from dfgen.oci.platform import Platform
-from dfgen.outside.nodes import Checked, Endpoint, Node, Nodes, is_unreachable
 from tests.unit.models import AMD64, ARM64, LOCAL
 from tests.unit.outside.scripted import Answer, ScriptedProcesses
 

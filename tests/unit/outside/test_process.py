@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.engine.process import CommandError, Processes
 from dfgen.errors import ExitCode
-from dfgen.outside.process import CommandError, Processes
 
 WAIT = 20.0
 
@@ -127,7 +127,7 @@ def test_stop_insists_when_a_program_does_not_listen() -> None:
 
 def test_a_program_ends_when_dfgen_is_killed() -> None:
     program = (
-        "from dfgen.outside.process import Processes\n"
+        "from dfgen.engine.process import Processes\n"
         "command = ['sh', '-c', 'echo $$; exec sleep 1000']\n"
         "Processes().follow(command, lambda line: print(line, flush=True), {})"
     )

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dfgen.outside.nodes import Nodes
-from dfgen.outside.traces import Trace, Traces, sweep
+from dfgen.engine.cleanup import Trace, Traces, sweep
+from dfgen.engine.nodes import Nodes
 from tests.unit.outside.scripted import ScriptedProcesses
 
 NAME = "localhost/dfgen-test:abc"
@@ -28,7 +28,7 @@ def orphans(root: Path) -> list[Trace]:
 def killed(root: Path) -> None:
     """Leave what a process leaves that was killed while an image was in an engine."""
     program = (
-        "import os, sys; from pathlib import Path; from dfgen.outside.traces import Traces\n"
+        "import os, sys; from pathlib import Path; from dfgen.engine.cleanup import Traces\n"
         f"with Traces(Path(sys.argv[1])).begun({NAME!r}, '', {HOST!r}): os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(root)], check=False)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfgen.catalog.model import Builder
+from dfgen.engine.client import connected
+from dfgen.engine.nodes import Nodes
 from dfgen.errors import OutsideError
 from dfgen.oci import layout as files
-from dfgen.outside.connection import connected
-from dfgen.outside.nodes import Nodes
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

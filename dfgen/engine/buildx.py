@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from dfgen.engine.nodes import Nodes, is_unreachable
+from dfgen.engine.process import CommandError
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem
+from dfgen.findings import Level
 from dfgen.images.building import BuildRequest, OnStep
-from dfgen.images.output import output
 from dfgen.oci.layout import Layout, writing
 from dfgen.oci.manifest import Descriptor
-from dfgen.outside.nodes import Nodes, is_unreachable
-from dfgen.outside.process import CommandError
+
+
+def output(annotations: Mapping[str, str], destination: str) -> str:
+    """Write the options of an export to a layout as buildx reads them: one line of CSV."""
+    said = [f"annotation.{name}={value}" for name, value in sorted(annotations.items())]
+    row = ["type=oci", "tar=false", "rewrite-timestamp=true", f"dest={destination}", *said]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
+
 
 # What makes a build depend on anything but its inputs, or slow, is off.
 _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}
@@ -175,3 +189,35 @@ def _outside(place: Place, message: str, said: str) -> OutsideError:
     error = OutsideError(Problem(place, message))
     error.is_passing = _PASSING.search(said) is not None
     return error
+
+
+_TOGETHER = 4  # checks at once; each asks the engine, and the registry for the parents
+
+
+def check(buildx: Buildx, requests: Iterable[BuildRequest]) -> Iterator[tuple[str, str, Level, str, int]]:
+    """Yield path, rule, level, message and line of what BuildKit warns of, in the order of the requests.
+
+    Errors: OutsideError for an engine or registry that does not answer, CheckError for a Dockerfile that
+    BuildKit cannot read.
+    """
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        for request, warnings in pool.map(lambda one: (one, _warnings(buildx, one)), requests):
+            for one in warnings:
+                ranges = (one.get("location") or {}).get("ranges") or []
+                line = ranges[0]["start"]["line"] if ranges else 0
+                yield str(request.dockerfile), one["ruleName"], Level.WARNING, one["detail"], line
+
+
+def _warnings(buildx: Buildx, request: BuildRequest) -> list[dict[str, Any]]:
+    try:
+        output = buildx.nodes.processes.read(buildx.check_command(request), timeout=300)
+    except CommandError as error:  # it exits with 1 when it warns, too
+        output = error.output
+        if not output.startswith("{"):
+            raise failure(error, request) from error
+    try:
+        found, _ = json.JSONDecoder().raw_decode(output)
+    except ValueError as error:
+        raise OutsideError("docker buildx: its check is not JSON; run `docker buildx version`") from error
+    warnings: list[dict[str, Any]] = found.get("warnings") or []
+    return warnings

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.catalog.model import Builder
+from dfgen.engine.nodes import Nodes
 from dfgen.errors import OutsideError
-from dfgen.outside.nodes import Nodes
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.engine.process import Processes
 from dfgen.errors import OutsideError
 from dfgen.filetree.files import temporary_folder
 from dfgen.findings import Level
-from dfgen.outside.process import Processes
 
 PROGRAM = "hadolint"
 _BATCH = 200  # files a run: a command line has a bound

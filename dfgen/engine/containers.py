@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dfgen.catalog.model import LOCAL, Builder, SmokeTest
+from dfgen.engine.cleanup import IMAGE_LABEL, Traces
+from dfgen.engine.client import connected, one_line
+from dfgen.engine.nodes import Nodes
 from dfgen.errors import OutsideError
 from dfgen.images.building import Outcome
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.outside.connection import connected, one_line
-from dfgen.outside.nodes import Nodes
-from dfgen.outside.traces import IMAGE_LABEL, Traces
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

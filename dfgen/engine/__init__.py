@@ -1,0 +1,1 @@
+"""BuildKit and Docker: the nodes that build, buildx, and the containers of smoke tests."""
