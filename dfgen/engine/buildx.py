@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 from dfgen.engine.nodes import Nodes, is_unreachable
 from dfgen.engine.process import CommandError
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem
 from dfgen.findings import Level
-from dfgen.images.building import BuildRequest, OnStep
 from dfgen.oci.layout import Layout, writing
 from dfgen.oci.manifest import Descriptor
 

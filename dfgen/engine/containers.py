@@ -14,8 +14,8 @@ from dfgen.catalog.model import LOCAL, Builder, SmokeTest
 from dfgen.engine.cleanup import IMAGE_LABEL, Traces
 from dfgen.engine.client import connected, one_line
 from dfgen.engine.nodes import Nodes
+from dfgen.engine.request import Outcome
 from dfgen.errors import OutsideError
-from dfgen.images.building import Outcome
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform

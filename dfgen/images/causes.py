@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
-from dfgen.errors import listing, printable
+from dfgen.errors import InputError, Problem, listing, printable
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Reason
+from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 
 _NAMED = 3  # changed things that a reason names
@@ -80,3 +81,28 @@ def _named(changed: Sequence[str]) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# Of an image's entry in the layout: the hash of the smoke tests that it passed.
+TESTS = "dev.dfgen.tests"
+
+
+def digest_of_tests(image: Image) -> Digest:
+    """Hash the smoke tests of an image: with others it is to be tested again, though not built."""
+    tests = [
+        [one.command, one.expect, one.exit, one.healthy, one.network, one.timeout] for one in image.tests
+    ]
+    return Digest.of(json.dumps(tests).encode())
+
+
+def base_annotations(image: Image, lock: Lock) -> dict[str, str]:
+    """Name what an image is built on: the parent as the catalog has it, and its pin.
+
+    Errors: InputError for a parent without a pin.
+    """
+    parent = image.parent
+    pin = lock.pin(parent)
+    if pin is None:
+        message = f"parent {parent.key} has no pin for {parent.platform}; run `dfgen lock`"
+        raise InputError(Problem(parent.place, message))
+    return {BASE_NAME: str(parent.reference.without_digest()), BASE_DIGEST: str(pin.digest)}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
-from dfgen.images.building import BuildRequest, OnStep
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.images.causes import Causes
 from dfgen.images.inputs import Inputs
 from dfgen.oci.digest import Digest

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
-from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan, Step
 from dfgen.images.ports import Records

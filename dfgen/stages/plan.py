@@ -11,8 +11,7 @@ from dfgen.catalog.graph import in_order
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.errors import InputError, Problem, listing
-from dfgen.images.building import TESTS, base_annotations, digest_of_tests
-from dfgen.images.causes import Causes, reason_of
+from dfgen.images.causes import TESTS, Causes, base_annotations, digest_of_tests, reason_of
 from dfgen.images.inputs import EPOCH, Inputs
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.oci.digest import Digest

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from dfgen.catalog.model import Builder, Image, SmokeTest
+from dfgen.engine.request import Outcome
 from dfgen.errors import CheckError, Problem
-from dfgen.images.building import Outcome
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 

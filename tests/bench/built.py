@@ -17,7 +17,7 @@ from dfgen.catalog.model import Image
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.filetree import files
-from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
 from dfgen.stages import plan as planning

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import DfgenError
-from dfgen.images.building import BuildRequest, OnStep
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 

@@ -9,7 +9,7 @@ from dfgen.catalog import model
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.engine.nodes import Slots
-from dfgen.images.building import OnStep
+from dfgen.engine.request import OnStep
 from dfgen.images.causes import Causes
 from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.catalog.model import Image
+from dfgen.engine.request import OnStep
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.building import OnStep
 from dfgen.images.plan import Step
 from dfgen.images.ports import Store
 from dfgen.oci.images import Child, Pulls, Remote, children_of

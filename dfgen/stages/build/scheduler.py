@@ -11,8 +11,10 @@ from typing import Any
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
+from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, DfgenError, OutsideError
-from dfgen.images.building import TESTS, BuildRequest, build_request, digest_of_tests
+from dfgen.images.building import build_request
+from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, Place, Problem
-from dfgen.images.building import BuildRequest, OnStep
 from dfgen.images.ports import Builder, Store
 from dfgen.oci.manifest import Descriptor, Manifest
 

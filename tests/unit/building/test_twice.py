@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError
-from dfgen.images.building import BuildRequest, OnStep
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.outside.layer_difference import first_difference

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.building import TESTS, digest_of_tests
+from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
 from dfgen.images.plan import Plan
 from dfgen.oci.digest import Digest

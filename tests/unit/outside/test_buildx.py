@@ -12,8 +12,8 @@ import pytest
 from dfgen.catalog.model import BuildCache, Builder
 from dfgen.engine.buildx import Buildx
 from dfgen.engine.nodes import Nodes
+from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
-from dfgen.images.building import BuildRequest
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from dfgen.catalog.model import Builder, SmokeTest
+from dfgen.engine.request import Outcome
 from dfgen.errors import CheckError, Place
-from dfgen.images.building import Outcome
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.stages.smoke import judge, smoke
