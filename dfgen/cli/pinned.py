@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from dfgen.catalog.model import Catalog
 from dfgen.cli import show
-from dfgen.images.pin_moves import Facts, facts
-from dfgen.model.locking import Moved
+from dfgen.commands.lock import Facts, Moved, facts
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Pulls
 from dfgen.oci.platform import Platform

@@ -11,6 +11,8 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Builder, Image
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
+from dfgen.commands.merge import merge_layout
+from dfgen.commands.render import Change, File, render_image
 from dfgen.engine.buildx import Buildx
 from dfgen.engine.containers import Engine
 from dfgen.engine.nodes import Slots
@@ -28,8 +30,6 @@ from dfgen.stages.build import Building
 from dfgen.stages.build.behind import is_behind
 from dfgen.stages.build.published import Published
 from dfgen.stages.build.twice import Twice
-from dfgen.stages.merge import merge_layout
-from dfgen.stages.render import Change, File, render_image
 
 
 @dataclass(eq=False)

@@ -9,12 +9,12 @@ from enum import StrEnum
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.render import TemplatesFor
 from dfgen.errors import Place, Problem
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.stages.render import TemplatesFor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

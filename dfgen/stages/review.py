@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from dfgen.catalog.model import Image
+from dfgen.commands.render import File, Rendering, render
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
 from dfgen.reviewing import notes, pins
@@ -15,7 +16,6 @@ from dfgen.reviewing.radius import Comparison, inputs, radius
 from dfgen.reviewing.records import Kind, PinMove, Radius, Review, Sources, State
 from dfgen.reviewing.risks import files, images, instructions, parity, templates
 from dfgen.reviewing.risks.pins import RISKS, Locks
-from dfgen.stages.render import File, Rendering, render
 
 Problems = tuple[Problem, ...]
 

@@ -21,18 +21,17 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.inspect import inspect, open_images
+from dfgen.commands.merge import Merging, merge_layout, merge_published
+from dfgen.commands.verify import Verifying, verify
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 from dfgen.outside.layout.ledger import Ledger
-from dfgen.outside.opened import open_images
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.inspect import inspect
-from dfgen.stages.merge import Merging, merge_layout, merge_published
 from dfgen.stages.publish import Published, Publishing, plan, publish
-from dfgen.stages.verify import Verifying, verify
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.unit.pairs import PARENT, catalog, pair, pinned
 

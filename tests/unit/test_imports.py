@@ -49,7 +49,7 @@ ALLOWED = {
     "": set(),
 }
 # A review renders and compares as `dfgen render --check` does.
-RENDER, REVIEW = "dfgen.stages.render", ("dfgen.reviewing", "dfgen.stages.review")
+RENDER, REVIEW = "dfgen.commands.render", ("dfgen.reviewing", "dfgen.stages.review")
 # Where a library may be imported: any module whose name begins so.
 HOMES = {
     "click": ("dfgen.cli",),
@@ -124,10 +124,10 @@ def test_imports_follow_the_one_direction() -> None:
         ("dfgen.filetree.git", "dfgen.dockerfile.parse"),
         ("dfgen.dockerfile.sources", "dfgen.filetree.Kind"),
         ("dfgen.catalog.context", "dfgen.stages.plan"),
-        ("dfgen.stages.render", "dfgen.stages.lock.lock"),
-        ("dfgen.stages.render", "dfgen.filetree.files"),
-        ("dfgen.stages.render", "dfgen.cli.show"),
-        ("dfgen.filetree.files", "dfgen.stages.lock"),
+        ("dfgen.commands.render", "dfgen.commands.lock.lock"),
+        ("dfgen.commands.render", "dfgen.filetree.files"),
+        ("dfgen.commands.render", "dfgen.cli.show"),
+        ("dfgen.filetree.files", "dfgen.commands.lock"),
         ("dfgen.filetree.files", "dfgen.cli.show"),
         ("dfgen.oci.digest", "dfgen.__version__"),
     ],
@@ -148,7 +148,7 @@ def _is(name: str, library: str) -> bool:
 
 
 def test_the_walk_sees_every_module() -> None:
-    assert {"dfgen.cli.app", "dfgen.model", "dfgen.stages.render", "dfgen.oci.digest"} <= MODULES.keys()
+    assert {"dfgen.cli.app", "dfgen.model", "dfgen.commands.render", "dfgen.oci.digest"} <= MODULES.keys()
 
 
 def test_version_and_help_import_nothing_heavy() -> None:

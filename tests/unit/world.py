@@ -10,6 +10,7 @@ from typing import Any
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Catalog, Image
+from dfgen.commands.merge import merge_layout
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import Folder
@@ -22,7 +23,6 @@ from dfgen.oci.platform import Platform
 from dfgen.outside.records import Records
 from dfgen.stages import plan as planning
 from dfgen.stages.build import Building, build
-from dfgen.stages.merge import merge_layout
 from tests.fakes.builder import ScriptedBuilder
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 

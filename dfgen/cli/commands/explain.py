@@ -18,11 +18,11 @@ from dfgen.catalog.provenance import Setting, Settings
 from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.narrowed import in_one_family
+from dfgen.commands import render as header
+from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
+from dfgen.commands.render import render_image
 from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.filetree import files
-from dfgen.model import header
-from dfgen.stages.explain import Explained, Wanted, choose, difference, explain
-from dfgen.stages.render import render_image
 
 _LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
 _NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")

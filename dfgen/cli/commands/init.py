@@ -6,9 +6,9 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.commands import init as starter
+from dfgen.commands.init import init
 from dfgen.filetree import files
-from dfgen.outside import starter
-from dfgen.stages.init import init
 
 
 @click.command("init")

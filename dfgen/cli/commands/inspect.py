@@ -10,11 +10,9 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.commands.inspect import ImageRecord, Inspected, compare, inspect, open_images
 from dfgen.errors import ExitCode, printable
-from dfgen.images.inspected import ImageRecord, Inspected
 from dfgen.oci.platform import Platform
-from dfgen.outside.opened import open_images
-from dfgen.stages.inspect import compare, inspect
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
 _SPARE = ("command", "created", "user", "layers", "base")

@@ -16,6 +16,8 @@ from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
+from dfgen.commands import render as header
+from dfgen.commands.render import render_image
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx as buildcheck
 from dfgen.engine import hadolint
@@ -25,10 +27,8 @@ from dfgen.findings import Level
 from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
-from dfgen.model import header
 from dfgen.stages import plan as planning
 from dfgen.stages.lint import Linted, Sources, lint
-from dfgen.stages.render import render_image
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}

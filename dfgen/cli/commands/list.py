@@ -7,8 +7,8 @@ import click
 from dfgen.catalog.model import Image
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.commands import render as header
 from dfgen.errors import InputError
-from dfgen.model import header
 from dfgen.outside.remembered import Remembered
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")
@@ -46,7 +46,7 @@ def _state(app: App, image: Image, text: str | None, is_known: bool) -> str:
 
 
 def _rendered(app: App, image: Image, text: str) -> str:
-    from dfgen.stages.render import render_image
+    from dfgen.commands.render import render_image
 
     try:
         is_same = render_image(app.catalog, image, app.lock, app.templates_for(image)) == text

@@ -10,11 +10,9 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
-from dfgen.images.binding import Rules
-from dfgen.images.mergelist import Entry, read_list
+from dfgen.commands.merge import Entry, Merged, Merging, Rules, merge_published, merge_several, read_list
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
-from dfgen.stages.merge import Merged, Merging, merge_published, merge_several
 
 COLUMNS = ("tag", "state", "digest", "platforms")
 

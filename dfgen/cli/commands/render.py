@@ -17,7 +17,7 @@ from dfgen.findings import Finding, Level
 from dfgen.outside.remembered import Remembered
 
 if TYPE_CHECKING:
-    from dfgen.stages.render import File, Rendering
+    from dfgen.commands.render import File, Rendering
 
 
 @click.command("render")
@@ -60,7 +60,7 @@ def command(
 def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
     """Render the images in question, beside the files that are there: with SELECT, theirs alone."""
     from dfgen.cli.narrowed import in_one_family
-    from dfgen.stages.render import render
+    from dfgen.commands.render import render
 
     found = in_one_family(app, select)
     # A parent in the catalog may not be there: the whole catalog tells.

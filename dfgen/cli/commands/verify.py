@@ -8,8 +8,8 @@ import click
 
 from dfgen.cli import show
 from dfgen.cli.app import App
+from dfgen.commands.verify import Verifying, verify
 from dfgen.errors import ExitCode
-from dfgen.stages.verify import Verifying, verify
 
 COLUMNS = ("reference", "what", "expected", "found")
 

@@ -7,9 +7,9 @@ from functools import partial
 
 from dfgen.catalog.model import Image
 from dfgen.cli.app import App
+from dfgen.commands.explain import places
+from dfgen.commands.render import render_image
 from dfgen.errors import InputError, Place
-from dfgen.stages.explain import places
-from dfgen.stages.render import render_image
 
 
 def origins(app: App, image: Image) -> Sequence[Place | None]:

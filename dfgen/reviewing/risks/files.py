@@ -6,15 +6,15 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
+from dfgen.commands import render as header
+from dfgen.commands.render import Change, File
 from dfgen.errors import InputError, Place, printable
 from dfgen.findings import Finding, Level
-from dfgen.model import header
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.reviewing.records import State
 from dfgen.reviewing.risks import error
 from dfgen.reviewing.risks.pins import Locks
-from dfgen.stages.render import Change, File
 
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
 _SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")

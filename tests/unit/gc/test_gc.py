@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.gc import Garbage, collect
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
-from dfgen.outside.garbage import Garbage, collect
 from dfgen.outside.layout.ledger import Ledger
 from tests.fakes.images import image, index_of
 from tests.unit.cli.run import dfgen
@@ -182,7 +182,7 @@ def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp
         (folder / Digest.of(data).hex).write_bytes(data)
     program = (
         "import sys; from pathlib import Path; from dfgen.outside.layout import Layout\n"
-        "from dfgen.outside.garbage import collect\n"
+        "from dfgen.commands.gc import collect\n"
         "collect(Layout(Path(sys.argv[1])))\n"
     )
     whole = len(list(folder.iterdir()))

@@ -7,13 +7,11 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from dfgen.images.inspected import Inspected
+from dfgen.commands.inspect import Inspected, inspect, open_images
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.outside.opened import open_images
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.inspect import inspect
 from tests.fakes.images import AMD64, ARM64, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfgen.images.inspected import Difference
+from dfgen.commands.inspect import Difference, compare
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX
-from dfgen.stages.inspect import compare
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.inspect.images import AMD, ARM, NAME, RUN, layout_at, look, put

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.inspect import Inspected
 from dfgen.errors import InputError
-from dfgen.images.inspected import Inspected
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
 from dfgen.sbom.model import artefact

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.join import join, match
 from dfgen.errors import CheckError, OutsideError
 from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.images.inputs import Inputs
@@ -16,7 +17,6 @@ from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
 from dfgen.outside.records import Records
 from dfgen.sbom.model import artefact
-from dfgen.stages.join import join, match
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, ARM64, a_test

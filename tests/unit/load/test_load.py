@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.load import load, plan
 from dfgen.errors import CheckError
 from dfgen.oci.manifest import Descriptor, Manifest
-from dfgen.stages.load import load, plan
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.cli.run import dfgen
 from tests.unit.world import World

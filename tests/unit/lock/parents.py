@@ -6,8 +6,7 @@ from typing import Any
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
-from dfgen.model.locking import LockChanges
-from dfgen.stages.lock import Locking, lock
+from dfgen.commands.lock import LockChanges, Locking, lock
 from tests.unit.lock.fakes import MemoryRegistry
 
 KEY = "docker.io/library/busybox:1.36"

@@ -6,8 +6,8 @@ import pytest
 
 from dfgen.catalog.lockfile import Candidate, parse
 from dfgen.catalog.model import Catalog
+from dfgen.commands.lock import check, upgrade
 from dfgen.errors import CheckError
-from dfgen.stages.lock import check, upgrade
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, first_lock, how, pins
 

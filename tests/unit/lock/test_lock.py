@@ -7,10 +7,9 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import Lock, LockedParent
 from dfgen.catalog.model import Catalog
+from dfgen.commands.lock import lock, wanted
 from dfgen.errors import OutsideError
-from dfgen.images.wanted_parents import wanted
 from dfgen.oci.manifest import OCI_INDEX
-from dfgen.stages.lock import lock
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins

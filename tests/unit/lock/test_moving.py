@@ -8,8 +8,8 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
+from dfgen.commands.lock import check, upgrade
 from dfgen.errors import CheckError, InputError, OutsideError
-from dfgen.stages.lock import check, upgrade
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins

@@ -8,11 +8,11 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
+from dfgen.commands.lock import lock
 from dfgen.errors import CheckError, InputError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
 from dfgen.oci.platform import Platform
-from dfgen.stages.lock import lock
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry
 from tests.unit.lock.parents import KEY, OTHER, how, pins

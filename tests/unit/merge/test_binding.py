@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.commands.merge import Rules, merge
 from dfgen.errors import CheckError, ExitCode
-from dfgen.images.binding import Rules, merge
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, children_of
 from dfgen.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, Descriptor, Index, Manifest, parse

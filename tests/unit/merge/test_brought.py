@@ -6,12 +6,12 @@ import json
 
 import pytest
 
+from dfgen.commands.merge import Merging, merge_published
 from dfgen.errors import CheckError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.registry import Registry
-from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, as_json, image, index_of
 from tests.fakes.registry import FakeRegistry

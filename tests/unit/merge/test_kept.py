@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.merge import Merging, merge_published
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.registry import Registry
-from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry
 from tests.unit.merge.conftest import AMD, ARM, NAME, at, put

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.merge import merge_layout
 from dfgen.errors import CheckError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, OCI_INDEX, Descriptor, Index
-from dfgen.stages.merge import merge_layout
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image
 from tests.unit.pairs import PARENT, catalog_image, family, pair, pinned
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.merge import Entry, parse_list, read_list
 from dfgen.errors import InputError, Place
-from dfgen.images.mergelist import Entry, parse_list, read_list
 from dfgen.oci.reference import Reference
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.commands.merge import Merging, Rules, merge_published
 from dfgen.errors import CheckError, ExitCode, InputError, OutsideError
-from dfgen.images.binding import Rules
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform
 from dfgen.registry import Registry
-from dfgen.stages.merge import Merging, merge_published
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import Door, FakeRegistry

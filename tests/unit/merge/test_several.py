@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.merge import Entry, Merging, merge_several, parse_list
 from dfgen.errors import CheckError, ExitCode, OutsideError
-from dfgen.images.mergelist import Entry, parse_list
 from dfgen.registry import Registry
-from dfgen.stages.merge import Merging, merge_several
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, image
 from tests.fakes.registry import FakeRegistry, Fault

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.catalog.model import Image
+from dfgen.commands import render as header
 from dfgen.dockerfile import parse
-from dfgen.model import header
 from tests.unit.catalogs import FAMILY, images
 
 SKIPPED = "# check=skip=FromPlatformFlagConstDisallowed"

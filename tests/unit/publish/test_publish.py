@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.merge import merge_layout
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
-from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import plan, publish
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, attestation

@@ -10,12 +10,12 @@ import pytest
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
+from dfgen.commands.merge import merge_layout
 from dfgen.errors import ExitCode
 from dfgen.images.causes import TESTS
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor
-from dfgen.stages.merge import merge_layout
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

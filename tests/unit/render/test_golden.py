@@ -13,9 +13,9 @@ import pytest
 from dfgen.catalog import load as loading
 from dfgen.catalog import lockfile as locks
 from dfgen.catalog.model import Image
+from dfgen.commands import render as header
+from dfgen.commands.render import Change, Rendering, render
 from dfgen.filetree.files import dockerfiles
-from dfgen.model import header
-from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import TemplateOptions, Templates
 from tests.unit.dockerfile.oracle import running_oracle
 

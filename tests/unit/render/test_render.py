@@ -8,9 +8,9 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
+from dfgen.commands.render import Change, Rendering, render
 from dfgen.errors import InputError
 from dfgen.oci.digest import Digest
-from dfgen.stages.render import Change, Rendering, render
 from dfgen.templating import Templates
 from tests.unit.catalogs import FAMILY, loaded, locked
 

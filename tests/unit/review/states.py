@@ -14,12 +14,12 @@ from dfgen.catalog import load
 from dfgen.catalog import lockfile as lock
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.explain import places
+from dfgen.commands.render import TemplatesFor, render, render_image
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Folder
 from dfgen.findings import Finding
 from dfgen.reviewing.records import Review, Sources, State
-from dfgen.stages.explain import places
-from dfgen.stages.render import TemplatesFor, render, render_image
 from dfgen.stages.review import review
 from dfgen.templating import Templates
 

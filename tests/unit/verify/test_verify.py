@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.merge import merge_layout
+from dfgen.commands.verify import Finding, Verifying, verify
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -16,9 +18,7 @@ from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.outside.layout.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.merge import merge_layout
 from dfgen.stages.publish import Publishing, plan, publish
-from dfgen.stages.verify import Finding, Verifying, verify
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault

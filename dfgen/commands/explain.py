@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dfgen.catalog.provenance import Setting, Settings
+from dfgen.commands import render as header
 from dfgen.errors import CheckError, InputError, Place, Problem
-from dfgen.model import header
 
 
 class Expression(Protocol):

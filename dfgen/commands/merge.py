@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from itertools import combinations
+from pathlib import Path
+from typing import Protocol, TextIO
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
-from dfgen.errors import CheckError, DfgenError, InputError
-from dfgen.images.binding import Rules, merge
-from dfgen.images.bringing import bring
-from dfgen.images.mergelist import Entry
+from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
 from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.oci.digest import Digest
@@ -21,6 +20,217 @@ from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a person may allow: architectures with the same layers, and fewer platforms than before."""
+
+    architecture_independent: bool = False
+    drop: bool = False
+
+
+def merge(
+    target: str,
+    children: Sequence[Child],
+    annotations: Mapping[str, str] | None = None,
+    before: Index | None = None,
+    rules: Rules | None = None,
+) -> Index:
+    """Bind children in an index: the same ones give the same bytes, whatever order they come in.
+
+    `before` is what the target has now. Errors: CheckError with every reason why it would be a wrong index.
+    """
+    rules = rules or Rules()
+    reasons = [*_none(children), *_twice(children), *_disagreeing(children)]
+    if not rules.architecture_independent:
+        reasons.extend(_alike(children))
+    if before and not rules.drop:
+        reasons.extend(_dropped(children, before))
+    if reasons:
+        raise CheckError(Problem(None, f"{target}: not merged: {reason}") for reason in reasons)
+    return canonical_index((entry for child in children for entry in child.entries), annotations)
+
+
+def _none(children: Sequence[Child]) -> Iterator[str]:
+    if not children:
+        yield "there is no image to bind; expected one for each platform"
+
+
+def _twice(children: Sequence[Child]) -> Iterator[str]:
+    for one, other in combinations(children, 2):
+        if one.platform == other.platform:
+            both = f"{one.name} and {other.name} are both for {one.platform}"
+            twice = f"{one.name} is named twice" if one.name == other.name else both
+            yield f"{twice}; expected one child for each platform"
+
+
+def _disagreeing(children: Sequence[Child]) -> Iterator[str]:
+    for child in children:
+        if child.platform != child.configured:
+            said = f"but its configuration says {child.configured}"
+            yield f"{child.name} is listed for {child.platform}, {said}; build it again for its platform"
+
+
+def _alike(children: Sequence[Child]) -> Iterator[str]:
+    """Find the classic mistake: one architecture's image, labelled as another's."""
+    advice = "allow it with `architecture_independent: true` in base.yaml or --architecture-independent"
+    for one, other in combinations(children, 2):
+        if one.platform.architecture == other.platform.architecture or not one.layers:
+            continue
+        if one.layers == other.layers:
+            pair = f"{one.name} ({one.platform}) and {other.name} ({other.platform})"
+            same = f"{pair} have the same layers, so one is not for its architecture"
+            yield f"{same}; if that is meant, {advice}"
+
+
+def _dropped(children: Sequence[Child], before: Index) -> Iterator[str]:
+    lost = {entry.platform for entry in before.images if entry.platform}
+    lost -= {child.platform for child in children}
+    if lost:
+        words = listing(str(platform) for platform in sorted(lost))
+        yield f"it has {words} now and would lose that; add a child for it, or allow it with --drop"
+
+
+class SourceRegistry(Protocol):
+    """What bringing asks of registries."""
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        """What a reference points at, None when it is not there."""
+        ...
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """A manifest or index, checked against its digest."""
+        ...
+
+    def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
+        """Bring a blob to another repository."""
+        ...
+
+    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
+        """Write a manifest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """A manifest that the target's repository lacks, and where it is."""
+
+    home: Repository
+    manifest: Manifest
+
+
+def bring(
+    found: Sequence[tuple[Repository, Child]], target: Repository, registry: SourceRegistry, at_once: int
+) -> None:
+    """Bring images and their attestations to another repository: all blobs first, then the manifests.
+
+    A blob that several share is brought once: a registry may answer wrongly while one is mounted twice.
+    """
+    pairs = [
+        (home, child, entry) for home, child in found for entry in (child.descriptor, *child.attestations)
+    ]
+    away = [one for one in each(lambda pair: _missing_blobs(*pair, target, registry), pairs, at_once) if one]
+    blobs = {
+        blob.digest: (blob, one.home)
+        for one in away
+        for blob in one.manifest.blobs
+        if "urls" not in blob.extra
+    }
+    each(lambda pair: registry.copy(*pair, target), blobs.values(), at_once)
+
+    def put(one: _Away) -> None:
+        """By digest; the merged tag will be the only name that it has there."""
+        at = Reference(target, digest=one.manifest.descriptor.digest)
+        registry.put_manifest(at, one.manifest.raw, one.manifest.media_type)
+
+    each(put, away, at_once)
+
+
+def _missing_blobs(
+    home: Repository, child: Child, entry: Descriptor, target: Repository, registry: SourceRegistry
+) -> _Away | None:
+    """Read a manifest that the target's repository lacks."""
+    if registry.find(Reference(target, digest=entry.digest)):
+        return None
+    known = child.manifest if entry is child.descriptor else None
+    manifest = known or registry.manifest(Reference(home, digest=entry.digest))
+    if isinstance(manifest, Index):
+        raise CheckError(f"{child.name}: its attestation {entry.digest} is an index, expected a manifest")
+    return _Away(home, manifest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One merge: the tag, the images and indexes that it binds, and the line that says so."""
+
+    target: Reference
+    children: tuple[Reference, ...]
+    place: Place | None = None
+
+
+def read_list(source: Path | TextIO) -> tuple[Entry, ...]:
+    """Read a file, or what comes in. Errors: InputError also for what cannot be read."""
+    file = str(source) if isinstance(source, Path) else "standard input"
+    try:
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source.read()
+    except OSError as error:
+        raise InputError(Problem(Place(file), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(Place(file), "not UTF-8; expected text")) from error
+    return parse_list(text, file)
+
+
+def parse_list(text: str, file: str) -> tuple[Entry, ...]:
+    """Read lines of `NAME:TAG CHILD...`; what follows a `#` and empty lines are left out.
+
+    Errors: InputError with the problems of all lines. No line may need the result of another: all are merged
+    at once.
+    """
+    gathering = Gathering()
+    entries: list[Entry] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if words:
+            with gathering.at(Place(file, number)):
+                entries.append(_entry(words, Place(file, number)))
+    firsts: dict[Reference, Entry] = {}
+    for entry in entries:
+        firsts.setdefault(entry.target, entry)
+    for entry in entries:
+        with gathering.step():
+            _check_alone(entry, firsts)
+    gathering.check()
+    if not entries:
+        raise InputError(Problem(Place(file), "names no merge; expected lines of NAME:TAG CHILD..."))
+    return tuple(entries)
+
+
+def _entry(words: Sequence[str], place: Place) -> Entry:
+    if len(words) < 2:
+        raise InputError(f"{words[0]} has no children; expected NAME:TAG CHILD...")
+    target, *children = [Reference.parse(word) for word in words]
+    return Entry(target=target, children=tuple(children), place=place)
+
+
+def _check_alone(entry: Entry, firsts: Mapping[Reference, Entry]) -> None:
+    """Refuse what needs the result of another line; `firsts` has the first line of each target."""
+    first = firsts[entry.target]
+    if first is not entry:
+        raise _wrong(entry, f"{entry.target} is merged on line {_line(first)} already; name it once")
+    for child in entry.children:
+        if firsts.get(child, entry) is not entry:
+            made = f"{child} is itself merged on line {_line(firsts[child])}"
+            raise _wrong(entry, f"{made}; name the images that it binds")
+
+
+def _line(entry: Entry) -> int:
+    return entry.place.line if entry.place else 0
+
+
+def _wrong(entry: Entry, message: str) -> InputError:
+    return InputError(Problem(entry.place, message))
+
 
 _MERGES_AT_ONCE = 16  # of a list, each with one request under way: as many as connections are kept
 

@@ -4,23 +4,194 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 from dfgen.concurrent import each
-from dfgen.errors import CheckError
-from dfgen.images.inspected import (
-    AttestationRecord,
-    Difference,
-    ImageRecord,
-    Inspected,
-    Layer,
-    Settings,
-)
+from dfgen.errors import CheckError, InputError, listing, nearest
+from dfgen.oci.archive import Archive
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Reader, configuration_of, configured_platform
-from dfgen.oci.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
+from dfgen.oci.images import Pulls, Reader, Remote, configuration_of, configured_platform
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, BASE_NAME, REF_NAME, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
+from dfgen.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer as it is stored: `size` in bytes; `shared` when another platform's image has it too."""
+
+    digest: Digest
+    size: int
+    media_type: str
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a configuration says about running the image; lists are in its own order."""
+
+    created: str = ""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    ports: tuple[str, ...] = ()
+    healthcheck: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """One image. `listed` is its platform by the index, `platform` by its own configuration.
+
+    `size` is that of configuration and layers, in bytes, as they are stored. With `here` false only its entry
+    in the index is known: an archive may hold one platform of many.
+    """
+
+    digest: Digest
+    media_type: str
+    listed: Platform | None
+    platform: Platform | None
+    size: int = 0
+    layers: tuple[Layer, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+    here: bool = True
+
+    @property
+    def base_name(self) -> str:
+        """What it is built on, by its annotation or else its label."""
+        return self._said(BASE_NAME)
+
+    @property
+    def base_digest(self) -> str:
+        """The digest of what it is built on."""
+        return self._said(BASE_DIGEST)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether its configuration says the platform by which it is listed."""
+        return self.listed is None or self.platform is None or self.listed == self.platform
+
+    def _said(self, key: str) -> str:
+        return self.annotations.get(key) or self.settings.labels.get(key, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationRecord:
+    """Provenance or an SBOM: what it belongs to, and the size of its manifest in bytes.
+
+    `type` is the media type of what it holds, where its entry says so: `application/vnd.cyclonedx+json`.
+    """
+
+    digest: Digest
+    of: str
+    size: int
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """An index with its images, or a single image; `raw` are the bytes that its digest names."""
+
+    name: str
+    digest: Digest
+    media_type: str
+    raw: bytes
+    images: tuple[ImageRecord, ...]
+    attestations: tuple[AttestationRecord, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its images together; what several share is counted once."""
+        layers = {layer.digest: layer.size for image in self.images for layer in image.layers}
+        configurations = sum(image.size - sum(layer.size for layer in image.layers) for image in self.images)
+        return configurations + sum(layers.values())
+
+    def only(self, platform: Platform) -> Inspected:
+        """Narrow it to one platform. Errors: InputError naming those it has."""
+        images = tuple(image for image in self.images if platform in (image.listed, image.platform))
+        if not images:
+            has = listing(str(image.listed or image.platform) for image in self.images)
+            raise InputError(f"{self.name}: has no {platform}; it has {has}")
+        kept = {str(image.digest) for image in images}
+        attestations = tuple(one for one in self.attestations if one.of in kept)
+        return replace(self, images=images, attestations=attestations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One way in which two differ; an empty side has none. Without a platform it concerns both as a whole."""
+
+    platform: Platform | None
+    what: str
+    left: str
+    right: str
+
+
+class _Store(Reader, Protocol):
+    """A folder or file with images in it."""
+
+    def entries(self) -> Mapping[str, Descriptor]:
+        """What it holds, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An index or image by its name, and where the rest of it is read."""
+
+    name: str
+    document: Manifest | Index
+    reader: Reader
+
+
+def open_images(text: str, registry: Callable[[], Pulls], root: Path) -> list[Opened]:
+    """Open `dist`, `dist:java-base:1.0`, `image.tar`, `image.tar:name:tag`, or a reference.
+
+    What exists below `root` as a folder or file is one; else it is a reference, for which `registry` is
+    called. A folder or archive without a name gives everything that is in it.
+    Errors: InputError for what is none of these, and for a name that is not there.
+    """
+    where, _, name = text.partition(":")
+    path = root / where
+    if (path / "index.json").is_file():
+        return _stored(where, name, _Folder(path))
+    if path.is_file():
+        return _stored(where, name, Archive(path))
+    try:
+        reference = Reference.parse(text)
+    except InputError:
+        if path.exists():
+            message = f"{where}: is not an OCI layout; expected a folder with an index.json"
+            raise InputError(message) from None
+        raise
+    client = registry()
+    return [Opened(str(reference), client.manifest(reference), Remote(client, reference.repository))]
+
+
+class _Folder(Layout):
+    """A layout of any tool, where images may have no name."""
+
+    def entries(self) -> Mapping[str, Descriptor]:
+        """Every image, by its name or else by a short digest."""
+        images = (entry for entry in self.descriptors() if not entry.is_attestation)
+        return {entry.annotations.get(REF_NAME) or entry.digest.short: entry for entry in images}
+
+
+def _stored(where: str, name: str, store: _Store) -> list[Opened]:
+    entries = store.entries()
+    if name and name not in entries:
+        known = list(entries)
+        hint = nearest(name, known) or f"; it has {', '.join(known[:10]) or 'nothing'}"
+        raise InputError(f"{where}: holds no {name!r}{hint}")
+    chosen = [name] if name else list(entries)
+    return [Opened(f"{where}:{one}", store.manifest(entries[one]), store) for one in chosen]
 
 
 def inspect(

@@ -2,21 +2,197 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dfgen.catalog.lockfile import Candidate, Lock, LockedParent, Pin
-from dfgen.catalog.model import Catalog
-from dfgen.errors import CheckError, DfgenError, InputError, Problem, listing
-from dfgen.images.wanted_parents import each, named, wanted
-from dfgen.model.locking import Held, LockChanges, Moved, Want
+from dfgen.catalog.model import Catalog, Parent
+from dfgen.concurrent import attempt
+from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem, listing
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Pulls
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
 from dfgen.untrusted import read_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A parent that the catalog uses: where it is read, for which platforms, and where it is named."""
+
+    key: str
+    reference: Reference
+    platforms: tuple[Platform, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A parent whose pins stay, with the reason; `locked` is its entry, with what it waits for."""
+
+    reason: str
+    locked: LockedParent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A parent whose pins differ from the lock's; `old` is None for a parent that had none."""
+
+    key: str
+    old: LockedParent | None
+    new: LockedParent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockChanges:
+    """What locking does: the new lock, what moved, and what could not or should not be moved.
+
+    `held` gives the reason for each parent that was left as it is; `waiting` are families that have not been
+    built yet; `unused` are entries that no image uses any more; `failed` tells of the parents that could not
+    be pinned, while the others were.
+    """
+
+    lock: Lock
+    moved: tuple[Moved, ...]
+    held: Mapping[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    failed: DfgenError | None = None
+
+
+Result = TypeVar("Result")
+
+_AT_ONCE = 16  # requests under way; registries answer more slowly than this machine asks
+
+
+def wanted(catalog: Catalog) -> tuple[Want, ...]:
+    """List the upstream parents of a catalog, each once, with all the platforms it is used for."""
+    uses: dict[str, list[Parent]] = {}
+    for parent in catalog.upstream_parents():
+        uses.setdefault(parent.key, []).append(parent)
+    return tuple(
+        Want(
+            key=key,
+            reference=catalog.mirrored(parents[0].reference),
+            platforms=tuple(sorted({parent.platform for parent in parents})),
+            place=parents[0].place,
+        )
+        for key, parents in sorted(uses.items())
+    )
+
+
+def named(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
+    """Choose parents by name, all without any. Errors: InputError for a name that is none of them."""
+    if not names:
+        return list(wants)
+    chosen = {want.key: want for want in wants}
+    found: list[Want] = []
+    for name in names:
+        asked = Reference.parse(name)
+        # Without a tag, a name is that of all the tags in use.
+        whole = asked == Reference(asked.repository, "latest") and not name.endswith(":latest")
+        matches = [
+            want
+            for want in wants
+            if want.key == str(asked) or (whole and Reference.parse(want.key).repository == asked.repository)
+        ]
+        if not matches:
+            raise InputError(f"no image is built on {name!r}; the parents are {listing(chosen)}")
+        found.extend(matches)
+    return list(dict.fromkeys(found))
+
+
+def each(
+    wants: Sequence[Want], work: Callable[[Want], Result], done: Callable[[str], None]
+) -> tuple[list[tuple[Want, Result]], DfgenError | None]:
+    """Work on all parents at once; one failure does not stop the others, and all are told together."""
+
+    def one(want: Want) -> Result:
+        """A parent counts as done when it failed, too."""
+        try:
+            return work(want)
+        finally:
+            done(want.key)
+
+    results: list[tuple[Want, Result]] = []
+    failures: list[tuple[Want, DfgenError]] = []
+    for want, result in zip(wants, attempt(one, wants, _AT_ONCE), strict=True):
+        if isinstance(result, DfgenError):
+            failures.append((want, result))
+        else:
+            results.append((want, result))
+    return results, _together(failures) if failures else None
+
+
+def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
+    """Join errors into one of the worst kind; a failure that many parents share is told once."""
+    worst = max((error for _, error in failures), key=lambda error: error.exit_code)
+    same: dict[object, tuple[Problem, list[Want]]] = {}
+    for want, error in failures:
+        # A host that does not answer fails every parent in its own words (tries, seconds): tell it once.
+        host = error.unreachable if isinstance(error, OutsideError) else ""
+        for problem in error.problems:
+            told = (
+                Problem(problem.place, f"{problem.message}; `make demo` needs no registry")
+                if host
+                else problem
+            )
+            same.setdefault(host or problem, (told, []))[1].append(want)
+    problems = [_concerning(problem, wants) for problem, wants in same.values()]
+    kind = OutsideError if isinstance(worst, OutsideError) else type(worst)
+    return kind(sorted(problems, key=str))
+
+
+def _concerning(problem: Problem, wants: Sequence[Want]) -> Problem:
+    """Say which parents a failure concerns: one by its place, several by their names."""
+    if len(wants) == 1:
+        return Problem(problem.place or wants[0].place, problem.message)
+    names = ", ".join(sorted(want.key for want in wants))
+    return Problem(problem.place, f"{problem.message} (parents concerned: {names})")
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """An image's size, that of its compressed layers in bytes, and the date (YYYY-MM-DD) it was created.
+
+    None where it is unknown: the image is gone, or its configuration does not say.
+    """
+
+    size: int | None = None
+    created: str | None = None
+
+
+def facts(pins: Iterable[tuple[Repository, Digest]], registry: Pulls) -> Mapping[Digest, Facts]:
+    """Look at images, all at once: two GETs each, manifest and configuration. Never an error."""
+    each = dict.fromkeys(pins)
+    found = attempt(lambda pin: _facts(*pin, registry), each)
+    return {
+        digest: Facts() if isinstance(one, DfgenError) else one
+        for (_, digest), one in zip(each, found, strict=True)
+    }
+
+
+def _facts(repository: Repository, digest: Digest, registry: Pulls) -> Facts:
+    manifest = registry.manifest(Reference(repository, digest=digest))
+    if not isinstance(manifest, Manifest):
+        return Facts()
+    size = sum(layer.size for layer in manifest.layers)
+    try:
+        created = json.loads(registry.blob(repository, manifest.config))["created"]
+        date = _DATE.match(created)
+    except (DfgenError, ValueError, LookupError, TypeError, RecursionError):
+        date = None
+    return Facts(size=size, created=date[0] if date else None)
+
 
 _UNLISTED = 16  # entries without a platform that are looked at, two requests each
 
