@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from dfgen.images.plan import Step
+from dfgen.commands.plan.inputs import Step
 from dfgen.images.run import (
     Again,
     Event,

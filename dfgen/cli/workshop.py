@@ -11,20 +11,20 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Builder, Image
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
+from dfgen.commands import plan as planning
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.plan.inputs import Plan
 from dfgen.commands.render import Change, File, render_image
 from dfgen.engine.buildx import Buildx
 from dfgen.engine.containers import Engine
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import files
-from dfgen.images.plan import Plan
 from dfgen.images.run import Event
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
 from dfgen.outside.layer_difference import first_difference
 from dfgen.sbom.model import Bill
-from dfgen.stages import plan as planning
 from dfgen.stages import smoke
 from dfgen.stages.build import Building
 from dfgen.stages.build.behind import is_behind

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dfgen.commands.plan.inputs import Plan, Step
 from dfgen.errors import InputError, Problem
 from dfgen.exports.ci import runners
 from dfgen.exports.steps import check_pinned, parents_of, plain_names
-from dfgen.images.plan import Plan, Step
 from dfgen.oci.platform import Platform
 
 _RUNNERS = {

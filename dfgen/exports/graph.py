@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dfgen.images.plan import Plan, Step
+from dfgen.commands.plan.inputs import Plan, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from dfgen.catalog.model import Image
+from dfgen.commands.plan.inputs import Plan, Step
 from dfgen.errors import InputError, Problem
-from dfgen.images.plan import Plan, Step
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
+from dfgen.commands.plan.inputs import Step, base_annotations
 from dfgen.engine.request import BuildRequest
-from dfgen.images.causes import base_annotations
-from dfgen.images.plan import Step
 from dfgen.oci.manifest import INPUTS
 
 

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
+from dfgen.commands.plan.inputs import Causes, Inputs
 from dfgen.engine.request import BuildRequest, OnStep
-from dfgen.images.causes import Causes
-from dfgen.images.inputs import Inputs
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 

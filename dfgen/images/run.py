@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from dfgen.catalog.model import Image
+from dfgen.commands.plan.inputs import Step
 from dfgen.errors import DfgenError, ExitCode
-from dfgen.images.plan import Step
 from dfgen.oci.digest import Digest
 from dfgen.sbom.model import Bill
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.model import Image
+from dfgen.commands.plan.inputs import Causes, Inputs, to_text
 from dfgen.errors import CheckError
 from dfgen.filetree import files
-from dfgen.images.causes import Causes, to_text
-from dfgen.images.inputs import Inputs
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import writing
 

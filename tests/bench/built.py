@@ -16,13 +16,13 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
+from dfgen.commands import plan as planning
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.plan.inputs import TESTS, digest_of_tests
 from dfgen.commands.render import render
 from dfgen.filetree import files
-from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
-from dfgen.stages import plan as planning
 from tests.bench.catalog import PLATFORMS
 from tests.fakes.images import AMD64, ARM64, image
 

@@ -123,7 +123,7 @@ def test_imports_follow_the_one_direction() -> None:
         ("dfgen.catalog.load", "dfgen.catalog.context"),
         ("dfgen.filetree.git", "dfgen.dockerfile.parse"),
         ("dfgen.dockerfile.sources", "dfgen.filetree.Kind"),
-        ("dfgen.catalog.context", "dfgen.stages.plan"),
+        ("dfgen.catalog.context", "dfgen.commands.plan"),
         ("dfgen.commands.render", "dfgen.commands.lock.lock"),
         ("dfgen.commands.render", "dfgen.filetree.files"),
         ("dfgen.commands.render", "dfgen.cli.show"),

@@ -16,6 +16,7 @@ from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.cli import annotating, show
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
+from dfgen.commands import plan as planning
 from dfgen.commands import render as header
 from dfgen.commands.render import render_image
 from dfgen.dockerfile import parse
@@ -27,7 +28,6 @@ from dfgen.findings import Level
 from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
-from dfgen.stages import plan as planning
 from dfgen.stages.lint import Linted, Sources, lint
 
 COLUMNS = ("level", "rule", "place", "message", "generated")

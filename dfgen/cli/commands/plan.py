@@ -7,8 +7,8 @@ import click
 from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.planner import Planner
+from dfgen.commands.plan.inputs import Plan
 from dfgen.errors import CheckError, InputError, OutsideError, listing
-from dfgen.images.plan import Plan
 
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")

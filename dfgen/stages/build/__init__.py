@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.images.plan import Plan
+from dfgen.commands.plan.inputs import Plan
 from dfgen.images.run import Run
 from dfgen.stages.build.how import Building
 from dfgen.stages.build.scheduler import Scheduler

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from dfgen.catalog import model
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.plan.inputs import Causes, Step
 from dfgen.engine.nodes import Slots
 from dfgen.engine.request import OnStep
-from dfgen.images.causes import Causes
-from dfgen.images.plan import Step
 from dfgen.images.ports import Builder, Records, Sources, Store
 from dfgen.images.run import Event
 from dfgen.oci.manifest import Descriptor

@@ -11,11 +11,10 @@ from typing import Any
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
+from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, digest_of_tests
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, DfgenError, OutsideError
 from dfgen.images.building import build_request
-from dfgen.images.causes import TESTS, digest_of_tests
-from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.sbom.model import Bill, is_bill

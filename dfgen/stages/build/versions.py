@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
+from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import CheckError, DfgenError, InputError, listing
-from dfgen.images.plan import Plan, Reason, Step
 from dfgen.images.relock import Relock, children_by_parent, relock
 from dfgen.images.run import Merged, Rendered, Result
 from dfgen.oci.digest import Digest

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.plan.inputs import TESTS, digest_of_tests
 from dfgen.errors import CheckError, ExitCode, OutsideError
-from dfgen.images.causes import TESTS, digest_of_tests
 from dfgen.images.run import Event, Finished
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Index, Manifest

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
-from dfgen.images.inputs import EPOCH, Inputs
-from dfgen.images.plan import Plan, Reason, Step
+from dfgen.commands.plan.inputs import EPOCH, Inputs, Plan, Reason, Step
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.join import join, match
+from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, digest_of_tests
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.causes import TESTS, digest_of_tests
-from dfgen.images.inputs import Inputs
-from dfgen.images.plan import Plan
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.plan.inputs import Inputs
 from dfgen.errors import CheckError
-from dfgen.images.inputs import Inputs
 from dfgen.oci.digest import Digest
 from dfgen.outside.records import Records
 from tests.unit.models import ARM64, image

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.plan import with_parents
 from dfgen.errors import InputError
-from dfgen.stages.plan import with_parents
 from tests.unit.models import AMD64, ARM64, catalog, images
 from tests.unit.world import World
 

@@ -11,8 +11,8 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.plan.inputs import TESTS
 from dfgen.errors import ExitCode
-from dfgen.images.causes import TESTS
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor

@@ -15,12 +15,12 @@ import jsonschema_rs
 import pytest
 from ruamel.yaml import YAML
 
+from dfgen.commands.plan.inputs import Plan
 from dfgen.errors import Place
 from dfgen.exports import findings
 from dfgen.exports.github import github
 from dfgen.exports.gitlab import gitlab
 from dfgen.findings import Finding, Level
-from dfgen.images.plan import Plan
 from tests.unit.exports.plans import chain, step
 from tests.unit.models import AMD64, ARM64, image
 

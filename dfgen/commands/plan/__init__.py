@@ -10,10 +10,19 @@ from dfgen.catalog.context import ContextReader
 from dfgen.catalog.graph import in_order
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.plan.inputs import (
+    EPOCH,
+    TESTS,
+    Causes,
+    Inputs,
+    Plan,
+    Reason,
+    Step,
+    base_annotations,
+    digest_of_tests,
+    reason_of,
+)
 from dfgen.errors import InputError, Problem, listing
-from dfgen.images.causes import TESTS, Causes, base_annotations, digest_of_tests, reason_of
-from dfgen.images.inputs import EPOCH, Inputs
-from dfgen.images.plan import Plan, Reason, Step
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
