@@ -12,11 +12,11 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.cli.app import DIST, App
 from dfgen.commands import plan as planning
+from dfgen.commands.building.records import Records
 from dfgen.commands.plan import Planning
 from dfgen.commands.plan.inputs import Causes, Plan, Reason, causes_of
 from dfgen.commands.render import File, Rendering, render
 from dfgen.filetree import Folder, files
-from dfgen.outside.records import Records
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 # Reasons, beside changes, for which what was built is not what the catalog says any more, or not known to be.

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from dfgen.commands.plan.inputs import Step
-from dfgen.images.run import (
+from dfgen.commands.building.run import (
     Again,
     Event,
     Finished,
@@ -21,6 +20,7 @@ from dfgen.images.run import (
     Started,
     State,
 )
+from dfgen.commands.plan.inputs import Step
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -12,6 +12,12 @@ from dfgen.catalog.model import Builder, Image
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
 from dfgen.commands import plan as planning
+from dfgen.commands.building import Building, smoke
+from dfgen.commands.building.difference import first_difference
+from dfgen.commands.building.published import Published
+from dfgen.commands.building.relock import is_behind
+from dfgen.commands.building.run import Event
+from dfgen.commands.building.twice import Twice
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import Plan
 from dfgen.commands.render import Change, File, render_image
@@ -20,16 +26,9 @@ from dfgen.engine.containers import Engine
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import files
-from dfgen.images.run import Event
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Reference
-from dfgen.outside.layer_difference import first_difference
 from dfgen.sbom.model import Bill
-from dfgen.stages import smoke
-from dfgen.stages.build import Building
-from dfgen.stages.build.behind import is_behind
-from dfgen.stages.build.published import Published
-from dfgen.stages.build.twice import Twice
 
 
 @dataclass(eq=False)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.catalog.model import Image
+from dfgen.commands.building.ports import Records
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, Step, digest_of_tests
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
-from dfgen.images.ports import Records
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 

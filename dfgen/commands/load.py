@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.building.ports import Store
 from dfgen.errors import CheckError, Problem
-from dfgen.images.ports import Store
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index
 from dfgen.oci.platform import Platform

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.building.ports import Store
 from dfgen.concurrent import each
 from dfgen.errors import CheckError, listing
-from dfgen.images.ports import Store
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote, configuration_of, configured_platform
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest

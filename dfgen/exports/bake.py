@@ -11,11 +11,11 @@ from typing import Any
 from dfgen.catalog.graph import find
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.building.request import build_request
 from dfgen.commands.plan.inputs import Plan
 from dfgen.engine.buildx import output
 from dfgen.engine.request import BuildRequest
 from dfgen.exports.steps import check_pinned, plain_names, versions_of, waves
-from dfgen.images.building import build_request
 
 
 def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dfgen.catalog.model import Image
+from dfgen.commands.building.ports import Store
 from dfgen.errors import CheckError, listing
-from dfgen.images.ports import Store
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository

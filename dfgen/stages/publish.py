@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.catalog.model import Catalog, Image
+from dfgen.commands.building.ports import Store
 from dfgen.concurrent import attempt, each, joined
 from dfgen.errors import CheckError, DfgenError, Problem
-from dfgen.images.ports import Store
 from dfgen.images.readback import read_back
 from dfgen.images.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.images.transfer import BlobKey, Transfer, keys_of, transfers

@@ -11,17 +11,17 @@ from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Catalog, Image
 from dfgen.commands import plan as planning
+from dfgen.commands.building import Building, build
+from dfgen.commands.building.records import Records
+from dfgen.commands.building.run import Event, Run
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import Causes, Plan, causes_of
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError
 from dfgen.filetree import Folder
-from dfgen.images.run import Event, Run
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.outside.records import Records
-from dfgen.stages.build import Building, build
 from tests.fakes.builder import ScriptedBuilder
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 

@@ -10,9 +10,9 @@ from dfgen.cli import show
 from dfgen.cli.app import DIST, App
 from dfgen.cli.progress import duration, progress
 from dfgen.cli.workshop import Workshop
+from dfgen.commands.building import build
+from dfgen.commands.building.run import Result, Run, State
 from dfgen.engine.cleanup import sweep
-from dfgen.images.run import Result, Run, State
-from dfgen.stages.build import build
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 

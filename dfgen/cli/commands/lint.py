@@ -18,6 +18,7 @@ from dfgen.cli.app import App
 from dfgen.cli.workshop import Workshop
 from dfgen.commands import plan as planning
 from dfgen.commands import render as header
+from dfgen.commands.building.request import build_request
 from dfgen.commands.render import render_image
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx as buildcheck
@@ -25,7 +26,6 @@ from dfgen.engine import hadolint
 from dfgen.engine.process import Processes
 from dfgen.errors import ExitCode, InputError, Place, listing
 from dfgen.findings import Level
-from dfgen.images.building import build_request
 from dfgen.linting.froms import unpinned_from
 from dfgen.linting.records import Hit
 from dfgen.stages.lint import Linted, Sources, lint

@@ -18,8 +18,8 @@ from dfgen.cli.reviews.origins import origins
 from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
 from dfgen.cli.states import Sides
+from dfgen.commands.building.records import Records
 from dfgen.errors import ExitCode
-from dfgen.outside.records import Records
 from dfgen.reviewing.records import Review, Sources
 from dfgen.stages.review import review
 

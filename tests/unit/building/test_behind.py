@@ -8,9 +8,9 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
+from dfgen.commands.building.relock import is_behind
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
-from dfgen.stages.build.behind import is_behind
 from tests.unit.models import AMD64, UPSTREAM, image, parent, upstream_lock
 
 OLD, NEW = Digest.of(b"old"), Digest.of(b"new")

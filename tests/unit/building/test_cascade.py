@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dfgen.commands.building.run import Rendered
 from dfgen.errors import ExitCode
-from dfgen.images.run import Rendered
 from tests.unit.models import AMD64, ARM64
 from tests.unit.world import TODAY, World, states
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfgen.commands.building.run import State
 from dfgen.errors import CheckError, ExitCode
-from dfgen.images.run import State
 from tests.unit.models import AMD64, BOTH, a_test
 from tests.unit.world import World, states
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.model import Builder
+from dfgen.commands.building.run import Again, Lost
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.run import Again, Lost
 from tests.unit.models import AMD64, ARM64, a_test
 from tests.unit.world import World, states
 

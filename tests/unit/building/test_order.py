@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from dfgen.commands.building.run import Finished, Merged, Started
 from dfgen.errors import CheckError
-from dfgen.images.run import Finished, Merged, Started
 from tests.unit.models import AMD64
 from tests.unit.world import World, states
 

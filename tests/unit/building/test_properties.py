@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.catalog.model import Builder
+from dfgen.commands.building.run import Lost, Run
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.run import Lost, Run
 from tests.unit.models import AMD64, ARM64
 from tests.unit.world import World, states
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfgen.catalog.model import Image
+from dfgen.commands.building.published import Published
+from dfgen.commands.building.run import Progressed
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.run import Progressed
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
-from dfgen.stages.build.published import Published
 from tests.unit.models import AMD64, a_test
 from tests.unit.world import World, states
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.building.run import Event, Finished
 from dfgen.commands.plan.inputs import TESTS, digest_of_tests
 from dfgen.errors import CheckError, ExitCode, OutsideError
-from dfgen.images.run import Event, Finished
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Index, Manifest
 from tests.unit.models import AMD64, UPSTREAM, a_test

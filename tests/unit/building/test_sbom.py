@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.model import Image
+from dfgen.commands.building.run import Run
 from dfgen.errors import CheckError
-from dfgen.images.run import Run
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor, Index, Manifest

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from dfgen.commands.building.difference import first_difference
+from dfgen.commands.building.twice import Twice
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
-from dfgen.outside.layer_difference import first_difference
-from dfgen.stages.build.twice import Twice
 from tests.unit.models import AMD64
 from tests.unit.world import World, states
 

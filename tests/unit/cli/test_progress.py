@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from dfgen.cli.progress import Picture, duration, line, progress
+from dfgen.commands.building.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 from dfgen.commands.plan.inputs import Reason, Step
 from dfgen.errors import CheckError, Problem
-from dfgen.images.run import Event, Finished, Merged, Progressed, Rendered, Result, Started, State
 from dfgen.oci.digest import Digest
 from tests.unit.models import image
 

@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 
 from dfgen.cli.reviews.words import pin, short, to_build
+from dfgen.commands.building.records import Records
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest
-from dfgen.outside.records import Records
 from dfgen.reviewing.records import Kind, PinMove, Radius, Rebuild
 from tests.unit.cli.run import dfgen
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.building.records import Records
 from dfgen.commands.join import join, match
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, digest_of_tests
 from dfgen.errors import CheckError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
-from dfgen.outside.records import Records
 from dfgen.sbom.model import artefact
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.building.records import Records
 from dfgen.commands.plan.inputs import Inputs
 from dfgen.errors import CheckError
 from dfgen.oci.digest import Digest
-from dfgen.outside.records import Records
 from tests.unit.models import ARM64, image
 
 INPUTS = Inputs(dockerfile=Digest.of(b"FROM x"), files={"a b": "file 644 sha256:1"}, options={"é": "1"})

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.building.records import Records
 from dfgen.commands.plan.inputs import TESTS
 from dfgen.oci.digest import Digest
-from dfgen.outside.records import Records
 from tests.unit.models import AMD64, ARM64, UPSTREAM, catalog, images
 from tests.unit.world import World
 

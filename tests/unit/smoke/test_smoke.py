@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from dfgen.catalog.model import Builder, SmokeTest
+from dfgen.commands.building.smoke import judge, smoke
 from dfgen.engine.request import Outcome
 from dfgen.errors import CheckError, Place
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.stages.smoke import judge, smoke
 from tests.unit.models import ARM64, LOCAL, a_test, image
 
 BUILT = Descriptor.of(b"{}", OCI_MANIFEST)

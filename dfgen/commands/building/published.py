@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.catalog.model import Image
+from dfgen.commands.building.ports import Store
 from dfgen.commands.plan.inputs import Step
 from dfgen.engine.request import OnStep
 from dfgen.errors import CheckError, OutsideError
-from dfgen.images.ports import Store
 from dfgen.oci.images import Child, Pulls, Remote, children_of
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository

@@ -11,16 +11,16 @@ from typing import Any
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
+from dfgen.commands.building.ports import Building
+from dfgen.commands.building.request import build_request
+from dfgen.commands.building.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
+from dfgen.commands.building.twice import NotTheSameError
+from dfgen.commands.building.versions import Versions
 from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, digest_of_tests
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, DfgenError, OutsideError
-from dfgen.images.building import build_request
-from dfgen.images.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.sbom.model import Bill, is_bill
-from dfgen.stages.build.how import Building
-from dfgen.stages.build.twice import NotTheSameError
-from dfgen.stages.build.versions import Versions
 
 _TRIES = 3  # of a build that the network failed
 _PAUSE = 2.0  # seconds before the second try; each further pause is twice as long

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
+from dfgen.commands.building.ports import Building
+from dfgen.commands.building.relock import Relock, children_by_parent, relock
+from dfgen.commands.building.run import Merged, Rendered, Result
 from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import CheckError, DfgenError, InputError, listing
-from dfgen.images.relock import Relock, children_by_parent, relock
-from dfgen.images.run import Merged, Rendered, Result
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
 from dfgen.sbom.model import bills_in
-from dfgen.stages.build.how import Building
 
 
 class Versions:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.commands.building.ports import Builder, Store
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, Place, Problem
-from dfgen.images.ports import Builder, Store
 from dfgen.oci.manifest import Descriptor, Manifest
 
 # What BuildKit writes before a command when the parent, as some builders leave it, has no history.

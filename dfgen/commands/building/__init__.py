@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dfgen.catalog.lockfile import Lock
+from dfgen.commands.building.ports import Building
+from dfgen.commands.building.run import Run
+from dfgen.commands.building.scheduler import Scheduler
 from dfgen.commands.plan.inputs import Plan
-from dfgen.images.run import Run
-from dfgen.stages.build.how import Building
-from dfgen.stages.build.scheduler import Scheduler
 
 __all__ = ["Building", "build"]
 
