@@ -16,10 +16,10 @@ from dfgen.errors import DfgenError, InputError, Place, Problem
 if TYPE_CHECKING:
     from dfgen.catalog.lockfile import Lock, LockedParent
     from dfgen.catalog.model import Catalog
+    from dfgen.commands.publish import Publishing
     from dfgen.engine.nodes import Nodes
     from dfgen.oci.layout import Layout
     from dfgen.registry import Registry
-    from dfgen.stages.publish import Publishing
     from dfgen.templating import Templates
 
 DIST = "dist"
@@ -116,8 +116,8 @@ class App:
         progress: Callable[[int], None],
     ) -> Publishing:
         """What a publish works with."""
-        from dfgen.outside.layout.ledger import Ledger
-        from dfgen.stages.publish import Publishing
+        from dfgen.commands.publish import Publishing
+        from dfgen.commands.publish.ledger import Ledger
 
         return Publishing(
             catalog=self.catalog,

@@ -12,9 +12,9 @@ from typing import Protocol, TextIO
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands.building.ports import Store
+from dfgen.commands.publish import read_back
 from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
-from dfgen.images.readback import read_back
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index

@@ -23,15 +23,15 @@ import pytest
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.inspect import inspect, open_images
 from dfgen.commands.merge import Merging, merge_layout, merge_published
+from dfgen.commands.publish import Published, Publishing, plan, publish
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.commands.verify import Verifying, verify
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.outside.layout.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.publish import Published, Publishing, plan, publish
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.unit.pairs import PARENT, catalog, pair, pinned
 
@@ -254,7 +254,7 @@ PUBLISH = """
 import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.publish import Publishing, plan, publish
+from dfgen.commands.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair
 root = pathlib.Path(sys.argv[2])
 client = Registry(RegistryOptions(), None, NoCredentials())

@@ -10,8 +10,8 @@ from dfgen.cli import show
 from dfgen.cli.app import App
 from dfgen.cli.planner import Planner
 from dfgen.cli.publish_progress import transferring
-from dfgen.images.release import Release
-from dfgen.stages import publish as stage
+from dfgen.commands import publish as stage
+from dfgen.commands.publish.release import Release
 
 COLUMNS = ("tag", "state", "digest")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.gc import Garbage, collect
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
-from dfgen.outside.layout.ledger import Ledger
 from tests.fakes.images import image, index_of
 from tests.unit.cli.run import dfgen
 from tests.unit.world import World

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.errors import InputError
 from dfgen.oci.digest import Digest
-from dfgen.outside.layout.ledger import Ledger
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.errors import OutsideError
 from dfgen.oci.layout import Layout
-from dfgen.outside.layout.ledger import Ledger
 from tests.fakes.images import export, image
 
 

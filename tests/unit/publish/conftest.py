@@ -11,12 +11,12 @@ import pytest
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.publish import Publishing
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor
-from dfgen.outside.layout.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.publish import Publishing
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, image
 from tests.fakes.registry import FakeRegistry

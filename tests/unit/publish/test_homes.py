@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from dfgen.commands.publish import plan, publish
 from dfgen.errors import CheckError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
-from dfgen.stages.publish import plan, publish
 from tests.fakes.images import index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.pairs import family, pair

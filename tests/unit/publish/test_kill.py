@@ -26,7 +26,7 @@ PUBLISH = """
 import sys, pathlib
 from dfgen.outside.layout import Layout, Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.publish import Publishing, plan, publish
+from dfgen.commands.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair
 images, prefix, root = pair(), sys.argv[1], pathlib.Path(sys.argv[2])
 client = Registry(RegistryOptions(), None, NoCredentials())

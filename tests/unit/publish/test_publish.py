@@ -7,10 +7,10 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.publish import plan, publish
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
-from dfgen.stages.publish import plan, publish
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, attestation
 from tests.fakes.registry import FakeRegistry, Fault

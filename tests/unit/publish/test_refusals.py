@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.commands.publish import Publishing, check, plan, publish
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.errors import CheckError, ExitCode
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_INDEX
-from dfgen.outside.layout.ledger import Ledger
-from dfgen.stages.publish import Publishing, check, plan, publish
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.pairs import catalog_image, pair

@@ -10,15 +10,15 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.publish import Publishing, plan, publish
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.commands.verify import Finding, Verifying, verify
 from dfgen.errors import OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.outside.layout.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
-from dfgen.stages.publish import Publishing, plan, publish
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, FakeImage, attestation, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault

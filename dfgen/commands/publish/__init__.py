@@ -3,21 +3,104 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.building.ports import Store
+from dfgen.commands.publish.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.concurrent import attempt, each, joined
-from dfgen.errors import CheckError, DfgenError, Problem
-from dfgen.images.readback import read_back
-from dfgen.images.release import Bundle, Release, Tag, bundle_of, outdated, refusal
-from dfgen.images.transfer import BlobKey, Transfer, keys_of, transfers
+from dfgen.errors import CheckError, DfgenError, OutsideError, Problem
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
+
+BlobKey = tuple[str, Digest]  # registry and digest
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A blob that one registry gets: the repositories that want it, and those that may have it already."""
+
+    descriptor: Descriptor
+    wanted: dict[Repository, None] = field(default_factory=dict)
+    homes: dict[Repository, None] = field(default_factory=dict)
+
+
+def transfers(releases: Sequence[Release], catalog: Catalog) -> Mapping[BlobKey, Transfer]:
+    """List the blobs of all manifests that are missing."""
+    found: dict[BlobKey, Transfer] = {}
+    for release in releases:
+        homes = dict.fromkeys(_parents(release, catalog))
+        for key, blob in _blobs_missing(release):
+            transfer = found.setdefault(key, Transfer(blob))
+            transfer.wanted[release.repository] = None
+            transfer.homes.update(homes)
+    for release in releases:
+        for key in _blobs_there(release):
+            if key in found:
+                found[key].homes[release.repository] = None
+    return found
+
+
+def keys_of(release: Release) -> Iterable[BlobKey]:
+    """The blobs that have to be there before a release's manifests."""
+    return (key for key, _ in _blobs_missing(release))
+
+
+def _blobs_missing(release: Release) -> Iterator[tuple[BlobKey, Descriptor]]:
+    for manifest in release.missing:
+        for blob in manifest.blobs:
+            yield (release.repository.registry, blob.digest), blob
+
+
+def _blobs_there(release: Release) -> Iterator[BlobKey]:
+    for image, tag in release.images.items():
+        if not tag.changes:
+            blobs = release.bundle.images[image].blobs
+            yield from ((release.repository.registry, blob.digest) for blob in blobs)
+
+
+def _parents(release: Release, catalog: Catalog) -> Iterator[Repository]:
+    """The parents' repositories in the same registry: it may take their layers from there."""
+    for image in release.bundle.images:
+        parent = image.parent
+        if parent.family:
+            home = catalog.reference(parent.family, parent.version, release.registry)
+        else:
+            home = catalog.mirrored(parent.reference)
+        if home.repository.registry == release.repository.registry:
+            yield home.repository
+
+
+_PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds before each further look, for registries that lag
+
+
+class Finds(Protocol):
+    """What can be asked for the digest behind a tag."""
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        """What a reference points at, None where it is not there."""
+        ...
+
+
+def read_back(registry: Finds, reference: Reference, digest: Digest, pause: Callable[[float], None]) -> None:
+    """Wait until a tag shows what was pushed.
+
+    Errors: OutsideError when it does not after some seconds: a registry that lags too far, or another writer.
+    """
+    for wait in (0.0, *_PAUSES):
+        if wait:
+            pause(wait)
+        found = registry.find(reference)
+        if found and found.digest == digest:
+            return
+    shown = str(found.digest) if found else "nothing"
+    advice = "another writer moved the tag, or the registry lags; look with `dfgen inspect` and run it again"
+    raise OutsideError(f"{reference}: pushed {digest}, but the registry shows {shown}; {advice}")
+
 
 _LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept
 
