@@ -17,7 +17,7 @@ import pytest
 
 import dfgen as package
 from dfgen.cli.group import dfgen
-from dfgen.linting.records import RULES
+from dfgen.commands.lint.records import RULES
 from dfgen.oci.platform import aliases
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,9 @@ from dfgen.cli.workshop import Workshop
 from dfgen.commands import plan as planning
 from dfgen.commands import render as header
 from dfgen.commands.building.request import build_request
+from dfgen.commands.lint import Linted, Sources, lint
+from dfgen.commands.lint.dockerfile import unpinned_from
+from dfgen.commands.lint.records import Hit
 from dfgen.commands.render import render_image
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx as buildcheck
@@ -26,9 +29,6 @@ from dfgen.engine import hadolint
 from dfgen.engine.process import Processes
 from dfgen.errors import ExitCode, InputError, Place, listing
 from dfgen.findings import Level
-from dfgen.linting.froms import unpinned_from
-from dfgen.linting.records import Hit
-from dfgen.stages.lint import Linted, Sources, lint
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}

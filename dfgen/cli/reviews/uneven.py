@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dfgen.catalog.model import Image
 from dfgen.cli.app import App
+from dfgen.commands.lint.parity import same
 from dfgen.findings import Finding
-from dfgen.linting.parity import same
 
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -19,7 +19,7 @@ def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tu
         return ()
     # Most reviews have none, and lint brings along all that builds.
     from dfgen.cli.commands.lint import lint_sources, waits
-    from dfgen.stages.lint import uneven
+    from dfgen.commands.lint import uneven
 
     chosen = [image for version in unlike for image in version if not waits(app, image)]
     if not chosen:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfgen.commands.lint.dockerfile import check
 from dfgen.dockerfile import parse
 from dfgen.dockerfile.packages import installed
-from dfgen.linting.rules import check
 from dfgen.reviewing.instructions import compare
 
 

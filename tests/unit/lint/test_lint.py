@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dfgen as package
-from dfgen.linting.records import RULES
+from dfgen.commands.lint.records import RULES
 from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
 from tests.unit.lint.catalogs import BUILDKIT, Linting, T

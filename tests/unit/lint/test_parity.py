@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.commands.lint.parity import differences
 from dfgen.dockerfile import parse
-from dfgen.linting.parity import differences
 from dfgen.oci.platform import Platform
 
 PLATFORMS = (Platform.parse("amd64"), Platform.parse("arm64"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.commands.lint.dockerfile import check
 from dfgen.dockerfile import parse
-from dfgen.linting.rules import check
 
 PIN = f"@sha256:{'a' * 64}"
 FROM = f"FROM a:1{PIN}\n"

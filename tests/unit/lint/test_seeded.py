@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dfgen.linting.records import RULES
+from dfgen.commands.lint.records import RULES
 from tests.unit.cli.run import dfgen
 from tests.unit.lint.catalogs import Linting
 

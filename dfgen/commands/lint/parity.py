@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
+from dfgen.commands.lint.records import Hit
 from dfgen.dockerfile import Dockerfile, Instruction
 from dfgen.dockerfile.names import platform_names
-from dfgen.linting.records import Hit
 from dfgen.oci.platform import Platform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dfgen.catalog.model import TEMPLATES, Image
+from dfgen.commands.lint import dockerfile as rules
+from dfgen.commands.lint import parity, templates
+from dfgen.commands.lint.dockerfile import Inherited
+from dfgen.commands.lint.records import RULES, SAME, Hit
+from dfgen.commands.lint.templates import BUILDKIT, HADOLINT, Usages, unused_ignores
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
-from dfgen.linting import parity, rules, templates
-from dfgen.linting.ignores import BUILDKIT, HADOLINT, unused_ignores
-from dfgen.linting.inherited import Inherited
-from dfgen.linting.records import RULES, SAME, Hit
-from dfgen.linting.templates import Usages
 
 _MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
