@@ -49,7 +49,7 @@ ALLOWED = {
     "": set(),
 }
 # A review renders and compares as `dfgen render --check` does.
-RENDER, REVIEW = "dfgen.commands.render", ("dfgen.reviewing", "dfgen.stages.review")
+RENDER, REVIEW = "dfgen.commands.render", ("dfgen.reviewing", "dfgen.commands.review")
 # Where a library may be imported: any module whose name begins so.
 HOMES = {
     "click": ("dfgen.cli",),

@@ -19,9 +19,9 @@ from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
 from dfgen.cli.states import Sides
 from dfgen.commands.building.records import Records
+from dfgen.commands.review import review
+from dfgen.commands.review.records import Review, Sources
 from dfgen.errors import ExitCode
-from dfgen.reviewing.records import Review, Sources
-from dfgen.stages.review import review
 
 _ONLINE = "dfgen.online"
 
@@ -78,7 +78,7 @@ def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:
     before, now = sides.read()
     if not online:
         return review(before, now, sources)
-    from dfgen.cli.reviews.asking import Asking
+    from dfgen.commands.review.online import Asking
 
     asking = Asking(registry=new.registry, locks=(before.lock, now.lock))
     found = review(before, now, replace(sources, look=asking.look, resolve=asking.resolve))

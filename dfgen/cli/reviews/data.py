@@ -7,9 +7,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from dfgen.cli.reviews import words
+from dfgen.commands.review.records import Review
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
-from dfgen.reviewing.records import Review
 
 
 def _plain(value: Any) -> Any:

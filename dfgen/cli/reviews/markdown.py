@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dfgen.cli.reviews import words
+from dfgen.commands.review.records import Group, Kind, PinMove, Rebuild, Review
 from dfgen.findings import Finding, Level
-from dfgen.reviewing.records import Group, Kind, PinMove, Rebuild, Review
 
 LIMIT = 65_536  # characters of a comment on GitHub; counted in bytes here, which is never less
 _LEFT = 300  # bytes for the line that says what was left out

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dfgen.cli.reviews import words
+from dfgen.commands.review.records import Group, Kind, Review
 from dfgen.findings import Finding, Level
-from dfgen.reviewing.records import Group, Kind, Review
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from dfgen.commands.review.diff import is_pin
+from dfgen.commands.review.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
-from dfgen.reviewing.instructions import is_pin
-from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 
 _SHORT = len("sha256:") + 12
 _SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")

@@ -11,9 +11,9 @@ import pytest
 
 from dfgen.cli.reviews.words import pin, short, to_build
 from dfgen.commands.building.records import Records
+from dfgen.commands.review.records import Kind, PinMove, Radius, Rebuild
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest
-from dfgen.reviewing.records import Kind, PinMove, Radius, Rebuild
 from tests.unit.cli.run import dfgen
 
 ROOT = Path(__file__).parents[3]

@@ -12,10 +12,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dfgen.cli.reviews.markdown import LIMIT, code, markdown
+from dfgen.commands.review.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from dfgen.oci.platform import Platform
-from dfgen.reviewing.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in none of dfgen's own

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.cli.reviews.asking import Asking
+from dfgen.commands.review.online import Asking
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from dfgen.oci.reference import Reference

@@ -14,9 +14,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from dfgen.cli.reviews.terminal import tell
+from dfgen.commands.review.records import Group, Kind, Radius, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
-from dfgen.reviewing.records import Group, Kind, Radius, Rebuild, Review
 from tests.unit.cli.run import dfgen
 from tests.unit.review.states import reviewed
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.commands.lint.dockerfile import check
+from dfgen.commands.review.diff import compare
 from dfgen.dockerfile import parse
 from dfgen.dockerfile.packages import installed
-from dfgen.reviewing.instructions import compare
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.explain import places
 from dfgen.commands.render import TemplatesFor, render, render_image
+from dfgen.commands.review import review
+from dfgen.commands.review.records import Review, Sources, State
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Folder
 from dfgen.findings import Finding
-from dfgen.reviewing.records import Review, Sources, State
-from dfgen.stages.review import review
 from dfgen.templating import Templates
 
 

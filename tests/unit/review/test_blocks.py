@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfgen.commands.review.diff import blocks, changes
+from dfgen.commands.review.records import Group, Kind, State
+from dfgen.commands.review.risks import instructions
 from dfgen.dockerfile.parser import Reader
-from dfgen.reviewing.blocks import blocks, changes
-from dfgen.reviewing.records import Group, Kind, State
-from dfgen.reviewing.risks import instructions
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dfgen.commands.review.diff import compare, moves
+from dfgen.commands.review.records import Kind, PackageMove
 from dfgen.errors import InputError
-from dfgen.reviewing.instructions import compare, moves
-from dfgen.reviewing.records import Kind, PackageMove
 
 ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 

@@ -9,8 +9,8 @@ import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli.reviews.words import summary
+from dfgen.commands.review import review
 from dfgen.errors import Place, Problem
-from dfgen.stages.review import review
 from tests.unit.review.states import state
 from tests.unit.review.world import BASE, DEBIAN, TEMPLATE, World, locked, put, write
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.commands.review import review
+from dfgen.commands.review.records import Kind, ParentDetails, PinMove, Sources
 from dfgen.errors import Place, Problem
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
-from dfgen.reviewing.records import Kind, ParentDetails, PinMove, Sources
-from dfgen.stages.review import review
 from tests.unit.review.states import folder, reviewed, state
 from tests.unit.review.world import (
     AMD64,

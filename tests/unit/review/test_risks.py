@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, Pin
+from dfgen.commands.review.records import ParentDetails
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
-from dfgen.reviewing.records import ParentDetails
 from tests.unit.review.states import lines, reviewed
 from tests.unit.review.world import (
     AMD64,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.commands.review.records import Review
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform
-from dfgen.reviewing.records import Review
 from tests.unit.review.states import lines, rendered, reviewed, state
 
 AMD64, ARM64 = Platform.parse("amd64"), Platform.parse("arm64")

@@ -12,9 +12,9 @@ from dfgen.catalog.context import ContextReader, Taken
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
+from dfgen.commands.review.records import Radius, Rebuild, State
 from dfgen.errors import Problem
 from dfgen.filetree import shown, within
-from dfgen.reviewing.records import Radius, Rebuild, State
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 _NOTHING = Taken(dockerfile=None, files={})

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.inspect import inspect
+from dfgen.commands.review.records import ParentDetails
 from dfgen.errors import CheckError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote
@@ -17,7 +18,6 @@ from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 from dfgen.registry import Registry
 from dfgen.registry.errors import RateLimited, Unreachable
-from dfgen.reviewing.records import ParentDetails
 
 Answer = TypeVar("Answer")
 

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from dfgen.commands.review.diff import Block, blocks, is_pin, trimmed
+from dfgen.commands.review.records import Group, Kind, State
+from dfgen.commands.review.risks import error, warning
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
 from dfgen.dockerfile.parser import KEYWORDS, Reader, split_keyword
 from dfgen.dockerfile.stages import Word, stages
 from dfgen.errors import InputError, Place, printable
 from dfgen.findings import Finding, Level
-from dfgen.reviewing.blocks import Block, blocks, trimmed
-from dfgen.reviewing.instructions import is_pin
-from dfgen.reviewing.records import Group, Kind, State
-from dfgen.reviewing.risks import error, warning
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
 _COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")

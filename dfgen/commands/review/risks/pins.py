@@ -8,15 +8,15 @@ from datetime import datetime
 from functools import cached_property
 
 from dfgen.catalog.lockfile import LockedParent
+from dfgen.commands.review import pins
+from dfgen.commands.review.records import ParentDetails, Sources, State
+from dfgen.commands.review.risks import error, warning
 from dfgen.errors import Place, listing
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INDEX_TYPES
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.reviewing import pins
-from dfgen.reviewing.records import ParentDetails, Sources, State
-from dfgen.reviewing.risks import error, warning
 
 _APART = 7  # days between the architectures of one build of an image, at most
 _AGAIN = "run `dfgen lock --upgrade {}`"

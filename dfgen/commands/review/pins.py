@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import LOCK_FILE, LockedParent
 from dfgen.catalog.model import Catalog, Parent
+from dfgen.commands.review.records import Kind, ParentDetails, PinMove, PlatformMove, State
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.reviewing.records import Kind, ParentDetails, PinMove, PlatformMove, State
 
 Look = Callable[[Reference, Digest], ParentDetails | None]
 
