@@ -15,7 +15,7 @@ from dfgen.commands.building.request import build_request
 from dfgen.commands.plan.inputs import Plan
 from dfgen.engine.buildx import output
 from dfgen.engine.request import BuildRequest
-from dfgen.exports.steps import check_pinned, plain_names, versions_of, waves
+from dfgen.exports.ci import check_pinned, plain_names, versions_of, waves
 
 
 def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:

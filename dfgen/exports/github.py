@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dfgen.commands.plan.inputs import Plan, Step
-from dfgen.exports.ci import runners
-from dfgen.exports.steps import check_pinned, parents_of, plain_names, waves
+from dfgen.exports.ci import check_pinned, parents_of, plain_names, runners, waves
 from dfgen.oci.platform import Platform
 
 _RUNNERS = {Platform.parse("amd64"): "ubuntu-24.04", Platform.parse("arm64"): "ubuntu-24.04-arm"}

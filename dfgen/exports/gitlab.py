@@ -9,8 +9,7 @@ from typing import Any
 
 from dfgen.commands.plan.inputs import Plan, Step
 from dfgen.errors import InputError, Problem
-from dfgen.exports.ci import runners
-from dfgen.exports.steps import check_pinned, parents_of, plain_names
+from dfgen.exports.ci import check_pinned, parents_of, plain_names, runners
 from dfgen.oci.platform import Platform
 
 _RUNNERS = {

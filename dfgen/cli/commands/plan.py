@@ -92,7 +92,7 @@ def _nodes(app: App, plan: Plan) -> None:
 
 
 def _table(plan: Plan, output: str) -> None:
-    from dfgen.exports.steps import waves
+    from dfgen.exports.ci import waves
 
     numbered = enumerate(waves(plan.needed), start=1)
     wave = {step.image.name: number for number, steps in numbered for step in steps}

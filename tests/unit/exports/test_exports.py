@@ -14,9 +14,9 @@ from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import InputError
 from dfgen.exports import graph
 from dfgen.exports.bake import bake, wave_names
+from dfgen.exports.ci import plain_names, waves
 from dfgen.exports.github import github
 from dfgen.exports.gitlab import gitlab
-from dfgen.exports.steps import plain_names, waves
 from tests.unit.exports.plans import a_plan, all_new, chain, pinned, step
 from tests.unit.models import AMD64, ARM64, catalog, family, image
 
