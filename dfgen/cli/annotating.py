@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from dfgen.catalog.model import CATALOG_FILE, TEMPLATES, Image
-from dfgen.cli.app import App
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
+from dfgen.workspace import App
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

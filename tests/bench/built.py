@@ -14,8 +14,6 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
-from dfgen.cli.app import App
-from dfgen.cli.workshop import Workshop
 from dfgen.commands import plan as planning
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import TESTS, digest_of_tests
@@ -23,6 +21,8 @@ from dfgen.commands.render import render
 from dfgen.filetree import files
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
+from dfgen.workspace import App
+from dfgen.workspace.building import Workshop
 from tests.bench.catalog import PLATFORMS
 from tests.fakes.images import AMD64, ARM64, image
 

@@ -148,7 +148,7 @@ def _is(name: str, library: str) -> bool:
 
 
 def test_the_walk_sees_every_module() -> None:
-    assert {"dfgen.cli.app", "dfgen.model", "dfgen.commands.render", "dfgen.oci.digest"} <= MODULES.keys()
+    assert {"dfgen.workspace", "dfgen.model", "dfgen.commands.render", "dfgen.oci.digest"} <= MODULES.keys()
 
 
 def test_version_and_help_import_nothing_heavy() -> None:

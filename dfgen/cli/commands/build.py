@@ -7,12 +7,12 @@ from dataclasses import replace
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import DIST, App
 from dfgen.cli.progress import duration, progress
-from dfgen.cli.workshop import Workshop
 from dfgen.commands.building import build
 from dfgen.commands.building.run import Result, Run, State
 from dfgen.engine.cleanup import sweep
+from dfgen.workspace import DIST, App
+from dfgen.workspace.building import Workshop
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 

@@ -8,11 +8,11 @@ import click
 
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
 from dfgen.cli import show
-from dfgen.cli.app import DIST, App
 from dfgen.commands import doctor as stage
 from dfgen.engine.cleanup import Traces
 from dfgen.errors import CheckError, ExitCode, listing
 from dfgen.oci.platform import Platform
+from dfgen.workspace import DIST, App
 
 
 @click.command("doctor")

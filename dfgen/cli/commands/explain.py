@@ -16,13 +16,12 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
 from dfgen.cli import show
-from dfgen.cli.app import App
-from dfgen.cli.narrowed import in_one_family
 from dfgen.commands import render as header
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
 from dfgen.commands.render import render_image
 from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.filetree import files
+from dfgen.workspace import App, in_one_family
 
 _LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
 _NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")

@@ -6,9 +6,9 @@ import click
 
 from dfgen.catalog.model import BASES
 from dfgen.cli import show
-from dfgen.cli.app import DIST, App
 from dfgen.commands.gc import collect
 from dfgen.engine.cleanup import sweep
+from dfgen.workspace import DIST, App
 
 
 @click.command("gc")

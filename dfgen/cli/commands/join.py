@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
-from dfgen.cli.workshop import Workshop
 from dfgen.commands.building.records import Records
 from dfgen.commands.join import join, match
 from dfgen.commands.merge import merge_layout
 from dfgen.errors import listing
 from dfgen.oci.layout import Layout
+from dfgen.workspace import App
+from dfgen.workspace.building import Workshop
 
 COLUMNS = ("family", "version", "architecture", "digest", "from")
 

@@ -14,8 +14,6 @@ import click
 from dfgen.catalog.model import Image, JinjaOptions
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.cli import annotating, show
-from dfgen.cli.app import App
-from dfgen.cli.workshop import Workshop
 from dfgen.commands import plan as planning
 from dfgen.commands import render as header
 from dfgen.commands.building.request import build_request
@@ -29,6 +27,8 @@ from dfgen.engine import hadolint
 from dfgen.engine.process import Processes
 from dfgen.errors import ExitCode, InputError, Place, listing
 from dfgen.findings import Level
+from dfgen.workspace import App
+from dfgen.workspace.building import Workshop
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}

@@ -8,11 +8,11 @@ import click
 
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import pinned, show
-from dfgen.cli.app import App
 from dfgen.cli.quota import shortages
 from dfgen.commands import lock as stage
 from dfgen.commands.lock import LockChanges
 from dfgen.filetree import files
+from dfgen.workspace import App
 
 
 @click.command("lock")

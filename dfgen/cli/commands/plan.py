@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import DIST, App
-from dfgen.cli.planner import Planner
 from dfgen.commands.plan.inputs import Plan
 from dfgen.errors import CheckError, InputError, OutsideError, listing
+from dfgen.workspace import DIST, App
+from dfgen.workspace.building import Planner
 
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")

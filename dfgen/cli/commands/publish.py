@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from dfgen.cli import show
-from dfgen.cli.app import App
-from dfgen.cli.planner import Planner
 from dfgen.cli.publish_progress import transferring
 from dfgen.commands import publish as stage
 from dfgen.commands.publish.release import Release
+from dfgen.workspace import App
+from dfgen.workspace.building import Planner
 
 COLUMNS = ("tag", "state", "digest")
 

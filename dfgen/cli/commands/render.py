@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli import annotating, show
-from dfgen.cli.app import App
 from dfgen.errors import CheckError, Place
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.outside.remembered import Remembered
+from dfgen.workspace import App
+from dfgen.workspace.cache import Remembered
 
 if TYPE_CHECKING:
     from dfgen.commands.render import File, Rendering
@@ -59,8 +59,8 @@ def command(
 
 def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
     """Render the images in question, beside the files that are there: with SELECT, theirs alone."""
-    from dfgen.cli.narrowed import in_one_family
     from dfgen.commands.render import render
+    from dfgen.workspace import in_one_family
 
     found = in_one_family(app, select)
     # A parent in the catalog may not be there: the whole catalog tells.

@@ -11,17 +11,17 @@ from tempfile import TemporaryDirectory
 import click
 
 from dfgen.cli import annotating, show
-from dfgen.cli.app import DIST, App
 from dfgen.cli.reviews.data import data
 from dfgen.cli.reviews.markdown import markdown
 from dfgen.cli.reviews.origins import origins
 from dfgen.cli.reviews.terminal import tell
 from dfgen.cli.reviews.uneven import parity
-from dfgen.cli.states import Sides
 from dfgen.commands.building.records import Records
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
 from dfgen.errors import ExitCode
+from dfgen.workspace import DIST, App
+from dfgen.workspace.snapshots import Sides
 
 _ONLINE = "dfgen.online"
 

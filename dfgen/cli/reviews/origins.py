@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from dfgen.catalog.model import Image
-from dfgen.cli.app import App
 from dfgen.commands.explain import places
 from dfgen.commands.render import render_image
 from dfgen.errors import InputError, Place
+from dfgen.workspace import App
 
 
 def origins(app: App, image: Image) -> Sequence[Place | None]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dfgen.catalog.model import Image
-from dfgen.cli.app import App
 from dfgen.commands.lint.parity import same
 from dfgen.findings import Finding
+from dfgen.workspace import App
 
 
 def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:

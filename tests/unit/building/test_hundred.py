@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.cli.app import App
-from dfgen.cli.workshop import Workshop
 from dfgen.commands.building import build
 from dfgen.engine.nodes import Slots
 from dfgen.oci.layout import Layout
+from dfgen.workspace import App
+from dfgen.workspace.building import Workshop
 from tests.fakes.builder import ScriptedBuilder
 from tests.unit.catalogs import loaded, locked, write
 from tests.unit.cli.run import dfgen

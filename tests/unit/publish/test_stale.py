@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.cli.app import App
-from dfgen.cli.workshop import Workshop
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import TESTS
 from dfgen.errors import ExitCode
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor
+from dfgen.workspace import App
+from dfgen.workspace.building import Workshop
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write

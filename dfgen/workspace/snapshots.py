@@ -12,11 +12,11 @@ from typing import Protocol
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import BASES, CATALOG_FILE, TEMPLATES, Catalog
-from dfgen.cli.app import DIST, App
 from dfgen.commands.review.records import State
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
 from dfgen.filetree.git import Git
+from dfgen.workspace import DIST, App
 
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
 _BESIDE = r"\.(?:dockerignore|rego)"  # files beside a Dockerfile, which BuildKit reads with it

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dfgen.catalog.model import BASES, TEMPLATES, Family, Image, JinjaOptions
+from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Family, Image, JinjaOptions
+from dfgen.catalog.select import select
 from dfgen.errors import DfgenError, InputError, Place, Problem
 
-# All else is imported where it is used: a render of what has not changed does without.
 if TYPE_CHECKING:
     from dfgen.catalog.lockfile import Lock, LockedParent
     from dfgen.catalog.model import Catalog
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from dfgen.oci.layout import Layout
     from dfgen.registry import Registry
     from dfgen.templating import Templates
+
+# All else is imported where it is used: a render of what has not changed does without.
+
 
 DIST = "dist"
 
@@ -176,3 +181,26 @@ class App:
         return LockedParent(
             digest=entry.digest, media_type=entry.media_type, first_seen=self.today, platforms=pins
         )
+
+
+def in_one_family(app: App, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:
+    """What words select in the one family that all of them name, and a catalog of that family alone.
+
+    None where they name several, none, or nothing in it: the whole catalog then says what is meant.
+    Errors: InputError for what is wrong with the family.
+    """
+    names = {_family(word) for word in words}
+    name = names.pop() if len(names) == 1 else ""
+    if not name or "/" in name or not (app.root / BASES / name / "base.yaml").is_file():
+        return None
+    catalog = app.family(name)
+    with suppress(InputError):
+        return catalog, select(catalog.images, words)
+    return None
+
+
+def _family(word: str) -> str:
+    path = PurePosixPath(word)
+    if path.parts[:1] == (BASES,) and len(path.parts) > 1:
+        return path.parts[1]
+    return re.split("[:@]", word)[0]
