@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     import click
 
-    from dfgen.cli.group import dfgen, usage
+    from dfgen.cli.main import dfgen, usage
     from dfgen.errors import DfgenError, ExitCode, visible
 
     # A CI system ends a job by SIGTERM: clean up as for Ctrl-C.

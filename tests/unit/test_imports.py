@@ -126,9 +126,9 @@ def test_imports_follow_the_one_direction() -> None:
         ("dfgen.catalog.context", "dfgen.commands.plan"),
         ("dfgen.commands.render", "dfgen.commands.lock.lock"),
         ("dfgen.commands.render", "dfgen.filetree.files"),
-        ("dfgen.commands.render", "dfgen.cli.show"),
+        ("dfgen.commands.render", "dfgen.cli.output"),
         ("dfgen.filetree.files", "dfgen.commands.lock"),
-        ("dfgen.filetree.files", "dfgen.cli.show"),
+        ("dfgen.filetree.files", "dfgen.cli.output"),
         ("dfgen.oci.digest", "dfgen.__version__"),
     ],
 )

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from dfgen import __version__
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.cli import annotating
-from dfgen.cli.group import dfgen as group
+from dfgen.cli import annotate as annotating
+from dfgen.cli.main import dfgen as group
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from dfgen.workspace import App

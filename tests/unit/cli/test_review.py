@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from dfgen.cli.reviews.words import pin, short, to_build
+from dfgen.cli.review.text import pin, short, to_build
 from dfgen.commands.building.records import Records
 from dfgen.commands.review.records import Kind, PinMove, Radius, Rebuild
 from dfgen.errors import Place

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from dfgen.cli.reviews.markdown import LIMIT, code, markdown
+from dfgen.cli.review.markdown import LIMIT, code, markdown
 from dfgen.commands.review.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level

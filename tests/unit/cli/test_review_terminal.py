@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from dfgen.cli.reviews.terminal import tell
+from dfgen.cli.review.terminal import tell
 from dfgen.commands.review.records import Group, Kind, Radius, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level

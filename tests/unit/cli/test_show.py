@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 
 DIGEST = f"sha256:{'a' * 64}"
 

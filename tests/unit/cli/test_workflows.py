@@ -12,7 +12,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from dfgen.cli.group import dfgen as group
+from dfgen.cli.main import dfgen as group
 from dfgen.workspace import App
 
 FOLDER = Path(__file__).parents[3] / "docs/workflows"

@@ -8,7 +8,7 @@ from shutil import rmtree
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.cli.reviews.words import summary
+from dfgen.cli.review.text import summary
 from dfgen.commands.review import review
 from dfgen.errors import Place, Problem
 from tests.unit.review.states import state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.plan.inputs import Plan
 from dfgen.errors import CheckError, InputError, OutsideError, listing
 from dfgen.workspace import DIST, App

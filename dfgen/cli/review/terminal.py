@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from dfgen.cli.reviews import words
+from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Group, Kind, Review
 from dfgen.findings import Finding, Level
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dfgen.cli import annotating, show
+from dfgen.cli import annotate as annotating
+from dfgen.cli import output as show
 from dfgen.errors import CheckError, Place
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dfgen.catalog.model import BASES
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.gc import collect
 from dfgen.engine.cleanup import sweep
 from dfgen.workspace import DIST, App

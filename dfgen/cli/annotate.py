@@ -56,7 +56,7 @@ def _finding(app: App, images: Mapping[str, Image], one: Problem) -> Finding:
     """Put a problem where it is mended: of a Dockerfile that could not be written at the template's line."""
     place, generated = one.place or Place(CATALOG_FILE), None
     if image := images.get(place.file):
-        from dfgen.cli.commands.lint import template_lines
+        from dfgen.cli.lint import template_lines
 
         lines = dict(enumerate(template_lines(app, image), start=1))
         place, generated = lines.get(place.line) or Place(f"{TEMPLATES}/{image.template}"), place

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.inspect import ImageRecord, Inspected, compare, inspect, open_images
 from dfgen.errors import ExitCode, printable
 from dfgen.oci.platform import Platform

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from dfgen.cli.reviews import words
+from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Review
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform

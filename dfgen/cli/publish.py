@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from dfgen.cli import show
-from dfgen.cli.publish_progress import transferring
+from dfgen.cli import output as show
+from dfgen.cli.progress import transferring
 from dfgen.commands import publish as stage
 from dfgen.commands.publish.release import Release
 from dfgen.workspace import App

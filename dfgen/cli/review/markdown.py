@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dfgen.cli.reviews import words
+from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Group, Kind, PinMove, Rebuild, Review
 from dfgen.findings import Finding, Level
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.cli.progress import duration, progress
 from dfgen.commands.building import build
 from dfgen.commands.building.run import Result, Run, State

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands import doctor as stage
 from dfgen.engine.cleanup import Traces
 from dfgen.errors import CheckError, ExitCode, listing

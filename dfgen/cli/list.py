@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dfgen.catalog.model import Image
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands import render as header
 from dfgen.errors import InputError
 from dfgen.workspace import App

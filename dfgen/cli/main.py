@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         """Import `dfgen.cli.NAME`, whose command is `command`."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"dfgen.cli.commands.{cmd_name}")
+        module = importlib.import_module(f"dfgen.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 

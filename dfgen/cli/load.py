@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dfgen.catalog.model import LOCAL
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.load import load, plan
 from dfgen.engine.containers import Engine
 from dfgen.workspace import App

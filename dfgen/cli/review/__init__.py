@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,18 +10,67 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from dfgen.cli import annotating, show
-from dfgen.cli.reviews.data import data
-from dfgen.cli.reviews.markdown import markdown
-from dfgen.cli.reviews.origins import origins
-from dfgen.cli.reviews.terminal import tell
-from dfgen.cli.reviews.uneven import parity
+from dfgen.catalog.model import Image
+from dfgen.cli import annotate as annotating
+from dfgen.cli import output as show
+from dfgen.cli.review.json import data
+from dfgen.cli.review.markdown import markdown
+from dfgen.cli.review.terminal import tell
 from dfgen.commands.building.records import Records
+from dfgen.commands.explain import places
+from dfgen.commands.lint.parity import same
+from dfgen.commands.render import render_image
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
-from dfgen.errors import ExitCode
+from dfgen.errors import ExitCode, InputError, Place
+from dfgen.findings import Finding
 from dfgen.workspace import DIST, App
 from dfgen.workspace.snapshots import Sides
+
+
+def origins(app: App, image: Image) -> Sequence[Place | None]:
+    """Follow the lines of an image; nothing where that cannot be done, which is told elsewhere."""
+    try:
+        return places(partial(render_image, app.catalog, image, app.lock), app.templates_for(image))
+    except InputError:
+        return ()
+
+
+def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Find them; what is rendered already is not rendered again, and what is alike is not even parsed."""
+    texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
+    unlike = [*_unlike(images, texts)]
+    if not unlike:
+        return ()
+    # Most reviews have none, and lint brings along all that builds.
+    from dfgen.cli.lint import lint_sources, waits
+    from dfgen.commands.lint import uneven
+
+    chosen = [image for version in unlike for image in version if not waits(app, image)]
+    if not chosen:
+        return ()
+    sources = lint_sources(app)
+
+    def render(image: Image) -> str:
+        """Take the text that the review has read; another is rendered."""
+        return texts.get(id(image)) or sources.render(image)
+
+    return uneven(chosen, replace(sources, render=render))
+
+
+def _unlike(images: Sequence[Image], texts: Mapping[int, str]) -> Iterator[list[Image]]:
+    """Yield the versions whose texts differ in more than names, or are not all known."""
+    versions: dict[str, list[Image]] = {}
+    for image in images:
+        versions.setdefault(image.merged_name, []).append(image)
+    for first, *others in versions.values():
+        sides = [texts.get(id(image)) for image in (first, *others)]
+        here = sides[0]
+        for other, there in zip(others, sides[1:], strict=True):
+            if here is None or there is None or not same(here, there, (first.platform, other.platform)):
+                yield [first, *others]
+                break
+
 
 _ONLINE = "dfgen.online"
 

@@ -13,7 +13,8 @@ import click
 
 from dfgen.catalog.model import Image, JinjaOptions
 from dfgen.catalog.variables import PinnedParent, template_variables
-from dfgen.cli import annotating, show
+from dfgen.cli import annotate as annotating
+from dfgen.cli import output as show
 from dfgen.commands import plan as planning
 from dfgen.commands import render as header
 from dfgen.commands.building.request import build_request

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.building.records import Records
 from dfgen.commands.join import join, match
 from dfgen.commands.merge import merge_layout

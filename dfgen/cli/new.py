@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands import init as starter
 from dfgen.commands.init import new_family
 from dfgen.filetree import files

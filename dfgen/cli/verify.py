@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.verify import Verifying, verify
 from dfgen.errors import ExitCode
 from dfgen.workspace import App

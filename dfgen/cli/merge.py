@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands.merge import Entry, Merged, Merging, Rules, merge_published, merge_several, read_list
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference

@@ -15,7 +15,7 @@ import click
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
-from dfgen.cli import show
+from dfgen.cli import output as show
 from dfgen.commands import render as header
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
 from dfgen.commands.render import render_image
