@@ -1,1 +1,0 @@
-"""A review, written for each of its readers."""

@@ -1,1 +1,0 @@
-"""Images on their way: planned, built, merged, released and read back, as records that the stages share."""

@@ -1,1 +1,0 @@
-"""What reaches outside the process: HTTP, buildx, the Docker engine, git and files."""

@@ -1,1 +1,0 @@
-"""One module a stage; a stage imports the model and never another stage."""

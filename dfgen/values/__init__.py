@@ -1,1 +1,0 @@
-"""What dfgen talks about, as values that know nothing of catalogs, files or networks."""
