@@ -252,7 +252,8 @@ def test_merging_from_two_other_repositories_mounts_and_crane_agrees(
 
 PUBLISH = """
 import sys, pathlib
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.layout import Layout
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.commands.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair

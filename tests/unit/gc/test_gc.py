@@ -181,7 +181,7 @@ def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp
         data = str(at).encode()
         (folder / Digest.of(data).hex).write_bytes(data)
     program = (
-        "import sys; from pathlib import Path; from dfgen.outside.layout import Layout\n"
+        "import sys; from pathlib import Path; from dfgen.oci.layout import Layout\n"
         "from dfgen.commands.gc import collect\n"
         "collect(Layout(Path(sys.argv[1])))\n"
     )

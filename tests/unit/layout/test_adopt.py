@@ -107,7 +107,7 @@ def test_what_the_file_system_refuses_names_the_path(layout: Layout) -> None:
 
 LIMITED = """
 import pathlib, resource, sys
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from dfgen.oci.digest import Digest
 from dfgen.errors import OutsideError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))

@@ -76,7 +76,7 @@ def test_threads_lose_no_name(layout: Layout) -> None:
 
 WRITER = """
 import sys, pathlib
-from dfgen.outside.layout import Layout
+from dfgen.oci.layout import Layout
 from tests.fakes.images import image
 layout = Layout(pathlib.Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):

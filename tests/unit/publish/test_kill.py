@@ -24,7 +24,8 @@ from tests.unit.publish.conftest import Build
 NAME = "team/java-base"
 PUBLISH = """
 import sys, pathlib
-from dfgen.outside.layout import Layout, Ledger
+from dfgen.oci.layout import Layout
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.registry import NoCredentials, Registry, RegistryOptions
 from dfgen.commands.publish import Publishing, plan, publish
 from tests.unit.pairs import catalog, pair

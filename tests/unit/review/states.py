@@ -93,7 +93,9 @@ def lines(findings: Iterable[Finding]) -> list[str]:
 
 def plain(value: Any) -> Any:
     """Turn records into what JSON holds; None, 0 and empty lists are left out."""
-    if is_dataclass(value) and not type(value).__module__.startswith("dfgen.values"):
+    if is_dataclass(value) and not type(value).__module__.startswith(
+        ("dfgen.oci", "dfgen.errors", "dfgen.findings")
+    ):
         found = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
         return {name: item for name, item in found.items() if item not in ([], None, 0)}
     if isinstance(value, Finding | str) or not isinstance(value, Sequence):
