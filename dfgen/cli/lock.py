@@ -108,7 +108,7 @@ def shortages(catalog: Catalog, lock: Lock, registry: Registry) -> Iterator[str]
     for _, reference in sorted(unread.items()):
         by_registry.setdefault(reference.repository.registry, []).append(reference)
     for host, references in by_registry.items():
-        left = registry.left(references[0]) if len(references) > _FEW else None
+        left = registry.fetch_quota(references[0]) if len(references) > _FEW else None
         if left and left.remaining < len(references):
             yield _told(host, left, len(references))
 

@@ -1,6 +1,7 @@
-"""Container registries over HTTP: resolve, read, upload and write, with one client per run.
+"""Client for container registries over HTTP: resolve, read, download, upload and write.
 
-How a request goes: client -> manifests, download, upload -> exchange (auth, redirects, verdict) -> transport.
+A request passes through these modules:
+client -> manifests, download, upload -> exchange (auth, redirects, errors, retry) -> transport -> connection
 """
 
 from dfgen.registry.client import Registry

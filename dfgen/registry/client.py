@@ -1,4 +1,4 @@
-"""The registry client: what the stages ask of registries, and nothing about how it gets there."""
+"""The registry client: the operations that commands use, independent of the HTTP below."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dfgen.registry.exchange import Exchange
 from dfgen.registry.transport import HttpTransport, Quota, Transport
 from dfgen.registry.upload import Uploaded, Uploader, has_blob
 
-_LARGEST_CONFIG = 16 * 2**20
+_MAX_CONFIG = 16 * 2**20  # bytes
 
 
 class Registry:
-    """All registries of one run: thread-safe, connections and tokens are shared.
+    """Client for all registries of a run; thread-safe, shares connections and tokens.
 
-    Every method raises the classes of `errors` (all of them OutsideError, exit 3).
+    Every method raises the classes of `errors`, all subclasses of OutsideError (exit code 3).
     """
 
     def __init__(
@@ -35,75 +35,76 @@ class Registry:
         credentials: Credentials | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Open nothing yet: urllib3 is loaded by the first request."""
+        """Open no connection yet: the first request loads urllib3."""
         options = options or RegistryOptions()
         transport = transport or HttpTransport(options)
         self._exchange = Exchange(options, transport, credentials or DockerCredentials(), clock or Clock())
-        self._uploader = Uploader(self._exchange, options.chunk)
-        self._headless: set[str] = set()  # registries whose HEAD does not tell a digest
+        self._uploader = Uploader(self._exchange, options.chunk_size)
+        self._without_head: set[str] = set()  # registries whose HEAD does not return a digest
 
     @property
     def quota(self) -> Mapping[str, Quota]:
-        """What each registry last said about how many pulls are left; nothing for those that say nothing."""
+        """The latest pull quota that each registry reported; registries without a quota are missing."""
         return dict(self._exchange.quota)
 
-    def left(self, reference: Reference) -> Quota | None:
-        """How many pulls a registry says are left: one HEAD, sent once; None for one that does not say.
+    def fetch_quota(self, reference: Reference) -> Quota | None:
+        """Request the pull quota of a reference's registry with one HEAD; None if it reports none.
 
-        No error either: what is wrong with a registry is told by the operation that needs it.
+        Ignores errors of the registry: the operation that follows reports them.
         """
         self._exchange.probe(manifests.head(reference)[0])
         return self.quota.get(reference.repository.registry)
 
     def resolve(self, reference: Reference) -> Descriptor:
-        """Digest, media type and size behind a reference: one HEAD, which no registry counts as a pull.
+        """Return digest, media type and size of a reference with one HEAD, which does not count as a pull.
 
-        One GET where the registry has no HEAD or does not name the digest.
+        Falls back to one GET if the registry refuses HEAD or returns no digest.
         """
-        found = None
-        if reference.repository.registry not in self._headless:
+        descriptor = None
+        if reference.repository.registry not in self._without_head:
             try:
-                found = self._exchange.run(*manifests.head(reference))
+                descriptor = self._exchange.run(*manifests.head(reference))
             except Refused:
-                found = None
-            if found is None:
-                self._headless.add(reference.repository.registry)
-        if found is None:
-            descriptor = self.manifest(reference).descriptor
-            found = replace(descriptor, digest=reference.digest or descriptor.digest)
-        return found
+                descriptor = None
+            if descriptor is None:
+                self._without_head.add(reference.repository.registry)
+        if descriptor is None:
+            found = self.manifest(reference).descriptor
+            # The reference's digest may have another algorithm than the computed one.
+            descriptor = replace(found, digest=reference.digest or found.digest)
+        return descriptor
 
     def find(self, reference: Reference) -> Descriptor | None:
-        """Resolve, but a reference that is not there is None."""
+        """Resolve a reference, or return None if it does not exist."""
         try:
             return self.resolve(reference)
         except Missing:
             return None
 
     def manifest(self, reference: Reference) -> Manifest | Index:
-        """The manifest or index, byte for byte: one GET, checked against the digests asked for and named.
+        """Return the manifest or index with one GET, checked against the reference's and the header's digest.
 
-        Errors also: CheckError for what is neither manifest nor index.
+        Also raises CheckError if the bytes are neither a manifest nor an index.
         """
         return self._exchange.run(*manifests.get(reference))
 
     def current(self, reference: Reference) -> Manifest | Index | None:
-        """What a tag has, None when it is not there: one GET either way."""
+        """Return the manifest or index of a tag with one GET, or None if the tag does not exist."""
         try:
             return self.manifest(reference)
         except Missing:
             return None
 
     def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        """Write a manifest or index under the reference's tag, or its digest if it has none."""
+        """Write a manifest or index under the reference's tag, or under its digest if it has no tag."""
         return self._exchange.run(*manifests.put(reference, raw, media_type))
 
-    def blob(self, repository: Repository, descriptor: Descriptor, limit: int = _LARGEST_CONFIG) -> bytes:
-        """A small blob, such as an image's configuration, checked for size and digest."""
+    def blob(self, repository: Repository, descriptor: Descriptor, limit: int = _MAX_CONFIG) -> bytes:
+        """Return a small blob, for example an image configuration, after checking its size and digest."""
         return read_blob(self._exchange, repository, descriptor, limit)
 
     def download(self, repository: Repository, descriptor: Descriptor, target: Path) -> None:
-        """Write a blob to a file, which appears only when it is whole and checked."""
+        """Download a blob to a file, which appears only once the blob is complete and verified."""
         download(self._exchange, repository, descriptor, target)
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
@@ -118,15 +119,16 @@ class Registry:
         mount_from: Sequence[Repository] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Uploaded:
-        """Bring a blob to a repository in the cheapest way that the registry offers.
+        """Skip, mount from one of `mount_from`, or upload a blob, whichever sends the least.
 
-        `progress` is told how many bytes each piece had, and a negative number when a try starts over.
+        `progress` is called with the number of bytes of each part sent, and with a negative number if a try
+        sends them again.
         """
         return self._uploader.upload(repository, descriptor, source, mount_from, progress)
 
     def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
-        """Bring a blob to another repository; it comes through this machine only where it has to."""
-        # A mount is one request whether the blob is there or not, so nothing is asked before it.
+        """Copy a blob to another repository, through this machine only if it cannot be mounted."""
+        # No check first: a mount is one request whether the blob exists or not.
         if self._uploader.mount(target, descriptor, source) or self.has_blob(target, descriptor.digest):
             return
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Who the user is to a registry: what `docker login` left in the docker configuration."""
+"""Registry logins from the Docker configuration: what `docker login` and credential helpers store."""
 
 from __future__ import annotations
 
@@ -17,72 +17,18 @@ from dfgen.errors import DfgenError, InputError, OutsideError, printable
 from dfgen.oci.reference import DOCKER_HUB
 from dfgen.untrusted import read_json
 
-PATIENCE = 60.0  # seconds: a person may have to unlock a key store meanwhile
-_PREFIX = "docker-credential-"
-HUB = "https://index.docker.io/v1/"  # what Docker Hub is called there
-_NONE = "credentials not found in native keychain"  # how a helper says that it has no login
-
-
-def ask_helper(name: str, registry: str, patience: float = PATIENCE) -> Mapping[str, str] | None:
-    """Ask for a login, as `Username` and `Secret`; None where the helper has none for this registry.
-
-    Errors: OutsideError for one that is not there, fails or does not answer. What a helper prints may hold a
-    secret, so neither its output nor the cause goes further.
-    """
-    helper = printable(f"{_PREFIX}{name}")
-    program = shutil.which(helper)
-    if program is None:
-        where = "is named by the docker configuration but is not on PATH"
-        raise OutsideError(f"{registry}: the credential helper {helper} {where}; install it")
-    advice = f"try it with `echo {registry} | {helper} get`"
-    try:
-        said = _run(program, HUB if registry == DOCKER_HUB else registry, patience)
-        return _helper_answer(said)
-    except subprocess.TimeoutExpired:
-        late = f"did not answer within {patience:g} s"
-        raise OutsideError(f"{registry}: the credential helper {helper} {late}; {advice}") from None
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
-        raise OutsideError(f"{registry}: the credential helper {helper} failed; {advice}") from None
-
-
-def _run(program: str, server: str, patience: float) -> bytes:
-    """Run `PROGRAM get` in a process group of its own, so that nothing it started outlives its time."""
-    # Its pipes are closed rather than read to their end, which a daemon that it left behind may hold open.
-    with subprocess.Popen(
-        [program, "get"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    ) as process:
-        try:
-            said, _ = process.communicate(server.encode(), timeout=patience)
-        except BaseException:  # Ctrl-C too
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode and _NONE not in said.decode(errors="replace"):
-        raise subprocess.CalledProcessError(process.returncode, program)
-    return b"{}" if process.returncode else said
-
-
-def _helper_answer(said: bytes) -> Mapping[str, str] | None:
-    """Read an answer; one without a name and secret is how some helpers say that they have none."""
-    found = read_json(said)
-    if found == {}:
-        return None
-    login = {key: str(found[key]) for key in ("Username", "Secret")}
-    return login if any(login.values()) else None
-
-
+_HELPER_TIMEOUT = 60.0  # seconds: the user may have to unlock a key store
+_HELPER_PREFIX = "docker-credential-"
+_NOT_FOUND = "credentials not found in native keychain"  # a helper's output if it has no login
+_TOKEN_USER = "<token>"  # noqa: S105 - the user name with which a helper returns an identity token
+_HUB_KEY = "https://index.docker.io/v1/"  # Docker Hub in the Docker configuration
 _SECTIONS = ("auths", "credsStore", "credHelpers")
-_NOBODY = "<token>"  # the user name with which a helper gives an identity token
-_MEND = "mend it, or set DOCKER_CONFIG to another folder"
+_FIX = "fix it, or set DOCKER_CONFIG to another folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """A user name with its password, or an identity token; none of the secrets shows when it is printed."""
+    """A user name and password, or an identity token; its repr hides the secrets."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -90,44 +36,45 @@ class Login:
 
 
 class Credentials(Protocol):
-    """What knows logins."""
+    """Looks up logins."""
 
     def login(self, registry: str) -> Login | None:
-        """The login for a registry as references name it; None where there is none."""
+        """Return the login for a registry, named as in references, or None."""
         ...
 
 
 class NoCredentials:
-    """Nobody is logged in anywhere."""
+    """Anonymous credentials."""
 
     def login(self, registry: str) -> Login | None:  # noqa: ARG002 - the protocol's
-        """None."""
+        """Return None."""
         return None
 
 
 class DockerCredentials:
-    """The docker configuration: auths, credsStore, credHelpers; DOCKER_CONFIG or ~/.docker is its folder.
+    """Logins from auths, credsStore and credHelpers of config.json in DOCKER_CONFIG or ~/.docker.
 
-    Each registry is looked up once per run. Errors: InputError for a configuration that cannot be read,
-    OutsideError for a credential helper that fails, or is silent for `patience` seconds. No secret shows.
+    Looks up each registry once per run. Raises InputError if the configuration cannot be read, and
+    OutsideError if a credential helper fails or exceeds `timeout` seconds. Errors contain no secret.
     """
 
-    def __init__(self, folder: Path | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, folder: Path | None = None, timeout: float = _HELPER_TIMEOUT) -> None:
         """Read nothing yet."""
-        self._patience = patience
-        self._file = (folder or _folder()) / "config.json"
+        self._timeout = timeout
+        self._file = (folder or _default_folder()) / "config.json"
         self._lock = threading.Lock()
-        self._known: dict[str, Login | DfgenError | None] = {}
+        self._cache: dict[str, Login | DfgenError | None] = {}
 
     def login(self, registry: str) -> Login | None:
-        """Look it up, running a credential helper where one is configured."""
+        """Return the login, running a credential helper if one is configured."""
         with self._lock:
-            if registry not in self._known:
+            if registry not in self._cache:
                 try:
-                    self._known[registry] = self._look_up(registry)
-                except DfgenError as error:  # a helper that hangs is not waited for once for every thread
-                    self._known[registry] = error
-            found = self._known[registry]
+                    self._cache[registry] = self._look_up(registry)
+                except DfgenError as error:
+                    # Cached too, so that not every thread waits for a hanging helper again.
+                    self._cache[registry] = error
+            found = self._cache[registry]
         if isinstance(found, DfgenError):
             raise found
         return found
@@ -140,15 +87,15 @@ class DockerCredentials:
         from docker import auth, errors
 
         try:
-            helper = _helper(settings, registry)
-            known = auth.AuthConfig.load_config(None, settings)
-            # docker.auth would wait for a helper without end, so it is asked for what it has read alone.
-            entry = auth.AuthConfig({"auths": known.auths}).resolve_authconfig(registry)
+            helper = _helper_name(settings, registry)
+            auths = auth.AuthConfig.load_config(None, settings).auths
+            # Without credsStore and credHelpers: docker.auth would run a helper without a timeout.
+            entry = auth.AuthConfig({"auths": auths}).resolve_authconfig(registry)
         except (errors.DockerException, ValueError, TypeError, AttributeError) as error:
-            wrong = "its auths cannot be read, expected base64 of user:password"
-            raise InputError(f"{self._file}: {wrong}; use `docker login` again") from error
-        kept = ask_helper(helper, registry, self._patience) if helper else None
-        return _kept(kept) if kept else _login(entry)
+            wrong = "`auths` cannot be read, expected base64 of user:password"
+            raise InputError(f"{self._file}: {wrong}; run `docker login` again") from error
+        login = helper_login(helper, registry, self._timeout) if helper else None
+        return login or _auths_login(entry)
 
     def _settings(self) -> dict[str, Any]:
         try:
@@ -158,40 +105,88 @@ class DockerCredentials:
         except OSError as error:
             raise InputError(f"{self._file}: cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise InputError(f"{self._file}: not JSON; {_MEND}") from error
+            raise InputError(f"{self._file}: not JSON; {_FIX}") from error
         if not isinstance(data, dict):
-            raise InputError(f"{self._file}: expected a JSON object; {_MEND}")
+            raise InputError(f"{self._file}: expected a JSON object; {_FIX}")
         auths = data.get("auths")
-        if isinstance(auths, dict):  # docker takes null for an entry with nothing in it; docker.auth does not
+        if isinstance(auths, dict):  # docker accepts null as an empty entry, docker.auth does not
             data["auths"] = {key: entry for key, entry in auths.items() if entry is not None}
         return {name: data[name] for name in _SECTIONS if data.get(name)}
 
 
-def _folder() -> Path:
-    # A user without a home, as containers have, is no error: Path.home would make it one.
+def _default_folder() -> Path:
+    # Not Path.home: it raises for a user without a home, as in many containers.
     return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
 
 
-def _helper(settings: Mapping[str, Any], registry: str) -> str:
-    """Name the helper of a registry; one that is set to nothing for it is none, whatever the others have."""
+def _helper_name(settings: Mapping[str, Any], registry: str) -> str:
+    """Return the helper of a registry; an empty entry in credHelpers turns credsStore off for it."""
     helpers = settings.get("credHelpers", {})
-    names = (HUB, registry) if registry == DOCKER_HUB else (registry,)
+    names = (_HUB_KEY, registry) if registry == DOCKER_HUB else (registry,)
     found = (helpers[name] for name in names if name in helpers)
     return str(next(found, settings.get("credsStore")) or "")
 
 
-def _kept(kept: Mapping[str, str]) -> Login:
-    """Read what a helper keeps."""
-    if kept["Username"] == _NOBODY:
-        return Login(identity_token=kept["Secret"])
-    return Login(username=kept["Username"], password=kept["Secret"])
-
-
-def _login(entry: dict[str, Any] | None) -> Login | None:
-    """Read docker.auth's entry."""
+def _auths_login(entry: dict[str, Any] | None) -> Login | None:
+    """Convert an entry of docker.auth; an identity token takes precedence over a password."""
     words = {key.lower(): value for key, value in (entry or {}).items() if value}
     if token := words.get("identitytoken"):
         return Login(identity_token=str(token))
     if name := words.get("username"):
         return Login(username=str(name), password=str(words.get("password", "")))
     return None
+
+
+def helper_login(name: str, registry: str, timeout: float) -> Login | None:
+    """Ask the credential helper `docker-credential-NAME`; None if it has no login for the registry.
+
+    Raises OutsideError if the helper is not installed, fails or exceeds `timeout` seconds. The error contains
+    neither its output nor a cause, because its output may contain a secret. Protocol:
+    https://github.com/docker/docker-credential-helpers#development
+    """
+    helper = printable(f"{_HELPER_PREFIX}{name}")
+    place = f"{registry}: the credential helper {helper}"
+    program = shutil.which(helper)
+    if program is None:
+        raise OutsideError(f"{place} from the Docker configuration is not on PATH; install it")
+    advice = f"try it with `echo {registry} | {helper} get`"
+    try:
+        output = _run_helper(program, _HUB_KEY if registry == DOCKER_HUB else registry, timeout)
+        return _parse_helper_output(output)
+    except subprocess.TimeoutExpired:
+        raise OutsideError(f"{place} did not respond within {timeout:g} s; {advice}") from None
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        raise OutsideError(f"{place} failed; {advice}") from None
+
+
+def _run_helper(program: str, server: str, timeout: float) -> bytes:
+    """Run `PROGRAM get` in its own process group, so that a timeout also kills the processes it started."""
+    # Not subprocess.run: after a timeout it reads the pipes to their end, which a daemon may keep open.
+    with subprocess.Popen(
+        [program, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as process:
+        try:
+            output, _ = process.communicate(server.encode(), timeout=timeout)
+        except BaseException:  # including Ctrl-C
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode and _NOT_FOUND not in output.decode(errors="replace"):
+        raise subprocess.CalledProcessError(process.returncode, program)
+    return b"{}" if process.returncode else output
+
+
+def _parse_helper_output(output: bytes) -> Login | None:
+    found = read_json(output)
+    if found == {}:
+        return None
+    name, secret = str(found["Username"]), str(found["Secret"])
+    if not name and not secret:  # some helpers return empty fields if they have no login
+        return None
+    if name == _TOKEN_USER:
+        return Login(identity_token=secret)
+    return Login(username=name, password=secret)

@@ -1,4 +1,4 @@
-"""Blobs from a registry: small ones to memory, large ones to a file, resumed where they broke off."""
+"""Blob downloads: small blobs to memory, large ones to a file, resumed after a broken connection."""
 
 from __future__ import annotations
 
@@ -16,88 +16,68 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
 from dfgen.registry.errors import Corrupt, Refused
-from dfgen.registry.exchange import Ask, Exchange
-from dfgen.registry.manifests import TWICE
-from dfgen.registry.retry import Deadline, Fault, again
-from dfgen.registry.transport import Response, TooLargeError, read_all
-
-_PARTIAL = HTTPStatus.PARTIAL_CONTENT
-
-
-def _ask(repository: Repository, digest: Digest, start: int = 0) -> Ask:
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    doing = f"pull the blob {repository}@{digest}"
-    return Ask(method="GET", repository=repository, path=f"blobs/{digest}", doing=doing, headers=headers)
-
-
-def _corrupt(repository: Repository, descriptor: Descriptor, found: str, expected: str) -> Fault:
-    doing = _ask(repository, descriptor.digest).doing
-    return again(Corrupt.of(repository.registry, doing, found, expected), TWICE)
+from dfgen.registry.exchange import ApiRequest, Exchange
+from dfgen.registry.retry import TWICE, Deadline, TransientError, retryable
+from dfgen.registry.transport import Response, TooLargeError, read_body
 
 
 def read_blob(exchange: Exchange, repository: Repository, descriptor: Descriptor, limit: int) -> bytes:
-    """Read a blob of at most `limit` bytes, checked for size and digest."""
-    ask = _ask(repository, descriptor.digest)
+    """Read a blob to memory and check its size and digest. Raises Refused if it exceeds `limit` bytes."""
+    request = _request(repository, descriptor.digest)
     if descriptor.size > limit:
         why = f"it has {descriptor.size} bytes, expected at most {limit}"
-        raise Refused.to(ask.doing, repository.registry, why)
+        raise Refused.of(request.operation, repository.registry, why)
 
     def read(response: Response, deadline: Deadline) -> bytes:
-        """Tell too many bytes, too few and other bytes apart."""
         try:
-            data = read_all(response, descriptor.size, deadline)
+            data = read_body(response, descriptor.size, deadline)
         except TooLargeError:
-            raise _corrupt(repository, descriptor, "more bytes", f"{descriptor.size} bytes") from None
+            raise _wrong_size(repository, descriptor, None) from None
         if len(data) != descriptor.size:
-            raise _corrupt(repository, descriptor, f"{len(data)} bytes", f"{descriptor.size} bytes")
+            raise _wrong_size(repository, descriptor, len(data))
         if not descriptor.digest.matches(data):
             found = Digest.of(data, descriptor.digest.algorithm)
             raise _corrupt(repository, descriptor, str(found), str(descriptor.digest))
         return data
 
-    return exchange.run(ask, read)
+    return exchange.run(request, read)
 
 
-class _Partial:
-    """The part of a blob that is there, hashed on the way."""
-
-    def __init__(self, file: IO[bytes], algorithm: str) -> None:
-        self._file, self._algorithm = file, algorithm
-        self.restart()
-
-    def restart(self) -> None:
-        """Throw away what is there."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._hash, self.size = hashlib.new(self._algorithm), 0
-
-    def add(self, piece: bytes) -> None:
-        """Write the bytes that follow."""
-        self._file.write(piece)
-        self._hash.update(piece)
-        self.size += len(piece)
-
-    @property
-    def digest(self) -> str:
-        """Of what is there so far, as `algorithm:hex`."""
-        return f"{self._algorithm}:{self._hash.hexdigest()}"
+def download(exchange: Exchange, repository: Repository, descriptor: Descriptor, target: Path) -> None:
+    """Download a blob to `target`, which appears only once the blob is complete and verified."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.NamedTemporaryFile(dir=target.parent, prefix=".download-", delete=False) as file,
+            renaming(file.name, target),
+        ):
+            partial = _PartialFile(file, descriptor.digest.algorithm)
+            exchange.retry(
+                lambda deadline: _fetch_rest(exchange, repository, descriptor, partial, deadline),
+                descriptor.size,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+    except OSError as error:
+        advice = "free up space or choose another folder"
+        raise OutsideError(f"{target}: cannot be written: {error.strerror}; {advice}") from error
 
 
-def _continues(response: Response, offset: int) -> bool:
-    """Whether an answer goes on where we stopped: a server without Range begins again."""
-    start = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("content-range", ""))
-    return response.status == _PARTIAL and start is not None and int(start[1]) == offset
-
-
-def _fill(
-    exchange: Exchange, repository: Repository, descriptor: Descriptor, partial: _Partial, deadline: Deadline
+def _fetch_rest(
+    exchange: Exchange,
+    repository: Repository,
+    descriptor: Descriptor,
+    partial: _PartialFile,
+    deadline: Deadline,
 ) -> None:
-    response = exchange.send(_ask(repository, descriptor.digest, partial.size), deadline)
+    """Continue a partial file to its end. A broken connection keeps it; wrong bytes truncate it."""
+    response = exchange.send(_request(repository, descriptor.digest, partial.size), deadline)
     try:
         if partial.size and not _continues(response, partial.size):
-            partial.restart()
-        for piece in response.stream():
-            partial.add(piece)
+            partial.truncate()
+        for chunk in response.stream():
+            partial.append(chunk)
             if partial.size > descriptor.size:
                 break
             deadline.check(str(response.origin))
@@ -106,29 +86,54 @@ def _fill(
     found, size = partial.digest, partial.size
     if size == descriptor.size and found == str(descriptor.digest):
         return
-    partial.restart()
+    partial.truncate()
     if size != descriptor.size:
-        count = "more bytes" if size > descriptor.size else f"{size} bytes"
-        raise _corrupt(repository, descriptor, count, f"{descriptor.size} bytes")
+        raise _wrong_size(repository, descriptor, size if size < descriptor.size else None)
     raise _corrupt(repository, descriptor, found, str(descriptor.digest))
 
 
-def download(exchange: Exchange, repository: Repository, descriptor: Descriptor, target: Path) -> None:
-    """Write a blob to a file that appears only when it is whole and checked."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.NamedTemporaryFile(dir=target.parent, prefix=".download-", delete=False) as file,
-            renaming(file.name, target),
-        ):
-            partial = _Partial(file, descriptor.digest.algorithm)
-            exchange.persist(
-                lambda deadline: _fill(exchange, repository, descriptor, partial, deadline),
-                descriptor.size,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-    except OSError as error:
-        advice = "make room or choose another folder"
-        raise OutsideError(f"{target}: cannot be written: {error.strerror}; {advice}") from error
+def _continues(response: Response, offset: int) -> bool:
+    # A server without range support ignores Range and sends the blob from the beginning.
+    start = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("content-range", ""))
+    return response.status == HTTPStatus.PARTIAL_CONTENT and start is not None and int(start[1]) == offset
+
+
+class _PartialFile:
+    """The downloaded beginning of a blob, hashed as it is written so that it is not read again."""
+
+    def __init__(self, file: IO[bytes], algorithm: str) -> None:
+        self._file, self._algorithm = file, algorithm
+        self.truncate()
+
+    def truncate(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.size = hashlib.new(self._algorithm), 0
+
+    def append(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    @property
+    def digest(self) -> str:
+        return f"{self._algorithm}:{self._hash.hexdigest()}"
+
+
+def _request(repository: Repository, digest: Digest, start: int = 0) -> ApiRequest:
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    operation = f"pull the blob {repository}@{digest}"
+    return ApiRequest(
+        method="GET", repository=repository, path=f"blobs/{digest}", operation=operation, headers=headers
+    )
+
+
+def _wrong_size(repository: Repository, descriptor: Descriptor, size: int | None) -> TransientError:
+    """Make the error for `size` bytes, or for too many bytes if `size` is None."""
+    found = f"more than {descriptor.size} bytes" if size is None else f"{size} bytes"
+    return _corrupt(repository, descriptor, found, f"{descriptor.size} bytes")
+
+
+def _corrupt(repository: Repository, descriptor: Descriptor, found: str, expected: str) -> TransientError:
+    operation = _request(repository, descriptor.digest).operation
+    return retryable(Corrupt.of(operation, repository.registry, found, expected), TWICE)

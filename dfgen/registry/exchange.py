@@ -1,161 +1,187 @@
-"""One request to a registry: authorized, redirected, judged and, when it fails, tried again."""
+"""Registry API requests: authorization, redirects, error statuses and retries."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeVar
 
 from dfgen.oci.reference import Repository
 from dfgen.registry.auth import Authorizer, TokenServer
 from dfgen.registry.credentials import Credentials
-from dfgen.registry.endpoint import PULL, Clock, Origin, Purpose, RegistryOptions, Scopes, Site, scopes_of
+from dfgen.registry.endpoint import (
+    PULL,
+    AuthContext,
+    Clock,
+    Endpoint,
+    Origin,
+    RegistryOptions,
+    Scopes,
+    scopes_for,
+)
 from dfgen.registry.errors import Forbidden, Missing, Refused, RegistryError
-from dfgen.registry.retry import FEW, Deadline, Fault, broken, persist
+from dfgen.registry.retry import FEW, Deadline, TransientError, retry, unavailable
 from dfgen.registry.transport import (
     Body,
     Quota,
     Request,
     Response,
     Transport,
-    check_passing,
-    status_words,
-    words_of,
+    check_transient,
+    error_message,
+    status_text,
 )
 
 T = TypeVar("T")
 
-_MOVED = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 5
-_SLOWEST = 64 * 1024  # bytes a second: a transfer's deadline grows by its size over this
-_ADVICE = {
-    405: "it may be read-only, or a mirror; push to another",
-    413: "raise the limit for the body of a request there, or of the proxy before it",
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 5
+_MIN_RATE = 64 * 1024  # bytes a second: a transfer of n bytes gets n / _MIN_RATE seconds more
+_WRITE_ADVICE = {
+    405: "it may be read-only or a mirror; push to another registry",
+    413: "raise the request size limit of the registry, or of the proxy in front of it",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One request. `path` is below the repository (`manifests/1.0`) or, for a Location, a whole URL."""
+class ApiRequest:
+    """One request of the registry API, by https://github.com/opencontainers/distribution-spec.
+
+    `path` is relative to the repository (`manifests/1.0`), or a full URL from a Location header.
+    `operation` describes the request in messages: `pull docker.io/library/nginx:1.28`.
+    """
 
     method: str
     repository: Repository
     path: str
-    doing: str
+    operation: str
     actions: tuple[str, ...] = PULL
-    also: Scopes = frozenset()
+    extra_scopes: Scopes = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
 
 
 class Exchange:
-    """Sends requests for one run; thread-safe."""
+    """Sends the API requests of one run; thread-safe."""
 
     def __init__(
         self, options: RegistryOptions, transport: Transport, credentials: Credentials, clock: Clock
     ) -> None:
-        """Open nothing yet."""
+        """Send nothing yet."""
         self._options, self._transport, self._clock = options, transport, clock
-        self._auth = Authorizer(TokenServer(transport, clock, options.silence), credentials)
+        self._auth = Authorizer(TokenServer(transport, clock, options.idle_timeout), credentials)
         self.quota: dict[str, Quota] = {}
-        self._absent: set[str] = set()
+        self._unreachable_hosts: set[str] = set()
 
-    def run(self, ask: Ask, read: Callable[[Response, Deadline], T]) -> T:
-        """Send until an answer has been read."""
+    def run(self, request: ApiRequest, read: Callable[[Response, Deadline], T]) -> T:
+        """Send with retries and return what `read` makes of the response; it may raise TransientError."""
 
         def attempt(deadline: Deadline) -> T:
-            """The answer is closed however its reading ends, so that the connection is free again."""
-            response = self.send(ask, deadline)
+            response = self.send(request, deadline)
             try:
                 return read(response, deadline)
             finally:
                 response.close()
 
-        return self.persist(attempt)
+        return self.retry(attempt)
 
-    def probe(self, ask: Ask) -> None:
-        """Send once for what the headers say; whatever goes wrong is nothing."""
-        with contextlib.suppress(Fault, RegistryError):
-            self.send(ask, Deadline(self._clock, self._options.deadline)).close()
+    def probe(self, request: ApiRequest) -> None:
+        """Send once, only to update `quota` from the headers; ignore errors of the registry."""
+        with contextlib.suppress(TransientError, RegistryError):
+            self.send(request, Deadline(self._clock, self._options.deadline)).close()
 
-    def persist(self, attempt: Callable[[Deadline], T], size: int = 0) -> T:
-        """Try an operation that moves `size` bytes until it works or its time is over."""
-        return persist(attempt, self._clock, self._options.deadline + size / _SLOWEST, self._absent)
+    def retry(self, attempt: Callable[[Deadline], T], size: int = 0) -> T:
+        """Run an operation that transfers `size` bytes with retries, within its deadline."""
+        seconds = self._options.deadline + size / _MIN_RATE
+        return retry(attempt, self._clock, seconds, self._unreachable_hosts)
 
-    def send(self, ask: Ask, deadline: Deadline) -> Response:
-        """Send once; the answer's status is a success, anything else is a Fault or a RegistryError."""
-        purpose = self._purpose(ask)
-        with self._auth.first(purpose, deadline):
-            header = self._auth.header(purpose, deadline)
-            response = self._send(ask, purpose, header, deadline)
-            unauthorized = self._asks_login(response, purpose)
-            if unauthorized:
+    def send(self, request: ApiRequest, deadline: Deadline) -> Response:
+        """Send once and return a successful response, which the caller closes.
+
+        Answers one authorization challenge. Raises TransientError or RegistryError for any other status.
+        """
+        context = self._context(request)
+        with self._auth.first_request(context, deadline):
+            header = self._auth.header(context, deadline)
+            response = self._send(request, context, header, deadline)
+            challenged = _is_challenge(response, context)
+            if challenged:
                 response.close()
-                self._auth.learn(purpose, response.headers.get("www-authenticate", ""))
-        if unauthorized:
-            header = self._auth.header(purpose, deadline, refused=header)
-            response = self._send(ask, purpose, header, deadline)
+                self._auth.store_challenge(context, response.headers.get("www-authenticate", ""))
+        if challenged:
+            header = self._auth.header(context, deadline, rejected=header)
+            response = self._send(request, context, header, deadline)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         try:
-            raise self._error(response, purpose, deadline)
+            raise self._error(response, context, deadline)
         finally:
             response.close()
 
-    def location(self, ask: Ask, response: Response) -> str:
-        """Where an upload goes on, as the registry says."""
-        site = Site.of(ask.repository.registry, self._options)
+    def location(self, request: ApiRequest, response: Response) -> str:
+        """Return the URL of a response's Location header. Raises Refused if it is missing or not allowed."""
+        endpoint = Endpoint.of(request.repository.registry, self._options)
         try:
-            return site.follow(response.url, response.headers["location"])
+            return endpoint.follow(response.url, response.headers["location"])
         except KeyError as error:
-            why = "it does not say where (no Location header)"
-            raise Refused.to(ask.doing, site.registry, why) from error
+            why = "it returned no Location header"
+            raise Refused.of(request.operation, endpoint.registry, why) from error
         except ValueError as error:
-            raise Refused.to(ask.doing, site.registry, f"its address is refused: {error}") from error
+            why = f"its Location header was rejected: {error}"
+            raise Refused.of(request.operation, endpoint.registry, why) from error
 
-    def _purpose(self, ask: Ask) -> Purpose:
-        site = Site.of(ask.repository.registry, self._options)
-        scopes = scopes_of(ask.repository.path, ask.actions) | ask.also
-        return Purpose(site=site, scopes=scopes, doing=ask.doing)
+    def _context(self, request: ApiRequest) -> AuthContext:
+        endpoint = Endpoint.of(request.repository.registry, self._options)
+        scopes = scopes_for(request.repository.path, request.actions) | request.extra_scopes
+        return AuthContext(endpoint=endpoint, scopes=scopes, operation=request.operation)
 
-    def _asks_login(self, response: Response, purpose: Purpose) -> bool:
-        unauthorized = response.status == HTTPStatus.UNAUTHORIZED
-        return unauthorized and response.origin == purpose.site.origin
-
-    def _send(self, ask: Ask, purpose: Purpose, header: str, deadline: Deadline) -> Response:
-        """Send and follow redirects; only the registry itself ever sees the Authorization header."""
-        whole = "://" in ask.path
-        url = ask.path if whole else f"{purpose.site.base}/v2/{ask.repository.path}/{ask.path}"
-        for _ in range(_MOST_REDIRECTS + 1):
-            at_home = Origin.of(url) == purpose.site.origin
-            headers = {**ask.headers, "Authorization": header} if header and at_home else ask.headers
-            timeout = deadline.timeout(self._options.silence)
-            request = Request(method=ask.method, url=url, headers=headers, body=ask.body)
-            response = self._transport.send(replace(request, timeout=timeout, within=deadline.left))
-            if at_home and (quota := Quota.read(response.headers)):
-                self.quota[purpose.registry] = quota
-            if response.status not in _MOVED:
+    def _send(self, request: ApiRequest, context: AuthContext, header: str, deadline: Deadline) -> Response:
+        """Send and follow redirects."""
+        is_url = "://" in request.path
+        base_url = context.endpoint.base_url
+        url = request.path if is_url else f"{base_url}/v2/{request.repository.path}/{request.path}"
+        for _ in range(_MAX_REDIRECTS + 1):
+            # Blobs are often redirected to a storage host, which must not see the Authorization header.
+            is_registry = Origin.of(url) == context.endpoint.origin
+            authorization = {"Authorization": header} if header and is_registry else {}
+            http_request = Request(
+                method=request.method,
+                url=url,
+                headers={**request.headers, **authorization},
+                body=request.body,
+                timeout=deadline.timeout(self._options.idle_timeout),
+                total_timeout=deadline.remaining,
+            )
+            response = self._transport.send(http_request)
+            if is_registry and (quota := Quota.parse(response.headers)):
+                self.quota[context.registry] = quota
+            if response.status not in _REDIRECTS:
                 return response
             response.close()
-            url = self.location(ask, response)
-        raise Refused.to(ask.doing, purpose.registry, f"more than {_MOST_REDIRECTS} redirects")
+            url = self.location(request, response)
+        raise Refused.of(request.operation, context.registry, f"more than {_MAX_REDIRECTS} redirects")
 
-    def _error(self, response: Response, purpose: Purpose, deadline: Deadline) -> RegistryError:
-        check_passing(response, self._clock)
-        if response.origin != purpose.site.origin:
-            # A storage host's signed address that has run out is a new one after the next redirect.
-            raise broken(str(response.origin), f"it answers {status_words(response.status)}", FEW)
-        said = words_of(response, deadline)
+    def _error(self, response: Response, context: AuthContext, deadline: Deadline) -> RegistryError:
+        check_transient(response, self._clock)
+        cause = f"it returned {status_text(response.status)}"
+        if response.origin != context.endpoint.origin:
+            # The signed URL of a storage host may have expired; the next redirect has a new one.
+            raise unavailable(str(response.origin), cause, FEW)
+        message = error_message(response, deadline)
         match response.status:
             case HTTPStatus.UNAUTHORIZED:
-                return self._auth.unauthorized(purpose)
+                return self._auth.unauthorized(context)
             case HTTPStatus.FORBIDDEN:
-                return Forbidden.to(purpose.doing, purpose.registry, said)
+                return Forbidden.of(context.operation, context.registry, message)
             case HTTPStatus.NOT_FOUND:
-                return Missing.to(purpose.doing, purpose.registry, said)
-        answer = f"it answers {status_words(response.status)}"
-        why = f"{answer}: {said}" if said else answer
-        advice = _ADVICE.get(response.status, "") if purpose.writes else ""
-        return Refused.to(purpose.doing, purpose.registry, why, advice)
+                return Missing.of(context.operation, context.registry, message)
+        advice = _WRITE_ADVICE.get(response.status, "") if context.writes else ""
+        why = f"{cause}: {message}" if message else cause
+        return Refused.of(context.operation, context.registry, why, advice)
+
+
+def _is_challenge(response: Response, context: AuthContext) -> bool:
+    # A 401 of a storage host does not concern the login for the registry.
+    return response.status == HTTPStatus.UNAUTHORIZED and response.origin == context.endpoint.origin

@@ -1,4 +1,4 @@
-"""Manifest requests, each with the function that reads and checks its answer."""
+"""Manifest requests, each with the function that reads and checks its response."""
 
 from __future__ import annotations
 
@@ -12,110 +12,124 @@ from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, M
 from dfgen.oci.reference import Reference
 from dfgen.registry.endpoint import PUSH
 from dfgen.registry.errors import Corrupt, Refused
-from dfgen.registry.exchange import Ask
-from dfgen.registry.retry import Deadline, again
-from dfgen.registry.transport import Response, TooLargeError, number, plain, read_all, status_words
+from dfgen.registry.exchange import ApiRequest
+from dfgen.registry.retry import TWICE, Deadline, retryable
+from dfgen.registry.transport import (
+    Response,
+    TooLargeError,
+    decompress,
+    parse_number,
+    read_body,
+    status_text,
+)
 
 T = TypeVar("T")
-Prepared = tuple[Ask, Callable[[Response, Deadline], T]]
+ApiCall = tuple[ApiRequest, Callable[[Response, Deadline], T]]
 
-LARGEST = 4 * 2**20  # bytes: what the specification asks registries to accept at least
-TWICE = 2  # tries for bytes that do not match: a cache on the way may have broken them
-_KNOWN_TYPES = (*INDEX_TYPES, *MANIFEST_TYPES)
-# Not every registry says 201; a tag that is written is looked at afterwards all the same.
-_WRITTEN = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
-_ACCEPT = {"Accept": ", ".join(_KNOWN_TYPES)}
+MAX_MANIFEST = 4 * 2**20  # bytes: registries must accept at least this size by the distribution specification
+_MEDIA_TYPES = (*INDEX_TYPES, *MANIFEST_TYPES)
+_ACCEPT = {"Accept": ", ".join(_MEDIA_TYPES)}
+# Some registries answer a PUT with another status than 201; `publish` reads the tag back in any case.
+_PUT_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 
 
-def head(reference: Reference) -> Prepared[Descriptor | None]:
-    """Ask what is behind a reference; None when the answer does not say enough."""
-    ask = _ask("HEAD", reference)
+def head(reference: Reference) -> ApiCall[Descriptor | None]:
+    """Resolve a reference with HEAD; None if the headers lack digest, size or a known media type."""
+    request = _request("HEAD", reference)
 
     def read(response: Response, _deadline: Deadline) -> Descriptor | None:
-        """Make a descriptor of the headers, unless one that it needs is not there."""
-        digest, kind = _named(response), _media_type(response)
-        size = number(response.headers.get("content-length", ""))
-        if digest is None or kind not in _KNOWN_TYPES or size is None:
+        digest, media_type = _header_digest(response), _media_type(response)
+        size = parse_number(response.headers.get("content-length", ""))
+        if digest is None or media_type not in _MEDIA_TYPES or size is None:
             return None
-        if reference.digest and digest.algorithm == reference.digest.algorithm and digest != reference.digest:
-            raise again(_mismatch(ask, str(digest), reference.digest), TWICE)
-        return Descriptor(media_type=kind, digest=reference.digest or digest, size=size)
+        if reference.digest and _differ(digest, reference.digest):
+            raise retryable(_corrupt(request, str(digest), reference.digest), TWICE)
+        return Descriptor(media_type=media_type, digest=reference.digest or digest, size=size)
 
-    return ask, read
+    return request, read
 
 
-def get(reference: Reference) -> Prepared[Manifest | Index]:
-    """Ask for a manifest or index."""
-    ask = _ask("GET", reference)
+def get(reference: Reference) -> ApiCall[Manifest | Index]:
+    """Read a manifest or index, and check it against the reference's digest and the header's."""
+    request = _request("GET", reference)
 
     def read(response: Response, deadline: Deadline) -> Manifest | Index:
-        """Hold the bytes against what was asked for and against what the registry names."""
         try:
-            raw = plain(response, read_all(response, LARGEST, deadline), LARGEST)
+            raw = decompress(response, read_body(response, MAX_MANIFEST, deadline), MAX_MANIFEST)
         except TooLargeError as error:
-            why = f"the manifest is larger than {LARGEST // 2**20} MiB"
-            raise Refused.to(ask.doing, reference.repository.registry, why) from error
-        for expected in (reference.digest, _named(response)):
+            why = f"the manifest is larger than {MAX_MANIFEST // 2**20} MiB"
+            raise Refused.of(request.operation, reference.repository.registry, why) from error
+        for expected in (reference.digest, _header_digest(response)):
             if expected and not expected.matches(raw):
                 found = str(Digest.of(raw, expected.algorithm))
-                raise again(_mismatch(ask, found, expected), TWICE)
+                raise retryable(_corrupt(request, found, expected), TWICE)
         if _media_type(response) == "text/html":
-            why = "it answers with a page for browsers, expected a manifest; see what stands before it"
-            raise Refused.to(ask.doing, reference.repository.registry, why)
+            why = "it returned an HTML page, expected a manifest"
+            advice = "check for a proxy or login page in front of it"
+            raise Refused.of(request.operation, reference.repository.registry, why, advice)
         try:
             return parse(raw, _media_type(response))
         except CheckError as error:
             raise CheckError(f"{reference}: {error}") from error
 
-    return ask, read
+    return request, read
 
 
-def put(reference: Reference, raw: bytes, media_type: str) -> Prepared[Digest]:
-    """Write a manifest; the digest that the registry names for it has to be that of our bytes."""
+def put(reference: Reference, raw: bytes, media_type: str) -> ApiCall[Digest]:
+    """Write a manifest under the tag, or the digest if there is no tag, and return its digest.
+
+    Raises InputError if the reference's digest is not that of `raw`.
+    """
     digest = Digest.of(raw, reference.digest.algorithm if reference.digest else "sha256")
     if reference.digest not in (None, digest):
-        raise InputError(f"{reference}: the manifest to push has another digest, {digest}")
-    doing = f"push {reference.repository}:{reference.tag}" if reference.tag else f"push {reference}"
-    ask = Ask(
+        raise InputError(f"{reference}: the manifest to push has the digest {digest}")
+    target = f"{reference.repository}:{reference.tag}" if reference.tag else str(reference)
+    request = ApiRequest(
         method="PUT",
         repository=reference.repository,
         path=f"manifests/{reference.tag or digest}",
-        doing=doing,
+        operation=f"push {target}",
         actions=PUSH,
         headers={"Content-Type": media_type},
         body=raw,
     )
 
     def read(response: Response, _deadline: Deadline) -> Digest:
-        """Registries may leave out the digest; only another one is an error."""
-        named = _named(response)
-        if named and named.algorithm == digest.algorithm and named != digest:
-            raise _mismatch(ask, str(named), digest)
-        if response.status not in _WRITTEN:
-            why = f"it answers {status_words(response.status)}, expected 201 Created"
-            raise Refused.to(doing, reference.repository.registry, why)
+        returned = _header_digest(response)  # optional
+        if returned and _differ(returned, digest):
+            raise _corrupt(request, str(returned), digest)
+        if response.status not in _PUT_STATUSES:
+            why = f"it returned {status_text(response.status)}, expected 201 Created"
+            raise Refused.of(request.operation, reference.repository.registry, why)
         return digest
 
-    return ask, read
+    return request, read
 
 
-def _ask(method: str, reference: Reference) -> Ask:
-    path = f"manifests/{reference.target}"
-    return Ask(
-        method=method, repository=reference.repository, path=path, doing=f"pull {reference}", headers=_ACCEPT
+def _request(method: str, reference: Reference) -> ApiRequest:
+    return ApiRequest(
+        method=method,
+        repository=reference.repository,
+        path=f"manifests/{reference.target}",
+        operation=f"pull {reference}",
+        headers=_ACCEPT,
     )
 
 
-def _mismatch(ask: Ask, found: str, expected: Digest) -> Corrupt:
-    return Corrupt.of(ask.repository.registry, ask.doing, found, str(expected))
+def _corrupt(request: ApiRequest, found: str, expected: Digest) -> Corrupt:
+    return Corrupt.of(request.operation, request.repository.registry, found, str(expected))
+
+
+def _differ(first: Digest, second: Digest) -> bool:
+    # Digests of different algorithms cannot be compared.
+    return first.algorithm == second.algorithm and first != second
 
 
 def _media_type(response: Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _named(response: Response) -> Digest | None:
-    """The digest that the registry names, if it is one."""
+def _header_digest(response: Response) -> Digest | None:
     try:
         return Digest(response.headers["docker-content-digest"].strip())
     except (KeyError, InputError):

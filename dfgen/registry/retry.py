@@ -1,4 +1,4 @@
-"""What passes by itself is tried again, with growing, jittered pauses, within one deadline per operation."""
+"""Retry transient errors with exponential backoff and jitter, within one deadline per operation."""
 
 from __future__ import annotations
 
@@ -13,95 +13,120 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.25  # seconds, doubled with each try
 _LONGEST_PAUSE = 10.0
-_SHORTEST = 0.05  # seconds that a connection is given at least
-ANY = 1_000_000  # as many tries as the deadline allows
-FEW = 3  # for what seldom passes: an unknown host name, a refused connection
+_MIN_TIMEOUT = 0.05  # seconds that every connection gets: a timeout of 0 is invalid
+
+# How many tries an error is worth.
+UNLIMITED = 1_000_000  # until the deadline
+FEW = 3  # for errors that seldom pass: an unknown host name, a refused connection
+TWICE = 2  # for bytes that do not match their digest: a cache on the way may have damaged them
+ONCE = 1
 
 
-class Fault(Exception):  # noqa: N818 - it may still come to nothing
-    """Something that may pass; becomes its own error when it has not passed in time.
+def retry(action: Callable[[Deadline], T], clock: Clock, seconds: float, unreachable_hosts: set[str]) -> T:
+    """Run `action` until it succeeds, its TransientError allows no more tries, or the deadline is near.
 
-    `most` limits the tries, `wait` is how many seconds the registry wants to be left alone; `absent` is the
-    host to which there is no connection at all.
-    """
-
-    absent = ""
-
-    def __init__(
-        self, error: Callable[[int, float], RegistryError], most: int = ANY, wait: float | None = None
-    ) -> None:
-        """Take the error that tries and seconds make of it."""
-        super().__init__()
-        self.error, self.most, self.wait = error, most, wait
-
-
-def broken(host: str, cause: str, most: int = ANY, advice: str = "", wait: float | None = None) -> Fault:
-    """The connection or the server failed."""
-    return Fault(lambda tries, spent: Unreachable.by(host, cause, tries, spent, advice), most, wait)
-
-
-def limited(host: str, cause: str, wait: float | None, most: int = ANY) -> Fault:
-    """The server wants fewer requests."""
-    return Fault(lambda tries, spent: RateLimited.after(host, cause, tries, spent, wait), most, wait)
-
-
-def again(error: RegistryError, most: int) -> Fault:
-    """An error that a second try may mend."""
-    return Fault(lambda _tries, _spent: error, most)
-
-
-class Deadline:
-    """How long an operation may still take."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        """Start now."""
-        self._clock, self._seconds, self._start = clock, seconds, clock.now()
-
-    @property
-    def spent(self) -> float:
-        """Seconds since the operation began."""
-        return self._clock.now() - self._start
-
-    @property
-    def left(self) -> float:
-        """Seconds until it has to end; negative when it should have."""
-        return self._seconds - self.spent
-
-    def timeout(self, silence: float) -> float:
-        """How long one connection may be silent: never beyond the deadline, but never nothing."""
-        return max(_SHORTEST, min(silence, self.left))
-
-    def check(self, host: str) -> None:
-        """Give up on a body that comes in drops: each is in time, all of them are not."""
-        if self.left <= 0:
-            raise broken(host, f"the answer takes longer than {self._seconds:.0f} s")
-
-
-def retry_after(value: str, now: float) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`; None for anything else."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value)  # of whatever length: even an infinite wait is one that misses the deadline
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def persist(action: Callable[[Deadline], T], clock: Clock, seconds: float, absent: set[str]) -> T:
-    """Try until it works, the fault says that it will not, or the next pause would miss the deadline.
-
-    `absent` are the hosts for which an earlier operation has waited in vain: they are tried once.
+    Gives up early if the next pause would end after the deadline. Hosts that could not be connected to are
+    added to `unreachable_hosts`; later operations try them only once, so that a run with many images on a
+    dead registry fails soon.
     """
     deadline, tries = Deadline(clock, seconds), 0
     while True:
         tries += 1
         try:
             return action(deadline)
-        except Fault as fault:
-            pause = min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 20), _LONGEST_PAUSE) * (0.5 + clock.chance())
-            pause = max(pause, fault.wait or 0.0)
-            if tries >= fault.most or pause > deadline.left or fault.absent in absent:
-                absent.update({fault.absent} - {""})
-                raise fault.error(tries, deadline.spent) from fault.__cause__
+        except TransientError as error:
+            pause = min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 20), _LONGEST_PAUSE) * (0.5 + clock.jitter())
+            pause = max(pause, error.retry_after or 0.0)
+            dead = error.unreachable_host
+            if tries >= error.max_tries or pause > deadline.remaining or dead in unreachable_hosts:
+                unreachable_hosts.update({dead} - {""})
+                raise error.final_error(tries, deadline.elapsed) from error.__cause__
         clock.sleep(pause)
+
+
+class Deadline:
+    """The total time limit of an operation, over all its tries and pauses."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        """Start now."""
+        self._clock, self._seconds, self._start = clock, seconds, clock.now()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the operation began."""
+        return self._clock.now() - self._start
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative after it."""
+        return self._seconds - self.elapsed
+
+    def timeout(self, idle_timeout: float) -> float:
+        """Limit an inactivity timeout to the remaining time, but never to 0."""
+        return max(_MIN_TIMEOUT, min(idle_timeout, self.remaining))
+
+    def check(self, host: str) -> None:
+        """Raise TransientError after the deadline.
+
+        Call it while reading a body: a server that sends a byte now and then never reaches the inactivity
+        timeout.
+        """
+        if self.remaining <= 0:
+            raise unavailable(host, f"the response took longer than {self._seconds:.0f} s")
+
+
+class TransientError(Exception):
+    """An error that a retry may fix.
+
+    `final_error` makes the RegistryError to raise after the last try from the number of tries and the elapsed
+    seconds. `max_tries` limits the tries, `retry_after` is the wait in seconds that the server asked for, and
+    `unreachable_host` is the host if no connection to it could be made.
+    """
+
+    unreachable_host = ""
+
+    def __init__(
+        self,
+        final_error: Callable[[int, float], RegistryError],
+        max_tries: int = UNLIMITED,
+        retry_after: float | None = None,
+    ) -> None:
+        """Make the error; the defaults allow retries until the deadline."""
+        super().__init__()
+        self.final_error, self.max_tries, self.retry_after = final_error, max_tries, retry_after
+
+
+def unavailable(
+    host: str, cause: str, max_tries: int = UNLIMITED, advice: str = "", retry_after: float | None = None
+) -> TransientError:
+    """Make the error for a failed connection or server; it ends as Unreachable."""
+    return TransientError(
+        lambda tries, seconds: Unreachable.of(host, cause, tries, seconds, advice), max_tries, retry_after
+    )
+
+
+def rate_limited(
+    host: str, cause: str, retry_after: float | None, max_tries: int = UNLIMITED
+) -> TransientError:
+    """Make the error for a server that asks for fewer requests; it ends as RateLimited."""
+    return TransientError(
+        lambda tries, seconds: RateLimited.of(host, cause, tries, seconds, retry_after),
+        max_tries,
+        retry_after,
+    )
+
+
+def retryable(error: RegistryError, max_tries: int) -> TransientError:
+    """Wrap an error that another try may fix; it ends as itself."""
+    return TransientError(lambda _tries, _seconds: error, max_tries)
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """Parse a Retry-After header (seconds or an HTTP date) to seconds from `now`; None if it is neither."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value)  # may be infinite for very long numbers; `retry` then gives up at once
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

@@ -1,4 +1,7 @@
-"""Blobs to a registry: skipped where they are, mounted where they can be, else streamed from disk."""
+"""Blob uploads: skipped if present, mounted from another repository if possible, else streamed from disk.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+"""
 
 from __future__ import annotations
 
@@ -14,236 +17,31 @@ from dfgen.errors import InputError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
-from dfgen.registry.endpoint import PULL, PUSH, scopes_of
+from dfgen.registry.endpoint import PULL, PUSH, scopes_for
 from dfgen.registry.errors import Corrupt, Forbidden, Missing, Refused, RegistryError, Unauthorized
-from dfgen.registry.exchange import Ask, Exchange
-from dfgen.registry.retry import FEW, Deadline, again
-from dfgen.registry.transport import Body, Response, number
+from dfgen.registry.exchange import ApiRequest, Exchange
+from dfgen.registry.retry import FEW, Deadline, retryable
+from dfgen.registry.transport import Body, Response, parse_number
 
-_PIECE = 256 * 1024  # bytes read and sent at a time
-
-
-@dataclass(slots=True)
-class Progress:
-    """Counts the bytes sent, and takes them back when a try starts over."""
-
-    tell: Callable[[int], None] | None = None
-    sent: int = 0
-
-    def add(self, count: int) -> None:
-        """Tell that so many bytes are on their way."""
-        self.sent += count
-        if self.tell and count:
-            self.tell(count)
-
-    def rewind(self, position: int = 0) -> None:
-        """Tell that only the bytes before `position` count."""
-        self.add(position - self.sent)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Bytes or a file of a known size."""
-
-    data: bytes | Path
-    size: int
-    progress: Progress
-
-    def pieces(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to `end`; a file that is shorter or cannot be read is an OutsideError."""
-        self.progress.rewind(start)
-        data = self.data
-        for piece in _slices(data, start, end) if isinstance(data, bytes) else self._read(data, start, end):
-            yield piece
-            self.progress.add(len(piece))
-
-    def _read(self, path: Path, start: int, end: int) -> Iterator[bytes]:
-        # Its errors must not be OSErrors: inside a request those are taken for the network's.
-        try:
-            with path.open("rb") as file:
-                file.seek(start)
-                while start < end:
-                    piece = file.read(min(_PIECE, end - start))
-                    if not piece:
-                        short = f"ends at byte {start}, expected {self.size} bytes"
-                        raise OutsideError(f"{path}: {short}; build it again")
-                    yield piece
-                    start += len(piece)
-        except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _slices(data: bytes, start: int, end: int) -> Iterator[bytes]:
-    for position in range(start, end, _PIECE):
-        yield data[position : min(position + _PIECE, end)]
-
-
-_BYTES = "application/octet-stream"
-
-
-class Session:
-    """An upload that may take several tries: it knows where the registry wants the rest, and what it has."""
-
-    def __init__(
-        self, exchange: Exchange, repository: Repository, descriptor: Descriptor, source: Source, chunk: int
-    ) -> None:
-        """Begin nothing yet."""
-        self._exchange, self._source, self._chunk = exchange, source, chunk
-        self.repository, self.descriptor = repository, descriptor
-        self._least = 1  # bytes that a piece has to have
-        self.location = ""
-        self.offset = 0  # bytes that the registry is known to have
-        self.tried = False
-        self.pieces = False  # whether this registry has refused it as a whole
-
-    def whole(self, deadline: Deadline) -> None:
-        """Send everything with one PUT; a failed one leaves no session behind."""
-        self.tried = True
-        location = self._begin(deadline)
-        self.location = ""
-        try:
-            self._finish(location, 0, deadline)
-        except Missing as error:
-            raise again(error, FEW) from error
-
-    def in_pieces(self, deadline: Deadline) -> None:
-        """Send piece by piece, after a failure from where the registry says that it is."""
-        if self.location and self.tried:
-            self._ask_where(deadline)
-        self.tried = True
-        self.location = self._begin(deadline)
-        try:
-            while self.offset < self.descriptor.size:
-                self._send_piece(deadline)
-            self._finish(self.location, self.descriptor.size, deadline)
-        except Missing as error:
-            self.forget()
-            raise again(error, FEW) from error
-        except Refused as error:
-            # Out of step with the registry, or more at once than something on the way lets through.
-            self._chunk = max(self._chunk // 4, self._least)
-            raise again(error, FEW) from error
-
-    def forget(self) -> None:
-        """Start over."""
-        self.location, self.offset = "", 0
-
-    def _request(self, method: str, path: str, body: Body | None = None, **headers: str) -> Ask:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        doing = f"push the blob {self.repository}@{self.descriptor.digest}"
-        return Ask(
-            method=method,
-            repository=self.repository,
-            path=path,
-            doing=doing,
-            actions=PUSH,
-            headers=named,
-            body=body,
-        )
-
-    def _begin(self, deadline: Deadline) -> str:
-        if self.location:
-            return self.location
-        ask = self._request("POST", "blobs/uploads/", b"")
-        response = self._exchange.send(ask, deadline)
-        response.close()
-        self._least = number(response.headers.get("oci-chunk-min-length", "")) or 1
-        self._chunk = max(self._chunk, self._least)
-        return self._exchange.location(ask, response)
-
-    def _send_piece(self, deadline: Deadline) -> None:
-        start, end = self.offset, min(self.offset + self._chunk, self.descriptor.size)
-        ask = self._request(
-            "PATCH",
-            self.location,
-            lambda: self._source.pieces(start, end),
-            Content_Type=_BYTES,
-            Content_Range=f"{start}-{end - 1}",
-            Content_Length=str(end - start),
-        )
-        response = self._exchange.send(ask, deadline)
-        response.close()
-        self.location, self.offset = self._exchange.location(ask, response), end
-
-    def _ask_where(self, deadline: Deadline) -> None:
-        """Ask how far the registry is; a session that it does not know any more starts over."""
-        ask = self._request("GET", self.location)
-        try:
-            response = self._exchange.send(ask, deadline)
-        except RegistryError:
-            return self.forget()
-        response.close()
-        reached = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", response.headers.get("range", ""))
-        known = int(reached[1]) + 1 if reached else 0
-        if not 1 < known <= self.descriptor.size:
-            return self.forget()
-        self.location, self.offset = self._exchange.location(ask, response), known
-        return None
-
-    def _finish(self, location: str, start: int, deadline: Deadline) -> None:
-        size = self.descriptor.size
-        url = f"{location}{'&' if '?' in location else '?'}digest={self.descriptor.digest}"
-        ask = self._request(
-            "PUT",
-            url,
-            lambda: self._source.pieces(start, size),
-            Content_Type=_BYTES,
-            Content_Length=str(size - start),
-        )
-        response = self._exchange.send(ask, deadline)
-        response.close()
-        self._check(ask, response)
-
-    def _check(self, ask: Ask, response: Response) -> None:
-        if response.status != HTTPStatus.CREATED:
-            why = f"it answers {response.status}, expected 201 Created"
-            raise Refused.to(ask.doing, self.repository.registry, why)
-        try:
-            named = Digest(response.headers.get("docker-content-digest", str(self.descriptor.digest)))
-        except InputError:
-            return
-        if named.algorithm == self.descriptor.digest.algorithm and named != self.descriptor.digest:
-            raise Corrupt.of(self.repository.registry, ask.doing, str(named), str(self.descriptor.digest))
+_READ_SIZE = 256 * 1024  # bytes read and sent at a time
+_OCTET_STREAM = "application/octet-stream"
 
 
 class Uploaded(Enum):
-    """How a blob came to be in a repository."""
+    """How a blob got into a repository."""
 
-    SKIPPED = "skipped"  # it was there
-    MOUNTED = "mounted"  # the registry took it from another of its repositories
+    SKIPPED = "skipped"  # it was already there
+    MOUNTED = "mounted"  # from another repository of the registry
     UPLOADED = "uploaded"
 
 
-def has_blob(
-    exchange: Exchange, repository: Repository, digest: Digest, actions: tuple[str, ...] = PULL
-) -> bool:
-    """Whether a repository has a blob: one HEAD, or a GET of which nothing is read where HEAD is not known.
-
-    A registry that does not say is taken for one without it.
-    """
-    ask = _look(repository, digest, actions)
-    for method in ("HEAD", "GET"):
-        try:
-            return exchange.run(replace(ask, method=method), lambda _response, _deadline: True)
-        except Missing:
-            return False
-        except Refused:
-            continue
-    return False
-
-
-def _look(repository: Repository, digest: Digest, actions: tuple[str, ...]) -> Ask:
-    doing = f"look for the blob {repository}@{digest}"
-    return Ask(method="HEAD", repository=repository, path=f"blobs/{digest}", doing=doing, actions=actions)
-
-
 class Uploader:
-    """Uploads of one run; remembers which registries want blobs in pieces."""
+    """Uploads of one run; remembers which registries need chunked uploads."""
 
-    def __init__(self, exchange: Exchange, chunk: int) -> None:
-        """`chunk` is the size of a piece in bytes."""
-        self._exchange, self._chunk = exchange, chunk
-        self._in_pieces: set[str] = set()
+    def __init__(self, exchange: Exchange, chunk_size: int) -> None:
+        """`chunk_size` is in bytes."""
+        self._exchange, self._chunk_size = exchange, chunk_size
+        self._chunked: set[str] = set()
 
     def upload(
         self,
@@ -253,65 +51,68 @@ class Uploader:
         mount_from: Sequence[Repository] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Uploaded:
-        """Look, mount, or send; nothing is sent that is there already, even if a lost answer hid it."""
+        """Skip, mount or upload a blob, whichever sends the least."""
         if has_blob(self._exchange, repository, descriptor.digest, PUSH):
             return Uploaded.SKIPPED
         location = self._mount(repository, descriptor, mount_from)
         if location is None:
             if has_blob(self._exchange, repository, descriptor.digest, PUSH):
                 return Uploaded.MOUNTED
-            location = ""  # some registries say that they have mounted what they have not
-        content = Source(source, descriptor.size, Progress(progress))
-        session = Session(self._exchange, repository, descriptor, content, self._chunk)
+            location = ""  # some registries answer a mount with 201 without having the blob
+        blob = _Source(source, descriptor.size, _Progress(progress))
+        session = _Session(self._exchange, repository, descriptor, blob, self._chunk_size)
         session.location = location
-        self._exchange.persist(lambda deadline: self._deliver(session, deadline), descriptor.size)
+        self._exchange.retry(lambda deadline: self._try_upload(session, deadline), descriptor.size)
         return Uploaded.UPLOADED
 
-    def _deliver(self, session: Session, deadline: Deadline) -> None:
-        """Try once: in one request, unless the registry has shown that it wants pieces."""
-        if session.tried and self._arrived(session, deadline):
-            return
+    def _try_upload(self, session: _Session, deadline: Deadline) -> None:
+        """Upload with a single PUT, or in chunks if the registry has refused that."""
+        if session.tried and self._is_stored(session, deadline):
+            return  # only the response to the last try was lost
         registry = session.repository.registry
-        if not session.pieces and registry not in self._in_pieces:
+        if not session.chunked and registry not in self._chunked:
             try:
-                session.whole(deadline)
+                session.upload_monolithic(deadline)
                 return
             except Refused:
-                session.pieces = True
-        session.in_pieces(deadline)
-        self._in_pieces.add(registry)
+                session.chunked = True
+        session.upload_chunked(deadline)
+        self._chunked.add(registry)
 
-    def _arrived(self, session: Session, deadline: Deadline) -> bool:
-        """Whether it was only the answer to the last try that got lost."""
+    def _is_stored(self, session: _Session, deadline: Deadline) -> bool:
+        request = _blob_request(session.repository, session.descriptor.digest, PUSH)
         try:
-            self._exchange.send(_look(session.repository, session.descriptor.digest, PUSH), deadline).close()
+            self._exchange.send(request, deadline).close()
         except (Missing, Refused):
             return False
         return True
 
-    def mount(self, repository: Repository, descriptor: Descriptor, other: Repository) -> bool:
-        """Take a blob over from another repository of the same registry, if that can be done there."""
-        return self._mount(repository, descriptor, [other]) is None
+    def mount(self, repository: Repository, descriptor: Descriptor, source: Repository) -> bool:
+        """Mount a blob from another repository of the same registry; False if that is not possible."""
+        return self._mount(repository, descriptor, [source]) is None
 
     def _mount(
-        self, repository: Repository, descriptor: Descriptor, others: Iterable[Repository]
+        self, repository: Repository, descriptor: Descriptor, sources: Iterable[Repository]
     ) -> str | None:
-        """Try each repository; None when one was mounted, else where an upload has begun instead, if any."""
+        """Try to mount from each repository; None on success.
+
+        Otherwise returns the Location of the upload that the registry began instead, or an empty string.
+        """
         location = ""
-        for other in others:
-            if other.registry != repository.registry or other == repository:
+        for source in sources:
+            if source.registry != repository.registry or source == repository:
                 continue
-            ask = Ask(
+            request = ApiRequest(
                 method="POST",
                 repository=repository,
-                path=f"blobs/uploads/?mount={descriptor.digest}&from={other.path}",
-                doing=f"mount {other}@{descriptor.digest} in {repository}",
+                path=f"blobs/uploads/?mount={descriptor.digest}&from={source.path}",
+                operation=f"mount {source}@{descriptor.digest} in {repository}",
                 actions=PUSH,
-                also=scopes_of(other.path),
+                extra_scopes=scopes_for(source.path),
                 body=b"",
             )
             try:
-                begun = self._exchange.run(ask, functools.partial(self._begun, ask))
+                begun = self._exchange.run(request, functools.partial(self._mount_location, request))
             except (Unauthorized, Forbidden, Missing, Refused):
                 continue
             if begun is None:
@@ -319,7 +120,216 @@ class Uploader:
             location = begun
         return location
 
-    def _begun(self, ask: Ask, response: Response, _deadline: Deadline) -> str | None:
+    def _mount_location(self, request: ApiRequest, response: Response, _deadline: Deadline) -> str | None:
         if response.status == HTTPStatus.CREATED:
             return None
-        return self._exchange.location(ask, response)
+        return self._exchange.location(request, response)
+
+
+def has_blob(
+    exchange: Exchange, repository: Repository, digest: Digest, actions: tuple[str, ...] = PULL
+) -> bool:
+    """Whether a repository has a blob: one HEAD, or one GET without reading the body if HEAD is refused.
+
+    False if the registry refuses both.
+    """
+    request = _blob_request(repository, digest, actions)
+    for method in ("HEAD", "GET"):
+        try:
+            return exchange.run(replace(request, method=method), lambda _response, _deadline: True)
+        except Missing:
+            return False
+        except Refused:
+            continue
+    return False
+
+
+def _blob_request(repository: Repository, digest: Digest, actions: tuple[str, ...]) -> ApiRequest:
+    operation = f"check for the blob {repository}@{digest}"
+    return ApiRequest(
+        method="HEAD", repository=repository, path=f"blobs/{digest}", operation=operation, actions=actions
+    )
+
+
+class _Session:
+    """The upload of one blob, which may take several tries."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        repository: Repository,
+        descriptor: Descriptor,
+        source: _Source,
+        chunk_size: int,
+    ) -> None:
+        self._exchange, self._source, self._chunk_size = exchange, source, chunk_size
+        self.repository, self.descriptor = repository, descriptor
+        self._min_chunk_size = 1
+        self.location = ""  # where the registry expects the next request; empty before the upload has begun
+        self.offset = 0  # bytes that the registry has confirmed
+        self.tried = False
+        self.chunked = False  # the registry has refused the monolithic upload
+
+    def upload_monolithic(self, deadline: Deadline) -> None:
+        """Send the blob with a single PUT; a later try needs a new session."""
+        self.tried = True
+        location = self._begin(deadline)
+        self.location = ""
+        try:
+            self._finish(location, 0, deadline)
+        except Missing as error:  # the registry has dropped the session
+            raise retryable(error, FEW) from error
+
+    def upload_chunked(self, deadline: Deadline) -> None:
+        """Send the blob in chunks; a later try continues at the offset that the registry reports."""
+        if self.location and self.tried:
+            self._fetch_offset(deadline)
+        self.tried = True
+        self.location = self._begin(deadline)
+        try:
+            while self.offset < self.descriptor.size:
+                self._send_chunk(deadline)
+            self._finish(self.location, self.descriptor.size, deadline)
+        except Missing as error:
+            self._restart()
+            raise retryable(error, FEW) from error
+        except Refused as error:
+            # Either the offset was wrong, or the chunk exceeds the limit of a proxy in between.
+            self._chunk_size = max(self._chunk_size // 4, self._min_chunk_size)
+            raise retryable(error, FEW) from error
+
+    def _restart(self) -> None:
+        self.location, self.offset = "", 0
+
+    def _begin(self, deadline: Deadline) -> str:
+        if self.location:
+            return self.location
+        request = self._request("POST", "blobs/uploads/", b"")
+        response = self._exchange.send(request, deadline)
+        response.close()
+        self._min_chunk_size = parse_number(response.headers.get("oci-chunk-min-length", "")) or 1
+        self._chunk_size = max(self._chunk_size, self._min_chunk_size)
+        return self._exchange.location(request, response)
+
+    def _send_chunk(self, deadline: Deadline) -> None:
+        start, end = self.offset, min(self.offset + self._chunk_size, self.descriptor.size)
+        request = self._request(
+            "PATCH",
+            self.location,
+            lambda: self._source.read(start, end),
+            Content_Type=_OCTET_STREAM,
+            Content_Range=f"{start}-{end - 1}",
+            Content_Length=str(end - start),
+        )
+        response = self._exchange.send(request, deadline)
+        response.close()
+        # Every response has a new Location: registries keep the state of an upload in it.
+        self.location, self.offset = self._exchange.location(request, response), end
+
+    def _fetch_offset(self, deadline: Deadline) -> None:
+        """Ask the registry how much it has; restart if it no longer knows the session."""
+        request = self._request("GET", self.location)
+        try:
+            response = self._exchange.send(request, deadline)
+        except RegistryError:
+            return self._restart()
+        response.close()
+        last_byte = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", response.headers.get("range", ""))
+        offset = int(last_byte[1]) + 1 if last_byte else 0
+        # An empty upload is reported as `0-0`, like one byte, so an offset of 1 is not trusted.
+        if not 1 < offset <= self.descriptor.size:
+            return self._restart()
+        self.location, self.offset = self._exchange.location(request, response), offset
+        return None
+
+    def _finish(self, location: str, start: int, deadline: Deadline) -> None:
+        """Send the bytes from `start` with the PUT that ends the upload, and check its response."""
+        size = self.descriptor.size
+        request = self._request(
+            "PUT",
+            f"{location}{'&' if '?' in location else '?'}digest={self.descriptor.digest}",
+            lambda: self._source.read(start, size),
+            Content_Type=_OCTET_STREAM,
+            Content_Length=str(size - start),
+        )
+        response = self._exchange.send(request, deadline)
+        response.close()
+        self._check(request, response)
+
+    def _check(self, request: ApiRequest, response: Response) -> None:
+        if response.status != HTTPStatus.CREATED:
+            why = f"it returned {response.status}, expected 201 Created"
+            raise Refused.of(request.operation, self.repository.registry, why)
+        expected = self.descriptor.digest
+        try:
+            returned = Digest(response.headers.get("docker-content-digest", str(expected)))
+        except InputError:
+            return
+        if returned.algorithm == expected.algorithm and returned != expected:
+            raise Corrupt.of(request.operation, self.repository.registry, str(returned), str(expected))
+
+    def _request(self, method: str, path: str, body: Body | None = None, **headers: str) -> ApiRequest:
+        return ApiRequest(
+            method=method,
+            repository=self.repository,
+            path=path,
+            operation=f"push the blob {self.repository}@{self.descriptor.digest}",
+            actions=PUSH,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            body=body,
+        )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Reports sent bytes to a callback, and a negative number if a try sends them again."""
+
+    callback: Callable[[int], None] | None = None
+    sent: int = 0
+
+    def add(self, count: int) -> None:
+        self.sent += count
+        if self.callback and count:
+            self.callback(count)
+
+    def rewind(self, position: int) -> None:
+        self.add(position - self.sent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A blob in memory or in a file; `size` is the expected size in bytes."""
+
+    data: bytes | Path
+    size: int
+    progress: _Progress
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `end`. Raises OutsideError if a file is too short or unreadable."""
+        self.progress.rewind(start)
+        data = self.data
+        for part in (
+            _slices(data, start, end) if isinstance(data, bytes) else self._read_file(data, start, end)
+        ):
+            yield part
+            self.progress.add(len(part))
+
+    def _read_file(self, path: Path, start: int, end: int) -> Iterator[bytes]:
+        # urllib3 reads this while sending; it would take an OSError for a network error and retry.
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                while start < end:
+                    part = file.read(min(_READ_SIZE, end - start))
+                    if not part:
+                        truncated = f"truncated at byte {start}, expected {self.size} bytes"
+                        raise OutsideError(f"{path}: {truncated}; rebuild the image")
+                    yield part
+                    start += len(part)
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _slices(data: bytes, start: int, end: int) -> Iterator[bytes]:
+    for position in range(start, end, _READ_SIZE):
+        yield data[position : min(position + _READ_SIZE, end)]

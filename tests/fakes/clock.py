@@ -20,7 +20,7 @@ class FakeClock:
             now=lambda: self.passed,
             wall=lambda: WALL + self.passed,
             sleep=self.sleep,
-            chance=lambda: 0.5,  # no jitter: pauses are 0.25, 0.5, 1, 2 …
+            jitter=lambda: 0.5,  # no jitter: pauses are 0.25, 0.5, 1, 2 …
         )
 
     def sleep(self, seconds: float) -> None:

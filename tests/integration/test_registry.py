@@ -110,7 +110,7 @@ def test_a_blob_goes_up_once_and_comes_down_whole(
     (tmp_path / "layer").write_bytes(LAYER)
     layer = Descriptor.of(LAYER, "application/octet-stream")
     if chunk:
-        client = Registry(RegistryOptions(chunk=chunk), credentials=NoCredentials())
+        client = Registry(RegistryOptions(chunk_size=chunk), credentials=NoCredentials())
         client._uploader._in_pieces.add(repository.registry)  # as if it had insisted
     sent: list[int] = []
     assert client.upload(repository, layer, tmp_path / "layer", progress=sent.append) is Uploaded.UPLOADED
@@ -133,7 +133,7 @@ def test_what_is_missing_is_missing(client: Registry, repository: Repository) ->
     with pytest.raises(Missing) as caught:
         client.manifest(Reference(repository, "1.0"))
     assert str(caught.value) == (
-        f"{repository.registry}: cannot pull {repository}:1.0: it is not there: "
+        f"{repository.registry}: cannot pull {repository}:1.0: not found: "
         "MANIFEST_UNKNOWN manifest unknown; check the name and the tag"
     )
 
@@ -210,7 +210,7 @@ def test_nobody_and_the_wrong_password_are_turned_away(guarded: str, certificate
         Registry(options(guarded, certificates), credentials=wrong).resolve(reference)
     assert str(caught.value) == (
         f"{guarded}: unauthorized to pull {reference}: "
-        f"the login of the docker configuration was refused; log in again with {login}"
+        f"it rejected the login from the Docker configuration; log in again with {login}"
     )
 
 

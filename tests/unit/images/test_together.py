@@ -10,7 +10,7 @@ SAID = "h:5000: unreachable: refused (3 tries in {} s); check the network and tr
 
 
 def _silent(host: str, seconds: float) -> OutsideError:
-    return Unreachable.by(host, "refused", 3, seconds)
+    return Unreachable.of(host, "refused", 3, seconds)
 
 
 def test_a_host_that_does_not_answer_is_told_once_with_a_count_however_deep() -> None:

@@ -265,7 +265,7 @@ def test_every_child_that_is_missing_is_told(fake: FakeRegistry, merging: Mergin
         merge_published(at(fake, NAME, "1.0"), [at(fake, NAME, "a"), at(fake, NAME, "b")], merging)
     assert caught.value.exit_code == ExitCode.OUTSIDE
     assert [problem.message for problem in caught.value.problems] == [
-        f"{fake.address}: cannot pull {at(fake, NAME, tag)}: it is not there:"
+        f"{fake.address}: cannot pull {at(fake, NAME, tag)}: not found:"
         " MANIFEST_UNKNOWN manifest unknown; check the name and the tag"
         for tag in ("a", "b")
     ]

@@ -114,7 +114,7 @@ def test_the_command_merges_a_file(fake: FakeRegistry, tmp_path: Path) -> None:
     ]
     assert done.lines == [
         "2 of 3 tags changed",
-        f"{listed}:3: {fake.address}: cannot pull {at(fake, NAME, 'none')}: it is not there:"
+        f"{listed}:3: {fake.address}: cannot pull {at(fake, NAME, 'none')}: not found:"
         " MANIFEST_UNKNOWN manifest unknown; check the name and the tag",
     ]
     dry = dfgen("-C", tmp_path, "merge", "--dry-run", "--from", listed)

@@ -187,7 +187,7 @@ def test_a_refused_login_is_said_without_its_secret(
     with pytest.raises(Unauthorized) as caught:
         make(Logins(login)).resolve(there)
     assert str(caught.value) == (
-        f"{fake.address}: unauthorized to pull {there}: the login of the docker configuration was refused; "
+        f"{fake.address}: unauthorized to pull {there}: it rejected the login from the Docker configuration; "
         f"log in again with `docker login {fake.address}`"
     )
     assert "guess" not in repr(login)
@@ -237,7 +237,7 @@ def test_basic_with_a_login_that_is_refused(make: MakeClient, fake: FakeRegistry
     fake.behaviour.door.kind = "basic"
     client = make(Logins(MALLORY))
     for _ in range(2):
-        with pytest.raises(Unauthorized, match="the login of the docker configuration was refused"):
+        with pytest.raises(Unauthorized, match="it rejected the login from the Docker configuration"):
             client.resolve(there)
 
 
@@ -246,7 +246,7 @@ def test_another_scheme_is_refused(client: Registry, fake: FakeRegistry, there: 
     with pytest.raises(Refused) as caught:
         client.manifest(there)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: it asks for Negotiate authentication, expected Bearer or Basic"
+        f"{fake.address}: cannot pull {there}: it requires Negotiate authentication, expected Bearer or Basic"
     )
 
 
@@ -257,14 +257,16 @@ def test_a_challenge_without_a_token_server_is_refused(
     with pytest.raises(Refused) as caught:
         client.manifest(there)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: it asks for a token and names no server that has one "
+        f"{fake.address}: cannot pull {there}: it requires a token but names no token server "
         "(no realm in WWW-Authenticate)"
     )
 
 
 def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(status=401))
-    with pytest.raises(Refused, match="it asks for an unnamed authentication, expected Bearer or Basic"):
+    with pytest.raises(
+        Refused, match="it requires a login but names no authentication scheme, expected Bearer or Basic"
+    ):
         client.manifest(there)
 
 

@@ -26,8 +26,8 @@ def layer(fake: FakeRegistry) -> Descriptor:
 def said(repository: Repository, layer: Descriptor, found: str, expected: str) -> str:
     return (
         f"{repository.registry}: cannot pull the blob {repository}@{layer.digest}: "
-        f"got {found}, expected {expected}; nothing of it was used; "
-        "try again, and tell who runs the registry if it stays so"
+        f"got {found}, expected {expected}; the response was discarded; "
+        "try again, and report it to the registry's operator if it persists"
     )
 
 
@@ -54,8 +54,8 @@ def test_a_blob_over_the_limit_is_not_even_asked_for(
     ("fault", "found"),
     [
         (Fault(body=DATA[:-1]), "511999 bytes"),
-        (Fault(body=DATA + b"!"), "more bytes"),
-        (Fault(body=DATA + b"!", headers={"Content-Length": None}), "more bytes"),
+        (Fault(body=DATA + b"!"), "more than 512000 bytes"),
+        (Fault(body=DATA + b"!", headers={"Content-Length": None}), "more than 512000 bytes"),
     ],
 )
 def test_another_size_is_corrupt(
@@ -151,7 +151,7 @@ def test_a_missing_blob_is_missing_and_leaves_nothing(
     with pytest.raises(Missing) as caught:
         client.download(repository, other, tmp_path / "layer")
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull the blob {repository}@{other.digest}: it is not there: "
+        f"{fake.address}: cannot pull the blob {repository}@{other.digest}: not found: "
         "BLOB_UNKNOWN blob unknown to registry; check the name and the tag"
     )
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +165,7 @@ def test_a_place_that_cannot_be_written(
     with pytest.raises(OutsideError) as caught:
         client.download(repository, layer, target)
     assert str(caught.value) == (
-        f"{target}: cannot be written: Not a directory; make room or choose another folder"
+        f"{target}: cannot be written: Not a directory; free up space or choose another folder"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_storage_address_that_ran_out_is_asked_for_anew(
         with pytest.raises(Unreachable) as caught:
             client.blob(repository, layer)
         assert str(caught.value) == (
-            f"{storage.address}: unreachable: it answers 401 Unauthorized (3 tries in 0.8 s); "
+            f"{storage.address}: unreachable: it returned 401 Unauthorized (3 tries in 0.8 s); "
             "check the network and try again"
         )
 
@@ -222,8 +222,11 @@ def test_redirects_in_a_circle_end(
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
-        ({}, "it does not say where (no Location header)"),
-        ({"Location": "gopher://a.example"}, "its address is refused: not an http or https address"),
+        ({}, "it returned no Location header"),
+        (
+            {"Location": "gopher://a.example"},
+            "its Location header was rejected: not an http or https address",
+        ),
     ],
 )
 def test_a_redirect_that_leads_nowhere(

@@ -152,12 +152,12 @@ def test_a_helper_that_fails_says_so_without_what_it_printed(
 def test_a_helper_that_hangs_is_ended_with_what_it_started(folder: Path) -> None:
     helper(folder, "safe", f"(sleep 600; echo) & echo $! > {folder}/child; wait")
     write(folder, credsStore="safe")
-    credentials = DockerCredentials(patience=0.5)
+    credentials = DockerCredentials(timeout=0.5)
     for _ in range(2):  # every thread of a run gets the same answer, and waits for it once
         with pytest.raises(OutsideError) as caught:
             credentials.login("registry.example")
         assert str(caught.value) == (
-            "registry.example: the credential helper docker-credential-safe did not answer within 0.5 s; "
+            "registry.example: the credential helper docker-credential-safe did not respond within 0.5 s; "
             "try it with `echo registry.example | docker-credential-safe get`"
         )
     assert (folder / "asked").read_text().split() == ["registry.example"]
@@ -178,8 +178,8 @@ def _runs(process: str) -> bool:
 def test_a_daemon_that_a_helper_leaves_behind_is_not_waited_for(folder: Path) -> None:
     helper(folder, "safe", f"setsid sh -c 'echo $$ > {folder}/daemon; exec sleep 60' & sleep 60")
     write(folder, credsStore="safe")
-    with pytest.raises(OutsideError, match=r"docker-credential-safe did not answer within 0\.5 s"):
-        DockerCredentials(patience=0.5).login("registry.example")
+    with pytest.raises(OutsideError, match=r"docker-credential-safe did not respond within 0\.5 s"):
+        DockerCredentials(timeout=0.5).login("registry.example")
     daemon = int((folder / "daemon").read_text())
     os.kill(daemon, signal.SIGKILL)  # it was still there
 
@@ -204,32 +204,32 @@ def test_a_helper_that_is_not_installed(folder: Path) -> None:
     with pytest.raises(OutsideError) as caught:
         DockerCredentials().login("registry.example")
     assert str(caught.value) == (
-        "registry.example: the credential helper docker-credential-desktop is named by the docker "
-        "configuration but is not on PATH; install it"
+        "registry.example: the credential helper docker-credential-desktop from the Docker "
+        "configuration is not on PATH; install it"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not JSON; mend it, or set DOCKER_CONFIG to another folder"),
-        ("[" * 10_000, "not JSON; mend it, or set DOCKER_CONFIG to another folder"),
-        ("[]", "expected a JSON object; mend it, or set DOCKER_CONFIG to another folder"),
+        ("{", "not JSON; fix it, or set DOCKER_CONFIG to another folder"),
+        ("[" * 10_000, "not JSON; fix it, or set DOCKER_CONFIG to another folder"),
+        ("[]", "expected a JSON object; fix it, or set DOCKER_CONFIG to another folder"),
         (
             '{"auths": {"a.example": {"auth": "###"}}}',
-            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+            "`auths` cannot be read, expected base64 of user:password; run `docker login` again",
         ),
         (
             '{"auths": {"a.example": "text"}}',
-            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+            "`auths` cannot be read, expected base64 of user:password; run `docker login` again",
         ),
         (
             '{"auths": {"a.example": {"auth": 5}}, "credHelpers": []}',
-            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+            "`auths` cannot be read, expected base64 of user:password; run `docker login` again",
         ),
         (
             '{"auths": ["a.example"]}',
-            "its auths cannot be read, expected base64 of user:password; use `docker login` again",
+            "`auths` cannot be read, expected base64 of user:password; run `docker login` again",
         ),
     ],
 )

@@ -33,7 +33,7 @@ def test_lines_in_drops_end_at_the_deadline(start: bytes, drop: bytes) -> None:
     with Wire(start, drop) as wire:
         with pytest.raises(Unreachable) as caught:
             _client().manifest(_reference(wire))
-        assert f"{wire.address}: unreachable: the answer comes too slowly (1 try in " in str(caught.value)
+        assert f"{wire.address}: unreachable: the response is too slow (1 try in " in str(caught.value)
 
 
 def test_an_error_whose_words_come_in_drops_is_that_error() -> None:
@@ -45,4 +45,4 @@ def test_what_is_left_of_an_answer_is_not_waited_for() -> None:
     with Wire(b"HTTP/1.1 503 Busy\r\nContent-Length: 60000\r\n\r\n", b"x") as wire:
         with pytest.raises(Unreachable) as caught:
             _client().find(_reference(wire))
-        assert "it answers 503 Service Unavailable (" in str(caught.value)
+        assert "it returned 503 Service Unavailable (" in str(caught.value)

@@ -84,7 +84,7 @@ def test_bodies_that_broke_are_read_again(
 ) -> None:
     method, path, act = OPERATIONS[operation]
     fake.script(method, path, fault)
-    client = make(silence=0.1)
+    client = make(idle_timeout=0.1)
     assert act(client, there, app) == act(client, there, app)
     assert fake.count(method, path) == 3
 
@@ -97,7 +97,7 @@ def test_pauses_grow_and_end_before_the_deadline(
         make(deadline=30).resolve(there)
     assert time.pauses == [0.25, 0.5, 1, 2, 4, 8, 10]
     assert str(caught.value) == (
-        f"{fake.address}: unreachable: it answers 503 Service Unavailable (8 tries in 25.8 s); "
+        f"{fake.address}: unreachable: it returned 503 Service Unavailable (8 tries in 25.8 s); "
         "try again later"
     )
 
@@ -152,7 +152,7 @@ def test_a_used_up_quota_is_not_waited_for(
     with pytest.raises(RateLimited) as caught:
         client.manifest(there)
     assert str(caught.value) == (
-        f"{fake.address}: rate-limited: its 100 pulls per 6 h are used up (1 try in 0.0 s); "
+        f"{fake.address}: rate-limited: its quota of 100 pulls per 6 h is used up (1 try in 0.0 s); "
         "try again later, or log in for a higher limit"
     )
     assert fake.count() == 1
@@ -161,9 +161,9 @@ def test_a_used_up_quota_is_not_waited_for(
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [
-        (Fault(cut=10), "the answer was cut short"),
+        (Fault(cut=10), "the response was cut short"),
         (Fault(reset=True), "the connection was reset"),
-        (Fault(stall=True), "no answer for 0.1 s"),
+        (Fault(stall=True), "no response for 0.1 s"),
     ],
 )
 def test_a_connection_that_never_works_says_how(
@@ -171,7 +171,7 @@ def test_a_connection_that_never_works_says_how(
 ) -> None:
     fake.script("GET", "/manifests/", fault, times=None)
     with pytest.raises(Unreachable) as caught:
-        make(deadline=0.5, silence=0.1).manifest(there)
+        make(deadline=0.5, idle_timeout=0.1).manifest(there)
     assert str(caught.value) == (
         f"{fake.address}: unreachable: {cause} (2 tries in 0.2 s); check the network and try again"
     )
@@ -185,7 +185,7 @@ def test_a_body_in_drops_ends_at_the_deadline(fake: FakeRegistry, there: Referen
     client = _client_with(ticking.sleep, lambda: time.passed + next(tick))
     with pytest.raises(Unreachable) as caught:
         client.manifest(there)
-    assert "unreachable: the answer takes longer than 60 s (1 try in " in str(caught.value)
+    assert "unreachable: the response took longer than 60 s (1 try in " in str(caught.value)
 
 
 def _client_with(sleep: Callable[[float], None], now: Callable[[], float]) -> Registry:
@@ -232,8 +232,8 @@ def test_a_host_without_an_address(client: Registry) -> None:
     with pytest.raises(Unreachable) as caught:
         client.resolve(Reference.parse("registry.invalid/a:1"))
     assert str(caught.value) == (
-        "registry.invalid: unreachable: no address is known for this host name (3 tries in 0.8 s); "
-        "check the host's name and the network"
+        "registry.invalid: unreachable: the host name cannot be resolved (3 tries in 0.8 s); "
+        "check the host name and the network"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_refusal_has_the_words_of_the_registry(
     with pytest.raises(Refused) as caught:
         client.put_manifest(there, b"{}", OCI_MANIFEST)
     assert str(caught.value) == (
-        f"{fake.address}: cannot push {there}: it answers 400 Bad Request: TAG_INVALID no such tag, …"
+        f"{fake.address}: cannot push {there}: it returned 400 Bad Request: TAG_INVALID no such tag, …"
     )
     assert fake.count() == 1
 
@@ -264,13 +264,13 @@ def test_a_refusal_whose_words_cannot_be_read(
     fake.script("GET", "/manifests/", fault)
     with pytest.raises(Refused) as caught:
         client.manifest(there)
-    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it answers 400 Bad Request"
+    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it returned 400 Bad Request"
 
 
 def test_a_page_for_browsers_is_not_shown(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     page = Fault(status=418, body=b"<html>", headers={"Content-Type": "text/html"})
     fake.script("GET", "/manifests/", page)
-    with pytest.raises(Refused, match=r"it answers 418 I'm a Teapot$"):
+    with pytest.raises(Refused, match=r"it returned 418 I'm a Teapot$"):
         client.manifest(there)
 
 
@@ -281,7 +281,7 @@ def test_a_port_that_does_not_speak_http(client: Registry) -> None:
         with pytest.raises(Unreachable) as caught:
             client.resolve(Reference.parse(f"{address}/a:1"))
     assert str(caught.value) == (
-        f"{address}: unreachable: it does not answer in HTTP (3 tries in 0.8 s); "
+        f"{address}: unreachable: the response is not HTTP (3 tries in 0.8 s); "
         "check the network and try again"
     )
 
@@ -298,4 +298,4 @@ def test_an_unknown_status_is_said(client: Registry, fake: FakeRegistry, there: 
     fake.script("GET", "", Fault(status=499, body=b"gone fishing\nmore"), times=None)
     with pytest.raises(Refused) as caught:
         client.manifest(there)
-    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it answers 499: gone fishing"
+    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it returned 499: gone fishing"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from dfgen.oci.reference import Reference
 from dfgen.registry import Quota, Registry
 from dfgen.registry.auth import Challenge
-from dfgen.registry.endpoint import spell
-from dfgen.registry.errors import clean
-from dfgen.registry.retry import retry_after
+from dfgen.registry.endpoint import format_scopes
+from dfgen.registry.errors import sanitize
+from dfgen.registry.retry import parse_retry_after
 from tests.fakes.registry import FakeRegistry
 
 BEARER = Challenge("bearer", "https://auth.example/token", "registry.example")
@@ -57,7 +57,7 @@ def test_any_challenge_is_read_or_not(header: str) -> None:
 
 def test_scopes_are_spelt_by_repository() -> None:
     needed = frozenset({("b/c", "push"), ("b/c", "pull"), ("a", "pull")})
-    assert spell(needed) == ["repository:a:pull", "repository:b/c:pull,push"]
+    assert format_scopes(needed) == ["repository:a:pull", "repository:b/c:pull,push"]
 
 
 NOW = 1_700_000_000.0
@@ -79,14 +79,14 @@ NOW = 1_700_000_000.0
     ],
 )
 def test_retry_after(value: str, expected: float | None) -> None:
-    assert retry_after(value, NOW) == expected
+    assert parse_retry_after(value, NOW) == expected
 
 
 @given(
     st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,6} \d\d:\d\d:\d\d.{0,5}")
 )
 def test_any_retry_after_is_a_wait_or_nothing(value: str) -> None:
-    found = retry_after(value, NOW)
+    found = parse_retry_after(value, NOW)
     assert found is None or found >= 0
 
 
@@ -101,7 +101,7 @@ def test_any_retry_after_is_a_wait_or_nothing(value: str) -> None:
     ],
 )
 def test_quotas(limit: str, remaining: str, expected: Quota | None) -> None:
-    assert Quota.read({"ratelimit-limit": limit, "ratelimit-remaining": remaining}) == expected
+    assert Quota.parse({"ratelimit-limit": limit, "ratelimit-remaining": remaining}) == expected
 
 
 def test_the_client_remembers_what_is_left(client: Registry, fake: FakeRegistry, there: Reference) -> None:
@@ -131,12 +131,12 @@ def test_the_client_remembers_what_is_left(client: Registry, fake: FakeRegistry,
     ],
 )
 def test_foreign_text_is_cleaned(text: str, expected: str) -> None:
-    assert clean(text) == expected
+    assert sanitize(text) == expected
 
 
 @given(st.text())
 def test_cleaned_text_is_one_short_printable_line(text: str) -> None:
-    line = clean(text)
+    line = sanitize(text)
     assert line.isprintable()
     assert len(line) <= 200
-    assert clean(line) == line
+    assert sanitize(line) == line

@@ -18,7 +18,7 @@ def test_a_registry_that_insists_gets_pieces_and_is_remembered(
 ) -> None:
     fake.behaviour.chunked_only = True
     sent: list[int] = []
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, LAYER, file, progress=sent.append)
     assert stored(fake) == DATA
     assert steps(fake) == ["HEAD 404", "POST 202", "PUT 400", "POST 202", *["PATCH 202"] * 3, "PUT 201"]
@@ -35,7 +35,7 @@ def test_pieces_are_as_large_as_the_registry_wants(
 ) -> None:
     fake.behaviour.chunked_only = True
     fake.script("POST", UPLOADS, Fault(headers={"OCI-Chunk-Min-Length": "600000"}), times=None)
-    make(chunk=1000).upload(repository, LAYER, DATA)
+    make(chunk_size=1000).upload(repository, LAYER, DATA)
     assert fake.count("PATCH") == 2
 
 
@@ -46,7 +46,7 @@ def test_pieces_go_on_where_the_registry_is(
     fault: Fault, make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(), times=1)
@@ -61,7 +61,7 @@ def test_pieces_start_over_when_none_has_arrived(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(status=503, carried_out=False))
@@ -75,7 +75,7 @@ def test_pieces_start_over_when_their_session_is_gone(
 ) -> None:
     fake.behaviour.chunked_only = True
     sent: list[int] = []
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.script("PATCH", UPLOADS, Fault(), times=1)
     fake.script("PATCH", UPLOADS, Fault(reset=True))
@@ -89,7 +89,7 @@ def test_pieces_start_over_when_their_session_is_gone(
 def test_a_session_that_is_gone_at_the_end_is_begun_again(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
-    client = make(chunk=600_000)
+    client = make(chunk_size=600_000)
     for chunked in (False, True):
         fake.behaviour.chunked_only = chunked
         client.upload(repository, Descriptor.of(b"x", "x"), b"x")
@@ -105,7 +105,7 @@ def test_a_session_that_ends_on_the_way_is_begun_again(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(), times=1)
@@ -119,7 +119,7 @@ def test_a_registry_out_of_step_is_asked_where_it_is(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
-    client = make(chunk=400_000)
+    client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(), times=1)
@@ -133,7 +133,7 @@ def test_pieces_shrink_where_they_are_too_large(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.largest = 70_000
-    make(chunk=1_000_000).upload(repository, LAYER, DATA)
+    make(chunk_size=1_000_000).upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert steps(fake)[-1] == "PUT 201"
 
@@ -143,9 +143,9 @@ def test_pieces_that_are_too_large_however_small_are_refused(
 ) -> None:
     fake.behaviour.largest = 10
     with pytest.raises(Refused) as caught:
-        make(chunk=1_000_000).upload(repository, LAYER, DATA)
+        make(chunk_size=1_000_000).upload(repository, LAYER, DATA)
     assert str(caught.value) == (
-        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 413 "
-        "Request Entity Too Large; raise the limit for the body of a request there, or of the proxy before it"
+        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it returned 413 "
+        "Request Entity Too Large; raise the request size limit of the registry, or of the proxy in front of it"
     )
     assert fake.count("PATCH") == 3

@@ -6,7 +6,7 @@ import pytest
 
 from dfgen.errors import InputError
 from dfgen.registry import RegistryOptions
-from dfgen.registry.endpoint import Origin, Site, is_loopback
+from dfgen.registry.endpoint import Endpoint, Origin, is_loopback
 
 OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozenset({"localhost:5443"}))
 
@@ -29,14 +29,14 @@ OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozense
     ],
 )
 def test_plain_http_is_for_loopback_and_what_is_listed(registry: str, base: str) -> None:
-    assert Site.of(registry, OPTIONS).base == base
+    assert Endpoint.of(registry, OPTIONS).base_url == base
 
 
 @pytest.mark.parametrize("registry", ["localhost:99999", "[::::]:5000", "[1:2]"])
 def test_an_address_that_is_none(registry: str) -> None:
     with pytest.raises(InputError) as caught:
-        Site.of(registry, OPTIONS)
-    assert str(caught.value) == f"{registry}: not a registry's address, expected host or host:port"
+        Endpoint.of(registry, OPTIONS)
+    assert str(caught.value) == f"{registry}: not a registry address, expected host or host:port"
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_what_is_no_origin(url: str) -> None:
     ],
 )
 def test_a_location_is_followed(location: str, target: str) -> None:
-    assert Site.of("a.example", OPTIONS).follow("https://a.example/v2/", location) == target
+    assert Endpoint.of("a.example", OPTIONS).follow("https://a.example/v2/", location) == target
 
 
 def test_a_location_from_https_to_http_is_not_followed() -> None:
-    with pytest.raises(ValueError, match=r"^it leads from HTTPS to plain HTTP at b\.example$"):
-        Site.of("a.example", OPTIONS).follow("https://a.example/v2/", "http://x:y@b.example/1")
+    with pytest.raises(ValueError, match=r"^downgrade from HTTPS to plain HTTP at b\.example$"):
+        Endpoint.of("a.example", OPTIONS).follow("https://a.example/v2/", "http://x:y@b.example/1")
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_location_from_https_to_http_is_not_followed() -> None:
     ],
 )
 def test_who_may_see_a_login(registry: str, realm: str, expected: bool) -> None:
-    assert Site.of(registry, OPTIONS).may_tell(Origin.of(realm)) is expected
+    assert Endpoint.of(registry, OPTIONS).may_receive_login(Origin.of(realm)) is expected

@@ -38,7 +38,7 @@ def test_a_manifest_of_another_digest_is_not_sent(
     other = there.at(Digest.of(b"other"))
     with pytest.raises(InputError) as caught:
         client.put_manifest(other, app.raw, app.media_type)
-    assert str(caught.value) == (f"{other}: the manifest to push has another digest, {Digest.of(app.raw)}")
+    assert str(caught.value) == (f"{other}: the manifest to push has the digest {Digest.of(app.raw)}")
     assert fake.count() == 0
 
 
@@ -51,7 +51,7 @@ def test_a_registry_that_names_another_digest_for_our_bytes(
         client.put_manifest(there, app.raw, app.media_type)
     assert str(caught.value) == (
         f"{fake.address}: cannot push {there}: got {other}, expected {Digest.of(app.raw)}; "
-        "nothing of it was used; try again, and tell who runs the registry if it stays so"
+        "the response was discarded; try again, and report it to the registry's operator if it persists"
     )
 
 

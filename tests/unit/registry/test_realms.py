@@ -30,7 +30,7 @@ def test_a_token_server_without_a_token(
     with pytest.raises(Refused) as caught:
         client.manifest(there)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: its token server {fake.address} sends no token"
+        f"{fake.address}: cannot pull {there}: its token server {fake.address} returned no token"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_token_server_that_refuses_says_why(client: Registry, fake: FakeRegist
         client.manifest(there)
     assert str(caught.value) == (
         f"{fake.address}: cannot pull {there}: "
-        f"its token server {fake.address} answers 405 Method Not Allowed: no"
+        f"its token server {fake.address} returned 405 Method Not Allowed: no"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_plain_http_realm_of_an_https_registry_is_refused(
         make(Logins(login) if login else None, hub).manifest(Reference.parse("app:1.0"))
     assert str(caught.value) == (
         "docker.io: cannot pull docker.io/library/app:1.0: "
-        "its token server is refused: it leads from HTTPS to plain HTTP at auth.docker.io"
+        "its token server was rejected: downgrade from HTTPS to plain HTTP at auth.docker.io"
     )
     assert hub.told("http://auth.docker.io") == []
 
@@ -121,8 +121,8 @@ def test_a_realm_that_a_plain_registry_names_elsewhere_sees_no_login(
     with pytest.raises(Refused) as caught:
         make(Logins(ALICE)).manifest(there)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: it names a token server on another host without HTTPS, "
-        "elsewhere.example, which must not see its login"
+        f"{fake.address}: cannot pull {there}: its token server elsewhere.example is another host "
+        "and not both use HTTPS, so the login was not sent"
     )
 
 

@@ -76,7 +76,7 @@ def test_another_digest_than_asked_for_is_corrupt(
         client.resolve(pinned)
     assert str(caught.value) == (
         f"{fake.address}: cannot pull {pinned}: got {NOTHING}, expected {pinned.digest}; "
-        "nothing of it was used; try again, and tell who runs the registry if it stays so"
+        "the response was discarded; try again, and report it to the registry's operator if it persists"
     )
     assert fake.count() == 2
 
@@ -85,8 +85,7 @@ def test_a_missing_tag_is_missing(client: Registry, fake: FakeRegistry, there: R
     with pytest.raises(Missing) as caught:
         client.resolve(there.with_tag("2.0"))
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {fake.address}/team/app:2.0: it is not there; "
-        "check the name and the tag"
+        f"{fake.address}: cannot pull {fake.address}/team/app:2.0: not found; check the name and the tag"
     )
     assert fake.count() == 1
 
@@ -129,7 +128,7 @@ def test_corrupt_bytes_by_tag_are_found_by_the_header(
 ) -> None:
     fake.script("GET", "/manifests/", Fault(corrupt=True), times=None)
     with pytest.raises(
-        Corrupt, match=f"got sha256:[0-9a-f]+, expected {Digest.of(app.raw)}; nothing of it was used"
+        Corrupt, match=f"got sha256:[0-9a-f]+, expected {Digest.of(app.raw)}; the response was discarded"
     ):
         client.manifest(there)
 
@@ -181,8 +180,8 @@ def test_a_page_for_browsers_says_nothing_of_the_tag(
     with pytest.raises(Refused) as caught:
         client.resolve(there)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {there}: it answers with a page for browsers, expected a manifest; "
-        "see what stands before it"
+        f"{fake.address}: cannot pull {there}: it returned an HTML page, expected a manifest; "
+        "check for a proxy or login page in front of it"
     )
 
 

@@ -14,8 +14,8 @@ from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 from dfgen.errors import InputError
 from dfgen.oci.reference import Reference
 from dfgen.registry import HttpTransport, RegistryOptions, Request, Unreachable
-from dfgen.registry.causes import fault_of
-from dfgen.registry.retry import Fault as Broken
+from dfgen.registry.connection import transient_error
+from dfgen.registry.retry import TransientError
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import FakeImage
 from tests.fakes.registry import FakeRegistry
@@ -66,7 +66,7 @@ def test_an_authority_that_nobody_knows(make: MakeClient, certificates: Certific
         assert str(caught.value) == (
             f"{fake.address}: unreachable: its certificate is not trusted: "
             "unable to get local issuer certificate (1 try in 0.0 s); "
-            "name the file of the authority that signed it"
+            "set `ca_file` in the catalog to the certificate of its authority"
         )
 
 
@@ -89,7 +89,7 @@ def test_https_to_a_port_that_speaks_http(make: MakeClient, fake: FakeRegistry) 
         make(tls=frozenset({fake.address})).resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
     assert str(caught.value) == (
         f"{fake.address}: unreachable: it speaks plain HTTP, not HTTPS (1 try in 0.0 s); "
-        "if that is meant, list the registry as insecure"
+        "if this is intended, add it to `insecure_registries` in the catalog"
     )
 
 
@@ -100,7 +100,8 @@ def test_http_to_a_port_that_speaks_https(make: MakeClient, certificates: Certif
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file or directory"), ("not a certificate", "no certificates in it")]
+    ("content", "why"),
+    [(None, "No such file or directory"), ("not a certificate", "contains no certificates")],
 )
 def test_an_authority_file_that_is_none(
     content: str | None, why: str, make: MakeClient, tmp_path: Path
@@ -110,7 +111,7 @@ def test_an_authority_file_that_is_none(
         file.write_text(content)
     with pytest.raises(InputError) as caught:
         make(ca_file=file).resolve(Reference.parse("registry.invalid/a:1"))
-    assert str(caught.value) == f"{file}: {why}; expected a file of PEM certificates"
+    assert str(caught.value) == f"{file}: {why}; expected a file with PEM certificates"
 
 
 def test_a_proxy_is_used_with_its_login_and_hidden_from_the_registry(
@@ -147,7 +148,7 @@ def test_a_proxy_without_a_scheme_speaks_http(
 def test_no_proxy_is_honoured(make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", fake.url)
     monkeypatch.setenv("NO_PROXY", ".example,registry.invalid")
-    with pytest.raises(Unreachable, match="no address is known for this host name"):
+    with pytest.raises(Unreachable, match="the host name cannot be resolved"):
         make(insecure=frozenset({"registry.invalid"})).find(Reference.parse("registry.invalid/a:1"))
     assert fake.count() == 0
 
@@ -168,7 +169,7 @@ def test_a_proxy_that_does_not_tunnel(
     with pytest.raises(Unreachable) as caught:
         make().resolve(Reference.parse("registry.invalid/a:1"))
     assert str(caught.value) == (
-        "registry.invalid: unreachable: the proxy fails: tunnel connection failed: "
+        "registry.invalid: unreachable: the proxy failed: tunnel connection failed: "
         "501 Unsupported method ('CONNECT') (3 tries in 0.8 s); check HTTPS_PROXY and HTTP_PROXY"
     )
 
@@ -181,7 +182,7 @@ def test_a_proxy_that_is_none(proxy: str, make: MakeClient, monkeypatch: pytest.
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(InputError) as caught:
         make().resolve(Reference.parse("registry.invalid/a:1"))
-    assert str(caught.value) == "HTTPS_PROXY: not a proxy's address, expected http://host:port"
+    assert str(caught.value) == "HTTPS_PROXY: not a proxy address, expected http://host:port"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_a_proxy_that_is_none(proxy: str, make: MakeClient, monkeypatch: pytest.
     ],
 )
 def test_rare_causes(error: HTTPError, cause: str) -> None:
-    found = fault_of(error, "https://registry.example/v2/", 20).error(1, 0)
+    found = transient_error(error, "https://registry.example/v2/", 20).final_error(1, 0)
     assert str(found) == (
         f"registry.example: unreachable: {cause} (1 try in 0.0 s); check the network and try again"
     )
@@ -203,6 +204,6 @@ def test_rare_causes(error: HTTPError, cause: str) -> None:
 
 def test_an_address_that_urllib3_refuses() -> None:
     label = "a" * 64
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(TransientError) as caught:
         HttpTransport(RegistryOptions()).send(Request(method="GET", url=f"http://{label}.example/"))
-    assert str(caught.value.error(1, 0)).startswith(f"{label}.example: unreachable: ")
+    assert str(caught.value.final_error(1, 0)).startswith(f"{label}.example: unreachable: ")

@@ -122,7 +122,7 @@ def test_a_file_that_is_too_short_is_not_taken_for_the_network(
     file.write_bytes(DATA[:1000])
     with pytest.raises(OutsideError) as caught:
         client.upload(repository, LAYER, file)
-    assert str(caught.value) == f"{file}: ends at byte 1000, expected 1024000 bytes; build it again"
+    assert str(caught.value) == f"{file}: truncated at byte 1000, expected 1024000 bytes; rebuild the image"
 
 
 def test_a_file_that_is_gone_is_not_taken_for_the_network(
@@ -140,7 +140,7 @@ def test_other_bytes_than_their_digest_are_refused_by_the_registry(
     with pytest.raises(Refused) as caught:
         client.upload(repository, LAYER, b"!" + DATA[1:])
     assert str(caught.value) == (
-        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 400 Bad Request: "
+        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it returned 400 Bad Request: "
         "DIGEST_INVALID provided digest did not match uploaded content"
     )
     assert stored(fake) is None
@@ -151,7 +151,7 @@ def test_another_digest_in_the_answer_is_corrupt(
 ) -> None:
     other = Digest.of(b"other")
     fake.script("PUT", UPLOADS, Fault(headers={"Docker-Content-Digest": str(other)}))
-    with pytest.raises(Corrupt, match=f"got {other}, expected {LAYER.digest}; nothing of it was used"):
+    with pytest.raises(Corrupt, match=f"got {other}, expected {LAYER.digest}; the response was discarded"):
         client.upload(repository, LAYER, DATA)
 
 
@@ -165,9 +165,9 @@ def test_a_nonsense_digest_in_the_answer_is_no_digest(
 def test_an_answer_that_is_not_created(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.script("PUT", "/manifests/", Fault(status=204))
     fake.script("PUT", UPLOADS, Fault(status=204, carried_out=False), times=None)
-    with pytest.raises(Refused, match=r"it answers 204 No Content, expected 201 Created$"):
+    with pytest.raises(Refused, match=r"it returned 204 No Content, expected 201 Created$"):
         client.put_manifest(Reference(repository, "1.0"), image().raw, OCI_MANIFEST)
-    with pytest.raises(Refused, match=r"it answers 204, expected 201 Created$"):
+    with pytest.raises(Refused, match=r"it returned 204, expected 201 Created$"):
         client.upload(repository, LAYER, DATA)
 
 
@@ -208,8 +208,8 @@ def test_a_registry_that_takes_no_pushes(
     with pytest.raises(Refused) as caught:
         client.upload(repository, LAYER, DATA)
     assert str(caught.value) == (
-        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it answers 405 Method Not "
-        "Allowed; it may be read-only, or a mirror; push to another"
+        f"{fake.address}: cannot push the blob {repository}@{LAYER.digest}: it returned 405 Method Not "
+        "Allowed; it may be read-only or a mirror; push to another registry"
     )
     assert fake.count("PUT") == fake.count("PATCH") == 0
 
