@@ -25,7 +25,7 @@ def fake() -> Iterator[FakeRegistry]:
         yield registry
 
 
-def test_the_first_resolve_costs_three_requests_and_the_next_one(
+def test_first_resolve_needs_three_requests_and_the_next_one(
     client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
     client.resolve(there)
@@ -39,7 +39,7 @@ def test_the_first_resolve_costs_three_requests_and_the_next_one(
     assert fake.log() == ["HEAD /v2/team/app/manifests/1.0 200"]
 
 
-def test_another_repository_costs_a_token_and_no_second_401(
+def test_another_repository_needs_a_token_but_no_second_401(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     client.resolve(there)
@@ -49,9 +49,7 @@ def test_another_repository_costs_a_token_and_no_second_401(
     assert fake.log() == ["GET /token 200", "HEAD /v2/team/other/manifests/1.0 200"]
 
 
-def test_reads_ask_for_pull_and_writes_for_push(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
+def test_reads_request_pull_and_writes_push(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     client = make(Logins(ALICE))
     client.resolve(there)
     client.upload(there.repository, Descriptor.of(b"blob", "x"), b"blob")
@@ -61,7 +59,7 @@ def test_reads_ask_for_pull_and_writes_for_push(
     ]
 
 
-def test_a_token_that_allows_more_serves_for_less(
+def test_token_with_more_scopes_is_reused_for_fewer(
     make: MakeClient, fake: FakeRegistry, there: Reference
 ) -> None:
     client = make(Logins(ALICE))
@@ -70,7 +68,7 @@ def test_a_token_that_allows_more_serves_for_less(
     assert fake.count("GET", "/token") == 1
 
 
-def test_twenty_threads_share_one_challenge_and_one_token(
+def test_threads_share_one_challenge_and_one_token(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     barrier, found = threading.Barrier(20), []
@@ -90,7 +88,7 @@ def test_twenty_threads_share_one_challenge_and_one_token(
     assert fake.count() == 22
 
 
-def test_a_token_is_renewed_before_its_end(
+def test_token_is_renewed_before_it_expires(
     client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     client.resolve(there)
@@ -103,7 +101,7 @@ def test_a_token_is_renewed_before_its_end(
     assert [seen.status for seen in fake.seen].count(401) == 1
 
 
-def test_a_token_without_an_end_lives_a_minute(
+def test_token_without_expires_in_lasts_a_minute(
     client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     fake.behaviour.door.lifetime = None
@@ -117,7 +115,7 @@ def test_a_token_without_an_end_lives_a_minute(
 
 
 @pytest.mark.parametrize("lifetime", ["1" + "0" * 400, "1e999", "NaN", '"soon"', "[]"], ids=range(5))
-def test_a_lifetime_that_is_none_is_a_minute(
+def test_token_with_an_invalid_expires_in_lasts_a_minute(
     lifetime: str, client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     fake.script("GET", "/token", Fault(body=f'{{"token":"token-1","expires_in":{lifetime}}}'.encode()))
@@ -130,9 +128,7 @@ def test_a_lifetime_that_is_none_is_a_minute(
     assert fake.count("GET", "/token") == 2
 
 
-def test_a_token_that_expired_unnoticed_is_renewed_on_401(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_revoked_token_is_renewed_on_401(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     client.resolve(there)
     fake.behaviour.door.revoke()
     fake.forget()
@@ -140,9 +136,7 @@ def test_a_token_that_expired_unnoticed_is_renewed_on_401(
     assert [str(seen.status) for seen in fake.seen] == ["401", "200", "200"]
 
 
-def test_a_token_may_expire_in_the_middle_of_an_upload(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
+def test_token_may_expire_during_an_upload(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.uses = 2
     blob, client = b"0123456789" * 100_000, make(Logins(ALICE))
     client.upload(there.repository, Descriptor.of(blob, "x"), blob)
@@ -158,14 +152,16 @@ def test_a_token_may_expire_in_the_middle_of_an_upload(
     ]
 
 
-def test_a_login_is_used_for_the_token_alone(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+def test_login_is_sent_only_to_the_token_server(
+    make: MakeClient, fake: FakeRegistry, there: Reference
+) -> None:
     fake.behaviour.door.private.add("team/app")
     make(Logins(ALICE)).resolve(there)
     sent = [seen.call.headers.get("authorization") for seen in fake.seen]
     assert sent == [None, HEADER, "Bearer token-1"]
 
 
-def test_an_identity_token_is_posted(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+def test_identity_token_is_sent_with_post(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.private.add("team/app")
     make(Logins(Login(identity_token="refresh-me"))).resolve(there)
     post = fake.seen[1].call
@@ -181,7 +177,7 @@ def test_an_identity_token_is_posted(make: MakeClient, fake: FakeRegistry, there
 
 
 @pytest.mark.parametrize("login", [MALLORY, Login(identity_token="stolen-token")])
-def test_a_refused_login_is_said_without_its_secret(
+def test_rejected_login_is_reported_without_its_secret(
     login: Login, make: MakeClient, fake: FakeRegistry, there: Reference
 ) -> None:
     with pytest.raises(Unauthorized) as caught:
@@ -195,7 +191,7 @@ def test_a_refused_login_is_said_without_its_secret(
     assert fake.count() == 2
 
 
-def test_nobody_is_told_to_log_in(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_anonymous_user_is_advised_to_log_in(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.private.add("team/app")
     with pytest.raises(Unauthorized) as caught:
         client.resolve(there)
@@ -205,7 +201,7 @@ def test_nobody_is_told_to_log_in(client: Registry, fake: FakeRegistry, there: R
     assert fake.count() == 3
 
 
-def test_forbidden_is_not_unauthorized(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_403_is_forbidden(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     body = b'{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}'
     fake.script("GET", "/manifests/", Fault(status=403, body=body))
     with pytest.raises(Forbidden) as caught:
@@ -216,9 +212,7 @@ def test_forbidden_is_not_unauthorized(client: Registry, fake: FakeRegistry, the
     )
 
 
-def test_basic_is_answered_once_and_remembered(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
+def test_basic_challenge_is_cached(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.kind = "basic"
     client = make(Logins(ALICE))
     client.resolve(there)
@@ -233,7 +227,7 @@ def test_basic_without_a_login(client: Registry, fake: FakeRegistry, there: Refe
     assert fake.count() == 1
 
 
-def test_basic_with_a_login_that_is_refused(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+def test_basic_with_a_rejected_login(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.kind = "basic"
     client = make(Logins(MALLORY))
     for _ in range(2):
@@ -241,7 +235,7 @@ def test_basic_with_a_login_that_is_refused(make: MakeClient, fake: FakeRegistry
             client.resolve(there)
 
 
-def test_another_scheme_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_unsupported_scheme(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(status=401, headers={"WWW-Authenticate": "Negotiate"}))
     with pytest.raises(Refused) as caught:
         client.manifest(there)
@@ -250,9 +244,7 @@ def test_another_scheme_is_refused(client: Registry, fake: FakeRegistry, there: 
     )
 
 
-def test_a_challenge_without_a_token_server_is_refused(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_bearer_challenge_without_realm(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "", Fault(status=401, headers={"WWW-Authenticate": 'Bearer service="x"'}))
     with pytest.raises(Refused) as caught:
         client.manifest(there)
@@ -262,7 +254,7 @@ def test_a_challenge_without_a_token_server_is_refused(
     )
 
 
-def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_401_without_a_challenge(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(status=401))
     with pytest.raises(
         Refused, match="it requires a login but names no authentication scheme, expected Bearer or Basic"
@@ -270,6 +262,6 @@ def test_a_401_without_a_challenge_is_refused(client: Registry, fake: FakeRegist
         client.manifest(there)
 
 
-def test_a_missing_repository_with_a_token_is_missing(client: Registry, fake: FakeRegistry) -> None:
+def test_missing_repository_with_a_token(client: Registry, fake: FakeRegistry) -> None:
     with pytest.raises(Missing):
         client.resolve(Reference.parse(f"{fake.address}/no/such:1"))

@@ -40,11 +40,11 @@ def helper(folder: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_nothing_is_configured(folder: Path) -> None:
+def test_no_configuration(folder: Path) -> None:
     assert DockerCredentials().login("docker.io") is None
 
 
-def test_the_home_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_folder_is_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_CONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".docker").mkdir()
@@ -67,12 +67,12 @@ def test_auths(key: str, registry: str, folder: Path) -> None:
     assert DockerCredentials().login("unknown.example") is None
 
 
-def test_an_identity_token_counts_more_than_a_password(folder: Path) -> None:
+def test_identity_token_takes_precedence_over_a_password(folder: Path) -> None:
     write(folder, auths={"registry.example": {**encoded(ALICE), "identitytoken": "abc"}})
     assert DockerCredentials().login("registry.example") == Login(identity_token="abc")
 
 
-def test_a_store_is_asked_once_per_registry(folder: Path) -> None:
+def test_store_is_asked_once_per_registry(folder: Path) -> None:
     helper(folder, "safe", """echo '{"Username":"alice","Secret":"open:sesame"}'""")
     write(folder, credsStore="safe", auths={"registry.example": {}})
     credentials = DockerCredentials()
@@ -81,7 +81,7 @@ def test_a_store_is_asked_once_per_registry(folder: Path) -> None:
     assert (folder / "asked").read_text().split() == ["registry.example", HUB]
 
 
-def test_a_helper_for_one_registry_is_asked_for_that_one_only(folder: Path) -> None:
+def test_helper_of_one_registry_is_asked_only_for_that_one(folder: Path) -> None:
     helper(folder, "cloud", """echo '{"Username":"<token>","Secret":"abc"}'""")
     write(folder, credHelpers={"cloud.example": "cloud"}, auths={"registry.example": encoded(ALICE)})
     credentials = DockerCredentials()
@@ -91,32 +91,32 @@ def test_a_helper_for_one_registry_is_asked_for_that_one_only(folder: Path) -> N
 
 
 @pytest.mark.parametrize("key", [HUB, "docker.io"])
-def test_a_helper_for_docker_hub_goes_by_both_its_names(key: str, folder: Path) -> None:
+def test_helper_of_docker_hub_by_either_name(key: str, folder: Path) -> None:
     helper(folder, "cloud", """echo '{"Username":"alice","Secret":"open:sesame"}'""")
     write(folder, credHelpers={key: "cloud"})
     assert DockerCredentials().login("docker.io") == Login(username="alice", password="open:sesame")
     assert (folder / "asked").read_text().split() == [HUB]
 
 
-def test_a_registry_may_be_taken_from_the_store(folder: Path) -> None:
+def test_empty_helper_turns_the_store_off(folder: Path) -> None:
     write(folder, credsStore="safe", credHelpers={"registry.example": ""})
     assert DockerCredentials().login("registry.example") is None
 
 
-def test_an_entry_of_nothing_is_no_login(folder: Path) -> None:
+def test_null_entry_is_no_login(folder: Path) -> None:
     write(folder, auths={"other.example": None, "registry.example": encoded(ALICE)})
     assert DockerCredentials().login("registry.example") == ALICE
     assert DockerCredentials().login("other.example") is None
 
 
-def test_a_user_without_a_home_has_no_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_home_has_no_logins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_CONFIG", raising=False)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
     assert DockerCredentials().login("registry.example") is None
 
 
-def test_a_store_without_the_registry_leaves_the_auths(folder: Path) -> None:
+def test_auths_are_used_if_the_store_has_no_login(folder: Path) -> None:
     helper(folder, "safe", "echo credentials not found in native keychain; exit 1")
     write(folder, credsStore="safe", auths={"registry.example": encoded(ALICE)})
     assert DockerCredentials().login("registry.example") == ALICE
@@ -134,7 +134,7 @@ def test_a_store_without_the_registry_leaves_the_auths(folder: Path) -> None:
         "head -c 1000 /dev/urandom",
     ],
 )
-def test_a_helper_that_fails_says_so_without_what_it_printed(
+def test_failing_helper_is_reported_without_its_output(
     script: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     helper(folder, "safe", script)
@@ -149,7 +149,7 @@ def test_a_helper_that_fails_says_so_without_what_it_printed(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_helper_that_hangs_is_ended_with_what_it_started(folder: Path) -> None:
+def test_hanging_helper_is_killed_with_its_children(folder: Path) -> None:
     helper(folder, "safe", f"(sleep 600; echo) & echo $! > {folder}/child; wait")
     write(folder, credsStore="safe")
     credentials = DockerCredentials(timeout=0.5)
@@ -175,7 +175,7 @@ def _runs(process: str) -> bool:
         return False
 
 
-def test_a_daemon_that_a_helper_leaves_behind_is_not_waited_for(folder: Path) -> None:
+def test_daemon_of_a_helper_is_not_waited_for(folder: Path) -> None:
     helper(folder, "safe", f"setsid sh -c 'echo $$ > {folder}/daemon; exec sleep 60' & sleep 60")
     write(folder, credsStore="safe")
     with pytest.raises(OutsideError, match=r"docker-credential-safe did not respond within 0\.5 s"):
@@ -184,13 +184,13 @@ def test_a_daemon_that_a_helper_leaves_behind_is_not_waited_for(folder: Path) ->
     os.kill(daemon, signal.SIGKILL)  # it was still there
 
 
-def test_a_helper_that_gives_nothing_leaves_the_auths(folder: Path) -> None:
+def test_auths_are_used_if_the_helper_returns_empty_fields(folder: Path) -> None:
     helper(folder, "safe", """echo '{"Username":"","Secret":""}'""")
     write(folder, credsStore="safe", auths={"registry.example": encoded(ALICE)})
     assert DockerCredentials().login("registry.example") == ALICE
 
 
-def test_a_helper_that_cannot_be_started(folder: Path) -> None:
+def test_helper_cannot_be_started(folder: Path) -> None:
     program = folder / "docker-credential-safe"
     program.write_text("#!/nowhere/at/all\n")
     program.chmod(0o755)
@@ -199,7 +199,7 @@ def test_a_helper_that_cannot_be_started(folder: Path) -> None:
         DockerCredentials().login("registry.example")
 
 
-def test_a_helper_that_is_not_installed(folder: Path) -> None:
+def test_helper_is_not_installed(folder: Path) -> None:
     write(folder, credsStore="desktop")
     with pytest.raises(OutsideError) as caught:
         DockerCredentials().login("registry.example")
@@ -233,14 +233,14 @@ def test_a_helper_that_is_not_installed(folder: Path) -> None:
         ),
     ],
 )
-def test_a_configuration_that_cannot_be_read(text: str, message: str, folder: Path) -> None:
+def test_configuration_cannot_be_parsed(text: str, message: str, folder: Path) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(InputError) as caught:
         DockerCredentials().login("a.example")
     assert str(caught.value) == f"{folder}/config.json: {message}"
 
 
-def test_a_configuration_that_is_a_folder(folder: Path) -> None:
+def test_configuration_is_a_folder(folder: Path) -> None:
     (folder / "config.json").mkdir()
     with pytest.raises(InputError, match=r"config\.json: cannot be read: Is a directory$"):
         DockerCredentials().login("a.example")

@@ -50,12 +50,12 @@ def test_challenges(header: str, expected: Challenge | None) -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_challenge_is_read_or_not(header: str) -> None:
+def test_any_challenge_parses_or_is_none(header: str) -> None:
     found = Challenge.parse(header)
     assert found is None or found.scheme in ("bearer", "basic")
 
 
-def test_scopes_are_spelt_by_repository() -> None:
+def test_scopes_are_formatted_by_repository() -> None:
     needed = frozenset({("b/c", "push"), ("b/c", "pull"), ("a", "pull")})
     assert format_scopes(needed) == ["repository:a:pull", "repository:b/c:pull,push"]
 
@@ -85,7 +85,7 @@ def test_retry_after(value: str, expected: float | None) -> None:
 @given(
     st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,6} \d\d:\d\d:\d\d.{0,5}")
 )
-def test_any_retry_after_is_a_wait_or_nothing(value: str) -> None:
+def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
     found = parse_retry_after(value, NOW)
     assert found is None or found >= 0
 
@@ -104,7 +104,7 @@ def test_quotas(limit: str, remaining: str, expected: Quota | None) -> None:
     assert Quota.parse({"ratelimit-limit": limit, "ratelimit-remaining": remaining}) == expected
 
 
-def test_the_client_remembers_what_is_left(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_client_keeps_the_latest_quota(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     client.resolve(there)
     assert client.quota == {}
     fake.behaviour.quota = (100, 76, 21600)
@@ -130,12 +130,12 @@ def test_the_client_remembers_what_is_left(client: Registry, fake: FakeRegistry,
         ("x" * 201, "x" * 199 + "…"),
     ],
 )
-def test_foreign_text_is_cleaned(text: str, expected: str) -> None:
+def test_sanitize(text: str, expected: str) -> None:
     assert sanitize(text) == expected
 
 
 @given(st.text())
-def test_cleaned_text_is_one_short_printable_line(text: str) -> None:
+def test_sanitized_text_is_one_short_printable_line(text: str) -> None:
     line = sanitize(text)
     assert line.isprintable()
     assert len(line) <= 200

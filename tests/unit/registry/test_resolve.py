@@ -17,13 +17,15 @@ from tests.fakes.registry import FakeRegistry, Fault
 NOTHING = Digest.of(b"")
 
 
-def test_a_tag_costs_one_head(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+def test_tag_is_resolved_with_one_head(
+    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+) -> None:
     found = client.resolve(there)
     assert (found.digest, found.media_type, found.size) == (Digest.of(app.raw), app.media_type, len(app.raw))
     assert fake.log() == ["HEAD /v2/team/app/manifests/1.0 200"]
 
 
-def test_a_digest_is_asked_for_before_the_tag(
+def test_digest_takes_precedence_over_the_tag(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     digest = Digest.of(app.raw)
@@ -31,7 +33,7 @@ def test_a_digest_is_asked_for_before_the_tag(
     assert fake.log() == [f"HEAD /v2/team/app/manifests/{digest} 200"]
 
 
-def test_docker_and_oci_types_are_asked_for(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_docker_and_oci_types_are_accepted(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     client.resolve(there)
     assert fake.seen[0].call.headers["accept"].split(", ") == [
         "application/vnd.oci.image.index.v1+json",
@@ -41,7 +43,7 @@ def test_docker_and_oci_types_are_asked_for(client: Registry, fake: FakeRegistry
     ]
 
 
-def test_a_registry_without_head_is_asked_with_get_from_then_on(
+def test_registry_without_head_gets_get_from_then_on(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.behaviour.head = False
@@ -58,7 +60,7 @@ def test_a_registry_without_head_is_asked_with_get_from_then_on(
         {"Content-Length": "unknown"},
     ],
 )
-def test_a_head_that_does_not_say_enough_is_followed_by_a_get(
+def test_incomplete_head_is_followed_by_a_get(
     spoilt: dict[str, str | None], client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.script("HEAD", "/manifests/", Fault(headers=spoilt))
@@ -67,7 +69,7 @@ def test_a_head_that_does_not_say_enough_is_followed_by_a_get(
     assert [line.split()[0] for line in fake.log()] == ["HEAD", "GET"]
 
 
-def test_another_digest_than_asked_for_is_corrupt(
+def test_wrong_digest_header_is_corrupt(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     pinned = there.at(Digest.of(app.raw))
@@ -81,7 +83,7 @@ def test_another_digest_than_asked_for_is_corrupt(
     assert fake.count() == 2
 
 
-def test_a_missing_tag_is_missing(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_missing_tag(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     with pytest.raises(Missing) as caught:
         client.resolve(there.with_tag("2.0"))
     assert str(caught.value) == (
@@ -90,7 +92,7 @@ def test_a_missing_tag_is_missing(client: Registry, fake: FakeRegistry, there: R
     assert fake.count() == 1
 
 
-def test_find_is_none_for_a_missing_tag_only(
+def test_find_returns_none_only_for_a_missing_tag(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     assert client.find(there.with_tag("2.0")) is None
@@ -99,7 +101,7 @@ def test_find_is_none_for_a_missing_tag_only(
     assert found.digest == Digest.of(app.raw)
 
 
-def test_a_manifest_keeps_its_bytes(
+def test_manifest_keeps_its_bytes(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     found = client.manifest(there)
@@ -108,14 +110,14 @@ def test_a_manifest_keeps_its_bytes(
     assert fake.log() == ["GET /v2/team/app/manifests/1.0 200"]
 
 
-def test_a_docker_manifest_is_read_too(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_docker_manifest(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     docker = image(docker=True)
     fake.add_image("team/app", docker, "docker")
     found = client.manifest(there.with_tag("docker"))
     assert (found.raw, found.media_type) == (docker.raw, docker.media_type)
 
 
-def test_an_index_is_an_index(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+def test_index(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
     raw = index_of([app.descriptor])
     fake.add_manifest("team/app", raw, OCI_INDEX, "all")
     found = client.manifest(there.with_tag("all"))
@@ -123,7 +125,7 @@ def test_an_index_is_an_index(client: Registry, fake: FakeRegistry, there: Refer
     assert [entry.digest for entry in found.manifests] == [app.descriptor.digest]
 
 
-def test_corrupt_bytes_by_tag_are_found_by_the_header(
+def test_corrupt_bytes_of_a_tag_do_not_match_the_header(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.script("GET", "/manifests/", Fault(corrupt=True), times=None)
@@ -133,7 +135,7 @@ def test_corrupt_bytes_by_tag_are_found_by_the_header(
         client.manifest(there)
 
 
-def test_corrupt_bytes_by_digest_are_found_without_a_header(
+def test_corrupt_bytes_of_a_digest_are_detected_without_a_header(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.behaviour.digest_header = False
@@ -142,7 +144,7 @@ def test_corrupt_bytes_by_digest_are_found_without_a_header(
         client.manifest(there.at(Digest.of(app.raw)))
 
 
-def test_bytes_that_were_corrupt_once_are_fetched_again(
+def test_corrupt_bytes_are_fetched_again(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.script("GET", "/manifests/", Fault(corrupt=True))
@@ -150,7 +152,7 @@ def test_bytes_that_were_corrupt_once_are_fetched_again(
     assert fake.count("GET") == 2
 
 
-def test_a_sha512_pin_is_checked(
+def test_sha512_pin_is_checked(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     pin = Digest.of(app.raw, "sha512")
@@ -160,9 +162,7 @@ def test_a_sha512_pin_is_checked(
     assert client.resolve(there.at(pin)).digest == pin
 
 
-def test_what_is_not_a_manifest_is_said_to_be_none(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_text_instead_of_a_manifest(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.add_manifest("team/app", b"welcome", "text/plain", "text")
     text = there.with_tag("text")
     with pytest.raises(CheckError) as caught:
@@ -172,9 +172,7 @@ def test_what_is_not_a_manifest_is_said_to_be_none(
     )
 
 
-def test_a_page_for_browsers_says_nothing_of_the_tag(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_html_page_instead_of_a_manifest(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     page = Fault(body=b"<html>log in", headers={"Content-Type": "text/html", "Docker-Content-Digest": None})
     fake.script("", "/manifests/", page, times=None)
     with pytest.raises(Refused) as caught:
@@ -185,7 +183,7 @@ def test_a_page_for_browsers_says_nothing_of_the_tag(
     )
 
 
-def test_what_a_proxy_compressed_is_unpacked(
+def test_compression_by_a_proxy_is_undone(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     packed = {"Content-Encoding": "gzip"}
@@ -195,16 +193,14 @@ def test_what_a_proxy_compressed_is_unpacked(
     assert client.manifest(there).raw == app.raw
 
 
-def test_what_unpacks_to_a_hostile_size_is_refused(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_gzip_bomb_is_refused(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     bomb = gzip.compress(b" " * (4 * 2**20 + 1))
     fake.script("GET", "/manifests/", Fault(body=bomb, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(Refused, match=r"the manifest is larger than 4 MiB$"):
         client.manifest(there)
 
 
-def test_a_content_type_that_lies_does_not_matter(
+def test_wrong_content_type_does_not_matter(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.script("", "/manifests/", Fault(headers={"Content-Type": "application/octet-stream"}), times=None)
@@ -212,7 +208,7 @@ def test_a_content_type_that_lies_does_not_matter(
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_manifest_of_hostile_size_is_refused_early(
+def test_oversized_manifest_is_refused_early(
     declared: bool, client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
     headers = {"Content-Length": str(10**12)} if declared else {"Content-Length": None, "Connection": "close"}
@@ -223,7 +219,7 @@ def test_a_manifest_of_hostile_size_is_refused_early(
 
 
 @pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "many"])
-def test_a_length_that_is_no_number_is_not_said(
+def test_invalid_content_length_is_ignored(
     length: str, client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.script("", "/manifests/", Fault(headers={"Content-Length": length, "Connection": "close"}), times=2)

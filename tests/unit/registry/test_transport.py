@@ -36,7 +36,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates.make(tmp_path_factory.mktemp("authority"))
 
 
-def test_nothing_heavy_is_loaded_before_the_first_request() -> None:
+def test_heavy_libraries_load_with_the_first_request() -> None:
     script = (
         "import sys; from dfgen.registry import Registry; Registry()\n"
         "print(*sorted({'urllib3', 'docker', 'requests', 'ssl'} & set(sys.modules)))"
@@ -45,21 +45,21 @@ def test_nothing_heavy_is_loaded_before_the_first_request() -> None:
     assert done.stdout.strip() == ""
 
 
-def test_who_asks_is_said(fake: FakeRegistry) -> None:
+def test_user_agent(fake: FakeRegistry) -> None:
     response = HttpTransport(RegistryOptions()).send(Request(method="GET", url=f"{fake.url}/v2/"))
     response.close()
     assert (response.status, response.headers["content-length"]) == (200, "0")
     assert fake.seen[0].call.headers["user-agent"] == "dfgen"
 
 
-def test_an_authority_of_ones_own(make: MakeClient, certificates: Certificates, app: FakeImage) -> None:
+def test_private_certificate_authority(make: MakeClient, certificates: Certificates, app: FakeImage) -> None:
     with FakeRegistry(tls=certificates.context()) as fake:
         fake.add_image("team/app", app, "1.0")
         client = make(tls=frozenset({fake.address}), ca_file=certificates.authority)
         assert client.resolve(Reference.parse(f"{fake.address}/team/app:1.0")).size == len(app.raw)
 
 
-def test_an_authority_that_nobody_knows(make: MakeClient, certificates: Certificates) -> None:
+def test_unknown_certificate_authority(make: MakeClient, certificates: Certificates) -> None:
     with FakeRegistry(tls=certificates.context()) as fake:
         with pytest.raises(Unreachable) as caught:
             make(tls=frozenset({fake.address})).resolve(Reference.parse(f"{fake.address}/team/app:1.0"))
@@ -70,7 +70,7 @@ def test_an_authority_that_nobody_knows(make: MakeClient, certificates: Certific
         )
 
 
-def test_a_server_that_agrees_on_no_cipher(make: MakeClient, certificates: Certificates) -> None:
+def test_server_without_a_common_cipher(make: MakeClient, certificates: Certificates) -> None:
     context = certificates.context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ADH:@SECLEVEL=0")
@@ -103,9 +103,7 @@ def test_http_to_a_port_that_speaks_https(make: MakeClient, certificates: Certif
     ("content", "why"),
     [(None, "No such file or directory"), ("not a certificate", "contains no certificates")],
 )
-def test_an_authority_file_that_is_none(
-    content: str | None, why: str, make: MakeClient, tmp_path: Path
-) -> None:
+def test_invalid_ca_file(content: str | None, why: str, make: MakeClient, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     if content:
         file.write_text(content)
@@ -114,7 +112,7 @@ def test_an_authority_file_that_is_none(
     assert str(caught.value) == f"{file}: {why}; expected a file with PEM certificates"
 
 
-def test_a_proxy_is_used_with_its_login_and_hidden_from_the_registry(
+def test_proxy_login_is_sent_to_the_proxy(
     make: MakeClient, fake: FakeRegistry, app: FakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.add_image("team/app", app, "1.0")
@@ -126,7 +124,7 @@ def test_a_proxy_is_used_with_its_login_and_hidden_from_the_registry(
     assert call.headers["proxy-authorization"] == "Basic " + b64encode(b"me:p@ss").decode()
 
 
-def test_a_proxys_password_may_have_any_letters(
+def test_proxy_password_may_contain_any_letters(
     make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:gehe\u4e2d@{fake.address}")
@@ -135,7 +133,7 @@ def test_a_proxys_password_may_have_any_letters(
     assert b64decode(header.removeprefix("Basic ")).decode() == "me:gehe\u4e2d"
 
 
-def test_a_proxy_without_a_scheme_speaks_http(
+def test_proxy_without_a_scheme_uses_http(
     make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", fake.address)
@@ -162,9 +160,7 @@ def test_loopback_is_never_proxied(
         assert (fake.count(), proxy.count()) == (1, 0)
 
 
-def test_a_proxy_that_does_not_tunnel(
-    make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxy_without_connect(make: MakeClient, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@{fake.address}")
     with pytest.raises(Unreachable) as caught:
         make().resolve(Reference.parse("registry.invalid/a:1"))
@@ -178,7 +174,7 @@ def test_a_proxy_that_does_not_tunnel(
     "proxy",
     ["socks5://a.example", "http://:80", "http://me:secret@/", "http://[::1", "http://me:sec#ret@a.example"],
 )
-def test_a_proxy_that_is_none(proxy: str, make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_proxy(proxy: str, make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(InputError) as caught:
         make().resolve(Reference.parse("registry.invalid/a:1"))
@@ -202,7 +198,7 @@ def test_rare_causes(error: HTTPError, cause: str) -> None:
     )
 
 
-def test_an_address_that_urllib3_refuses() -> None:
+def test_address_that_urllib3_rejects() -> None:
     label = "a" * 64
     with pytest.raises(TransientError) as caught:
         HttpTransport(RegistryOptions()).send(Request(method="GET", url=f"http://{label}.example/"))

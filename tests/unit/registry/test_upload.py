@@ -17,16 +17,14 @@ from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored
 
 
-def test_a_blob_that_is_there_is_skipped(
-    client: Registry, fake: FakeRegistry, repository: Repository
-) -> None:
+def test_existing_blob_is_skipped(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.add_blob("team/app", DATA)
     assert client.upload(repository, LAYER, DATA) is Uploaded.SKIPPED
     assert steps(fake) == ["HEAD 200"]
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_a_blob_is_sent_in_one_request(
+def test_blob_is_sent_in_one_request(
     in_memory: bool, client: Registry, fake: FakeRegistry, repository: Repository, file: Path
 ) -> None:
     assert client.upload(repository, LAYER, DATA if in_memory else file) is Uploaded.UPLOADED
@@ -35,12 +33,12 @@ def test_a_blob_is_sent_in_one_request(
     assert fake.seen[-1].call.headers["content-length"] == str(len(DATA))
 
 
-def test_an_empty_blob(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
+def test_empty_blob(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     assert client.upload(repository, Descriptor.of(b"", "x"), b"") is Uploaded.UPLOADED
     assert fake.blobs["team/app"] == {str(Digest.of(b"")): b""}
 
 
-def test_a_blob_is_mounted(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
+def test_blob_is_mounted(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.add_blob("team/base", DATA)
     other = Repository(fake.address, "team/base")
     elsewhere = Repository("registry.example", "team/base")
@@ -50,16 +48,14 @@ def test_a_blob_is_mounted(client: Registry, fake: FakeRegistry, repository: Rep
     assert steps(fake) == ["HEAD 404", "POST 201", "HEAD 200"]
 
 
-def test_a_mount_that_was_none_is_an_upload(
-    client: Registry, fake: FakeRegistry, repository: Repository
-) -> None:
+def test_false_mount_becomes_an_upload(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.behaviour.boasts = True
     done = client.upload(repository, LAYER, DATA, mount_from=[Repository(fake.address, "team/base")])
     assert done is Uploaded.UPLOADED
     assert stored(fake) == DATA
 
 
-def test_a_registry_without_mounts_gets_the_blob_in_the_session_it_began(
+def test_registry_without_mounts_gets_the_blob_in_the_session_that_it_began(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.mounts = False
@@ -70,7 +66,7 @@ def test_a_registry_without_mounts_gets_the_blob_in_the_session_it_began(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
-def test_a_mount_that_is_refused_is_an_upload(
+def test_refused_mount_becomes_an_upload(
     status: int, client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("POST", UPLOADS, Fault(status=status))
@@ -78,7 +74,7 @@ def test_a_mount_that_is_refused_is_an_upload(
     assert done is Uploaded.UPLOADED
 
 
-def test_a_mount_that_one_is_not_allowed_is_an_upload(
+def test_unauthorized_mount_becomes_an_upload(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.add_blob("team/base", DATA)
@@ -89,7 +85,7 @@ def test_a_mount_that_one_is_not_allowed_is_an_upload(
     assert stored(fake) == DATA
 
 
-def test_a_lost_answer_costs_a_look_and_no_second_upload(
+def test_lost_response_needs_a_check_but_no_second_upload(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("PUT", UPLOADS, Fault(reset=True))
@@ -97,7 +93,7 @@ def test_a_lost_answer_costs_a_look_and_no_second_upload(
     assert steps(fake) == ["HEAD 404", "POST 202", "PUT 0", "HEAD 200"]
 
 
-def test_progress_takes_back_what_has_to_be_sent_again(
+def test_progress_subtracts_bytes_to_send_again(
     client: Registry, fake: FakeRegistry, repository: Repository, file: Path
 ) -> None:
     fake.script("PUT", UPLOADS, Fault(status=503, carried_out=False))
@@ -108,33 +104,27 @@ def test_progress_takes_back_what_has_to_be_sent_again(
     assert -len(DATA) in sent
 
 
-def test_a_file_is_read_in_pieces_of_modest_size(
-    client: Registry, repository: Repository, file: Path
-) -> None:
+def test_file_is_read_in_small_parts(client: Registry, repository: Repository, file: Path) -> None:
     sent: list[int] = []
     client.upload(repository, LAYER, file, progress=sent.append)
     assert max(sent) <= 256 * 1024
 
 
-def test_a_file_that_is_too_short_is_not_taken_for_the_network(
-    client: Registry, repository: Repository, file: Path
-) -> None:
+def test_truncated_file_is_not_a_network_error(client: Registry, repository: Repository, file: Path) -> None:
     file.write_bytes(DATA[:1000])
     with pytest.raises(OutsideError) as caught:
         client.upload(repository, LAYER, file)
     assert str(caught.value) == f"{file}: truncated at byte 1000, expected 1024000 bytes; rebuild the image"
 
 
-def test_a_file_that_is_gone_is_not_taken_for_the_network(
-    client: Registry, repository: Repository, file: Path
-) -> None:
+def test_missing_file_is_not_a_network_error(client: Registry, repository: Repository, file: Path) -> None:
     file.unlink()
     with pytest.raises(OutsideError) as caught:
         client.upload(repository, LAYER, file)
     assert str(caught.value) == f"{file}: cannot be read: No such file or directory"
 
 
-def test_other_bytes_than_their_digest_are_refused_by_the_registry(
+def test_registry_refuses_bytes_that_do_not_match_their_digest(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     with pytest.raises(Refused) as caught:
@@ -146,7 +136,7 @@ def test_other_bytes_than_their_digest_are_refused_by_the_registry(
     assert stored(fake) is None
 
 
-def test_another_digest_in_the_answer_is_corrupt(
+def test_upload_response_with_another_digest_is_corrupt(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     other = Digest.of(b"other")
@@ -155,14 +145,14 @@ def test_another_digest_in_the_answer_is_corrupt(
         client.upload(repository, LAYER, DATA)
 
 
-def test_a_nonsense_digest_in_the_answer_is_no_digest(
+def test_upload_response_with_an_invalid_digest_is_accepted(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("PUT", UPLOADS, Fault(headers={"Docker-Content-Digest": "yes"}))
     assert client.upload(repository, LAYER, DATA) is Uploaded.UPLOADED
 
 
-def test_an_answer_that_is_not_created(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
+def test_response_is_not_201(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.script("PUT", "/manifests/", Fault(status=204))
     fake.script("PUT", UPLOADS, Fault(status=204, carried_out=False), times=None)
     with pytest.raises(Refused, match=r"it returned 204 No Content, expected 201 Created$"):
@@ -171,7 +161,7 @@ def test_an_answer_that_is_not_created(client: Registry, fake: FakeRegistry, rep
         client.upload(repository, LAYER, DATA)
 
 
-def test_a_blob_that_is_there_whatever_was_answered(
+def test_stored_blob_is_accepted_whatever_the_status(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("PUT", UPLOADS, Fault(status=204), times=None)
@@ -180,7 +170,7 @@ def test_a_blob_that_is_there_whatever_was_answered(
 
 
 @pytest.mark.parametrize("status", [200, 202])
-def test_a_manifest_may_be_accepted_in_other_words(
+def test_manifest_put_accepts_other_success_statuses(
     status: int, client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("PUT", "/manifests/", Fault(status=status))
@@ -189,9 +179,7 @@ def test_a_manifest_may_be_accepted_in_other_words(
     assert fake.tags["team/app"]["1.0"] == str(image().descriptor.digest)
 
 
-def test_a_registry_that_one_may_not_push_to(
-    client: Registry, fake: FakeRegistry, repository: Repository
-) -> None:
+def test_push_is_forbidden(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.script("POST", UPLOADS, Fault(status=403))
     with pytest.raises(Forbidden) as caught:
         client.upload(repository, LAYER, DATA)
@@ -201,9 +189,7 @@ def test_a_registry_that_one_may_not_push_to(
     )
 
 
-def test_a_registry_that_takes_no_pushes(
-    client: Registry, fake: FakeRegistry, repository: Repository
-) -> None:
+def test_read_only_registry(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.script("", "", Fault(status=405), times=None)
     with pytest.raises(Refused) as caught:
         client.upload(repository, LAYER, DATA)
@@ -214,7 +200,7 @@ def test_a_registry_that_takes_no_pushes(
     assert fake.count("PUT") == fake.count("PATCH") == 0
 
 
-def test_an_upload_that_never_works_ends_at_its_deadline(
+def test_failing_upload_ends_at_its_deadline(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.script("PUT", UPLOADS, Fault(reset=True, carried_out=False), times=None)
@@ -222,7 +208,7 @@ def test_an_upload_that_never_works_ends_at_its_deadline(
         make(deadline=4).upload(repository, Descriptor.of(b"x", "x"), b"x")
 
 
-def test_threads_upload_at_once(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
+def test_threads_upload_concurrently(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     blobs = [bytes([n]) * 10_000 for n in range(20)]
     threads = [
         threading.Thread(target=client.upload, args=(repository, Descriptor.of(blob, "x"), blob))

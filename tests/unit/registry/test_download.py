@@ -31,14 +31,14 @@ def said(repository: Repository, layer: Descriptor, found: str, expected: str) -
     )
 
 
-def test_a_small_blob_is_one_request(
+def test_small_blob_is_one_request(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     assert client.blob(repository, layer) == DATA
     assert fake.log() == [f"GET /v2/team/app/blobs/{layer.digest} 200"]
 
 
-def test_a_blob_over_the_limit_is_not_even_asked_for(
+def test_blob_over_the_limit_is_not_requested(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     with pytest.raises(Refused) as caught:
@@ -58,7 +58,7 @@ def test_a_blob_over_the_limit_is_not_even_asked_for(
         (Fault(body=DATA + b"!", headers={"Content-Length": None}), "more than 512000 bytes"),
     ],
 )
-def test_another_size_is_corrupt(
+def test_wrong_size_is_corrupt(
     fault: Fault,
     found: str,
     client: Registry,
@@ -77,7 +77,7 @@ def test_another_size_is_corrupt(
     assert fake.count() == 4
 
 
-def test_other_bytes_are_corrupt(
+def test_wrong_bytes_are_corrupt(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     fake.script("GET", "/blobs/", Fault(corrupt=True), times=None)
@@ -91,7 +91,7 @@ def test_other_bytes_are_corrupt(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_download_makes_its_folder_and_leaves_only_the_file(
+def test_download_creates_the_folder_and_leaves_only_the_file(
     client: Registry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     target = tmp_path / "blobs" / "layer"
@@ -100,7 +100,7 @@ def test_a_download_makes_its_folder_and_leaves_only_the_file(
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_download_goes_on_where_it_broke_off(
+def test_download_resumes(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     fake.script("GET", "/blobs/", Fault(cut=300_000))
@@ -110,7 +110,7 @@ def test_a_download_goes_on_where_it_broke_off(
     assert [seen.call.headers.get("range") for seen in fake.seen] == [None, "bytes=300000-", "bytes=400000-"]
 
 
-def test_a_download_begins_again_where_there_are_no_ranges(
+def test_download_restarts_without_range_support(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     fake.behaviour.ranges = False
@@ -120,7 +120,7 @@ def test_a_download_begins_again_where_there_are_no_ranges(
 
 
 @pytest.mark.parametrize("header", ["bytes 5-511999/512000", None, "nonsense"])
-def test_a_download_does_not_believe_another_range(
+def test_download_restarts_after_a_wrong_range(
     header: str | None,
     client: Registry,
     fake: FakeRegistry,
@@ -135,7 +135,7 @@ def test_a_download_does_not_believe_another_range(
     assert fake.count() == 2
 
 
-def test_a_download_that_was_corrupt_once_is_fetched_whole_again(
+def test_corrupt_download_restarts(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     fake.script("GET", "/blobs/", Fault(corrupt=True))
@@ -144,7 +144,7 @@ def test_a_download_that_was_corrupt_once_is_fetched_whole_again(
     assert [seen.call.headers.get("range") for seen in fake.seen] == [None, None]
 
 
-def test_a_missing_blob_is_missing_and_leaves_nothing(
+def test_missing_blob_leaves_no_file(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     other = replace(layer, digest=Digest.of(b"other"))
@@ -157,7 +157,7 @@ def test_a_missing_blob_is_missing_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written(
+def test_target_cannot_be_written(
     client: Registry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -169,7 +169,7 @@ def test_a_place_that_cannot_be_written(
     )
 
 
-def test_a_large_blob_has_more_time(
+def test_large_blob_has_a_later_deadline(
     make: MakeClient, fake: FakeRegistry, repository: Repository, layer: Descriptor, tmp_path: Path
 ) -> None:
     fake.script("GET", "/blobs/", Fault(status=503), times=None)
@@ -179,7 +179,7 @@ def test_a_large_blob_has_more_time(
         make(deadline=4).download(repository, layer, tmp_path / "layer")
 
 
-def test_blobs_are_followed_to_another_server(
+def test_blob_redirect_to_another_server(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     with FakeRegistry() as storage:
@@ -190,7 +190,7 @@ def test_blobs_are_followed_to_another_server(
         assert (fake.count(), storage.count()) == (2, 2)
 
 
-def test_a_storage_address_that_ran_out_is_asked_for_anew(
+def test_expired_storage_url_is_requested_again(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     with FakeRegistry() as storage:
@@ -207,7 +207,7 @@ def test_a_storage_address_that_ran_out_is_asked_for_anew(
         )
 
 
-def test_redirects_in_a_circle_end(
+def test_redirect_loop(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     fake.behaviour.redirect = fake.url
@@ -229,7 +229,7 @@ def test_redirects_in_a_circle_end(
         ),
     ],
 )
-def test_a_redirect_that_leads_nowhere(
+def test_redirect_with_an_invalid_location(
     headers: dict[str, str | None],
     why: str,
     client: Registry,
@@ -249,7 +249,7 @@ def test_has_blob(client: Registry, fake: FakeRegistry, repository: Repository, 
     assert fake.count("HEAD") == fake.count() == 2
 
 
-def test_has_blob_where_head_is_not_known(
+def test_has_blob_without_head_support(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     fake.behaviour.blob_head = False
@@ -260,7 +260,7 @@ def test_has_blob_where_head_is_not_known(
     assert not client.has_blob(repository, layer.digest)
 
 
-def test_a_connection_is_used_again_after_every_kind_of_answer(
+def test_connection_is_reused_after_every_kind_of_response(
     client: Registry, fake: FakeRegistry, repository: Repository, layer: Descriptor
 ) -> None:
     for _ in range(3):

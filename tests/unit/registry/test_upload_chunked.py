@@ -13,7 +13,7 @@ from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.registry.conftest import DATA, LAYER, UPLOADS, MakeClient, steps, stored
 
 
-def test_a_registry_that_insists_gets_pieces_and_is_remembered(
+def test_registry_that_refuses_monolithic_uploads_gets_chunks_from_then_on(
     make: MakeClient, fake: FakeRegistry, repository: Repository, file: Path
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -30,7 +30,7 @@ def test_a_registry_that_insists_gets_pieces_and_is_remembered(
     assert steps(fake) == ["HEAD 404", "POST 202", "PATCH 202", "PUT 201"]
 
 
-def test_pieces_are_as_large_as_the_registry_wants(
+def test_chunks_have_the_minimum_size_of_the_registry(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -42,7 +42,7 @@ def test_pieces_are_as_large_as_the_registry_wants(
 @pytest.mark.parametrize(
     "fault", [Fault(reset=True), Fault(status=503), Fault(status=503, carried_out=False)]
 )
-def test_pieces_go_on_where_the_registry_is(
+def test_chunked_upload_resumes_at_the_offset_of_the_registry(
     fault: Fault, make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -57,7 +57,7 @@ def test_pieces_go_on_where_the_registry_is(
     assert fake.count("PATCH") == (3 if fault.carried_out else 4)
 
 
-def test_pieces_start_over_when_none_has_arrived(
+def test_chunked_upload_restarts_if_no_chunk_arrived(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -70,7 +70,7 @@ def test_pieces_start_over_when_none_has_arrived(
     assert (fake.count("GET", UPLOADS), fake.count("POST")) == (1, 2)
 
 
-def test_pieces_start_over_when_their_session_is_gone(
+def test_chunked_upload_restarts_if_its_session_is_gone(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -86,7 +86,7 @@ def test_pieces_start_over_when_their_session_is_gone(
     assert min(sent) < 0
 
 
-def test_a_session_that_is_gone_at_the_end_is_begun_again(
+def test_upload_restarts_if_its_session_is_gone_at_the_end(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     client = make(chunk_size=600_000)
@@ -101,7 +101,7 @@ def test_a_session_that_is_gone_at_the_end_is_begun_again(
         assert (fake.count("POST"), fake.count("PATCH")) == (2, 4 if chunked else 0)
 
 
-def test_a_session_that_ends_on_the_way_is_begun_again(
+def test_chunked_upload_restarts_if_its_session_ends(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -115,7 +115,7 @@ def test_a_session_that_ends_on_the_way_is_begun_again(
     assert fake.count("POST") == 2
 
 
-def test_a_registry_out_of_step_is_asked_where_it_is(
+def test_rejected_range_requests_the_offset(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.chunked_only = True
@@ -129,7 +129,7 @@ def test_a_registry_out_of_step_is_asked_where_it_is(
     assert (fake.count("POST"), fake.count("GET", UPLOADS)) == (1, 1)
 
 
-def test_pieces_shrink_where_they_are_too_large(
+def test_chunks_shrink_if_they_are_too_large(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.largest = 70_000
@@ -138,7 +138,7 @@ def test_pieces_shrink_where_they_are_too_large(
     assert steps(fake)[-1] == "PUT 201"
 
 
-def test_pieces_that_are_too_large_however_small_are_refused(
+def test_chunks_are_too_large_however_small(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.behaviour.largest = 10

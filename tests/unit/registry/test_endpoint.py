@@ -28,12 +28,12 @@ OPTIONS = RegistryOptions(insecure=frozenset({"lab.example:5000"}), tls=frozense
         ("localhost.example:5000", "https://localhost.example:5000"),
     ],
 )
-def test_plain_http_is_for_loopback_and_what_is_listed(registry: str, base: str) -> None:
+def test_plain_http_only_for_loopback_and_listed_registries(registry: str, base: str) -> None:
     assert Endpoint.of(registry, OPTIONS).base_url == base
 
 
 @pytest.mark.parametrize("registry", ["localhost:99999", "[::::]:5000", "[1:2]"])
-def test_an_address_that_is_none(registry: str) -> None:
+def test_invalid_registry_address(registry: str) -> None:
     with pytest.raises(InputError) as caught:
         Endpoint.of(registry, OPTIONS)
     assert str(caught.value) == f"{registry}: not a registry address, expected host or host:port"
@@ -54,7 +54,7 @@ def test_loopback(host: str | None, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_an_origin_is_scheme_host_and_port() -> None:
+def test_origin_is_scheme_host_and_port() -> None:
     assert Origin.of("https://A.example/x") == Origin.of("https://a.example:443/y")
     assert Origin.of("https://a.example/") != Origin.of("http://a.example/")
     assert Origin.of("https://a.example/") != Origin.of("https://a.example:444/")
@@ -68,12 +68,12 @@ def test_an_origin_is_scheme_host_and_port() -> None:
         ("http://a.example:443", "a.example:443"),
     ],
 )
-def test_an_origin_in_a_message_hides_the_rest(url: str, text: str) -> None:
+def test_origin_as_text_hides_credentials_and_path(url: str, text: str) -> None:
     assert str(Origin.of(url)) == text
 
 
 @pytest.mark.parametrize("url", ["ftp://a.example", "a.example", "https://", "https://a.example:0x/"])
-def test_what_is_no_origin(url: str) -> None:
+def test_url_without_an_origin(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Origin.of(url)
 
@@ -87,11 +87,11 @@ def test_what_is_no_origin(url: str) -> None:
         ("https://user:secret@b.example:8443/1", "https://b.example:8443/1"),
     ],
 )
-def test_a_location_is_followed(location: str, target: str) -> None:
+def test_follow_location(location: str, target: str) -> None:
     assert Endpoint.of("a.example", OPTIONS).follow("https://a.example/v2/", location) == target
 
 
-def test_a_location_from_https_to_http_is_not_followed() -> None:
+def test_follow_rejects_a_downgrade_to_http() -> None:
     with pytest.raises(ValueError, match=r"^downgrade from HTTPS to plain HTTP at b\.example$"):
         Endpoint.of("a.example", OPTIONS).follow("https://a.example/v2/", "http://x:y@b.example/1")
 
@@ -108,5 +108,5 @@ def test_a_location_from_https_to_http_is_not_followed() -> None:
         ("127.0.0.1:5000", "http://elsewhere.example/token", False),
     ],
 )
-def test_who_may_see_a_login(registry: str, realm: str, expected: bool) -> None:
+def test_may_receive_login(registry: str, realm: str, expected: bool) -> None:
     assert Endpoint.of(registry, OPTIONS).may_receive_login(Origin.of(realm)) is expected

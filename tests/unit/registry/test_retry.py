@@ -62,7 +62,7 @@ PASSING = {
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_what_passes_is_tried_again(
+def test_transient_failures_are_retried(
     operation: str, fault: str, client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     method, path, act = OPERATIONS[operation]
@@ -79,7 +79,7 @@ def test_what_passes_is_tried_again(
 @pytest.mark.parametrize(
     "fault", [Fault(cut=10), Fault(cut=0), Fault(stall=True), Fault(corrupt=True)], ids=str
 )
-def test_bodies_that_broke_are_read_again(
+def test_damaged_bodies_are_read_again(
     operation: str, fault: Fault, make: MakeClient, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     method, path, act = OPERATIONS[operation]
@@ -102,7 +102,7 @@ def test_pauses_grow_and_end_before_the_deadline(
     )
 
 
-def test_retry_after_is_waited_for(
+def test_retry_after_is_respected(
     client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     fake.script("", "/manifests/", PASSING["429 with seconds"])
@@ -120,7 +120,7 @@ def test_retry_after_is_waited_for(
         ("Fri, 31 Dec 9999 23:59:59 GMT", "try again later, or log in for a higher limit"),
     ],
 )
-def test_a_wait_beyond_the_deadline_fails_at_once(
+def test_retry_after_beyond_the_deadline_fails_at_once(
     after: str, advice: str, client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     fake.script("", "/manifests/", Fault(status=429, headers={"Retry-After": after}), times=None)
@@ -132,9 +132,7 @@ def test_a_wait_beyond_the_deadline_fails_at_once(
     assert time.pauses == []
 
 
-def test_a_rate_limit_that_stays_is_a_rate_limit(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
+def test_persistent_rate_limit(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.script("", "/manifests/", Fault(status=429), times=None)
     with pytest.raises(RateLimited) as caught:
         make(deadline=2).find(there)
@@ -144,7 +142,7 @@ def test_a_rate_limit_that_stays_is_a_rate_limit(
     )
 
 
-def test_a_used_up_quota_is_not_waited_for(
+def test_used_up_quota_fails_at_once(
     client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
 ) -> None:
     spent = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600"}
@@ -166,7 +164,7 @@ def test_a_used_up_quota_is_not_waited_for(
         (Fault(stall=True), "no response for 0.1 s"),
     ],
 )
-def test_a_connection_that_never_works_says_how(
+def test_connection_failures_are_reported(
     fault: Fault, cause: str, make: MakeClient, fake: FakeRegistry, there: Reference
 ) -> None:
     fake.script("GET", "/manifests/", fault, times=None)
@@ -177,7 +175,7 @@ def test_a_connection_that_never_works_says_how(
     )
 
 
-def test_a_body_in_drops_ends_at_the_deadline(fake: FakeRegistry, there: Reference) -> None:
+def test_slow_body_ends_at_the_deadline(fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(drip=True, headers={"Content-Length": "100000"}), times=None)
     time = FakeClock()
     tick = iter(range(10**6))
@@ -194,7 +192,7 @@ def _client_with(sleep: Callable[[float], None], now: Callable[[], float]) -> Re
     return Registry(credentials=NoCredentials(), clock=Clock(now=now, sleep=sleep))
 
 
-def test_a_port_that_nobody_listens_on(client: Registry) -> None:
+def test_connection_refused(client: Registry) -> None:
     with FakeRegistry() as closed:
         address = closed.address
     with pytest.raises(Unreachable) as caught:
@@ -205,7 +203,7 @@ def test_a_port_that_nobody_listens_on(client: Registry) -> None:
     assert caught.value.unreachable == address
 
 
-def test_a_host_that_refused_a_whole_operation_is_tried_once_by_the_next(client: Registry) -> None:
+def test_unreachable_host_is_tried_once_by_later_operations(client: Registry) -> None:
     with FakeRegistry() as closed:
         address = closed.address
     for name, tries in (("a:1", "3 tries in 0.8 s"), ("b:1", "1 try in 0.0 s")):
@@ -216,9 +214,7 @@ def test_a_host_that_refused_a_whole_operation_is_tried_once_by_the_next(client:
         )
 
 
-def test_a_host_that_answers_with_errors_is_tried_as_often_by_the_next(
-    fake: FakeRegistry, client: Registry
-) -> None:
+def test_failing_host_is_retried_by_later_operations(fake: FakeRegistry, client: Registry) -> None:
     fake.script("HEAD", "/a/", Fault(status=503), times=None)
     with pytest.raises(Unreachable):
         client.resolve(Reference.parse(f"{fake.address}/a:1"))
@@ -228,7 +224,7 @@ def test_a_host_that_answers_with_errors_is_tried_as_often_by_the_next(
     assert first == fake.count() - first > 3
 
 
-def test_a_host_without_an_address(client: Registry) -> None:
+def test_unknown_host_name(client: Registry) -> None:
     with pytest.raises(Unreachable) as caught:
         client.resolve(Reference.parse("registry.invalid/a:1"))
     assert str(caught.value) == (
@@ -237,9 +233,7 @@ def test_a_host_without_an_address(client: Registry) -> None:
     )
 
 
-def test_a_refusal_has_the_words_of_the_registry(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_refusal_quotes_the_registry(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     body = b'{"errors": [{"code": "TAG_INVALID", "message": "no\\nsuch tag, eyJhbGciOi.abc.def"}]}'
     fake.script("PUT", "/manifests/", Fault(status=400, body=body), times=None)
     with pytest.raises(Refused) as caught:
@@ -258,7 +252,7 @@ def test_a_refusal_has_the_words_of_the_registry(
         Fault(status=400, headers={"Content-Type": "text/html"}, body=b"[" * 10_000),
     ],
 )
-def test_a_refusal_whose_words_cannot_be_read(
+def test_refusal_with_an_unreadable_body(
     fault: Fault, client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
     fake.script("GET", "/manifests/", fault)
@@ -267,14 +261,14 @@ def test_a_refusal_whose_words_cannot_be_read(
     assert str(caught.value) == f"{fake.address}: cannot pull {there}: it returned 400 Bad Request"
 
 
-def test_a_page_for_browsers_is_not_shown(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_html_error_page_is_not_quoted(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     page = Fault(status=418, body=b"<html>", headers={"Content-Type": "text/html"})
     fake.script("GET", "/manifests/", page)
     with pytest.raises(Refused, match=r"it returned 418 I'm a Teapot$"):
         client.manifest(there)
 
 
-def test_a_port_that_does_not_speak_http(client: Registry) -> None:
+def test_port_that_does_not_speak_http(client: Registry) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         threading.Thread(target=_greet, args=(server,), daemon=True).start()
@@ -294,7 +288,7 @@ def _greet(server: socket.socket) -> None:
             connection.recv(65536)
 
 
-def test_an_unknown_status_is_said(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_unknown_status_is_reported(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "", Fault(status=499, body=b"gone fishing\nmore"), times=None)
     with pytest.raises(Refused) as caught:
         client.manifest(there)

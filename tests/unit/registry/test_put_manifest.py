@@ -13,9 +13,7 @@ from tests.fakes.images import FakeImage, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 
 
-def test_a_manifest_is_written_under_its_tag(
-    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
-) -> None:
+def test_put_by_tag(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
     raw = index_of([app.descriptor])
     assert client.put_manifest(there.with_tag("all"), raw, OCI_INDEX) == Digest.of(raw)
     assert fake.log() == ["PUT /v2/team/app/manifests/all 201"]
@@ -23,16 +21,14 @@ def test_a_manifest_is_written_under_its_tag(
     assert client.manifest(there.with_tag("all")).raw == raw
 
 
-def test_a_manifest_is_written_under_its_digest(
-    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
-) -> None:
+def test_put_by_digest(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
     raw = index_of([app.descriptor])
     digest = Digest.of(raw)
     assert client.put_manifest(Reference(there.repository, digest=digest), raw, OCI_INDEX) == digest
     assert fake.log() == [f"PUT /v2/team/app/manifests/{digest} 201"]
 
 
-def test_a_manifest_of_another_digest_is_not_sent(
+def test_put_with_a_wrong_digest_sends_nothing(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     other = there.at(Digest.of(b"other"))
@@ -42,7 +38,7 @@ def test_a_manifest_of_another_digest_is_not_sent(
     assert fake.count() == 0
 
 
-def test_a_registry_that_names_another_digest_for_our_bytes(
+def test_put_response_with_another_digest_is_corrupt(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     other = Digest.of(b"other")
@@ -55,7 +51,7 @@ def test_a_registry_that_names_another_digest_for_our_bytes(
     )
 
 
-def test_a_manifest_whose_blobs_are_not_there_is_refused(
+def test_manifest_without_its_blobs_is_refused(
     client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
     lonely = image(layers=[b"nobody has this"])
@@ -63,7 +59,7 @@ def test_a_manifest_whose_blobs_are_not_there_is_refused(
         client.put_manifest(there, lonely.raw, lonely.media_type)
 
 
-def test_the_fake_may_lag_after_a_put(
+def test_fake_may_lag_after_a_put(
     client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
 ) -> None:
     fake.behaviour.lag = 2

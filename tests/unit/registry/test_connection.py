@@ -29,19 +29,19 @@ def _reference(wire: Wire) -> Reference:
     ],
     ids=["status", "header", "continue", "chunk"],
 )
-def test_lines_in_drops_end_at_the_deadline(start: bytes, drop: bytes) -> None:
+def test_slow_lines_end_at_the_deadline(start: bytes, drop: bytes) -> None:
     with Wire(start, drop) as wire:
         with pytest.raises(Unreachable) as caught:
             _client().manifest(_reference(wire))
         assert f"{wire.address}: unreachable: the response is too slow (1 try in " in str(caught.value)
 
 
-def test_an_error_whose_words_come_in_drops_is_that_error() -> None:
+def test_error_with_a_slow_body_keeps_its_meaning() -> None:
     with Wire(b"HTTP/1.1 404 Not Found\r\nContent-Length: 60000\r\n\r\n", b"x") as wire:
         assert _client().find(_reference(wire)) is None
 
 
-def test_what_is_left_of_an_answer_is_not_waited_for() -> None:
+def test_rest_of_a_slow_response_is_not_waited_for() -> None:
     with Wire(b"HTTP/1.1 503 Busy\r\nContent-Length: 60000\r\n\r\n", b"x") as wire:
         with pytest.raises(Unreachable) as caught:
             _client().find(_reference(wire))

@@ -23,7 +23,7 @@ def fake() -> Iterator[FakeRegistry]:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"token": 3}', b'{"token": "a\\nb"}', b"{}", b" " * (2**20 + 1), b"[" * 10_000]
 )
-def test_a_token_server_without_a_token(
+def test_token_server_returns_no_token(
     body: bytes, client: Registry, fake: FakeRegistry, there: Reference
 ) -> None:
     fake.script("GET", "/token", Fault(body=body))
@@ -34,23 +34,19 @@ def test_a_token_server_without_a_token(
     )
 
 
-def test_a_token_server_that_fails_is_tried_again(
-    client: Registry, fake: FakeRegistry, there: Reference
-) -> None:
+def test_token_server_is_retried(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/token", Fault(status=503), times=2)
     client.resolve(there)
     assert fake.count("GET", "/token") == 3
 
 
-def test_a_token_server_that_limits_is_a_rate_limit(
-    make: MakeClient, fake: FakeRegistry, there: Reference
-) -> None:
+def test_token_server_rate_limit(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/token", Fault(status=429), times=None)
     with pytest.raises(RateLimited):
         make(deadline=1).find(there)
 
 
-def test_a_token_server_that_refuses_says_why(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_token_server_error_is_reported(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.script("GET", "/token", Fault(status=405, body=b"no"))
     with pytest.raises(Refused) as caught:
         client.manifest(there)
@@ -77,7 +73,7 @@ def hub(fake: FakeRegistry, app: FakeImage) -> Iterator[Detour]:
         )
 
 
-def test_credentials_go_to_the_token_server_and_nothing_to_the_storage(
+def test_credentials_go_only_to_the_token_server_and_the_token_only_to_the_registry(
     make: MakeClient, hub: Detour, app: FakeImage
 ) -> None:
     logins = Logins(ALICE)
@@ -90,7 +86,7 @@ def test_credentials_go_to_the_token_server_and_nothing_to_the_storage(
     assert logins.asked == {"docker.io"}
 
 
-def test_errors_name_docker_hub_as_references_do(make: MakeClient, hub: Detour, fake: FakeRegistry) -> None:
+def test_errors_name_docker_hub_as_in_references(make: MakeClient, hub: Detour, fake: FakeRegistry) -> None:
     fake.behaviour.door.private.add("library/app")
     with pytest.raises(Unauthorized) as caught:
         make(transport=hub).resolve(Reference.parse("app:1.0"))
@@ -100,7 +96,7 @@ def test_errors_name_docker_hub_as_references_do(make: MakeClient, hub: Detour, 
 
 
 @pytest.mark.parametrize("login", [None, ALICE])
-def test_a_plain_http_realm_of_an_https_registry_is_refused(
+def test_https_registry_with_a_plain_http_realm(
     login: Login | None, make: MakeClient, hub: Detour, fake: FakeRegistry
 ) -> None:
     fake.behaviour.door.realm = "http://auth.docker.io/token"
@@ -114,7 +110,7 @@ def test_a_plain_http_realm_of_an_https_registry_is_refused(
 
 
 @pytest.mark.parametrize("realm", ["http://elsewhere.example/token", "https://elsewhere.example/token"])
-def test_a_realm_that_a_plain_registry_names_elsewhere_sees_no_login(
+def test_realm_on_another_host_of_a_plain_http_registry_receives_no_login(
     realm: str, make: MakeClient, fake: FakeRegistry, there: Reference
 ) -> None:
     fake.behaviour.door.realm = realm
@@ -126,7 +122,7 @@ def test_a_realm_that_a_plain_registry_names_elsewhere_sees_no_login(
     )
 
 
-def test_a_realm_with_a_query_keeps_it(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_realm_keeps_its_query(client: Registry, fake: FakeRegistry, there: Reference) -> None:
     fake.behaviour.door.realm = f"http://user:secret@{fake.address}/token?account=x"
     client.resolve(there)
     call = fake.seen[1].call
