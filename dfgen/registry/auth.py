@@ -67,6 +67,7 @@ class Authorizer:
         try:
             yield
         finally:
+            # After a failure too: the waiting threads then send their own requests.
             state.ready.set()
 
     def store_challenge(self, context: AuthContext, header: str) -> None:
@@ -90,7 +91,7 @@ class Authorizer:
         # A lock for each set of scopes, so that threads fetch different tokens in parallel but none twice.
         with self._lock:
             lock = state.locks.setdefault(context.scopes, threading.Lock())
-        with lock:
+        with lock:  # a thread that waited here finds the token of the first one
             token = self._cached_token(state, context.scopes, rejected)
             if token is None:
                 login = self._credentials.login(context.registry)
@@ -145,7 +146,7 @@ class TokenServer:
         self._transport, self._clock, self._idle_timeout = transport, clock, idle_timeout
 
     def is_expired(self, token: Token) -> bool:
-        """Whether a token should no longer be used."""
+        """Return whether a token should no longer be used."""
         return self._clock.now() >= token.expires
 
     def fetch(

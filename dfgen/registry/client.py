@@ -108,7 +108,7 @@ class Registry:
         download(self._exchange, repository, descriptor, target)
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Whether a repository has a blob: one HEAD."""
+        """Return whether a repository has a blob, with one HEAD."""
         return has_blob(self._exchange, repository, digest)
 
     def upload(

@@ -67,7 +67,7 @@ class DockerCredentials:
 
     def login(self, registry: str) -> Login | None:
         """Return the login, running a credential helper if one is configured."""
-        with self._lock:
+        with self._lock:  # held during the lookup, so that threads do not run a helper twice
             if registry not in self._cache:
                 try:
                     self._cache[registry] = self._look_up(registry)

@@ -56,9 +56,10 @@ def download(exchange: Exchange, repository: Repository, descriptor: Descriptor,
                 lambda deadline: _fetch_rest(exchange, repository, descriptor, partial, deadline),
                 descriptor.size,
             )
+            # Durable before the rename: a crash must not leave a file with the right name and wrong bytes.
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), 0o644)  # NamedTemporaryFile creates it with 0600
     except OSError as error:
         advice = "free up space or choose another folder"
         raise OutsideError(f"{target}: cannot be written: {error.strerror}; {advice}") from error

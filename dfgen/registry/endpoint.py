@@ -84,7 +84,7 @@ class Endpoint:
         return target
 
     def may_receive_login(self, realm: Origin) -> bool:
-        """Whether the token server `realm` may receive the login for this registry.
+        """Return whether the token server `realm` may receive the login for this registry.
 
         A plain HTTP response can be forged on the way, and with it the realm, so another host needs HTTPS at
         both ends.
@@ -123,7 +123,7 @@ def _origin(scheme: str, netloc: str) -> Origin:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address is this machine."""
+    """Return whether a host name or address is a loopback address of this machine."""
     if host == "localhost":
         return True
     try:
@@ -134,9 +134,9 @@ def is_loopback(host: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthContext:
-    """What a request needs authorization for.
+    """The endpoint and scopes of a request that needs authorization.
 
-    `operation` describes it in messages: `pull docker.io/library/nginx:1.28`.
+    `operation` describes the request in messages: `pull docker.io/library/nginx:1.28`.
     """
 
     endpoint: Endpoint
@@ -145,7 +145,7 @@ class AuthContext:
 
     @property
     def writes(self) -> bool:
-        """Whether the request needs push access."""
+        """Return whether the request needs push access."""
         return any(action == "push" for _, action in self.scopes)
 
     @property

@@ -111,6 +111,7 @@ class Exchange:
                 response.close()
                 self._auth.store_challenge(context, response.headers.get("www-authenticate", ""))
         if challenged:
+            # Also if a header was sent: a token may be revoked, or expire early by the registry's clock.
             header = self._auth.header(context, deadline, rejected=header)
             response = self._send(request, context, header, deadline)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -59,6 +59,7 @@ def get(reference: Reference) -> ApiCall[Manifest | Index]:
         except TooLargeError as error:
             why = f"the manifest is larger than {MAX_MANIFEST // 2**20} MiB"
             raise Refused.of(request.operation, reference.repository.registry, why) from error
+        # Before parsing: damaged bytes are worth a retry, a document that is not a manifest is not.
         for expected in (reference.digest, _header_digest(response)):
             if expected and not expected.matches(raw):
                 found = str(Digest.of(raw, expected.algorithm))

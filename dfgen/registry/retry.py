@@ -35,6 +35,7 @@ def retry(action: Callable[[Deadline], T], clock: Clock, seconds: float, unreach
         try:
             return action(deadline)
         except TransientError as error:
+            # Jitter: 0.5 to 1.5 times the pause, so that many builders do not retry in step.
             pause = min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 20), _LONGEST_PAUSE) * (0.5 + clock.jitter())
             pause = max(pause, error.retry_after or 0.0)
             dead = error.unreachable_host

@@ -111,13 +111,14 @@ class HttpTransport:
                 body=body,
                 headers={"User-Agent": _USER_AGENT, **request.headers},
                 timeout=urllib3.Timeout(connect=request.timeout, read=request.timeout),
-                retries=False,
+                retries=False,  # `retry` decides, for all tries of an operation
                 redirect=False,
                 preload_content=False,
                 decode_content=False,  # digests are of the bytes as sent
             )
         except urllib3.exceptions.HTTPError as error:
             raise transient_error(error, request.url, request.timeout) from error
+        # Joins repeated headers with commas: registries may send several WWW-Authenticate.
         headers = {name.lower(): value for name, value in raw.headers.itermerged()}
         return Response(
             status=raw.status,
@@ -211,6 +212,7 @@ def _close(raw: urllib3.BaseHTTPResponse) -> None:
     import urllib3
 
     end = time.monotonic() + _DRAIN_SECONDS
+    # length_remaining is None for a chunked body, whose rest may be of any size.
     if raw.length_remaining is not None and raw.length_remaining <= _READ_SIZE:
         with suppress(urllib3.exceptions.HTTPError):
             while raw.read1(_READ_SIZE) and time.monotonic() < end:

@@ -129,9 +129,9 @@ class Uploader:
 def has_blob(
     exchange: Exchange, repository: Repository, digest: Digest, actions: tuple[str, ...] = PULL
 ) -> bool:
-    """Whether a repository has a blob: one HEAD, or one GET without reading the body if HEAD is refused.
+    """Return whether a repository has a blob; False if the registry refuses the requests.
 
-    False if the registry refuses both.
+    Sends one HEAD, and one GET without reading its body if HEAD is refused.
     """
     request = _blob_request(repository, digest, actions)
     for method in ("HEAD", "GET"):
@@ -247,6 +247,7 @@ class _Session:
         size = self.descriptor.size
         request = self._request(
             "PUT",
+            # A Location may already have a query, with the state of the upload.
             f"{location}{'&' if '?' in location else '?'}digest={self.descriptor.digest}",
             lambda: self._source.read(start, size),
             Content_Type=_OCTET_STREAM,

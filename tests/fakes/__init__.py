@@ -1,1 +1,1 @@
-"""In-process stand-ins for what is outside: they behave, and fail when they are told to."""
+"""Fakes of external services: they behave like the real ones and fail on request."""

@@ -65,7 +65,7 @@ class ScriptedBuilder:
             "config": blobs[0].to_json(),
             "layers": [blobs[1].to_json()],
         }
-        if self.marks:  # else the inputs' hash is left out, so that other inputs can give the same image
+        if self.marks:  # without the hash of the inputs, different inputs can result in the same image
             manifest["annotations"] = dict(request.annotations)
         for data in (configuration, layer):
             self.layout.add(data)
@@ -75,6 +75,6 @@ class ScriptedBuilder:
 
 
 def name_of(request: BuildRequest) -> str:
-    """Which image a request is for: `a:1@amd64`."""
+    """Return the name of the image that a request builds: `a:1@amd64`."""
     _, name, version, dockerfile = request.dockerfile.parts
     return f"{name}:{version}@{dockerfile.removeprefix('Dockerfile_')}"

@@ -1,4 +1,4 @@
-"""A private certificate authority for a test, made by openssl."""
+"""A private certificate authority for tests, made with openssl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAF = ["-addext", "basicConstraints=critical,CA:FALSE", *_NAMES]
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files: an authority's certificate, a server's certificate and its key for this machine."""
+    """PEM files: a certificate authority, and the certificate and key of a server on this machine."""
 
     authority: Path
     certificate: Path
@@ -23,7 +23,7 @@ class Certificates:
 
     @classmethod
     def make(cls, folder: Path) -> Certificates:
-        """Make them in a folder."""
+        """Make the files in a folder."""
         made = cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
         for name, arguments in {
             "ca": ["-subj", "/CN=test authority"],
@@ -42,7 +42,7 @@ class Certificates:
         return made
 
     def context(self) -> ssl.SSLContext:
-        """What a server uses."""
+        """Return the TLS context of a server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context

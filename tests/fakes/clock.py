@@ -1,4 +1,4 @@
-"""A clock that only sleeping moves, so that tests of waiting wait for nothing."""
+"""A clock that advances only by sleeping, so that tests do not wait."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 
 from dfgen.registry.endpoint import Clock
 
-WALL = 1_700_000_000.0  # what the wall clock says at the beginning: Tue, 14 Nov 2023 22:13:20 GMT
+WALL = 1_700_000_000.0  # start of the wall clock: Tue, 14 Nov 2023 22:13:20 GMT
 
 
 class FakeClock:
-    """Hand `clock` to what is tested; `pauses` are the seconds it slept, each time."""
+    """Pass `clock` to the code under test; `pauses` are its sleeps in seconds."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -24,7 +24,7 @@ class FakeClock:
         )
 
     def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
+        """Advance the clock at once."""
         with self._lock:
             self.pauses.append(seconds)
             self.passed += seconds

@@ -1,4 +1,4 @@
-"""A transport under which real host names lead to fake servers on loopback."""
+"""A transport that sends requests for real host names to fake servers on loopback."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dfgen.registry.endpoint import Origin
 
 
 class Detour:
-    """Sends `https://registry-1.docker.io/…` to where the routes say; `asked` keeps what was asked for."""
+    """Replaces base URLs, for example `https://registry-1.docker.io`, by `routes`; `requests` are those sent."""
 
     def __init__(self, routes: Mapping[str, str]) -> None:
         self._routes = dict(routes)
         self._inner = HttpTransport(RegistryOptions())
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
 
     def send(self, request: Request) -> Response:
-        """Send to the fake, and answer as if it were the real host."""
-        self.asked.append(request)
+        """Send to the fake and return its response with the real URL."""
+        self.requests.append(request)
         origin = Origin.of(request.url)
         base = f"{origin.scheme}://{origin}"
-        there = request.url.replace(base, self._routes[base], 1)
-        return replace(self._inner.send(replace(request, url=there)), url=request.url)
+        url = request.url.replace(base, self._routes[base], 1)
+        return replace(self._inner.send(replace(request, url=url)), url=request.url)
 
-    def told(self, base: str) -> list[str | None]:
-        """The Authorization header of each request to a host."""
+    def authorizations(self, base: str) -> list[str | None]:
+        """Return the Authorization header of each request to a base URL."""
         return [
-            request.headers.get("Authorization") for request in self.asked if request.url.startswith(base)
+            request.headers.get("Authorization") for request in self.requests if request.url.startswith(base)
         ]

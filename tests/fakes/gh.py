@@ -1,6 +1,6 @@
-"""GitHub's command line for tests, over a repository's comments and pull requests in a file.
+"""GitHub's `gh` for tests, with a repository's comments and pull requests in a JSON file.
 
-GH_STATE names the file, `{"comments": [{"id", "user": {"login"}, "body"}], "pulls": [...]}`.
+GH_STATE is the file, `{"comments": [{"id", "user": {"login"}, "body"}], "pulls": [...]}`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _api(state: dict[str, Any], given: argparse.Namespace) -> None:
         state["comments"].append({"id": number, "user": {"login": OURS}, "body": body})
         return
     pages = range(0, max(len(state["comments"]), 1), _PAGE) if given.paginate else [0]
-    for at in pages:  # a filter sees a page at a time
+    for at in pages:  # gh applies the filter to each page
         _print(given.jq, state["comments"][at : at + _PAGE])
 
 
@@ -80,7 +80,7 @@ def _pull(state: dict[str, Any], given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Do one command."""
+    """Run one command."""
     if not os.environ.get("GH_TOKEN"):
         sys.exit("gh: To use GitHub CLI in a GitHub Actions workflow, set the GH_TOKEN environment variable")
     given = _arguments()

@@ -1,4 +1,4 @@
-"""A threaded HTTP server on loopback: it answers with a function, counts requests and fails on purpose."""
+"""A threaded HTTP server on loopback that counts requests and injects faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request as it came in; header names are in lower case."""
+    """A received request; header names are lower case."""
 
     method: str
     path: str
@@ -26,17 +26,17 @@ class Call:
     body: bytes = field(repr=False)
 
     def values(self, name: str) -> list[str]:
-        """All values of a parameter of the query."""
+        """Return all values of a query parameter."""
         return [value for key, value in self.query if key == name]
 
     def value(self, name: str) -> str:
-        """The first value of a parameter, or nothing."""
+        """Return the first value of a query parameter, or an empty string."""
         return next(iter(self.values(name)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What goes back."""
+class Response:
+    """A response to send."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -45,30 +45,30 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """How an answer goes wrong; with `carried_out` the request takes effect and only its answer is spoilt."""
+    """A fault to inject; if `applied`, the request takes effect and only its response is damaged."""
 
-    status: int = 0  # answered instead
-    headers: Mapping[str, str | None] = field(default_factory=dict)  # set, or with None left out
-    body: bytes | None = None  # sent instead
-    reset: bool = False  # the connection is reset instead of an answer
-    cut: int | None = None  # so many bytes of the body, then the connection ends
-    stall: bool = False  # half of the body, then silence until the server closes
-    drip: bool = False  # the body comes a byte at a time, for ever
-    corrupt: bool = False  # one byte of the body is another
-    carried_out: bool = True
+    status: int = 0  # replaces the status
+    headers: Mapping[str, str | None] = field(default_factory=dict)  # replaces headers; None removes one
+    body: bytes | None = None  # replaces the body
+    reset: bool = False  # resets the connection instead of a response
+    cut: int | None = None  # closes the connection after so many bytes of the body
+    stall: bool = False  # sends half of the body, then nothing until the server closes
+    drip: bool = False  # sends a body byte by byte, without end
+    corrupt: bool = False  # changes one byte of the body
+    applied: bool = True
 
-    def spoil(self, answer: Answer) -> Answer:
-        """The answer that goes out in its place."""
-        status = self.status or answer.status
-        body = answer.body if self.body is None and not self.status else self.body or b""
+    def apply(self, response: Response) -> Response:
+        """Return the damaged response."""
+        status = self.status or response.status
+        body = response.body if self.body is None and not self.status else self.body or b""
         length = {"Content-Length": str(len(body))}
-        kept = {} if self.status else dict(answer.headers)
+        kept = {} if self.status else dict(response.headers)
         headers = {**kept, **length} if self.body is not None else {**length, **kept}
         headers |= {name: value for name, value in self.headers.items() if value is not None}
         headers = {name: value for name, value in headers.items() if self.headers.get(name, "") is not None}
         if self.corrupt and body:
             body = bytes([body[0] ^ 1]) + body[1:]
-        return replace(answer, status=status, headers=headers, body=body)
+        return replace(response, status=status, headers=headers, body=body)
 
 
 @dataclass(slots=True)
@@ -76,32 +76,32 @@ class _Rule:
     method: str
     pattern: re.Pattern[str]
     fault: Fault
-    left: int | None  # times; None is always
+    left: int | None  # number of times; None is always
 
-    def fits(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         return self.left != 0 and self.method in ("", call.method) and bool(self.pattern.search(call.path))
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request that was answered; status 0 is a connection that was reset."""
+    """One handled request; status 0 means that the connection was reset."""
 
     call: Call
     status: int
 
     def __str__(self) -> str:
-        """Write `HEAD /v2/a/manifests/1 200`."""
+        """Format it as `HEAD /v2/a/manifests/1 200`."""
         return f"{self.call.method} {self.call.path} {self.status}"
 
 
 class FakeServer:
-    """Serves `answer` on a free port; use as a context manager.
+    """Serves the function `respond` on a free port; use as a context manager.
 
-    Of the scripted faults the first that fits and is not used up is applied.
+    Injects the first scripted fault that matches a request and is not used up.
     """
 
-    def __init__(self, answer: Callable[[Call], Answer], tls: ssl.SSLContext | None = None) -> None:
-        self._answer = answer
+    def __init__(self, respond: Callable[[Call], Response], tls: ssl.SSLContext | None = None) -> None:
+        self._respond = respond
         self._lock = threading.Lock()
         self._rules: list[_Rule] = []
         self.seen: list[Seen] = []
@@ -124,44 +124,44 @@ class FakeServer:
         self._server.server_close()
 
     def script(self, method: str, pattern: str, fault: Fault, times: int | None = 1) -> None:
-        """Let requests of a method ("" is any) whose path matches fail so many times; None is always."""
+        """Inject a fault into requests of a method ("" is any) and path, `times` times or always if None."""
         with self._lock:
             self._rules.append(_Rule(method, re.compile(pattern), fault, times))
 
     def count(self, method: str = "", pattern: str = "") -> int:
-        """How many requests came in."""
+        """Return the number of matching requests."""
         return sum(
             method in ("", seen.call.method) and bool(re.search(pattern, seen.call.path))
             for seen in self.seen
         )
 
     def log(self) -> list[str]:
-        """Every request as `HEAD /v2/a/manifests/1 200`."""
+        """Return every request as `HEAD /v2/a/manifests/1 200`."""
         return [str(seen) for seen in self.seen]
 
     def forget(self) -> None:
-        """Count from here."""
+        """Clear the log of requests."""
         with self._lock:
             self.seen.clear()
 
-    def handle(self, call: Call) -> tuple[Answer, Fault]:
-        """Answer one call, and say how its answer goes wrong."""
+    def handle(self, call: Call) -> tuple[Response, Fault]:
+        """Return the response to one call, and its fault."""
         with self._lock:
-            rule = next((rule for rule in self._rules if rule.fits(call)), None)
+            rule = next((rule for rule in self._rules if rule.matches(call)), None)
             if rule and rule.left is not None:
                 rule.left -= 1
         fault = rule.fault if rule else Fault()
-        answer = self._answer(call) if fault.carried_out else Answer(status=fault.status or 500)
-        answer = fault.spoil(answer)
+        response = self._respond(call) if fault.applied else Response(status=fault.status or 500)
+        response = fault.apply(response)
         with self._lock:
-            self.seen.append(Seen(call, 0 if fault.reset else answer.status))
-        return answer, fault
+            self.seen.append(Seen(call, 0 if fault.reset else response.status))
+        return response, fault
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128  # threads connect at once; the default of 5 makes some wait for a second
+    request_queue_size = 128  # the default of 5 delays some of many concurrent connections by a second
 
 
 def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
@@ -171,7 +171,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's
-            """Say nothing."""
+            """Log nothing."""
 
         def handle(self) -> None:
             server.connections += 1
@@ -181,17 +181,17 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
         def finish(self) -> None:
-            with _quiet(self):  # a client that went away leaves what it never read
+            with _quiet(self):  # a client may close the connection with unread data
                 super().finish()
             self.rfile.close()
 
         def _serve(self) -> None:
-            answer, fault = server.handle(_read(self))
+            response, fault = server.handle(_read(self))
             if fault.reset:
                 _reset(self)
                 return
             with _quiet(self):
-                _write(self, answer, fault, server.closing)
+                _write(self, response, fault, server.closing)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's
 
@@ -199,7 +199,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
 
 
 def _read(handler: BaseHTTPRequestHandler) -> Call:
-    parts = urlsplit(handler.path)  # a proxy gets whole URLs
+    parts = urlsplit(handler.path)  # a proxy receives full URLs
     length = int(handler.headers.get("Content-Length") or 0)
     return Call(
         method=handler.command,
@@ -224,28 +224,30 @@ def _reset(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
 
-def _write(handler: BaseHTTPRequestHandler, answer: Answer, fault: Fault, closing: threading.Event) -> None:
-    handler.send_response(answer.status)
-    for name, value in answer.headers.items():
+def _write(
+    handler: BaseHTTPRequestHandler, response: Response, fault: Fault, closing: threading.Event
+) -> None:
+    handler.send_response(response.status)
+    for name, value in response.headers.items():
         handler.send_header(name, value)
-    if "Content-Length" not in answer.headers and answer.status != 204:
+    if "Content-Length" not in response.headers and response.status != 204:
         handler.close_connection = True
     handler.end_headers()
     if handler.command == "HEAD":
         return
     if fault.cut is not None:
         handler.close_connection = True
-        handler.wfile.write(answer.body[: fault.cut])
+        handler.wfile.write(response.body[: fault.cut])
     elif fault.stall:
         handler.close_connection = True
-        handler.wfile.write(answer.body[: len(answer.body) // 2])
+        handler.wfile.write(response.body[: len(response.body) // 2])
         handler.wfile.flush()
         closing.wait(30)
     elif fault.drip:
         handler.close_connection = True
         _drip(handler, closing)
     else:
-        handler.wfile.write(answer.body)
+        handler.wfile.write(response.body)
     handler.wfile.flush()
 
 

@@ -30,8 +30,8 @@ AMD64 = Platform.parse("amd64")
 ARM64 = Platform.parse("arm64")
 
 
-class Adds(Protocol):
-    """What takes bytes in, such as a layout."""
+class BlobStore(Protocol):
+    """Stores bytes, for example a layout."""
 
     def add(self, data: bytes) -> Digest: ...
 
@@ -42,7 +42,7 @@ def as_json(data: Any) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class FakeImage:
-    """A manifest with every blob that it names, by digest."""
+    """A manifest with all its blobs, by digest."""
 
     raw: bytes
     media_type: str
@@ -59,7 +59,7 @@ class FakeImage:
     def descriptor(self) -> Descriptor:
         return Descriptor.of(self.raw, self.media_type, self.platform)
 
-    def put_into(self, store: Adds) -> Descriptor:
+    def put_into(self, store: BlobStore) -> Descriptor:
         for data in (*self.blobs.values(), self.raw):
             store.add(data)
         return self.descriptor
@@ -71,12 +71,12 @@ def image(
     *,
     annotations: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
-    says: Platform | None = None,
+    config_platform: Platform | None = None,
     docker: bool = False,
 ) -> FakeImage:
-    """Make an image; `says` is what its configuration says where that is not its platform."""
-    said = (says or platform).to_json()
-    configuration = as_json({**said, "rootfs": {"type": "layers", "diff_ids": []}, **(config or {})})
+    """Make an image; `config_platform` is the platform in its configuration if it is not `platform`."""
+    configured = (config_platform or platform).to_json()
+    configuration = as_json({**configured, "rootfs": {"type": "layers", "diff_ids": []}, **(config or {})})
     config_type, layer_type = (DOCKER_CONFIG, DOCKER_LAYER) if docker else (OCI_CONFIG, OCI_LAYER)
     media_type = DOCKER_MANIFEST if docker else OCI_MANIFEST
     body: dict[str, Any] = {
@@ -92,7 +92,7 @@ def image(
 
 
 def attestation(of: FakeImage, statement: bytes = b'{"predicate":1}') -> tuple[Descriptor, FakeImage]:
-    """Make provenance as BuildKit does, with the descriptor that binds it to its image."""
+    """Make a provenance attestation like BuildKit, with the descriptor that links it to its image."""
     unknown = Platform.of("unknown", "unknown")
     config = as_json({"architecture": "unknown", "os": "unknown"})
     body = {
@@ -103,18 +103,18 @@ def attestation(of: FakeImage, statement: bytes = b'{"predicate":1}') -> tuple[D
     }
     blobs = {Digest.of(data): data for data in (config, statement)}
     made = FakeImage(raw=as_json(body), media_type=OCI_MANIFEST, platform=unknown, blobs=blobs)
-    binding = {ATTESTATION_TYPE: "attestation-manifest", ATTESTATION_OF: str(of.descriptor.digest)}
-    return replace(made.descriptor, annotations=binding), made
+    link = {ATTESTATION_TYPE: "attestation-manifest", ATTESTATION_OF: str(of.descriptor.digest)}
+    return replace(made.descriptor, annotations=link), made
 
 
 def index_of(entries: Sequence[Descriptor]) -> bytes:
-    """Write an index in the order given, as foreign tools do."""
+    """Return an index that keeps the given order, as other tools write it."""
     manifests = [entry.to_json() for entry in entries]
     return as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
 
 
 def export(folder: Path, *entries: tuple[Descriptor, bytes], blobs: Sequence[bytes] = ()) -> None:
-    """Write a layout as `buildx build -o type=oci,tar=false` does; entries come with their bytes."""
+    """Write a layout like `buildx build -o type=oci,tar=false`; each entry has its descriptor and bytes."""
     (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     for data in (*(raw for _, raw in entries), *blobs):
         (folder / "blobs" / "sha256" / Digest.of(data).hex).write_bytes(data)

@@ -1,4 +1,4 @@
-"""The fake registry's token server and its door: Bearer tokens with scopes and an end, or Basic."""
+"""Authorization of the fake registry: Bearer tokens with scopes and expiry, or Basic."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from tests.fakes.http import Answer, Call
+from tests.fakes.http import Call, Response
 
 Scope = tuple[str, str]  # repository path and action
 
 
 @dataclass(slots=True, kw_only=True)
-class Door:
-    """Who may do what. `kind` is "" (anybody anything), "token" or "basic"."""
+class Auth:
+    """Access rules and the token server. `kind` is "" (no authorization), "token" or "basic"."""
 
     kind: str = ""
     users: Mapping[str, str] = field(default_factory=lambda: {"alice": "open-sesame"})
     identity_tokens: frozenset[str] = frozenset({"refresh-me"})
-    anonymous: frozenset[str] = frozenset({"pull"})  # what a token for nobody may allow
-    private: set[str] = field(default_factory=set)  # repositories that nobody may not even pull
-    realm: str = ""  # where tokens are had; the registry's own /token when empty
-    lifetime: int | None = 300  # expires_in; None leaves it out
-    uses: int | None = None  # after so many requests a token has expired
-    issued: list[frozenset[Scope]] = field(default_factory=list)  # the scopes of each token, in order
+    anonymous: frozenset[str] = frozenset({"pull"})  # actions that an anonymous token allows
+    private: set[str] = field(default_factory=set)  # repositories without any anonymous access
+    realm: str = ""  # URL of the token server; the registry's own /token if empty
+    lifetime: int | None = 300  # expires_in in seconds; None omits it
+    uses: int | None = None  # number of requests after which a token expires
+    issued: list[frozenset[Scope]] = field(default_factory=list)  # scopes of each issued token, in order
     _uses: dict[str, int] = field(default_factory=dict)
 
     def revoke(self) -> None:
-        """Let every token that is out expire now."""
+        """Expire all issued tokens now."""
         self._uses.clear()
 
-    def challenge(self, call: Call, needed: set[Scope], realm: str) -> Answer | None:
-        """What a request without sufficient authorization gets; None lets it in."""
+    def challenge(self, call: Call, needed: set[Scope], realm: str) -> Response | None:
+        """Return the 401 for a request without sufficient authorization, else None."""
         header = call.headers.get("authorization", "")
         if self.kind == "basic" and not self._is_user(header):
             return _denied('Basic realm="fake"')
@@ -43,33 +43,37 @@ class Door:
             return _denied(f'Bearer realm="{self.realm or realm}",service="fake",scope="{scopes}"')
         return None
 
-    def token(self, call: Call) -> Answer:
-        """Answer at the token server: a GET, Basic or none, or an OAuth2 POST with an identity token."""
+    def token(self, call: Call) -> Response:
+        """Serve /token: a GET with Basic or anonymous, or an OAuth2 POST with an identity token."""
         form = dict(parse_qsl(call.body.decode()))
         header = call.headers.get("authorization", "")
         if call.method == "POST":
-            known = form.get("refresh_token") in self.identity_tokens
-            if not known or form.get("grant_type") != "refresh_token":
-                return Answer(status=401)
+            logged_in = form.get("refresh_token") in self.identity_tokens
+            if not logged_in or form.get("grant_type") != "refresh_token":
+                return Response(status=401)
         else:
-            known = self._is_user(header)
-            if header and not known:
-                return Answer(status=401)
-        asked = form.get("scope", "").split() or call.values("scope")
-        return self._issue({scope for text in asked for scope in _scopes(text)}, known, call.method == "POST")
+            logged_in = self._is_user(header)
+            if header and not logged_in:
+                return Response(status=401)
+        requested = form.get("scope", "").split() or call.values("scope")
+        return self._issue(
+            {scope for text in requested for scope in _scopes(text)}, logged_in, call.method == "POST"
+        )
 
-    def _issue(self, asked: set[Scope], known: bool, oauth: bool) -> Answer:
+    def _issue(self, requested: set[Scope], logged_in: bool, oauth: bool) -> Response:
         open_to_all = {
-            (path, action) for path, action in asked if path not in self.private and action in self.anonymous
+            (path, action)
+            for path, action in requested
+            if path not in self.private and action in self.anonymous
         }
-        allowed = frozenset(asked if known else open_to_all)
+        allowed = frozenset(requested if logged_in else open_to_all)
         self.issued.append(allowed)
         text = f"token-{len(self.issued)}"
         self._uses[text] = self.uses if self.uses is not None else 1_000_000
         data: dict[str, object] = {"access_token" if oauth else "token": text}
         if self.lifetime is not None:
             data["expires_in"] = self.lifetime
-        return Answer(status=200, body=json.dumps(data).encode())
+        return Response(status=200, body=json.dumps(data).encode())
 
     def _allows(self, token: str, needed: set[Scope]) -> bool:
         if self._uses.get(token, 0) <= 0:
@@ -90,7 +94,7 @@ def _scopes(text: str) -> list[Scope]:
     return [(path, action) for action in actions.split(",")]
 
 
-def _denied(challenge: str) -> Answer:
+def _denied(challenge: str) -> Response:
     body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
     headers = {"WWW-Authenticate": challenge, "Content-Type": "application/json"}
-    return Answer(status=401, headers=headers, body=body)
+    return Response(status=401, headers=headers, body=body)

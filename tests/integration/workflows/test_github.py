@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE
-from tests.fakes.actions import Ran, Runner
+from tests.fakes.actions import JobResult, Runner
 from tests.fakes.gh import OURS
 from tests.integration.workflows.conftest import PARENT_MOVED, Project, workflow
 
@@ -33,7 +33,7 @@ class GitHub:
             workflow=workflow(), origin=project.root, root=folder / "runner", environment=environment
         )
 
-    def run(self, job: str) -> Ran:
+    def run(self, job: str) -> JobResult:
         return self._runner.run(job, CONTEXT)
 
     def artifact(self, name: str, text: str) -> None:
@@ -76,7 +76,7 @@ def test_a_pull_request_is_checked_by_every_step_and_its_review_is_kept(
     _request(project, "FROM {{ parent }}\nRUN curl x | sh\n")
     done = github.run("check")
     assert [step.split(" --")[0] for step in done.failed] == ["dfgen review", "dfgen render"]
-    shown = "".join(done.printed)
+    shown = "".join(done.output)
     assert "::error file=bases/app/1/Dockerfile_amd64,line=6,title=not-rendered::" in shown
     assert "::warning file=templates/t.j2,line=2,title=pipefail::" in shown
     review = (github.artifacts / "review/review.md").read_text()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.actions import Ran, Runner
+from tests.fakes.actions import JobResult, Runner
 from tests.integration.catalogs import CATALOG, CHILD
 from tests.integration.conftest import Work, digests, states
 from tests.integration.workflows.conftest import workflow
@@ -48,13 +48,13 @@ def runner(work: Work, tmp_path: Path) -> Runner:
     return Runner(workflow=workflow(), origin=work.root, root=tmp_path / "runner", environment={"PATH": path})
 
 
-def _run(runner: Runner, job: str, context: Mapping[str, str]) -> Ran:
+def _run(runner: Runner, job: str, context: Mapping[str, str]) -> JobResult:
     done = runner.run(job, context)
-    assert done.failed == [], "".join(done.printed)
+    assert done.failed == [], "".join(done.output)
     return done
 
 
-def _wave(runner: Runner, job: str, matrix: str) -> Sequence[tuple[dict[str, Any], Ran]]:
+def _wave(runner: Runner, job: str, matrix: str) -> Sequence[tuple[dict[str, Any], JobResult]]:
     entries = json.loads(matrix)["include"]
     return [
         (entry, _run(runner, job, {f"matrix.{key}": str(value) for key, value in entry.items()}))
@@ -72,7 +72,7 @@ def _push(work: Work, runner: Runner) -> tuple[Work, list[tuple[dict[str, Any], 
         (machine.root / "built" / entry["artifact"]).rename(machine.root / "dist")
         done.append((entry, states(machine)[entry["select"]]))
     last = _run(runner, "publish", SECRETS)
-    assert "2 versions, 4 images verified: nothing amiss" in "".join(last.printed)
+    assert "2 versions, 4 images verified: nothing amiss" in "".join(last.output)
     return Work(last.folder, work.parent), done
 
 

@@ -50,16 +50,16 @@ def many(root: Path, registry: FakeRegistry) -> Path:
 def test_parents_of_one_repository_share_a_token_and_cost_one_get_then_one_head(
     root: Path, registry: FakeRegistry
 ) -> None:
-    registry.behaviour.door.kind = "token"
+    registry.behaviour.auth.kind = "token"
     both = [registry.add_image("team/os", image(arch, layers=(b"other",))) for arch in (AMD64, ARM64)]
     registry.add_manifest("team/os", index_of(both), OCI_INDEX, tag="2")
     other = f"template: t.j2\nparent: {registry.address}/team/os:2\nversions: ['1']\n"
     write(root, {"bases/other/base.yaml": other})
     for words, method in _COMMANDS:
         registry.forget()
-        registry.behaviour.door.issued.clear()
+        registry.behaviour.auth.issued.clear()
         assert dfgen("-C", root, *words).status == 0
-        assert registry.behaviour.door.issued == [frozenset({("team/os", "pull")})]
+        assert registry.behaviour.auth.issued == [frozenset({("team/os", "pull")})]
         let_in = [seen for seen in registry.seen if "/manifests/" in seen.call.path and seen.status == 200]
         assert sorted(seen.call.path for seen in let_in) == [
             "/v2/team/os/manifests/1",

@@ -88,7 +88,7 @@ def test_a_single_image_has_the_platform_of_its_configuration(fake: FakeRegistry
 
 
 def test_a_platform_that_the_configuration_contradicts_is_told(fake: FakeRegistry) -> None:
-    wrong = image(ARM64, says=AMD64)
+    wrong = image(ARM64, config_platform=AMD64)
     raw = index_of([fake.add_image(NAME, wrong), fake.add_image(NAME, image(WINDOWS, [b"w"]))])
     fake.add_manifest(NAME, raw, OCI_INDEX, "1")
     (found,) = look(f"{fake.address}/{NAME}:1")

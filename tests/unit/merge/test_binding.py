@@ -142,7 +142,7 @@ def test_a_plain_image_is_bound_for_what_its_configuration_says() -> None:
 
 def test_a_variant_that_the_configuration_leaves_open_is_as_listed() -> None:
     v6 = Platform.of("linux", "arm", "v6")
-    made = image(v6, says=Platform.of("linux", "arm"), config={"variant": ""})
+    made = image(v6, config_platform=Platform.of("linux", "arm"), config={"variant": ""})
     nested = parse(index_of([made.descriptor]))
     (found,) = children_of("a", nested, Held(made))
     assert found.platform == found.configured == v6
@@ -165,7 +165,7 @@ def test_two_children_for_one_platform_are_refused() -> None:
 
 
 def test_a_configuration_that_says_another_platform_is_refused() -> None:
-    wrong = child(image(ARM64, [b"2"], says=AMD64), "a:1-aarch64")
+    wrong = child(image(ARM64, [b"2"], config_platform=AMD64), "a:1-aarch64")
     assert refusal(child(image()), wrong) == (
         "java-base:1.0: not merged: a:1-aarch64 is listed for linux/arm64,"
         " but its configuration says linux/amd64; build it again for its platform"
@@ -201,7 +201,7 @@ def test_a_platform_that_the_tag_has_is_not_dropped_unless_told() -> None:
 
 
 def test_all_reasons_are_told_at_once() -> None:
-    wrong = child(image(ARM64, [b"2"], says=AMD64), "b")
+    wrong = child(image(ARM64, [b"2"], config_platform=AMD64), "b")
     assert len(refusal(child(image(), "a"), child(image(layers=[b"1"]), "c"), wrong).splitlines()) == 2
 
 

@@ -85,7 +85,7 @@ def test_an_image_of_an_earlier_build_is_not_bound_with_a_new_one(layout: Layout
 
 
 def test_one_wrong_version_does_not_stop_the_others(layout: Layout) -> None:
-    wrong = image(ARM64, [b"2"], says=AMD64)
+    wrong = image(ARM64, [b"2"], config_platform=AMD64)
     put(layout, {**BOTH, "java-base:2.0-x86_64": AMD, "java-base:2.0-aarch64": wrong})
     result = merge_layout(layout, pinned(), {**VERSIONS, "java-base:2.0": pair(version="2.0")})
     assert [one.name for one in result.merged] == ["java-base:1.0"]

@@ -15,7 +15,7 @@ from dfgen.oci.platform import Platform
 from dfgen.registry import Registry
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ARM64, FakeImage, attestation, image, index_of
-from tests.fakes.registry import Door, FakeRegistry
+from tests.fakes.registry import Auth, FakeRegistry
 from tests.unit.merge.conftest import AMD, ARM, NAME, at, put
 
 
@@ -54,7 +54,7 @@ def test_a_tag_that_moves_costs_no_more(fake: FakeRegistry, merging: Merging) ->
 
 
 def test_a_token_is_one_more(fake: FakeRegistry, merging: Merging) -> None:
-    fake.behaviour.door = Door(kind="token", anonymous=frozenset({"pull", "push"}))
+    fake.behaviour.auth = Auth(kind="token", anonymous=frozenset({"pull", "push"}))
     merge_published(at(fake, NAME, "1.0"), put(fake), merging)
     answered = [line for line in fake.log() if not line.endswith(" 401") and "/token" not in line]
     assert len(answered) == 7

@@ -60,7 +60,7 @@ def test_each_costs_what_it_costs_alone_and_nothing_when_unchanged(
 def test_one_that_fails_stops_no_other(fake: FakeRegistry, merging: Merging) -> None:
     text = published(fake, 4)
     fake.add_image(NAME, image(AMD64, [b"again"]), "1-aarch64")
-    fake.script("PUT", "/manifests/2$", Fault(status=403, carried_out=False), times=None)
+    fake.script("PUT", "/manifests/2$", Fault(status=403, applied=False), times=None)
     several = merge_several(entries(text), merging)
     assert [one.name for one in several.done] == [str(at(fake, NAME, tag)) for tag in ("0", "3")]
     assert set(fake.tags[NAME]) >= {"0", "3"}

@@ -16,7 +16,7 @@ import pytest
 
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Index, parse
-from tests.fakes.http import Answer, Call, Fault
+from tests.fakes.http import Call, Fault, Response
 from tests.fakes.registry import FakeRegistry
 from tests.unit.pairs import pair
 from tests.unit.publish.conftest import Build
@@ -47,10 +47,10 @@ class Killing(FakeRegistry):
     kind = ""  # what the method and path have to match
     carried_out = False
 
-    def handle(self, call: Call) -> tuple[Answer, Fault]:
+    def handle(self, call: Call) -> tuple[Response, Fault]:
         self.left -= bool(re.search(self.kind, f"{call.method} {call.path}"))
         if self.victim and self.left == 0:
-            answered = super().handle(call) if self.carried_out else (Answer(status=500), Fault(reset=True))
+            answered = super().handle(call) if self.carried_out else (Response(status=500), Fault(reset=True))
             os.kill(self.victim.pid, signal.SIGKILL)
             self.victim.wait()
             return answered

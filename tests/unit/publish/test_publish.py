@@ -171,7 +171,7 @@ def test_one_failure_does_not_stop_the_other_versions(
 ) -> None:
     images = [*IMAGES, *pair(family("nginx-base"))]
     build(images)
-    fake.script("PUT", "/v2/team/java-base/manifests/1.0$", Fault(status=403, carried_out=False), times=None)
+    fake.script("PUT", "/v2/team/java-base/manifests/1.0$", Fault(status=403, applied=False), times=None)
     options = how(images)
     published = publish(plan(images, options), options)
     assert isinstance(published.failed, OutsideError)
@@ -184,7 +184,7 @@ def test_a_blob_that_cannot_be_uploaded_keeps_its_version_from_being_tagged(
     fake: FakeRegistry, build: Build, how: How
 ) -> None:
     build(IMAGES)
-    fake.script("PUT", "blobs/uploads", Fault(status=403, carried_out=False), times=None)
+    fake.script("PUT", "blobs/uploads", Fault(status=403, applied=False), times=None)
     options = how(IMAGES)
     published = publish(plan(IMAGES, options), options)
     assert isinstance(published.failed, OutsideError)

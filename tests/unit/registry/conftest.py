@@ -1,4 +1,4 @@
-"""What the registry tests share: a fake registry, a clock that waits for nothing, and a client on both."""
+"""Fixtures of the registry tests: a fake registry, a clock that does not wait, and a client that uses both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADER = "Basic " + b64encode(b"alice:open-sesame").decode()
 
 
 class Logins:
-    """The same login for every registry; `asked` says for which."""
+    """Returns the same login for every registry; `asked` are the registries it was asked for."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -50,7 +50,7 @@ def time() -> FakeClock:
 
 @pytest.fixture
 def make(time: FakeClock) -> MakeClient:
-    """Make a client; options are those of RegistryOptions."""
+    """Return a function that makes a client; it accepts the options of RegistryOptions."""
 
     def make(
         credentials: Credentials | None = None, transport: Transport | None = None, **options: Any
@@ -71,8 +71,8 @@ def app() -> FakeImage:
 
 
 @pytest.fixture
-def there(fake: FakeRegistry, app: FakeImage) -> Reference:
-    """An image that is in the fake registry."""
+def reference(fake: FakeRegistry, app: FakeImage) -> Reference:
+    """Return the reference of an image in the fake registry."""
     fake.add_image("team/app", app, "1.0")
     return Reference(Repository(fake.address, "team/app"), "1.0")
 

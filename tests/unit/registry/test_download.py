@@ -1,4 +1,4 @@
-"""Blobs: read to memory or to a file, checked, resumed, and never half there."""
+"""Downloads: blobs to memory or to a file, verified, resumed, and never left incomplete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def layer(fake: FakeRegistry) -> Descriptor:
     return fake.add_blob("team/app", DATA)
 
 
-def said(repository: Repository, layer: Descriptor, found: str, expected: str) -> str:
+def corrupt_message(repository: Repository, layer: Descriptor, found: str, expected: str) -> str:
     return (
         f"{repository.registry}: cannot pull the blob {repository}@{layer.digest}: "
         f"got {found}, expected {expected}; the response was discarded; "
@@ -70,10 +70,10 @@ def test_wrong_size_is_corrupt(
     fake.script("GET", "/blobs/", fault, times=None)
     with pytest.raises(Corrupt) as caught:
         client.blob(repository, layer)
-    assert str(caught.value) == said(repository, layer, found, "512000 bytes")
+    assert str(caught.value) == corrupt_message(repository, layer, found, "512000 bytes")
     with pytest.raises(Corrupt) as caught:
         client.download(repository, layer, tmp_path / "layer")
-    assert str(caught.value) == said(repository, layer, found, "512000 bytes")
+    assert str(caught.value) == corrupt_message(repository, layer, found, "512000 bytes")
     assert fake.count() == 4
 
 
@@ -84,10 +84,10 @@ def test_wrong_bytes_are_corrupt(
     found = str(Digest.of(bytes([DATA[0] ^ 1]) + DATA[1:]))
     with pytest.raises(Corrupt) as caught:
         client.blob(repository, layer)
-    assert str(caught.value) == said(repository, layer, found, str(layer.digest))
+    assert str(caught.value) == corrupt_message(repository, layer, found, str(layer.digest))
     with pytest.raises(Corrupt) as caught:
         client.download(repository, layer, tmp_path / "layer")
-    assert str(caught.value) == said(repository, layer, found, str(layer.digest))
+    assert str(caught.value) == corrupt_message(repository, layer, found, str(layer.digest))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Where registries are, and what leads where."""
+"""Endpoints: HTTP or HTTPS, origins, redirects, and who may receive a login."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers that other people write: challenges, quotas, Retry-After, and text that goes into messages."""
+"""Untrusted headers and text: challenges, quotas, Retry-After, and error messages of registries."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_quotas(limit: str, remaining: str, expected: Quota | None) -> None:
     assert Quota.parse({"ratelimit-limit": limit, "ratelimit-remaining": remaining}) == expected
 
 
-def test_client_keeps_the_latest_quota(client: Registry, fake: FakeRegistry, there: Reference) -> None:
-    client.resolve(there)
+def test_client_keeps_the_latest_quota(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
+    client.resolve(reference)
     assert client.quota == {}
     fake.behaviour.quota = (100, 76, 21600)
-    client.resolve(there)
+    client.resolve(reference)
     assert client.quota == {fake.address: Quota(limit=100, remaining=76, window=21600)}
     fake.behaviour.quota = (100, 75, 21600)
-    assert client.find(there.with_tag("none")) is None
+    assert client.find(reference.with_tag("none")) is None
     assert client.quota[fake.address].remaining == 75
 
 

@@ -1,4 +1,4 @@
-"""Manifests written: under tag or digest, with the digest that we know and no other."""
+"""Writing manifests: under a tag or digest, and only with the expected digest."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tests.fakes.images import FakeImage, image, index_of
 from tests.fakes.registry import FakeRegistry, Fault
 
 
-def test_put_by_tag(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+def test_put_by_tag(client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage) -> None:
     raw = index_of([app.descriptor])
-    assert client.put_manifest(there.with_tag("all"), raw, OCI_INDEX) == Digest.of(raw)
+    assert client.put_manifest(reference.with_tag("all"), raw, OCI_INDEX) == Digest.of(raw)
     assert fake.log() == ["PUT /v2/team/app/manifests/all 201"]
     assert fake.seen[0].call.headers["content-type"] == OCI_INDEX
-    assert client.manifest(there.with_tag("all")).raw == raw
+    assert client.manifest(reference.with_tag("all")).raw == raw
 
 
-def test_put_by_digest(client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage) -> None:
+def test_put_by_digest(client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage) -> None:
     raw = index_of([app.descriptor])
     digest = Digest.of(raw)
-    assert client.put_manifest(Reference(there.repository, digest=digest), raw, OCI_INDEX) == digest
+    assert client.put_manifest(Reference(reference.repository, digest=digest), raw, OCI_INDEX) == digest
     assert fake.log() == [f"PUT /v2/team/app/manifests/{digest} 201"]
 
 
 def test_put_with_a_wrong_digest_sends_nothing(
-    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+    client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
-    other = there.at(Digest.of(b"other"))
+    other = reference.at(Digest.of(b"other"))
     with pytest.raises(InputError) as caught:
         client.put_manifest(other, app.raw, app.media_type)
     assert str(caught.value) == (f"{other}: the manifest to push has the digest {Digest.of(app.raw)}")
@@ -39,29 +39,29 @@ def test_put_with_a_wrong_digest_sends_nothing(
 
 
 def test_put_response_with_another_digest_is_corrupt(
-    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+    client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
     other = Digest.of(b"other")
     fake.script("PUT", "/manifests/", Fault(headers={"Docker-Content-Digest": str(other)}))
     with pytest.raises(Corrupt) as caught:
-        client.put_manifest(there, app.raw, app.media_type)
+        client.put_manifest(reference, app.raw, app.media_type)
     assert str(caught.value) == (
-        f"{fake.address}: cannot push {there}: got {other}, expected {Digest.of(app.raw)}; "
+        f"{fake.address}: cannot push {reference}: got {other}, expected {Digest.of(app.raw)}; "
         "the response was discarded; try again, and report it to the registry's operator if it persists"
     )
 
 
 def test_manifest_without_its_blobs_is_refused(
-    client: Registry, fake: FakeRegistry, there: Reference
+    client: Registry, fake: FakeRegistry, reference: Reference
 ) -> None:
     lonely = image(layers=[b"nobody has this"])
     with pytest.raises(Refused, match="MANIFEST_BLOB_UNKNOWN blob unknown to registry"):
-        client.put_manifest(there, lonely.raw, lonely.media_type)
+        client.put_manifest(reference, lonely.raw, lonely.media_type)
 
 
 def test_fake_may_lag_after_a_put(
-    client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+    client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
     fake.behaviour.lag = 2
-    client.put_manifest(there.with_tag("new"), app.raw, app.media_type)
-    assert [client.find(there.with_tag("new")) is None for _ in range(3)] == [True, True, False]
+    client.put_manifest(reference.with_tag("new"), app.raw, app.media_type)
+    assert [client.find(reference.with_tag("new")) is None for _ in range(3)] == [True, True, False]

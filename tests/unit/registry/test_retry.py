@@ -1,4 +1,4 @@
-"""Every row of the fault table: it ends in success, or in its own error within the deadline."""
+"""Retries: every operation with every fault succeeds, or fails with the right error within the deadline."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ OPERATIONS: dict[str, tuple[str, str, Operation]] = {
 }
 
 PASSING = {
-    "429 without Retry-After": Fault(status=429, carried_out=False),
-    "429 with seconds": Fault(status=429, headers={"Retry-After": "7"}, carried_out=False),
+    "429 without Retry-After": Fault(status=429, applied=False),
+    "429 with seconds": Fault(status=429, headers={"Retry-After": "7"}, applied=False),
     "429 with a date": Fault(
-        status=429, headers={"Retry-After": formatdate(WALL + 20, usegmt=True)}, carried_out=False
+        status=429, headers={"Retry-After": formatdate(WALL + 20, usegmt=True)}, applied=False
     ),
-    "500": Fault(status=500, carried_out=False),
-    "502": Fault(status=502, carried_out=False),
-    "503": Fault(status=503, headers={"Retry-After": "2"}, carried_out=False),
-    "504": Fault(status=504, carried_out=False),
-    "reset": Fault(reset=True, carried_out=False),
+    "500": Fault(status=500, applied=False),
+    "502": Fault(status=502, applied=False),
+    "503": Fault(status=503, headers={"Retry-After": "2"}, applied=False),
+    "504": Fault(status=504, applied=False),
+    "reset": Fault(reset=True, applied=False),
     "reset after it was done": Fault(reset=True),
 }
 
@@ -63,16 +63,16 @@ PASSING = {
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_transient_failures_are_retried(
-    operation: str, fault: str, client: Registry, fake: FakeRegistry, there: Reference, app: FakeImage
+    operation: str, fault: str, client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
     method, path, act = OPERATIONS[operation]
-    expected = act(client, there, app)
+    expected = act(client, reference, app)
     fake.blobs["team/app"].pop(str(Digest.of(BLOB)), None)
     fake.forget()
     fake.script(method, path, PASSING[fault], times=2)
-    assert act(client, there, app) == expected
-    lost_answer_found = fault == "reset after it was done" and operation == "upload"
-    assert fake.count(method, path) == (1 if lost_answer_found else 3)
+    assert act(client, reference, app) == expected
+    only_response_lost = fault == "reset after it was done" and operation == "upload"
+    assert fake.count(method, path) == (1 if only_response_lost else 3)
 
 
 @pytest.mark.parametrize("operation", ["manifest", "blob"])
@@ -80,21 +80,21 @@ def test_transient_failures_are_retried(
     "fault", [Fault(cut=10), Fault(cut=0), Fault(stall=True), Fault(corrupt=True)], ids=str
 )
 def test_damaged_bodies_are_read_again(
-    operation: str, fault: Fault, make: MakeClient, fake: FakeRegistry, there: Reference, app: FakeImage
+    operation: str, fault: Fault, make: MakeClient, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
     method, path, act = OPERATIONS[operation]
     fake.script(method, path, fault)
     client = make(idle_timeout=0.1)
-    assert act(client, there, app) == act(client, there, app)
+    assert act(client, reference, app) == act(client, reference, app)
     assert fake.count(method, path) == 3
 
 
 def test_pauses_grow_and_end_before_the_deadline(
-    make: MakeClient, fake: FakeRegistry, there: Reference, time: FakeClock
+    make: MakeClient, fake: FakeRegistry, reference: Reference, time: FakeClock
 ) -> None:
     fake.script("HEAD", "/manifests/", Fault(status=503), times=None)
     with pytest.raises(Unreachable) as caught:
-        make(deadline=30).resolve(there)
+        make(deadline=30).resolve(reference)
     assert time.pauses == [0.25, 0.5, 1, 2, 4, 8, 10]
     assert str(caught.value) == (
         f"{fake.address}: unreachable: it returned 503 Service Unavailable (8 tries in 25.8 s); "
@@ -103,11 +103,11 @@ def test_pauses_grow_and_end_before_the_deadline(
 
 
 def test_retry_after_is_respected(
-    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+    client: Registry, fake: FakeRegistry, reference: Reference, time: FakeClock
 ) -> None:
     fake.script("", "/manifests/", PASSING["429 with seconds"])
     fake.script("", "/manifests/", PASSING["429 with a date"])
-    client.resolve(there)
+    client.resolve(reference)
     assert time.pauses == [7, 13]
 
 
@@ -121,21 +121,21 @@ def test_retry_after_is_respected(
     ],
 )
 def test_retry_after_beyond_the_deadline_fails_at_once(
-    after: str, advice: str, client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+    after: str, advice: str, client: Registry, fake: FakeRegistry, reference: Reference, time: FakeClock
 ) -> None:
     fake.script("", "/manifests/", Fault(status=429, headers={"Retry-After": after}), times=None)
     with pytest.raises(RateLimited) as caught:
-        client.resolve(there)
+        client.resolve(reference)
     assert str(caught.value) == (
         f"{fake.address}: rate-limited: too many requests (1 try in 0.0 s); {advice}"
     )
     assert time.pauses == []
 
 
-def test_persistent_rate_limit(make: MakeClient, fake: FakeRegistry, there: Reference) -> None:
+def test_persistent_rate_limit(make: MakeClient, fake: FakeRegistry, reference: Reference) -> None:
     fake.script("", "/manifests/", Fault(status=429), times=None)
     with pytest.raises(RateLimited) as caught:
-        make(deadline=2).find(there)
+        make(deadline=2).find(reference)
     assert str(caught.value) == (
         f"{fake.address}: rate-limited: too many requests (4 tries in 1.8 s); "
         "try again later, or log in for a higher limit"
@@ -143,12 +143,12 @@ def test_persistent_rate_limit(make: MakeClient, fake: FakeRegistry, there: Refe
 
 
 def test_used_up_quota_fails_at_once(
-    client: Registry, fake: FakeRegistry, there: Reference, time: FakeClock
+    client: Registry, fake: FakeRegistry, reference: Reference, time: FakeClock
 ) -> None:
     spent = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600"}
     fake.script("", "/manifests/", Fault(status=429, headers=spent), times=None)
     with pytest.raises(RateLimited) as caught:
-        client.manifest(there)
+        client.manifest(reference)
     assert str(caught.value) == (
         f"{fake.address}: rate-limited: its quota of 100 pulls per 6 h is used up (1 try in 0.0 s); "
         "try again later, or log in for a higher limit"
@@ -165,24 +165,24 @@ def test_used_up_quota_fails_at_once(
     ],
 )
 def test_connection_failures_are_reported(
-    fault: Fault, cause: str, make: MakeClient, fake: FakeRegistry, there: Reference
+    fault: Fault, cause: str, make: MakeClient, fake: FakeRegistry, reference: Reference
 ) -> None:
     fake.script("GET", "/manifests/", fault, times=None)
     with pytest.raises(Unreachable) as caught:
-        make(deadline=0.5, idle_timeout=0.1).manifest(there)
+        make(deadline=0.5, idle_timeout=0.1).manifest(reference)
     assert str(caught.value) == (
         f"{fake.address}: unreachable: {cause} (2 tries in 0.2 s); check the network and try again"
     )
 
 
-def test_slow_body_ends_at_the_deadline(fake: FakeRegistry, there: Reference) -> None:
+def test_slow_body_ends_at_the_deadline(fake: FakeRegistry, reference: Reference) -> None:
     fake.script("GET", "/manifests/", Fault(drip=True, headers={"Content-Length": "100000"}), times=None)
     time = FakeClock()
     tick = iter(range(10**6))
     ticking = time.clock
     client = _client_with(ticking.sleep, lambda: time.passed + next(tick))
     with pytest.raises(Unreachable) as caught:
-        client.manifest(there)
+        client.manifest(reference)
     assert "unreachable: the response took longer than 60 s (1 try in " in str(caught.value)
 
 
@@ -233,13 +233,13 @@ def test_unknown_host_name(client: Registry) -> None:
     )
 
 
-def test_refusal_quotes_the_registry(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_refusal_quotes_the_registry(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
     body = b'{"errors": [{"code": "TAG_INVALID", "message": "no\\nsuch tag, eyJhbGciOi.abc.def"}]}'
     fake.script("PUT", "/manifests/", Fault(status=400, body=body), times=None)
     with pytest.raises(Refused) as caught:
-        client.put_manifest(there, b"{}", OCI_MANIFEST)
+        client.put_manifest(reference, b"{}", OCI_MANIFEST)
     assert str(caught.value) == (
-        f"{fake.address}: cannot push {there}: it returned 400 Bad Request: TAG_INVALID no such tag, …"
+        f"{fake.address}: cannot push {reference}: it returned 400 Bad Request: TAG_INVALID no such tag, …"
     )
     assert fake.count() == 1
 
@@ -253,19 +253,19 @@ def test_refusal_quotes_the_registry(client: Registry, fake: FakeRegistry, there
     ],
 )
 def test_refusal_with_an_unreadable_body(
-    fault: Fault, client: Registry, fake: FakeRegistry, there: Reference
+    fault: Fault, client: Registry, fake: FakeRegistry, reference: Reference
 ) -> None:
     fake.script("GET", "/manifests/", fault)
     with pytest.raises(Refused) as caught:
-        client.manifest(there)
-    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it returned 400 Bad Request"
+        client.manifest(reference)
+    assert str(caught.value) == f"{fake.address}: cannot pull {reference}: it returned 400 Bad Request"
 
 
-def test_html_error_page_is_not_quoted(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_html_error_page_is_not_quoted(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
     page = Fault(status=418, body=b"<html>", headers={"Content-Type": "text/html"})
     fake.script("GET", "/manifests/", page)
     with pytest.raises(Refused, match=r"it returned 418 I'm a Teapot$"):
-        client.manifest(there)
+        client.manifest(reference)
 
 
 def test_port_that_does_not_speak_http(client: Registry) -> None:
@@ -288,8 +288,8 @@ def _greet(server: socket.socket) -> None:
             connection.recv(65536)
 
 
-def test_unknown_status_is_reported(client: Registry, fake: FakeRegistry, there: Reference) -> None:
+def test_unknown_status_is_reported(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
     fake.script("GET", "", Fault(status=499, body=b"gone fishing\nmore"), times=None)
     with pytest.raises(Refused) as caught:
-        client.manifest(there)
-    assert str(caught.value) == f"{fake.address}: cannot pull {there}: it returned 499: gone fishing"
+        client.manifest(reference)
+    assert str(caught.value) == f"{fake.address}: cannot pull {reference}: it returned 499: gone fishing"

@@ -1,4 +1,4 @@
-"""The seam to the network: TLS and its authorities, proxies, and what is loaded when."""
+"""The transport: TLS, certificate authorities, proxies, and lazy imports."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 from dfgen.errors import InputError
 from dfgen.oci.reference import Reference
 from dfgen.registry import HttpTransport, RegistryOptions, Request, Unreachable
-from dfgen.registry.connection import transient_error
 from dfgen.registry.retry import TransientError
 from tests.fakes.certificates import Certificates
 from tests.fakes.images import FakeImage
@@ -152,11 +150,11 @@ def test_no_proxy_is_honoured(make: MakeClient, fake: FakeRegistry, monkeypatch:
 
 
 def test_loopback_is_never_proxied(
-    make: MakeClient, fake: FakeRegistry, there: Reference, monkeypatch: pytest.MonkeyPatch
+    make: MakeClient, fake: FakeRegistry, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FakeRegistry() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        make().resolve(there)
+        make().resolve(reference)
         assert (fake.count(), proxy.count()) == (1, 0)
 
 
@@ -179,23 +177,6 @@ def test_invalid_proxy(proxy: str, make: MakeClient, monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError) as caught:
         make().resolve(Reference.parse("registry.invalid/a:1"))
     assert str(caught.value) == "HTTPS_PROXY: not a proxy address, expected http://host:port"
-
-
-@pytest.mark.parametrize(
-    ("error", "cause"),
-    [
-        (SSLError(ssl.SSLEOFError(8, "EOF occurred")), "the connection was reset"),
-        (SSLError("unknown"), "TLS: the handshake failed"),
-        (ProtocolError("unknown"), "the connection failed"),
-        (ProtocolError("aborted", OSError(113, "No route to host")), "no route to host"),
-        (ProtocolError("aborted", BrokenPipeError()), "the connection was reset"),
-    ],
-)
-def test_rare_causes(error: HTTPError, cause: str) -> None:
-    found = transient_error(error, "https://registry.example/v2/", 20).final_error(1, 0)
-    assert str(found) == (
-        f"registry.example: unreachable: {cause} (1 try in 0.0 s); check the network and try again"
-    )
 
 
 def test_address_that_urllib3_rejects() -> None:

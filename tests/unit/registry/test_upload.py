@@ -1,4 +1,4 @@
-"""Uploads: skipped, mounted or sent, and never sent twice for a lost answer."""
+"""Uploads: skipped, mounted or sent, and not sent again if only the response was lost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_blob_is_mounted(client: Registry, fake: FakeRegistry, repository: Repos
 
 
 def test_false_mount_becomes_an_upload(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
-    fake.behaviour.boasts = True
+    fake.behaviour.false_mounts = True
     done = client.upload(repository, LAYER, DATA, mount_from=[Repository(fake.address, "team/base")])
     assert done is Uploaded.UPLOADED
     assert stored(fake) == DATA
@@ -78,8 +78,8 @@ def test_unauthorized_mount_becomes_an_upload(
     client: Registry, fake: FakeRegistry, repository: Repository
 ) -> None:
     fake.add_blob("team/base", DATA)
-    door = fake.behaviour.door
-    door.kind, door.private, door.anonymous = "token", {"team/base"}, frozenset({"pull", "push"})
+    auth = fake.behaviour.auth
+    auth.kind, auth.private, auth.anonymous = "token", {"team/base"}, frozenset({"pull", "push"})
     done = client.upload(repository, LAYER, DATA, mount_from=[Repository(fake.address, "team/base")])
     assert done is Uploaded.UPLOADED
     assert stored(fake) == DATA
@@ -96,7 +96,7 @@ def test_lost_response_needs_a_check_but_no_second_upload(
 def test_progress_subtracts_bytes_to_send_again(
     client: Registry, fake: FakeRegistry, repository: Repository, file: Path
 ) -> None:
-    fake.script("PUT", UPLOADS, Fault(status=503, carried_out=False))
+    fake.script("PUT", UPLOADS, Fault(status=503, applied=False))
     sent: list[int] = []
     client.upload(repository, LAYER, file, progress=sent.append)
     assert stored(fake) == DATA
@@ -154,7 +154,7 @@ def test_upload_response_with_an_invalid_digest_is_accepted(
 
 def test_response_is_not_201(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
     fake.script("PUT", "/manifests/", Fault(status=204))
-    fake.script("PUT", UPLOADS, Fault(status=204, carried_out=False), times=None)
+    fake.script("PUT", UPLOADS, Fault(status=204, applied=False), times=None)
     with pytest.raises(Refused, match=r"it returned 204 No Content, expected 201 Created$"):
         client.put_manifest(Reference(repository, "1.0"), image().raw, OCI_MANIFEST)
     with pytest.raises(Refused, match=r"it returned 204, expected 201 Created$"):
@@ -203,7 +203,7 @@ def test_read_only_registry(client: Registry, fake: FakeRegistry, repository: Re
 def test_failing_upload_ends_at_its_deadline(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
-    fake.script("PUT", UPLOADS, Fault(reset=True, carried_out=False), times=None)
+    fake.script("PUT", UPLOADS, Fault(reset=True, applied=False), times=None)
     with pytest.raises(Unreachable, match=r"unreachable: the connection was reset \(5 tries in 3\.8 s\)"):
         make(deadline=4).upload(repository, Descriptor.of(b"x", "x"), b"x")
 

@@ -1,4 +1,4 @@
-"""Uploads in pieces: where the registry insists, and where a try broke off."""
+"""Chunked uploads: used if the registry refuses monolithic ones, and resumed after a failure."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def test_chunks_have_the_minimum_size_of_the_registry(
     assert fake.count("PATCH") == 2
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault(reset=True), Fault(status=503), Fault(status=503, carried_out=False)]
-)
+@pytest.mark.parametrize("fault", [Fault(reset=True), Fault(status=503), Fault(status=503, applied=False)])
 def test_chunked_upload_resumes_at_the_offset_of_the_registry(
     fault: Fault, make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
@@ -54,7 +52,7 @@ def test_chunked_upload_resumes_at_the_offset_of_the_registry(
     client.upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert fake.count("POST") == 1
-    assert fake.count("PATCH") == (3 if fault.carried_out else 4)
+    assert fake.count("PATCH") == (3 if fault.applied else 4)
 
 
 def test_chunked_upload_restarts_if_no_chunk_arrived(
@@ -64,7 +62,7 @@ def test_chunked_upload_restarts_if_no_chunk_arrived(
     client = make(chunk_size=400_000)
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
-    fake.script("PATCH", UPLOADS, Fault(status=503, carried_out=False))
+    fake.script("PATCH", UPLOADS, Fault(status=503, applied=False))
     client.upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert (fake.count("GET", UPLOADS), fake.count("POST")) == (1, 2)
@@ -95,7 +93,7 @@ def test_upload_restarts_if_its_session_is_gone_at_the_end(
         client.upload(repository, Descriptor.of(b"x", "x"), b"x")
         fake.blobs.clear()
         fake.forget()
-        fake.script("PUT", UPLOADS, Fault(status=404, carried_out=False))
+        fake.script("PUT", UPLOADS, Fault(status=404, applied=False))
         assert client.upload(repository, LAYER, DATA) is Uploaded.UPLOADED
         assert stored(fake) == DATA
         assert (fake.count("POST"), fake.count("PATCH")) == (2, 4 if chunked else 0)
@@ -109,7 +107,7 @@ def test_chunked_upload_restarts_if_its_session_ends(
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(), times=1)
-    fake.script("PATCH", UPLOADS, Fault(status=404, carried_out=False))
+    fake.script("PATCH", UPLOADS, Fault(status=404, applied=False))
     client.upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert fake.count("POST") == 2
@@ -123,7 +121,7 @@ def test_rejected_range_requests_the_offset(
     client.upload(repository, Descriptor.of(b"x", "x"), b"x")
     fake.forget()
     fake.script("PATCH", UPLOADS, Fault(), times=1)
-    fake.script("PATCH", UPLOADS, Fault(status=416))  # it has the piece, and yet
+    fake.script("PATCH", UPLOADS, Fault(status=416))  # although it has stored the chunk
     client.upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert (fake.count("POST"), fake.count("GET", UPLOADS)) == (1, 1)
@@ -132,7 +130,7 @@ def test_rejected_range_requests_the_offset(
 def test_chunks_shrink_if_they_are_too_large(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
-    fake.behaviour.largest = 70_000
+    fake.behaviour.max_body = 70_000
     make(chunk_size=1_000_000).upload(repository, LAYER, DATA)
     assert stored(fake) == DATA
     assert steps(fake)[-1] == "PUT 201"
@@ -141,7 +139,7 @@ def test_chunks_shrink_if_they_are_too_large(
 def test_chunks_are_too_large_however_small(
     make: MakeClient, fake: FakeRegistry, repository: Repository
 ) -> None:
-    fake.behaviour.largest = 10
+    fake.behaviour.max_body = 10
     with pytest.raises(Refused) as caught:
         make(chunk_size=1_000_000).upload(repository, LAYER, DATA)
     assert str(caught.value) == (

@@ -197,7 +197,7 @@ def put_and_check(fake: FakeRegistry, layout: Layout, arm: FakeImage, check: Che
 
 
 def test_a_configuration_of_another_platform(fake: FakeRegistry, layout: Layout, check: Check) -> None:
-    found = put_and_check(fake, layout, made(ARM64, says=AMD64), check)
+    found = put_and_check(fake, layout, made(ARM64, config_platform=AMD64), check)
     assert found == ["platform: expected linux/arm64, found linux/amd64"]
 
 
