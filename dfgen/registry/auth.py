@@ -81,7 +81,7 @@ class Authorizer:
         """Return the header for a request, empty until the registry has sent a challenge.
 
         `rejected` is a header that the registry has just rejected; it is not returned again.
-        Raises Unauthorized or Refused if no header can be had.
+        Raises Unauthorized or Refused if no header can be obtained.
         """
         state = self._states[context.registry]
         if state.challenge is None:

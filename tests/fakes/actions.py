@@ -21,10 +21,10 @@ _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 @dataclass(slots=True, kw_only=True)
 class JobResult:
-    """The result of a job: its folder, the output of each step, the failed steps and the job's outputs."""
+    """The result of a job: its folder, the log of each step, the failed steps and the job's outputs."""
 
     folder: Path
-    output: list[str] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ class Runner:
             timeout=300,
             check=False,
         )
-        done.output.append(ran.stdout)
+        done.logs.append(ran.stdout)
         if ran.returncode:
             done.failed.append(step["run"])
         for line in output.read_text().splitlines():

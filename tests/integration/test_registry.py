@@ -111,7 +111,7 @@ def test_a_blob_goes_up_once_and_comes_down_whole(
     layer = Descriptor.of(LAYER, "application/octet-stream")
     if chunk:
         client = Registry(RegistryOptions(chunk_size=chunk), credentials=NoCredentials())
-        client._uploader._in_pieces.add(repository.registry)  # as if it had insisted
+        client._uploader._chunked.add(repository.registry)  # as if it had refused a monolithic upload
     sent: list[int] = []
     assert client.upload(repository, layer, tmp_path / "layer", progress=sent.append) is Uploaded.UPLOADED
     assert sum(sent) == len(LAYER)

@@ -76,7 +76,7 @@ def test_a_pull_request_is_checked_by_every_step_and_its_review_is_kept(
     _request(project, "FROM {{ parent }}\nRUN curl x | sh\n")
     done = github.run("check")
     assert [step.split(" --")[0] for step in done.failed] == ["dfgen review", "dfgen render"]
-    shown = "".join(done.output)
+    shown = "".join(done.logs)
     assert "::error file=bases/app/1/Dockerfile_amd64,line=6,title=not-rendered::" in shown
     assert "::warning file=templates/t.j2,line=2,title=pipefail::" in shown
     review = (github.artifacts / "review/review.md").read_text()

@@ -50,7 +50,7 @@ def runner(work: Work, tmp_path: Path) -> Runner:
 
 def _run(runner: Runner, job: str, context: Mapping[str, str]) -> JobResult:
     done = runner.run(job, context)
-    assert done.failed == [], "".join(done.output)
+    assert done.failed == [], "".join(done.logs)
     return done
 
 
@@ -72,7 +72,7 @@ def _push(work: Work, runner: Runner) -> tuple[Work, list[tuple[dict[str, Any], 
         (machine.root / "built" / entry["artifact"]).rename(machine.root / "dist")
         done.append((entry, states(machine)[entry["select"]]))
     last = _run(runner, "publish", SECRETS)
-    assert "2 versions, 4 images verified: nothing amiss" in "".join(last.output)
+    assert "2 versions, 4 images verified: nothing amiss" in "".join(last.logs)
     return Work(last.folder, work.parent), done
 
 
