@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dfgen.catalog.model import BASES
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
 from dfgen.errors import CheckError, Place
@@ -69,7 +70,10 @@ def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
         catalog, images = found
     else:
         catalog, images = app.catalog, app.images(select)
-    existing = files.dockerfiles(app.root, [image.path for image in images] if select else None)
+    if select:
+        existing = files.dockerfiles(app.root, [image.path for image in images])
+    else:
+        existing = files.all_dockerfiles(app.root, BASES)
     return render(catalog, images, app.lock, app.templates_for, existing)
 
 

@@ -1,4 +1,4 @@
-"""Files, written so that nothing is ever half there: beside, then renamed."""
+"""Atomic writes (to a temporary file, then renamed), and reading many text files."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from dfgen.catalog.model import BASES
 from dfgen.errors import OutsideError, Place, Problem
 
 _Named = str | os.PathLike[str]
 
 
 @contextmanager
-def renaming(beside: _Named, target: _Named) -> Iterator[None]:
-    """Make what is at a path when the block ends well the target; otherwise it goes."""
+def renaming(temporary: _Named, target: _Named) -> Iterator[None]:
+    """Rename the temporary file to the target after the block, or delete it if the block raises."""
     try:
         yield
-        os.replace(beside, target)  # noqa: PTH105 - for text as well
-    except BaseException:  # a Ctrl-C too leaves nothing behind
+        os.replace(temporary, target)  # noqa: PTH105 - accepts str as well
+    except BaseException:  # KeyboardInterrupt must not leave the file behind either
         with suppress(FileNotFoundError):
-            os.unlink(beside)  # noqa: PTH108
+            os.unlink(temporary)  # noqa: PTH108
         raise
 
 
 @contextmanager
 def replacing(target: Path, folder: Path, prefix: str = "") -> Iterator[Path]:
-    """Yield a new file in a folder of the same file system; when the block ends well it is the target."""
+    """Yield a new file that replaces the target after the block, unless the block raises.
+
+    `folder` is where the new file is created; it must be on the target's file system.
+    """
     handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
     os.close(handle)
     with renaming(name, target):
@@ -38,23 +40,24 @@ def replacing(target: Path, folder: Path, prefix: str = "") -> Iterator[Path]:
 
 
 def fill(handle: int, data: bytes, *, durable: bool) -> None:
-    """Write all of it to an open file; a `durable` one is on the disk before this returns."""
+    """Write all of `data` to an open file; with `durable`, call fsync before returning."""
     while data:
         data = data[os.write(handle, data) :]
     if durable:
         os.fsync(handle)
 
 
-_FIRST = int.from_bytes(os.urandom(4))  # names of files that are being written: none twice
+# Names of temporary files: a random start per process plus a counter, so that no two writers share one.
+_FIRST = int.from_bytes(os.urandom(4))
 _COUNT = count()
 
 
 def write(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text file whole or not at all; its mode stays.
+    """Write a text file atomically and keep its mode.
 
-    A `durable` one is on the disk before the old one goes, whatever happens to the machine; what can be
-    generated again does without, since waiting for the disk costs more than all the rest of a render.
-    Errors: OutsideError naming the file.
+    `durable` calls fsync before the rename, so that the file survives a crash of the machine. Generated files
+    do without: waiting for the disk takes longer than the rest of a render.
+    Raises OutsideError with the path if the file system refuses.
     """
     try:
         _write(os.fspath(path), text.encode(), durable)
@@ -63,11 +66,12 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def _write(path: str, data: bytes, durable: bool) -> None:
-    # Plain calls of the system: a render writes thousands of files, and what `Path.open` adds would be half.
+    # System calls instead of Path.open: a render writes thousands of files, and half of the time would go to
+    # what Path.open adds.
     folder, name = os.path.split(path)
-    beside = os.path.join(folder, f".{name}.{(_FIRST + next(_COUNT)) & 0xFFFFFFFF:08x}")  # noqa: PTH118
-    handle = _new(beside, folder)
-    with renaming(beside, path):
+    temporary = os.path.join(folder, f".{name}.{(_FIRST + next(_COUNT)) & 0xFFFFFFFF:08x}")  # noqa: PTH118
+    handle = _new(temporary, folder)
+    with renaming(temporary, path):
         try:
             with suppress(FileNotFoundError):
                 os.fchmod(handle, os.stat(path).st_mode & 0o777)  # noqa: PTH116
@@ -77,17 +81,16 @@ def _write(path: str, data: bytes, durable: bool) -> None:
 
 
 def _new(path: str, folder: str) -> int:
-    """Open a file that is not there yet, with the mode of every new file; its folder is made."""
-    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        return os.open(path, how, 0o666)
+        return os.open(path, flags, 0o666)  # the umask applies, as to any new file
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        return os.open(path, how, 0o666)
+        return os.open(path, flags, 0o666)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, and its folder when that is empty then."""
+    """Delete a file, and its folder if it is then empty."""
     try:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
@@ -103,29 +106,41 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             yield Path(folder)
     except OSError as error:
-        advice = "make room, or set TMPDIR to another folder"
+        advice = "free up space, or set TMPDIR to another folder"
         message = f"temporary files cannot be written: {error.strerror or error}; {advice}"
         raise OutsideError(message) from error
 
 
-def dockerfiles(root: Path, paths: Iterable[str] | None = None) -> dict[str, str]:
-    """Read every per-architecture Dockerfile below the catalog, by its path relative to the root.
+def all_dockerfiles(root: Path, bases: str) -> dict[str, str]:
+    """Read every per-architecture Dockerfile of a catalog; `bases` is its folder, relative to the root.
 
-    With `paths`, read those of them that are there and look for no others.
-    Bytes that are not UTF-8 become U+FFFD, and a link is a text that says where it leads: such a file was not
-    written by dfgen, and can still be shown.
+    Returns and raises as `dockerfiles`.
     """
+    return dockerfiles(root, _find(root, bases))
+
+
+def dockerfiles(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Read Dockerfiles by their paths relative to the root; missing files are left out.
+
+    Bytes that are not UTF-8 become U+FFFD. A symbolic link is not followed: its text says where it leads.
+    dfgen writes neither, but a diff can show both.
+    Raises OutsideError with the path if a file or folder cannot be read.
+    """
+    found: dict[str, str] = {}
+    folder = "" if root == Path() else f"{root}/"  # str: creating thousands of Path objects is slow
     try:
-        return _read_all(root, _find(root) if paths is None else paths)
+        for path in paths:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[path] = _read(folder + path)
     except OSError as error:
-        raise OutsideError(
-            Problem(Place(str(error.filename)), f"cannot be read: {error.strerror}")
-        ) from error
+        place = Place(str(error.filename))
+        raise OutsideError(Problem(place, f"cannot be read: {error.strerror}")) from error
+    return found
 
 
-def _find(root: Path) -> Iterator[str]:
-    # bases/FAMILY/VERSION/Dockerfile_ARCH: one pass of scandir is several times as fast as a glob.
-    for family in _folders(root, BASES):
+def _find(root: Path, bases: str) -> Iterator[str]:
+    # BASES/FAMILY/VERSION/Dockerfile_ARCH: one scandir per folder is several times as fast as a glob.
+    for family in _folders(root, bases):
         for version in _folders(root, family):
             with os.scandir(root / version) as entries:
                 names = sorted(entry.name for entry in entries if entry.name.startswith("Dockerfile_"))
@@ -139,21 +154,14 @@ def _folders(root: Path, path: str) -> list[str]:
 
 def _read(path: str) -> str:
     try:
+        # O_NOFOLLOW: a link could lead to any file of this machine, whose content a diff would then show.
+        # O_NONBLOCK: opening a FIFO would block.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb", buffering=0) as file:  # noqa: PTH123
             return file.readall().decode("utf-8", errors="replace")
     except OSError as error:
-        if error.errno == errno.ELOOP:  # where it leads is anybody's, and what is there is not shown
+        if error.errno == errno.ELOOP:
             target = os.readlink(os.fsencode(path))  # noqa: PTH115
             return f"a link to {target.decode('utf-8', errors='replace')}\n"
-        error.filename = path
+        error.filename = path  # an error of reading has no file name
         raise
-
-
-def _read_all(root: Path, paths: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    folder = "" if root == Path() else f"{root}/"  # text, since a Path for each of thousands takes its time
-    for path in paths:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            found[path] = _read(folder + path)
-    return found

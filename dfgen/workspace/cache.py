@@ -31,8 +31,8 @@ class Remembered:
 
     @cached_property
     def existing(self) -> dict[str, str]:
-        """The Dockerfiles that are there, as `files.dockerfiles` gives them."""
-        return files.dockerfiles(self._root)
+        """The Dockerfiles of the catalog, as `files.all_dockerfiles` returns them."""
+        return files.all_dockerfiles(self._root, BASES)
 
     def all_unchanged(self) -> bool:
         """Whether these are what a render of the same inputs gave."""

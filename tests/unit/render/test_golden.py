@@ -15,7 +15,7 @@ from dfgen.catalog import lockfile as locks
 from dfgen.catalog.model import Image
 from dfgen.commands import render as header
 from dfgen.commands.render import Change, Rendering, render
-from dfgen.filetree.files import dockerfiles
+from dfgen.filetree.files import all_dockerfiles
 from dfgen.templating import TemplateOptions, Templates
 from tests.unit.dockerfile.oracle import running_oracle
 
@@ -34,13 +34,13 @@ def _rendered(root: Path) -> Rendering:
         return Templates(root / "templates", "templates", given, image.family.snippets)
 
     catalog = loading.load(root, Templates(root / "templates", "templates"))
-    return render(catalog, catalog.images, locks.read(root), templates_for, dockerfiles(root))
+    return render(catalog, catalog.images, locks.read(root), templates_for, all_dockerfiles(root, "bases"))
 
 
 @pytest.mark.parametrize("name", CATALOGS)
 def test_what_is_committed_is_what_is_rendered(name: str) -> None:
     rendering = _rendered(GOLDEN / name)
-    assert {file.path: file.new for file in rendering.files} == dockerfiles(GOLDEN / name)
+    assert {file.path: file.new for file in rendering.files} == all_dockerfiles(GOLDEN / name, "bases")
     assert rendering.files
     assert {file.change for file in rendering.files} == {Change.NONE}
     assert rendering.waiting == ()
@@ -59,7 +59,11 @@ def test_a_golden_lock_is_written_as_dfgen_writes_it(name: str) -> None:
 
 
 def test_buildkit_parses_every_golden_dockerfile_and_every_from_is_pinned() -> None:
-    texts = {f"{name}/{path}": text for name in CATALOGS for path, text in dockerfiles(GOLDEN / name).items()}
+    texts = {
+        f"{name}/{path}": text
+        for name in CATALOGS
+        for path, text in all_dockerfiles(GOLDEN / name, "bases").items()
+    }
     with running_oracle() as oracle:
         answers = oracle.parse_all(texts.values())
     for path, found in zip(texts, answers, strict=True):
@@ -76,7 +80,7 @@ def test_a_template_of_another_project_gives_what_plain_jinja_gives(version: str
     root = GOLDEN / "plain-jinja"
     catalog = loading.load(root, Templates(root / "templates", "templates"))
     image = next(one for one in catalog.images if one.version == version)
-    text = dockerfiles(root)[str(image.dockerfile)]
+    text = all_dockerfiles(root, "bases")[str(image.dockerfile)]
     assert header.is_intact(text)
     body = text[text.index("FROM ") :]
     environment = jinja2.Environment(

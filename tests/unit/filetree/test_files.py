@@ -1,4 +1,4 @@
-"""Files on disk: whole or not at all, and found where a catalog has them."""
+"""Atomic writes, and the Dockerfiles of a catalog on disk."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import OutsideError
-from dfgen.filetree.files import dockerfiles, remove, temporary_folder, write
+from dfgen.filetree.files import all_dockerfiles, dockerfiles, remove, temporary_folder, write
 
 
-def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+def test_write_creates_missing_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "Dockerfile_amd64"
     write(path, "FROM x\r\né\n")
     assert path.read_bytes() == "FROM x\r\né\n".encode()
     assert [one.name for one in path.parent.iterdir()] == ["Dockerfile_amd64"]
 
 
-def test_a_new_file_has_the_mode_of_every_new_file(tmp_path: Path) -> None:
+def test_a_new_file_has_the_default_mode(tmp_path: Path) -> None:
     write(tmp_path / "new", "x")
     (tmp_path / "other").write_text("x")
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_the_mode_stays(tmp_path: Path) -> None:
+def test_write_keeps_the_mode(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(0o750)
@@ -31,7 +31,7 @@ def test_the_mode_stays(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o750)
 
 
-def test_a_file_that_cannot_be_written_stays_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -39,7 +39,7 @@ def test_a_file_that_cannot_be_written_stays_and_nothing_is_left(tmp_path: Path)
     assert (path.read_text(), [one.name for one in tmp_path.iterdir()]) == ("old", ["file"])
 
 
-def test_what_is_wrong_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_write_error_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "folder" / "inner").mkdir(parents=True)
     with pytest.raises(OutsideError) as caught:
         write(tmp_path / "folder", "x")
@@ -47,7 +47,7 @@ def test_what_is_wrong_is_told_with_the_file(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["folder"]
 
 
-def test_removing_takes_the_empty_folder_too(tmp_path: Path) -> None:
+def test_remove_deletes_an_empty_folder_too(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "1.0" / name, "x")
     remove(tmp_path / "1.0" / "a")
@@ -56,33 +56,38 @@ def test_removing_takes_the_empty_folder_too(tmp_path: Path) -> None:
     assert not (tmp_path / "1.0").exists()
 
 
-def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
+def test_an_error_of_remove_names_the_path(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutsideError) as caught:
         remove(tmp_path / "folder")
     assert str(caught.value).startswith(f"{tmp_path}/folder: cannot be removed: ")
 
 
-def test_dockerfiles_are_found_where_a_catalog_has_them(tmp_path: Path) -> None:
-    there = ("b/1/Dockerfile_arm64", "b/1/Dockerfile_amd64", "a/2/Dockerfile_amd64")
+def test_all_dockerfiles_of_a_catalog_are_read_in_order(tmp_path: Path) -> None:
+    expected = ("b/1/Dockerfile_arm64", "b/1/Dockerfile_amd64", "a/2/Dockerfile_amd64")
     other = ("a/Dockerfile_amd64", "a/2/Dockerfile", "a/2/.Dockerfile_amd64.tmp", "a/2/deep/Dockerfile_amd64")
-    for name in (*there, *other):
+    for name in (*expected, *other):
         write(tmp_path / "bases" / name, name)
     (tmp_path / "bases" / "link").symlink_to(tmp_path / "bases" / "a")
-    assert list(dockerfiles(tmp_path).items()) == [
+    assert list(all_dockerfiles(tmp_path, "bases").items()) == [
         (f"bases/{name}", name)
         for name in ("a/2/Dockerfile_amd64", "b/1/Dockerfile_amd64", "b/1/Dockerfile_arm64")
     ]
 
 
-def test_line_ends_are_read_as_they_are(tmp_path: Path) -> None:
-    write(tmp_path / "bases/a/1/Dockerfile_amd64", "FROM x\r\n")
-    assert dockerfiles(tmp_path) == {"bases/a/1/Dockerfile_amd64": "FROM x\r\n"}
+def test_line_ends_are_not_converted(tmp_path: Path) -> None:
+    write(tmp_path / "a", "FROM x\r\n")
+    assert dockerfiles(tmp_path, ["a"]) == {"a": "FROM x\r\n"}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_missing_dockerfiles_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "a", "FROM x")
+    assert dockerfiles(tmp_path, ["b", "a/b"]) == {}
+
+
+def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutsideError) as caught:
-        dockerfiles(tmp_path)
+        all_dockerfiles(tmp_path, "bases")
     assert str(caught.value) == f"{tmp_path}/bases: cannot be read: No such file or directory"
 
 
@@ -98,6 +103,6 @@ def test_a_failed_write_in_a_temporary_folder_is_an_error() -> None:
         (folder / "missing" / "file").write_text("1")
     assert str(caught.value) == (
         "temporary files cannot be written: No such file or directory;"
-        " make room, or set TMPDIR to another folder"
+        " free up space, or set TMPDIR to another folder"
     )
     assert not folder.exists()
