@@ -1,4 +1,7 @@
-"""A bill of materials in CycloneDX, through its library; the same packages always give the same bytes."""
+"""SBOMs in CycloneDX JSON; the same packages always result in the same bytes.
+
+Specification: https://cyclonedx.org/docs/1.6/json/
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,15 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
     from packageurl import PackageURL
 
-# Whose packages they are where the image does not say what it is.
+# The namespace of a package URL for images without an os-release.
 _VENDORS = {"deb": "debian", "apk": "alpine"}
 
 
 def document(name: str, image: Digest, contents: Contents, epoch: int) -> bytes:
-    """Write the SBOM of an image: `name` is its family, `epoch` its time in seconds since 1970.
+    """Return the SBOM of an image: `name` is its family, `epoch` its timestamp in seconds since 1970.
 
-    Its serial number follows from the image's digest. What may be missing is said in `dfgen:lacking`.
+    The serial number is derived from the image's digest; the property `dfgen:lacking` says what may be
+    missing.
     """
     from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom, BomMetaData
@@ -58,7 +62,11 @@ def _component(package: Installed, system: System) -> Component:
 
 
 def purl(package: Installed, system: System) -> PackageURL:
-    """Name a package as scanners know it: `pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12`."""
+    """Return the package URL, by which scanners identify a package.
+
+    For example `pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12`; see
+    https://github.com/package-url/purl-spec.
+    """
     from packageurl import PackageURL
 
     qualifiers = {

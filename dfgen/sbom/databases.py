@@ -1,4 +1,8 @@
-"""rpm's database in SQLite, and the headers of packages in it, as rpm's own documentation describes both."""
+"""Read the package databases of dpkg, apk and rpm, and os-release.
+
+rpm's database is SQLite with a binary header for each package:
+https://rpm-software-management.github.io/rpm/manual/format_header.html
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,28 @@ from dfgen.filetree.files import temporary_folder
 from dfgen.sbom.model import Installed, System
 from dfgen.sbom.rootfs import APK, DPKG, DPKG_FOLDER, OS_RELEASE, RPM
 
-# Of a package's state, the third word of `Status`: those in which its files are not there.
-_GONE = ("not-installed", "config-files")
+# States of a package (the third word of `Status`) in which it is not installed.
+_NOT_INSTALLED = ("not-installed", "config-files")
 
 
 def dpkg(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
-    """Read dpkg's databases: each by its path with its packages. Errors: CheckError for none of dpkg's."""
+    """Yield the path and the packages of each dpkg database. Raises CheckError if it is damaged."""
     for path, data in sorted(files.items()):
-        # Beside each package's file distroless images have the checksums of its files.
+        # Distroless images also have a file with checksums for each package.
         is_part = path.startswith(f"{DPKG_FOLDER}/") and not path.endswith(".md5sums")
         if path == DPKG or is_part:
-            yield path, [_deb(path, one) for one in _stanzas(path, data) if not _is_gone(one)]
+            yield path, [_deb(path, one) for one in _stanzas(path, data) if not _is_removed(one)]
 
 
 def apk(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
-    """Read apk's databases: each by its path with its packages. Errors: CheckError for none of apk's."""
+    """Yield the path and the packages of each apk database. Raises CheckError if it is damaged."""
     for path in APK:
         if path in files:
             yield path, [_apk(path, one) for one in _stanzas(path, files[path])]
 
 
 def _stanzas(path: str, data: bytes) -> Iterator[Mapping[str, str]]:
-    """Give the fields of each paragraph; of a field that goes on over more lines only the first."""
+    """Yield the fields of each paragraph; of multi-line fields only the first line."""
     fields: dict[str, str] = {}
     for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
         name, colon, value = line.partition(":")
@@ -45,14 +49,14 @@ def _stanzas(path: str, data: bytes) -> Iterator[Mapping[str, str]]:
             fields = {}
         elif not line[0].isspace():
             if not colon:
-                raise CheckError(f"/{path}: line {number} is {line[:40]!r}, expected a field and its value")
+                raise CheckError(f"/{path}: line {number} is {line[:40]!r}, expected `FIELD: VALUE`")
             fields.setdefault(name, value.strip())
     if fields:
         yield fields
 
 
-def _is_gone(fields: Mapping[str, str]) -> bool:
-    return fields.get("Status", "").endswith(_GONE)
+def _is_removed(fields: Mapping[str, str]) -> bool:
+    return fields.get("Status", "").endswith(_NOT_INSTALLED)
 
 
 def _deb(path: str, fields: Mapping[str, str]) -> Installed:
@@ -88,7 +92,7 @@ def _needed(path: str, fields: Mapping[str, str], name: str) -> str:
 
 
 def system(files: Mapping[str, bytes]) -> System:
-    """Read ID and VERSION_ID; what is not written as a shell would read it counts as not there."""
+    """Read ID and VERSION_ID from os-release; values that a shell could not parse count as missing."""
     data = next((files[path] for path in OS_RELEASE if path in files), b"")
     fields = dict(_field(line) for line in data.decode(errors="replace").splitlines() if "=" in line)
     return System(id=fields.get("ID", ""), version=fields.get("VERSION_ID", ""))
@@ -102,10 +106,10 @@ def _field(line: str) -> tuple[str, str]:
         return name.strip(), ""
 
 
-# The tags of a header that are read, and the types of their values.
+# Tags of a package header, and the types of their values.
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
 _INT32, _STRING, _TRANSLATED = 4, 6, 9
-_KEY = "gpg-pubkey"  # a key that rpm trusts is kept like a package, and is none
+_KEY = "gpg-pubkey"  # rpm stores trusted keys in the same table as packages
 
 
 def rpm(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
@@ -144,7 +148,7 @@ def _package(path: str, blob: bytes) -> Installed:
     except (struct.error, ValueError) as error:
         raise CheckError(f"/{path}: the header of a package cannot be read: {error}") from error
     if missing := [str(tag) for tag in (_NAME, _VERSION, _RELEASE) if tag not in tags]:
-        raise CheckError(f"/{path}: the header of a package lacks tag {listing(missing)}")
+        raise CheckError(f"/{path}: the header of a package is missing tag {listing(missing)}")
     epoch = tags.get(_EPOCH)
     return Installed(
         kind="rpm",
@@ -157,7 +161,10 @@ def _package(path: str, blob: bytes) -> Installed:
 
 
 def _tags(blob: bytes) -> Iterator[tuple[int, str | int]]:
-    """Read a header: how many tags and bytes of values; of each tag type, offset, count; the values."""
+    """Yield the tags of a header with their values.
+
+    Layout: the number of tags and of bytes of values; tag, type, offset and count of each tag; the values.
+    """
     if len(blob) < 8:
         raise ValueError(f"it has {len(blob)} bytes")
     count, length = struct.unpack_from(">2I", blob)

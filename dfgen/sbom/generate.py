@@ -1,4 +1,4 @@
-"""Makes the bill of materials of an image in the layout from its own package databases."""
+"""Generate the SBOM of an image in the layout from its package databases."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from dfgen.sbom.rootfs import UNREAD, package_files
 
 @dataclass(frozen=True, slots=True)
 class Bills:
-    """Makes SBOMs; `epoch` is the time that they get, in seconds since 1970."""
+    """Generates SBOMs; `epoch` is their timestamp, in seconds since 1970."""
 
     layout: Layout
     epoch: int
 
     def make(self, image: Image, built: Descriptor) -> Bill:
-        """Write the SBOM of an image into the layout, where nothing names it yet.
+        """Store the SBOM of an image in the layout, without an entry in its index.
 
-        Errors: CheckError for a package database or a layer that cannot be read.
+        Raises CheckError if a package database or a layer cannot be read.
         """
         manifest = self.layout.manifest(built)
         layers = manifest.layers if isinstance(manifest, Manifest) else ()
         try:
             contents = read(package_files([self.layout.blob_path(layer.digest) for layer in layers]))
         except CheckError as error:
-            message = f"{image.name}: no SBOM can be made of its packages"
-            advice = "mend that, or set `sbom` to a generator in bases/catalog.yaml"
-            raise CheckError(f"{message}: {error}; {advice}") from error
+            advice = "fix that, or set `sbom` to a generator in bases/catalog.yaml"
+            raise CheckError(f"{image.name}: cannot generate its SBOM: {error}; {advice}") from error
         return self._write(image, built, contents)
 
     def _write(self, image: Image, built: Descriptor, contents: Contents) -> Bill:
@@ -51,9 +50,9 @@ class Bills:
 
 
 def read(files: Mapping[str, bytes]) -> Contents:
-    """Read all databases that are there; those that cannot be read are named.
+    """Read all package databases; those in an unsupported format are listed in `unread`.
 
-    Errors: CheckError for a broken one.
+    Raises CheckError if a database is damaged.
     """
     found = [*dpkg(files), *apk(files), *rpm(files)]
     return Contents(
@@ -65,5 +64,5 @@ def read(files: Mapping[str, bytes]) -> Contents:
 
 
 def _sorted(packages: Iterable[Installed]) -> tuple[Installed, ...]:
-    """Give each package once: a database may lie under two names."""
+    # Without duplicates: some images have the same database at two paths.
     return tuple(sorted(set(packages), key=lambda one: (one.kind, one.name, one.version, one.architecture)))

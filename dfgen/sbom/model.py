@@ -1,4 +1,4 @@
-"""A bill of materials (SBOM) of an image's packages, as an artefact that is kept beside the image."""
+"""SBOMs (software bills of materials): an image's packages, and the OCI artifact that lists them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _UNKNOWN = Platform.of("unknown", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Installed:
-    """A package as a database has it: `kind` is its type in a package URL (`deb`, `apk`, `rpm`).
+    """An installed package; `kind` is its type in a package URL (`deb`, `apk`, `rpm`).
 
-    `upstream` names the source package that it was made from, where that is another one; `epoch` is an
-    rpm's.
+    `upstream` is the source package, if its name differs. `epoch` is only set for rpm packages.
     """
 
     kind: str
@@ -35,19 +34,19 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """The operating system by its own os-release: `debian` and `12`; both are empty without that file."""
+    """The operating system, for example `debian` and `12`; both are empty if there is no os-release."""
 
     id: str = ""
     version: str = ""
 
     def __str__(self) -> str:
-        """Write `debian 12`."""
+        """Format as `debian 12`."""
         return f"{self.id} {self.version}".strip() or "an unknown system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What an image says of itself: its packages, sorted, their databases, and those that are not read."""
+    """The packages of an image, sorted, the databases they come from, and databases that were not read."""
 
     system: System
     packages: tuple[Installed, ...] = ()
@@ -56,22 +55,21 @@ class Contents:
 
     @property
     def lacking(self) -> str:
-        """Why the SBOM may not have or not know all; empty when nothing speaks for it."""
+        """Why the SBOM may be incomplete or inaccurate, or an empty string."""
         found = [f"{database} is not read" for database in self.unread]
         if self.packages and not self.system.id:
-            found.append("it has no os-release, so that its packages are of a system that is guessed")
+            found.append("it has no os-release, so the distribution of its packages is guessed")
         if not self.packages:
-            found.append("its package database is empty" if self.databases else self._none)
+            other = "other " if self.unread else ""
+            found.append(
+                "its package database is empty" if self.databases else f"it has no {other}package database"
+            )
         return "; ".join(found)
-
-    @property
-    def _none(self) -> str:
-        return "it has no other package database" if self.unread else "it has no package database"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """An SBOM as it goes beside its image: its entry, its manifest, and the blobs that this names."""
+    """An SBOM as an OCI artifact: its index entry, its manifest, and the blobs of the manifest."""
 
     entry: Descriptor
     raw: bytes
@@ -80,7 +78,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """An SBOM that was made: its entry, how many packages it has, of what, and what it may lack."""
+    """A generated SBOM: its index entry, number of packages, operating system, and `Contents.lacking`."""
 
     entry: Descriptor
     packages: int = field(default=0)
@@ -89,10 +87,11 @@ class Bill:
 
 
 def artefact(image: Descriptor, document: bytes) -> Artefact:
-    """Write the manifest of an SBOM, which names its image as its subject.
+    """Wrap an SBOM in an OCI artifact whose subject is the image.
 
-    It is listed in the merged index as BuildKit lists attestations, so that it goes wherever the index goes;
-    registries that know OCI 1.1 list it as a referrer of the image besides.
+    The merged index lists it in the way BuildKit lists attestations, so every copy of the index includes it.
+    Registries that support OCI 1.1 also list it as a referrer of the image:
+    https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
     """
     layer = {**Descriptor.of(document, CYCLONEDX).to_json(), "annotations": {_TITLE: FILE_NAME}}
     subject = Descriptor(media_type=image.media_type, digest=image.digest, size=image.size)
@@ -118,10 +117,10 @@ def artefact(image: Descriptor, document: bytes) -> Artefact:
 
 
 def is_bill(entry: Descriptor) -> bool:
-    """Whether an entry of an index names an SBOM that dfgen made, and not BuildKit's generator."""
+    """Whether an index entry is an SBOM from dfgen, not from a generator of BuildKit."""
     return entry.extra.get("artifactType") == CYCLONEDX
 
 
 def bills_in(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
-    """Pick the SBOMs that dfgen made."""
+    """Return the entries that are SBOMs from dfgen."""
     return tuple(entry for entry in entries if is_bill(entry))

@@ -1,4 +1,7 @@
-"""The files of package managers in an image, as its layers leave them; nothing is unpacked to disk."""
+"""Read the files of package managers from an image's layers, without unpacking them to disk.
+
+Whiteouts: https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from pathlib import Path
 from dfgen.errors import CheckError
 
 DPKG = "var/lib/dpkg/status"
-DPKG_FOLDER = "var/lib/dpkg/status.d"  # of distroless images: a file for each package
+DPKG_FOLDER = "var/lib/dpkg/status.d"  # distroless images have a file for each package
 APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 RPM = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
-# Databases in forms of rpm that are not read, and how they are called.
+# rpm databases in unsupported formats, with the format's name.
 UNREAD = {
     f"{folder}/{name}": form
     for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
     for name, form in (("Packages", "Berkeley DB"), ("Packages.db", "ndb"))
 }
-LARGEST = 256 * 2**20  # bytes of all these files in one layer
+LARGEST = 256 * 2**20  # bytes of all these files in one layer, which are read into memory
 
 _FILES = {DPKG, *APK, *RPM, *(f"{path}-wal" for path in RPM), *OS_RELEASE, *UNREAD}
 _OPAQUE = ".wh..wh..opq"
@@ -30,7 +33,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def _parents(path: str) -> Iterator[str]:
-    """Every folder above a path, the nearest first; the last one is the root, which is empty."""
+    """Yield the folders above a path, from the nearest to the root, which is an empty string."""
     while path:
         path = path.rpartition("/")[0]
         yield path
@@ -41,9 +44,9 @@ _ABOVE = {parent for path in (*_FILES, f"{DPKG_FOLDER}/x") for parent in _parent
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """What one layer says: the files it has, and what it hides of the layers below it.
+    """The package managers' files in one layer, and the paths of lower layers that it hides.
 
-    A hidden path hides all below it too; one that ends in `/` only what is below it.
+    A hidden path also hides everything below it; with a trailing `/`, only what is below it.
     """
 
     files: Mapping[str, bytes]
@@ -51,9 +54,9 @@ class _Scan:
 
 
 def package_files(layers: Sequence[Path], limit: int = LARGEST) -> Mapping[str, bytes]:
-    """Read the files of package managers, by their path without the first `/`; layers come lowest first.
+    """Return the files of package managers by path, without the leading `/`; `layers` start with the lowest.
 
-    Of a database that is not read (`UNREAD`) only that it is there.
+    Databases in an unsupported format (`UNREAD`) are returned empty.
     Raises CheckError if a layer cannot be read or has more than `limit` bytes of such files.
     """
     found: dict[str, bytes] = {}
@@ -71,7 +74,7 @@ def _is_hidden(path: str, hidden: Set[str]) -> bool:
     return path in hidden or any(above in hidden or f"{above}/" in hidden for above in _parents(path))
 
 
-@lru_cache(maxsize=8)  # images of one run share their lowest layers, and blobs never change
+@lru_cache(maxsize=8)  # the images of a run share their lowest layers, and blobs never change
 def _scan(layer: Path, limit: int) -> _Scan:
     files: dict[str, bytes] = {}
     hides: set[str] = set()
@@ -86,7 +89,7 @@ def _scan(layer: Path, limit: int) -> _Scan:
                     if not entry.isreg():
                         del files[path]
     except (OSError, EOFError, tarfile.TarError) as error:
-        expected = "expected a tar, plain or in gzip"
+        expected = "expected a tar file, uncompressed or compressed with gzip"
         raise CheckError(f"{layer}: the layer cannot be read: {error}; {expected}") from error
     return _Scan(files, hides)
 
@@ -98,7 +101,7 @@ def _check_form(layer: Path) -> None:
 
 
 def _hides(path: str, entry: tarfile.TarInfo) -> Iterator[str]:
-    """What an entry hides of lower layers, among all that leads to a file that is wanted."""
+    """Yield the path of lower layers that an entry hides, if it leads to a file of a package manager."""
     folder, _, name = path.rpartition("/")
     if name == _OPAQUE:
         yield f"{folder}/"
@@ -106,7 +109,7 @@ def _hides(path: str, entry: tarfile.TarInfo) -> Iterator[str]:
     if name.startswith(_WHITEOUT):
         path = f"{folder}/{name.removeprefix(_WHITEOUT)}".lstrip("/")
     elif entry.isdir() and not _is_wanted(path):
-        return
+        return  # a folder is merged with the same folder of lower layers; any other type replaces it
     if path in _ABOVE or _is_wanted(path):
         yield path
 
@@ -118,10 +121,10 @@ def _is_wanted(path: str) -> bool:
 
 def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str, limit: int, used: int) -> bytes:
     if entry.islnk():
-        raise CheckError(f"/{path}: is a hard link in its layer, expected a file of its own")
+        raise CheckError(f"/{path}: is a hard link in its layer, expected a regular file")
     if path in UNREAD or not entry.isreg():
         return b""
     if entry.size > limit - used:
-        raise CheckError(f"/{path}: the package databases of a layer have more than {limit} bytes")
+        raise CheckError(f"/{path}: the package databases of one layer exceed {limit} bytes")
     file = tar.extractfile(entry)
     return file.read() if file else b""

@@ -18,7 +18,7 @@ from dfgen.oci.platform import Platform
 from dfgen.sbom.generate import Bills
 from dfgen.sbom.model import CYCLONEDX, Bill, artefact, is_bill
 from tests.unit.models import AMD64, a_test
-from tests.unit.packages.layers import DEBIAN, STATUS, layer
+from tests.unit.sbom.layers import DEBIAN, STATUS, layer
 from tests.unit.world import World, states
 
 
@@ -242,8 +242,8 @@ def test_a_database_that_cannot_be_read_fails_the_image(world: World) -> None:
     with pytest.raises(CheckError) as caught:
         Bills(world.layout, 0).make(world.catalog.images[0], image)
     assert str(caught.value) == (
-        "a:1@amd64: no SBOM can be made of its packages: /lib/apk/db/installed: the package with 'P: musl'"
-        " has no V; mend that, or set `sbom` to a generator in bases/catalog.yaml"
+        "a:1@amd64: cannot generate its SBOM: /lib/apk/db/installed: the package with 'P: musl'"
+        " has no V; fix that, or set `sbom` to a generator in bases/catalog.yaml"
     )
 
 

@@ -1,4 +1,4 @@
-"""Layers, and databases of package managers, made by hand."""
+"""Builders for layers and package databases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debi
 def layer(
     folder: Path, *entries: tuple[str, str | bytes | None], links: Mapping[str, str] | None = None
 ) -> Path:
-    """Pack files, and folders whose content is None; `links` are symbolic ones."""
+    """Write a layer with files, folders (content None) and symbolic links; returns its path."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, content in entries:
@@ -59,19 +59,19 @@ def layer(
     return path
 
 
-def _written(value: str | int | bytes) -> bytes:
+def _encoded(value: str | int | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
     return struct.pack(">I", value) if isinstance(value, int) else f"{value}\0".encode()
 
 
 def header(tags: Sequence[tuple[int, str | int | bytes]]) -> bytes:
-    """Write the header of an rpm package, as its database has it."""
+    """Return the header of a package as in an rpm database."""
     index, values = b"", b""
     for tag, value in tags:
         if isinstance(value, int):
             values += bytes(-len(values) % 4)
         kind = {int: 4, str: 6, bytes: 7}[type(value)]
         index += struct.pack(">4I", tag, kind, len(values), 1)
-        values += _written(value)
+        values += _encoded(value)
     return struct.pack(">2I", len(tags), len(values)) + index + values

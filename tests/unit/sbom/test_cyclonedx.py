@@ -1,4 +1,4 @@
-"""The SBOM in CycloneDX: valid by its library's validator, and the same bytes for the same packages."""
+"""SBOMs in CycloneDX: valid, and the same bytes for the same packages."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ FULL = Contents(system=DEBIAN, packages=(BASH, ZLIB), databases=("var/lib/dpkg/s
 EMPTY = Contents(system=System())
 
 
-def made(contents: Contents, epoch: int = 0) -> dict[str, Any]:
+def parsed(contents: Contents, epoch: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(document("app", IMAGE, contents, epoch))
     return found
 
 
 @pytest.mark.parametrize("contents", [FULL, EMPTY])
-def test_it_is_valid(contents: Contents) -> None:
+def test_an_sbom_is_valid(contents: Contents) -> None:
     text = document("app", IMAGE, contents, 0).decode()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_it_has_each_package_and_the_system_and_says_which_image_they_are_of() -> None:
-    bill = made(FULL, epoch=1767225600)
-    assert bill["metadata"]["component"] == {
+def test_an_sbom_lists_the_image_the_system_and_every_package() -> None:
+    sbom = parsed(FULL, epoch=1767225600)
+    assert sbom["metadata"]["component"] == {
         "bom-ref": str(IMAGE),
         "name": "app",
         "type": "container",
         "version": str(IMAGE),
     }
-    assert bill["metadata"]["timestamp"] == "2026-01-01T00:00:00+00:00"
-    components = {one["name"]: (one["type"], one["version"], one.get("purl")) for one in bill["components"]}
+    assert sbom["metadata"]["timestamp"] == "2026-01-01T00:00:00+00:00"
+    components = {one["name"]: (one["type"], one["version"], one.get("purl")) for one in sbom["components"]}
     assert components == {
         "bash": ("library", "5.2", "pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12"),
         "zlib": ("library", "1.3-1", "pkg:rpm/debian/zlib@1.3-1?distro=debian-12&epoch=0"),
         "debian": ("operating-system", "12", None),
     }
-    (root,) = [one for one in bill["dependencies"] if one["ref"] == str(IMAGE)]
+    (root,) = [one for one in sbom["dependencies"] if one["ref"] == str(IMAGE)]
     assert len(root["dependsOn"]) == 3
 
 
-def test_it_follows_from_image_packages_and_time_alone() -> None:
-    turned = Contents(system=DEBIAN, packages=(ZLIB, BASH), databases=FULL.databases)
-    assert document("app", IMAGE, turned, 5) == document("app", IMAGE, FULL, 5)
+def test_an_sbom_depends_only_on_image_packages_and_timestamp() -> None:
+    reordered = Contents(system=DEBIAN, packages=(ZLIB, BASH), databases=FULL.databases)
+    assert document("app", IMAGE, reordered, 5) == document("app", IMAGE, FULL, 5)
     other = json.loads(document("app", Digest.of(b"other"), FULL, 5))
-    assert other["serialNumber"] != made(FULL)["serialNumber"]
-    assert made(FULL)["serialNumber"] == "urn:uuid:b4d28346-6171-5b1e-8d13-5e98b7ac9816"
+    assert other["serialNumber"] != parsed(FULL)["serialNumber"]
+    assert parsed(FULL)["serialNumber"] == "urn:uuid:b4d28346-6171-5b1e-8d13-5e98b7ac9816"
 
 
-def test_what_it_may_lack_stands_in_it() -> None:
-    bill = made(EMPTY)
-    assert "components" not in bill
-    assert bill["metadata"]["properties"] == [
+def test_an_incomplete_sbom_says_why() -> None:
+    sbom = parsed(EMPTY)
+    assert "components" not in sbom
+    assert sbom["metadata"]["properties"] == [
         {"name": "dfgen:lacking", "value": "it has no package database"}
     ]
-    assert "properties" not in made(FULL)["metadata"]
+    assert "properties" not in parsed(FULL)["metadata"]
