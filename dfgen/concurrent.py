@@ -1,4 +1,4 @@
-"""Many at once: one failure does not stop the others, and all failures are told together."""
+"""Run work concurrently; collect failures and raise them as one error."""
 
 from __future__ import annotations
 
@@ -12,78 +12,87 @@ from dfgen.errors import CheckError, DfgenError, ExitCode, InputError, OutsideEr
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AT_ONCE = 8  # requests under way; registries answer more slowly than this machine asks
+CONCURRENCY = 8  # threads; most of the work is waiting for a registry to respond
 _KINDS = {ExitCode.DIFFERS: CheckError, ExitCode.BAD_INPUT: InputError, ExitCode.OUTSIDE: OutsideError}
 
 
-def attempt(
-    work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE
-) -> list[Result | DfgenError]:
-    """Work on all items; results, or errors in their place, come in the order of the items.
+def each(work: Callable[[Item], Result], items: Iterable[Item], threads: int = CONCURRENCY) -> list[Result]:
+    """Run `work` on every item and return the results in the order of the items.
 
-    `at_once` is how many threads there are at most; with 1 this one does the work.
+    Raises the combined errors of all items, after every item was tried.
+    """
+    results: list[Result] = []
+    errors: list[DfgenError] = []
+    for result in attempt(work, items, threads):
+        if isinstance(result, DfgenError):
+            errors.append(result)
+        else:
+            results.append(result)
+    if errors:
+        raise combined(errors)
+    return results
+
+
+def attempt(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int = CONCURRENCY
+) -> list[Result | DfgenError]:
+    """Run `work` on every item; return a result or an error per item, in the order of the items.
+
+    At most `threads` threads are used; with 1 the calling thread does the work.
     """
 
-    def one(item: Item) -> Result | DfgenError:
-        """An error takes the result's place, so that the other items are still tried."""
+    def try_one(item: Item) -> Result | DfgenError:
+        """Return the error instead of raising it, so that the other items are still tried."""
         try:
             return work(item)
         except DfgenError as error:
             return error
 
     listed = list(items)
-    if min(at_once, len(listed)) < 2:  # a thread would only cost time
-        return [one(item) for item in listed]
-    pool = ThreadPoolExecutor(min(at_once, len(listed)))
+    if min(threads, len(listed)) < 2:  # a thread would only add overhead
+        return [try_one(item) for item in listed]
+    pool = ThreadPoolExecutor(min(threads, len(listed)))
     try:
-        return list(pool.map(one, listed))
+        return list(pool.map(try_one, listed))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for a registry that is silent
+        # Without waiting: Ctrl-C must not hang on a registry that does not respond.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def each(work: Callable[[Item], Result], items: Iterable[Item], at_once: int = AT_ONCE) -> list[Result]:
-    """Work on all items. Errors: those of all items, joined, once every item was tried."""
-    results: list[Result] = []
-    errors: list[DfgenError] = []
-    for result in attempt(work, items, at_once):
-        if isinstance(result, DfgenError):
-            errors.append(result)
-        else:
-            results.append(result)
-    if errors:
-        raise joined(errors)
-    return results
+def with_place(place: Place | None, error: DfgenError) -> DfgenError:
+    """Return the error with `place` added to problems that have none.
 
-
-def told_at(place: Place | None, error: DfgenError) -> DfgenError:
-    """The same error, whose problems get a place where they have none; a silent host is no place's fault."""
+    An unreachable host is returned unchanged: it is not caused by anything at that place.
+    """
     if isinstance(error, OutsideError) and error.unreachable:
         return error
     return _KINDS[error.exit_code](Problem(one.place or place, one.message) for one in error.problems)
 
 
-def joined(errors: Iterable[DfgenError]) -> DfgenError:
-    """Join errors into one of the kind with the highest exit code; what several say is told once.
+def combined(errors: Iterable[DfgenError]) -> DfgenError:
+    """Combine errors into one, without duplicates; the highest exit code decides its class.
 
-    A host that does not answer says so in other words each time (tries, seconds): it is told with a count.
+    An unreachable host is reported once, with the number of failed requests.
     """
     listed = list(errors)
-    told: dict[object, Problem] = {}
-    silent: Counter[str] = Counter()
+    # The messages of an unreachable host differ (tries, seconds), so these are deduplicated by the host.
+    problems: dict[object, Problem] = {}
+    unreachable: Counter[str] = Counter()
     for error in listed:
         host, requests = (error.unreachable, error.requests) if isinstance(error, OutsideError) else ("", 0)
-        silent[host] += requests
+        unreachable[host] += requests
         for one in error.problems:
-            told.setdefault(host or one, Problem(one.place, one.message.removesuffix(_count(requests))))
-    problems = [
-        Problem(one.place, one.message + _count(silent[key])) if isinstance(key, str) else one
-        for key, one in told.items()
-    ]
-    found = _KINDS[max(error.exit_code for error in listed)](problems)
-    if isinstance(found, OutsideError) and len(told) == 1:
-        found.unreachable, found.requests = max(silent), max(silent.total(), 1)
+            # A combined error may be combined again: drop its count, which the sum below replaces.
+            message = one.message.removesuffix(_count(requests))
+            problems.setdefault(host or one, Problem(one.place, message))
+    found = _KINDS[max(error.exit_code for error in listed)](
+        Problem(one.place, one.message + _count(unreachable[key])) if isinstance(key, str) else one
+        for key, one in problems.items()
+    )
+    if isinstance(found, OutsideError) and len(problems) == 1:
+        found.unreachable, found.requests = max(unreachable), max(unreachable.total(), 1)
     return found
 
 
 def _count(requests: int) -> str:
-    return f" ({requests} requests failed so)" if requests > 1 else ""
+    return f" ({requests} requests failed)" if requests > 1 else ""

@@ -1,4 +1,12 @@
-"""One family of errors: each says where, what was expected and what to do, and carries its exit code."""
+"""The errors that a user sees, each with its exit code, and helpers to word them.
+
+DfgenError
+  · InputError: the catalog, a template, a lock or the command line is wrong (exit 2)
+  · CheckError: a check failed (exit 1)
+  · OutsideError: the environment failed (exit 3)
+
+A message reads `place: what is wrong; what to do`.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +17,47 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit status means to a script."""
+    """The exit status of a command."""
 
     HOLDS = 0
-    DIFFERS = 1  # it was checked and does not hold: drift, a failed smoke test, a mismatch
-    BAD_INPUT = 2  # the user's files or the command line
-    OUTSIDE = 3  # no engine, registry unreachable, unauthorized, rate-limited
+    DIFFERS = 1  # a check failed: drift, a failed build or smoke test, a mismatch
+    BAD_INPUT = 2  # an error in the user's files or on the command line
+    OUTSIDE = 3  # the environment failed: no engine, registry unreachable, unauthorized, rate-limited
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A position in a file; lines and columns count from 1, and 0 means that none is known."""
+    """A position in a file; lines and columns count from 1, 0 means unknown."""
 
     file: str
     line: int = 0
     column: int = 0
 
     def __str__(self) -> str:
-        """Write the place as editors and CI systems link it: `file:line:column`."""
+        """Format as `file:line:column`, which editors and CI systems turn into links."""
         parts = [printable(self.file), *(str(n) for n in (self.line, self.column) if n)]
         return ":".join(parts)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong at one place; `message` is a single line."""
+    """One error at one place, or at None; `message` is a single line."""
 
     place: Place | None
     message: str
 
     def __str__(self) -> str:
-        """Write `place: message`."""
+        """Format as `place: message`."""
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
 class DfgenError(Exception):
-    """The root of what a user is shown as one line an entry, without a traceback."""
+    """Base of all errors that are shown to the user: one line per problem, no traceback."""
 
     exit_code = ExitCode.BAD_INPUT
 
     def __init__(self, problems: str | Problem | Iterable[Problem]) -> None:
-        """Take a message, a problem, or all problems of a file at once."""
+        """Accept a message, a problem, or several problems, for example all problems of one file."""
         if isinstance(problems, str):
             problems = Problem(None, problems)
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
@@ -57,28 +65,28 @@ class DfgenError(Exception):
 
 
 class InputError(DfgenError):
-    """The catalog, a template, a lock or the command line says something that cannot be used (exit 2)."""
+    """The catalog, a template, a lock or the command line is invalid (exit 2)."""
 
 
 class CheckError(DfgenError):
-    """Something was checked and does not hold: drift, a failed build or smoke test, a mismatch (exit 1)."""
+    """A check failed: drift, a failed build or smoke test, a mismatch (exit 1)."""
 
     exit_code = ExitCode.DIFFERS
 
 
 class OutsideError(DfgenError):
-    """Something outside of dfgen failed: no engine, an unreachable registry, a full disk (exit 3)."""
+    """The environment failed: no engine, an unreachable registry, a full disk (exit 3)."""
 
     exit_code = ExitCode.OUTSIDE
-    unreachable = ""  # the host that did not answer at all, when that is what failed
-    requests = 1  # how many of them failed so
-    is_passing = False  # whether the same may well succeed in a moment
+    unreachable = ""  # the host that did not respond, or "" for any other failure
+    requests = 1  # number of requests that failed because the host is unreachable
+    is_passing = False  # the failure is transient: a retry may succeed
 
 
 class Gathering:
-    """Collects the problems of several steps, so that all of them are told at once.
+    """Collects the problems of several steps to report all of them in one error.
 
-    Use it as `with gathering.step(): …` around each step, then `gathering.check()`.
+    Wrap each step in `with gathering.step(): …`, then call `gathering.check()`.
     """
 
     def __init__(self) -> None:
@@ -86,7 +94,7 @@ class Gathering:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Run a step; its InputError is kept, and the steps after it go on."""
+        """Run a step and collect its InputError instead of raising it."""
         try:
             yield
         except InputError as error:
@@ -94,19 +102,19 @@ class Gathering:
 
     @contextmanager
     def at(self, place: Place) -> Iterator[None]:
-        """Run a step that parses a value standing at a place; its problems get that place."""
+        """Run a step that parses a value found at `place`, and report its problems there."""
         with self.step(), placed(place):
             yield
 
     def check(self) -> None:
-        """Raise what was kept as one InputError, each problem once."""
+        """Raise one InputError with all collected problems, without duplicates, if there are any."""
         if self.problems:
             raise InputError(dict.fromkeys(self.problems))
 
 
 @contextmanager
 def placed(place: Place) -> Iterator[None]:
-    """Give the problems of a value that was parsed the place where it stands."""
+    """Add `place`, where the parsed value was found, to problems that have no place yet."""
     try:
         yield
     except InputError as error:
@@ -114,24 +122,24 @@ def placed(place: Place) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """Write a name in one line: line breaks and other control characters are escaped."""
+    """Escape line breaks and other control characters, so that the text is one printable line."""
     return text if text.isprintable() else repr(text)[1:-1]
 
 
 def visible(text: str) -> str:
-    """Write lines so that a terminal shows what is in them and obeys none of it."""
+    """Escape terminal control sequences; tabs and line breaks are kept."""
     return "".join(char if char in "\n\t" else printable(char) for char in text)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Say which known word was probably meant: ` (did you mean 'parent'?)`, or nothing."""
-    import difflib  # for errors alone
+    """Return a hint with the closest known word, ` (did you mean 'parent'?)`, or an empty string."""
+    import difflib  # only errors need it, so it does not slow down every start
 
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def listing(words: Iterable[str]) -> str:
-    """Write `a, b and c` for a message."""
+    """Join words as `a, b and c`; an empty list becomes `none`."""
     *most, last = list(words) or ["none"]
     return f"{', '.join(most)} and {last}" if most else last

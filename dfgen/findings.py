@@ -1,4 +1,4 @@
-"""One thing that a check found in a file: what lint, review and `render --check` show a reviewer."""
+"""Findings: what lint, review and `render --check` report about a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dfgen.errors import Place
 
 
 class Level(StrEnum):
-    """How much a finding weighs: an error fails a check, a warning fails it with `--strict`."""
+    """The severity of a finding: an error fails the check, a warning fails it only with `--strict`."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -18,10 +18,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A rule that does not hold at one place.
+    """A violation of a rule at one place.
 
-    `place` is where a person mends it (the template, the catalog, the lock); `generated` is the line of
-    the rendered file that shows it, where there is one. `rule` is a stable name such as `apt-recommends`.
+    `place` is where to fix it: in the template, the catalog or the lock. `generated` is the affected line of
+    the rendered file, if there is one. `rule` is a stable name, for example `apt-recommends`.
     """
 
     rule: str
@@ -31,6 +31,6 @@ class Finding:
     generated: Place | None = None
 
     def __str__(self) -> str:
-        """Write `place: level: message [rule]`, with the generated line behind it."""
+        """Format as `place: level: message [rule]`, followed by the generated line if there is one."""
         shown = f" (in {self.generated})" if self.generated else ""
         return f"{self.place}: {self.level}: {self.message} [{self.rule}]{shown}"

@@ -1,28 +1,29 @@
-"""Reading what others wrote: JSON that cannot do more than be right or wrong, and words fit for a message."""
+"""Parse untrusted JSON safely, and shorten untrusted values for messages."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-_LONGEST = 80  # characters of a foreign value in a message
+_LONGEST = 80  # characters of an untrusted value in a message
 
 
 def read_json(raw: str | bytes) -> Any:
-    """Read JSON. Errors: ValueError for whatever is none, also for what is nested too deeply.
+    """Parse JSON. Raises ValueError if it is invalid or nested too deeply.
 
-    Half a character (a lone surrogate) is read as `?`: it could be neither printed nor written again.
+    Lone surrogates become `?`, because they cannot be encoded when the text is printed or written again.
     """
     try:
         data = json.loads(raw)
+        # Only these bytes can produce a surrogate; other documents, nearly all of them, skip the round trip.
         if ("\\u" in raw) if isinstance(raw, str) else (b"\\u" in raw or b"\xed" in raw):
             return json.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
         return data
-    except RecursionError:
+    except RecursionError:  # the parser's stack is the limit; a hostile registry must not crash dfgen
         raise ValueError("nested too deeply") from None
 
 
 def brief(value: object) -> str:
-    """Write a value as its repr, in one line that is not too long."""
+    """Return the repr of a value on one line, truncated to 80 characters."""
     text = repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -13,7 +13,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands.building.ports import Store
 from dfgen.commands.publish import read_back
-from dfgen.concurrent import AT_ONCE, attempt, each, joined, told_at
+from dfgen.concurrent import CONCURRENCY, attempt, combined, each, with_place
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
@@ -271,7 +271,7 @@ class Merging:
     expect: Digest | None = None
     dry_run: bool = False
     pause: Callable[[float], None] = time.sleep
-    at_once: int = AT_ONCE
+    at_once: int = CONCURRENCY
     kept: Keeps | None = None
 
 
@@ -331,12 +331,12 @@ def merge_several(entries: Sequence[Entry], how: Merging) -> Several:
         try:
             return merge_published(entry.target, entry.children, alone)
         except DfgenError as error:
-            raise told_at(entry.place, error) from error
+            raise with_place(entry.place, error) from error
 
     results = attempt(one, entries, _MERGES_AT_ONCE)
     failures = [result for result in results if isinstance(result, DfgenError)]
     done = tuple(result for result in results if isinstance(result, Merged))
-    return Several(done=done, failed=joined(failures) if failures else None)
+    return Several(done=done, failed=combined(failures) if failures else None)
 
 
 def _check_tag(target: Reference) -> None:
@@ -409,7 +409,7 @@ def merge_layout(
     changed = {one.name: one.index.descriptor for one in merged if one.changed}
     if changed:
         store.tag(changed)
-    return Versions(merged=merged, waiting=waiting, failed=joined(failures) if failures else None)
+    return Versions(merged=merged, waiting=waiting, failed=combined(failures) if failures else None)
 
 
 def _name(image: Image) -> str:

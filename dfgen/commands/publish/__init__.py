@@ -11,7 +11,7 @@ from typing import Protocol
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.building.ports import Store
 from dfgen.commands.publish.release import Bundle, Release, Tag, bundle_of, outdated, refusal
-from dfgen.concurrent import attempt, each, joined
+from dfgen.concurrent import attempt, combined, each
 from dfgen.errors import CheckError, DfgenError, OutsideError, Problem
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
@@ -219,7 +219,7 @@ def publish(releases: Sequence[Release], how: Publishing) -> Published:
     done = tuple(result for result in results if isinstance(result, Release))
     how.ledger.record({str(tag.reference): {tag.digest} for release in done for tag in release.tags})
     errors = [result for result in results if isinstance(result, DfgenError)]
-    return Published(done=done, failed=joined(errors) if errors else None)
+    return Published(done=done, failed=combined(errors) if errors else None)
 
 
 def _wanted(bundle: Bundle, registry: str, how: Publishing) -> Mapping[Reference, Digest]:
@@ -317,7 +317,7 @@ def _upload_one(
 def _write(release: Release, failures: Mapping[BlobKey, DfgenError], how: Publishing) -> Release:
     """Write manifests and tags in the order that leaves no tag without what it names."""
     if lost := [failures[key] for key in keys_of(release) if key in failures]:
-        raise joined(lost)
+        raise combined(lost)
 
     def put(manifest: Manifest) -> None:
         """By digest: no tag moves yet."""

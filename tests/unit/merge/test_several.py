@@ -84,7 +84,7 @@ def test_a_host_that_does_not_answer_is_told_once_whatever_the_lines(merging: Me
     assert isinstance(several.failed, OutsideError)
     assert re.sub(r"\([0-9]+ tr(y|ies) in [0-9.]+ s\)", "(tries)", str(several.failed)) == (
         f"{address}: unreachable: connection refused (tries); check the network and try again"
-        " (40 requests failed so)"
+        " (40 requests failed)"
     )
 
 

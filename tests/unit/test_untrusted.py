@@ -1,4 +1,4 @@
-"""JSON of strangers, and their words in messages."""
+"""Untrusted JSON, and untrusted values in messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dfgen.untrusted import brief, read_json
 
 
 @pytest.mark.parametrize("raw", [b"[" * 10_000, '{"a":' * 10_000])
-def test_what_is_nested_too_deeply_is_not_json(raw: bytes | str) -> None:
+def test_deeply_nested_json_is_rejected(raw: bytes | str) -> None:
     with pytest.raises(ValueError, match=r"^nested too deeply$"):
         read_json(raw)
 
@@ -23,15 +23,15 @@ def test_what_is_nested_too_deeply_is_not_json(raw: bytes | str) -> None:
         (b'"\xed\xa0\x80"', "?"),
     ],
 )
-def test_text_can_always_be_written_again(raw: bytes | str, expected: object) -> None:
+def test_lone_surrogates_are_replaced(raw: bytes | str, expected: object) -> None:
     assert read_json(raw) == expected
 
 
-def test_what_is_no_text_is_not_json() -> None:
+def test_bytes_that_are_not_utf_8_are_rejected() -> None:
     with pytest.raises(ValueError, match="codec can't decode"):
         read_json(b"\xff\xfe\xfd")
 
 
-def test_a_value_in_a_message_is_one_short_line() -> None:
+def test_brief_is_one_short_line() -> None:
     assert brief("a\nb") == "'a\\nb'"
     assert brief([1] * 100) == str([1] * 100)[:79] + "…"

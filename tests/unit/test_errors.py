@@ -26,12 +26,12 @@ from dfgen.errors import (
         (Place("bases/catalog.yaml", 3, 7), "bases/catalog.yaml:3:7"),
     ],
 )
-def test_a_place_is_written_as_editors_link_it(place: Place, shown: str) -> None:
+def test_a_place_is_formatted_as_editors_link_it(place: Place, shown: str) -> None:
     assert str(place) == shown
     assert str(Problem(place, "is wrong")) == f"{shown}: is wrong"
 
 
-def test_an_error_is_one_line_for_each_problem() -> None:
+def test_an_error_has_one_line_per_problem() -> None:
     error = InputError([Problem(Place("a", 1), "x"), Problem(None, "y")])
     assert str(error) == "a:1: x\ny"
 
@@ -40,11 +40,11 @@ def test_an_error_is_one_line_for_each_problem() -> None:
     ("kind", "code"), [(DfgenError, 2), (InputError, 2), (CheckError, 1), (OutsideError, 3)]
 )
 def test_exit_codes(kind: type[DfgenError], code: int) -> None:
-    assert kind("what").exit_code == code
+    assert kind("message").exit_code == code
     assert ExitCode.HOLDS == 0
 
 
-def test_gathering_tells_the_problems_of_all_steps_once() -> None:
+def test_gathering_reports_the_problems_of_all_steps_once() -> None:
     gathering = Gathering()
     with gathering.step():
         raise InputError("first")
@@ -59,22 +59,22 @@ def test_gathering_tells_the_problems_of_all_steps_once() -> None:
     assert str(caught.value) == "first\nf:2: second\ng: third"
 
 
-def test_gathering_nothing_is_nothing() -> None:
+def test_gathering_without_problems_raises_nothing() -> None:
     Gathering().check()
 
 
-def test_gathering_lets_other_errors_through() -> None:
+def test_gathering_does_not_catch_other_errors() -> None:
     with pytest.raises(OutsideError), Gathering().step():
         raise OutsideError("no engine")
 
 
-def test_a_problem_keeps_the_place_that_it_has() -> None:
+def test_placed_keeps_an_existing_place() -> None:
     with pytest.raises(InputError) as caught, placed(Place("outer", 1)):
         raise InputError([Problem(Place("inner", 9), "x"), Problem(None, "y")])
     assert str(caught.value) == "inner:9: x\nouter:1: y"
 
 
-def test_the_nearest_word() -> None:
+def test_nearest() -> None:
     assert nearest("parnet", ["parent", "parents"]) == " (did you mean 'parent'?)"
     assert nearest("zzz", ["parent"]) == nearest("x", []) == ""
 
@@ -86,5 +86,5 @@ def test_listing(words: list[str], shown: str) -> None:
     assert listing(words) == shown
 
 
-def test_what_a_terminal_would_obey_is_shown_to_it() -> None:
+def test_terminal_control_sequences_are_escaped() -> None:
     assert visible("é: two\n\tlines\x1b[2J\r\x9b\ud800") == "é: two\n\tlines\\x1b[2J\\r\\x9b\\ud800"
