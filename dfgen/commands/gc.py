@@ -44,8 +44,8 @@ def collect(
     if not layout.root.is_dir():
         return _removed(layout, {"interrupted": begun}, dry_run=dry_run) if begun else []
     # Who writes a record alone, such as a publish, has the lock and no share of the writers'.
-    with locked(layout.root / ".lock"), layout.alone() as alone:
-        if not alone:
+    with locked(layout.root / ".lock"), layout.exclusive() as is_exclusive:
+        if not is_exclusive:
             advice = "run `dfgen gc` again when it has ended"
             raise OutsideError(f"{layout.root}: nothing is removed while another process writes; {advice}")
         found = _find(layout, now())

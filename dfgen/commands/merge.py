@@ -16,7 +16,7 @@ from dfgen.commands.publish import read_back
 from dfgen.concurrent import CONCURRENCY, attempt, combined, each, with_place
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
+from dfgen.oci.images import Child, LocalBlobs, Remote, child_of, children_of
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
@@ -67,8 +67,8 @@ def _twice(children: Sequence[Child]) -> Iterator[str]:
 
 def _disagreeing(children: Sequence[Child]) -> Iterator[str]:
     for child in children:
-        if child.platform != child.configured:
-            said = f"but its configuration says {child.configured}"
+        if child.platform != child.config_platform:
+            said = f"but its configuration says {child.config_platform}"
             yield f"{child.name} is listed for {child.platform}, {said}; build it again for its platform"
 
 
@@ -272,7 +272,7 @@ class Merging:
     dry_run: bool = False
     pause: Callable[[float], None] = time.sleep
     at_once: int = CONCURRENCY
-    kept: Keeps | None = None
+    kept: LocalBlobs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Content digests: `sha256:` and the hex of the bytes' hash."""
+"""Content digests, for example `sha256:e3b0…`.
+
+Specification: https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ _GRAMMAR = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """A digest that has the right algorithm, length and alphabet."""
+    """A digest whose algorithm, length and alphabet are valid."""
 
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse anything that is not a digest."""
+        """Raise InputError if the text is not a digest."""
         if not _GRAMMAR.fullmatch(self.text):
             raise InputError(f"{self.text!r} is not a digest; expected sha256: and 64 hexadecimal digits")
 
     @classmethod
     def of(cls, data: bytes, algorithm: str = "sha256") -> Digest:
-        """Hash bytes."""
+        """Return the digest of the data."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
     @property
@@ -34,18 +37,18 @@ class Digest:
 
     @property
     def hex(self) -> str:
-        """The hash without its algorithm."""
+        """The hash in hexadecimal, without the algorithm."""
         return self.text.partition(":")[2]
 
     @property
     def short(self) -> str:
-        """Enough for a person to tell two apart: the first twelve digits."""
+        """The first 12 digits of the hash, as Docker shows it."""
         return self.hex[:12]
 
     def matches(self, data: bytes) -> bool:
-        """Whether the bytes are the ones that this digest names."""
+        """Whether this is the digest of the data."""
         return Digest.of(data, self.algorithm) == self
 
     def __str__(self) -> str:
-        """Write it as every tool does."""
+        """Format as `algorithm:hex`."""
         return self.text

@@ -1,4 +1,4 @@
-"""What an index binds: images with what their configuration says, and the attestations beside them."""
+"""Images and their configurations, read from a layout, an archive or a repository of a registry."""
 
 from __future__ import annotations
 
@@ -15,82 +15,83 @@ from dfgen.oci.reference import Reference, Repository
 from dfgen.untrusted import read_json
 
 
+class Reader(Protocol):
+    """Reads manifests and blobs by descriptor: a layout, an archive, or one repository of a registry."""
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """Read a manifest or an index."""
+        ...
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """Read a blob and verify its digest."""
+        ...
+
+
 class Pulls(Protocol):
-    """What can be asked for manifests and configurations."""
+    """Reads manifests and small blobs from a registry."""
 
     def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
+        """Read a manifest or an index, and verify its digest if the reference has one."""
         ...
 
     def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
-        """A small blob, such as an image's configuration."""
+        """Read a small blob, for example an image's configuration."""
         ...
 
 
-class Keeps(Protocol):
-    """What may have blobs on this machine."""
+class LocalBlobs(Protocol):
+    """Local blobs that save requests to a registry, for example a layout."""
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A blob's bytes, checked; a DfgenError where it is not there, or is damaged."""
+        """Read a blob and verify its digest. Raises DfgenError if it is missing or damaged."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Reads by descriptor in one repository; blobs that are `kept` on this machine cost no request."""
+    """Reader of one repository of a registry; blobs that are in `local` cost no request."""
 
     registry: Pulls
     repository: Repository
-    kept: Keeps | None = None
+    local: LocalBlobs | None = None
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that a descriptor names: one GET."""
+        """Read a manifest or an index: one GET request."""
         return self.registry.manifest(Reference(self.repository, digest=descriptor.digest))
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A blob's bytes: one GET, unless they are kept."""
-        if self.kept:
+        """Read a blob: one GET request, unless it is in `local`."""
+        if self.local:
             with suppress(DfgenError):
-                return self.kept.read(descriptor)
+                return self.local.read(descriptor)
         return self.registry.blob(self.repository, descriptor)
-
-
-class Reader(Protocol):
-    """Where manifests and configurations are read: a layout, or one repository of a registry."""
-
-    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that a descriptor names."""
-        ...
-
-    def read(self, descriptor: Descriptor) -> bytes:
-        """A blob's bytes, checked."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """An image that an index may bind.
+    """An image of an index, or one that may be added to an index.
 
-    `name` is how a person knows it, `descriptor` its future entry, `configured` the platform that its
-    configuration says; its descriptor may say another one, which is what the checks are for.
+    `name` is for messages, and `descriptor` becomes its entry. `config_platform` comes from the image's
+    configuration and may differ from the descriptor's platform, which the checks of a merge report.
     """
 
     name: str
     descriptor: Descriptor
     manifest: Manifest
-    configured: Platform
+    config_platform: Platform
     attestations: tuple[Descriptor, ...] = ()
 
     @property
     def platform(self) -> Platform:
-        """The platform that it is bound for: what is listed for it, else what its configuration says."""
-        return self.descriptor.platform or self.configured
+        """The platform of its entry: the descriptor's, or else the configuration's."""
+        return self.descriptor.platform or self.config_platform
 
     @property
     def entries(self) -> tuple[Descriptor, ...]:
-        """What the index gets: the image's entry and those of its attestations."""
-        # Clients compare the entry with the configuration to the letter, so that spells the platform.
-        platform = self.configured if self.configured == self.platform else self.platform
+        """The entries for the index: the image and its attestations."""
+        # The two may be equal but spelled differently (arm64, arm64/v8). Clients compare the entry with the
+        # configuration literally, so the configuration's spelling is used.
+        platform = self.config_platform if self.config_platform == self.platform else self.platform
         return (replace(self.descriptor, platform=platform), *self.attestations)
 
     @property
@@ -100,9 +101,9 @@ class Child:
 
 
 def children_of(name: str, document: Manifest | Index, reader: Reader) -> tuple[Child, ...]:
-    """Read an image, or every image of an index with its attestations.
+    """Read an image, or all images of an index with their attestations.
 
-    Errors: CheckError for what is not an image, besides the reader's own.
+    Raises CheckError if one of them is not an image, and what the reader raises.
     """
     if isinstance(document, Manifest):
         return (child_of(name, document.descriptor, document, reader),)
@@ -112,6 +113,18 @@ def children_of(name: str, document: Manifest | Index, reader: Reader) -> tuple[
     )
 
 
+def _entry(name: str, entry: Descriptor, index: Index, reader: Reader) -> Child:
+    manifest = reader.manifest(entry)
+    if isinstance(manifest, Index):
+        raise CheckError(f"{name}: an index inside an index is not supported; name its images one by one")
+    attestations = (
+        other
+        for other in index.manifests
+        if other.is_attestation and other.annotations.get(ATTESTATION_OF) == str(entry.digest)
+    )
+    return child_of(name, entry, manifest, reader, tuple(attestations))
+
+
 def child_of(
     name: str,
     descriptor: Descriptor,
@@ -119,48 +132,42 @@ def child_of(
     reader: Reader,
     attestations: Sequence[Descriptor] = (),
 ) -> Child:
-    """Read what the checks need to know of one image."""
+    """Read the configuration of one image and return it as a child. Raises as `configuration_of`."""
     configuration = configuration_of(name, manifest, reader)
     return Child(
         name=name,
         descriptor=descriptor,
         manifest=manifest,
-        configured=configured_platform(configuration, descriptor.platform),
+        config_platform=configured_platform(configuration, descriptor.platform),
         attestations=tuple(attestations),
     )
 
 
 def configuration_of(name: str, manifest: Manifest, reader: Reader) -> Mapping[str, Any]:
-    """An image's configuration. Errors: CheckError for what is none, such as a chart or a signature."""
+    """Read an image's configuration.
+
+    Raises CheckError if it is not an image, for example a Helm chart or a signature.
+    """
     try:
         data = read_json(reader.read(manifest.config))
     except ValueError as error:
-        raise CheckError(f"{name}: its configuration is not JSON: {error}") from error
+        raise CheckError(f"{name}: invalid JSON in its configuration: {error}") from error
     if not isinstance(data, dict) or not data.get("architecture") or not data.get("os"):
         kind = printable(manifest.config.media_type)
-        raise CheckError(f"{name}: it is not an image: its configuration ({kind}) names no platform")
+        raise CheckError(f"{name}: is not an image: its configuration ({kind}) has no platform")
     return data
 
 
-def _entry(name: str, entry: Descriptor, index: Index, reader: Reader) -> Child:
-    manifest = reader.manifest(entry)
-    if isinstance(manifest, Index):
-        raise CheckError(f"{name}: it is an index within an index; name its images one by one")
-    bound = (
-        other
-        for other in index.manifests
-        if other.is_attestation and other.annotations.get(ATTESTATION_OF) == str(entry.digest)
-    )
-    return child_of(name, entry, manifest, reader, tuple(bound))
-
-
 def configured_platform(configuration: Mapping[str, Any], listed: Platform | None) -> Platform:
-    """What a configuration says; a variant or Windows version that it leaves open is as listed."""
-    said = Platform.from_json(configuration)
-    if listed is None or (said.os, said.architecture) != (listed.os, listed.architecture):
-        return said
+    """Return the platform of a configuration.
+
+    If it does not specify a variant or a Windows version, those of `listed`, its entry's platform, are used.
+    """
+    platform = Platform.from_json(configuration)
+    if listed is None or (platform.os, platform.architecture) != (listed.os, listed.architecture):
+        return platform
     return replace(
-        said,
-        variant=said.variant if configuration.get("variant") else listed.variant,
-        os_version=said.os_version or listed.os_version,
+        platform,
+        variant=platform.variant if configuration.get("variant") else listed.variant,
+        os_version=platform.os_version or listed.os_version,
     )

@@ -1,4 +1,7 @@
-"""OCI and Docker manifests and indexes: read without losing a byte, written in one canonical form."""
+"""OCI and Docker manifests and indexes: read without loss, written in one canonical form.
+
+Specification: https://github.com/opencontainers/image-spec (manifest.md, image-index.md, descriptor.md)
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,6 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.untrusted import brief, read_json
 
-# Of an image manifest and of its entry in the layout: the hash of what the image was built from.
-INPUTS = "dev.dfgen.inputs"
-# Of an entry in a layout: the full reference that `docker load` gives the image.
-IMAGE_NAME = "io.containerd.image.name"
-
-
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -25,20 +22,24 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = (OCI_INDEX, DOCKER_INDEX)
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
 
+# Annotations.
+INPUTS = "dev.dfgen.inputs"  # of a manifest and its entry in the layout: the hash of the image's inputs
+IMAGE_NAME = "io.containerd.image.name"  # of an entry in a layout: the full reference for `docker load`
 REF_NAME = "org.opencontainers.image.ref.name"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
-# The annotations by which BuildKit binds an attestation manifest to its image.
+# BuildKit links an attestation manifest to its image with these:
+# https://docs.docker.com/build/metadata/attestations/attestation-storage/
 ATTESTATION_TYPE = "vnd.docker.reference.type"
 ATTESTATION_OF = "vnd.docker.reference.digest"
-_LARGEST = 2**63 - 1  # bytes: the specification's int64
+_LARGEST = 2**63 - 1  # bytes: sizes are int64 in the specification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What points at a blob or manifest: its media type, digest and size in bytes.
+    """A reference to a blob or manifest: its media type, digest and size in bytes.
 
-    `extra` keeps every key that dfgen does not interpret, so that nothing is lost on the way through.
+    `extra` has all keys that dfgen does not interpret, so that they are preserved.
     """
 
     media_type: str
@@ -50,30 +51,30 @@ class Descriptor:
 
     @classmethod
     def of(cls, data: bytes, media_type: str, platform: Platform | None = None) -> Descriptor:
-        """Describe bytes."""
+        """Return the descriptor of the data."""
         return cls(media_type=media_type, digest=Digest.of(data), size=len(data), platform=platform)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Descriptor:
-        """Read one; what is not a descriptor raises InputError."""
+        """Parse a descriptor. Raises InputError if it is invalid."""
         try:
             media_type, digest, size = data["mediaType"], data["digest"], data["size"]
         except (KeyError, TypeError) as error:
-            raise InputError("a descriptor lacks its mediaType, digest or size") from error
+            raise InputError("a descriptor is missing its mediaType, digest or size") from error
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
             raise InputError(f"a descriptor's size is {brief(size)}; expected a number of bytes")
-        known = {"mediaType", "digest", "size", "platform", "annotations"}
+        interpreted = {"mediaType", "digest", "size", "platform", "annotations"}
         return cls(
             media_type=str(media_type),
             digest=Digest(str(digest)),
             size=size,
             platform=_platform(data.get("platform")),
             annotations=_annotations(data),
-            extra={key: value for key, value in data.items() if key not in known},
+            extra={key: value for key, value in data.items() if key not in interpreted},
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Write one in canonical key order."""
+        """Return the JSON object, with its keys in canonical order."""
         data: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": str(self.digest),
@@ -88,19 +89,19 @@ class Descriptor:
 
     @property
     def is_attestation(self) -> bool:
-        """Whether it names BuildKit's provenance or SBOM of another entry instead of an image."""
+        """Whether this is the provenance or SBOM of an image, and not an image."""
         unknown = self.platform is not None and self.platform.is_unknown
         return unknown or ATTESTATION_TYPE in self.annotations
 
     @property
     def is_index(self) -> bool:
-        """Whether it names an index."""
+        """Whether this refers to an index."""
         return self.media_type in INDEX_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """An image manifest: its configuration and its layers, lowest first."""
+    """An image manifest: the configuration and the layers, lowest first."""
 
     raw: bytes
     media_type: str
@@ -110,18 +111,18 @@ class Manifest:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What points at it."""
+        """The descriptor of this document."""
         return Descriptor.of(self.raw, self.media_type)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """What has to be there before the manifest may be: configuration and layers."""
+        """The configuration and the layers, which must be stored before the manifest."""
         return (self.config, *self.layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """An image index: one entry per platform, besides attestations."""
+    """An image index: one entry per platform, and attestations."""
 
     raw: bytes
     media_type: str
@@ -130,40 +131,34 @@ class Index:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What points at it."""
+        """The descriptor of this document."""
         return Descriptor.of(self.raw, self.media_type)
 
     @property
     def images(self) -> tuple[Descriptor, ...]:
-        """The entries that are images: neither attestations nor of an unknown platform."""
+        """The entries that are not attestations."""
         return tuple(entry for entry in self.manifests if not entry.is_attestation)
 
     def find(self, platform: Platform) -> Descriptor | None:
-        """The image for a platform, if there is one."""
+        """Return the first image for the platform, or None."""
         return next((entry for entry in self.images if entry.platform == platform), None)
 
 
-def _platform(data: object) -> Platform | None:
-    """Read an entry's platform; half a one is none."""
-    if isinstance(data, dict) and data.get("os") and data.get("architecture"):
-        return Platform.from_json(data)
-    return None
-
-
 def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
-    """Read a manifest or an index; `media_type` (a Content-Type) decides only where the body is silent.
+    """Parse a manifest or an index; `media_type`, a Content-Type, is only used if the body has no mediaType.
 
-    Errors: CheckError for what is neither, schema 1 included.
+    Raises CheckError if it is neither, for example a manifest of schema version 1.
     """
     try:
         data = read_json(raw)
         if not isinstance(data, dict):
             raise ValueError("not an object")
-        # Only the body's own word counts before the header's: headers are not covered by the digest.
+        # The body wins: the digest does not cover the header, so anybody in between could change it.
         kind = str(data.get("mediaType") or media_type.partition(";")[0].strip())
         if data.get("schemaVersion") != 2:
             raise ValueError(f"schemaVersion {brief(data.get('schemaVersion'))} is not supported, only 2")
         if "manifests" in data and "layers" in data:
+            # Ambiguous documents let one digest mean different images to different clients (CVE-2021-41190).
             raise ValueError("it has both manifests and layers")
         if isinstance(data.get("manifests"), list):
             return _index(raw, kind, data)
@@ -193,21 +188,28 @@ def _manifest(raw: bytes, kind: str, data: dict[str, Any]) -> Manifest:
 def _annotations(data: Mapping[str, Any]) -> dict[str, str]:
     found = data.get("annotations") or {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise InputError("the annotations are not a mapping of names to text")
+        raise InputError("annotations must map names to strings")
     return found
 
 
-def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> Index:
-    """Write an index so that the same entries always give the same bytes, whatever order they come in.
+def _platform(data: object) -> Platform | None:
+    # Incomplete platforms count as missing: there is nothing to compare them with.
+    if isinstance(data, dict) and data.get("os") and data.get("architecture"):
+        return Platform.from_json(data)
+    return None
 
-    Images come first, by platform; each attestation follows in the order of the image it belongs to.
+
+def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> Index:
+    """Build an index whose bytes, and so its digest, do not depend on the order of the entries.
+
+    Images come first, sorted by platform, then attestations in the order of their images.
     """
     entries = list(entries)
     images = sorted((entry for entry in entries if not entry.is_attestation), key=_by_platform)
     rank = {str(entry.digest): position for position, entry in enumerate(images)}
     attestations = sorted(
         (entry for entry in entries if entry.is_attestation),
-        key=lambda entry: (rank.get(entry.annotations.get(ATTESTATION_OF, ""), len(rank)), _written(entry)),
+        key=lambda entry: (rank.get(entry.annotations.get(ATTESTATION_OF, ""), len(rank)), _tie_break(entry)),
     )
     ordered = (*images, *attestations)
     data: dict[str, Any] = {
@@ -222,9 +224,9 @@ def canonical_index(entries: Iterable[Descriptor], annotations: Mapping[str, str
 
 
 def _by_platform(entry: Descriptor) -> tuple[str, str]:
-    return (str(entry.platform), _written(entry))
+    return (str(entry.platform), _tie_break(entry))
 
 
-def _written(entry: Descriptor) -> str:
-    """All of an entry, digest first: what orders entries that are alike in everything else."""
+def _tie_break(entry: Descriptor) -> str:
+    """Return the whole entry as text, so that the order is total."""
     return f"{entry.digest} {json.dumps(entry.to_json())}"

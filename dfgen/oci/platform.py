@@ -1,7 +1,9 @@
-"""Platforms as OCI spells them, and the one table of the names that people use for them.
+"""Platforms as OCI spells them, and the only table of their aliases.
 
-Source of the spellings: the OCI image index specification, containerd's platform normalization,
-and the architecture names of `uname -m`, Debian, and Docker's official images.
+Sources: the OCI image index specification
+(https://github.com/opencontainers/image-spec/blob/main/image-index.md), containerd's normalization
+(https://github.com/containerd/platforms), and the architecture names of `uname -m`, Debian and Docker's
+official images.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dfgen.errors import InputError, listing, nearest, printable
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One row of the table: how each place writes an architecture, and what a person may type for it."""
+    """A row of the table: how each output spells an architecture, and the aliases accepted as input."""
 
     oci: str
     dockerfile: str
@@ -41,16 +43,20 @@ def _spellings(row: Architecture) -> set[str]:
 _BY_ALIAS = {word: row for row in _TABLE for word in _spellings(row)}
 _BY_OCI = {row.oci: row for row in _TABLE}
 
-# What containerd treats as the same platform: a variant that is the architecture's default is left out.
+# containerd treats these as equal to no variant, so normalization removes them.
 _DEFAULT_VARIANTS = {("amd64", "v1"), ("arm64", "v8")}
+
+
+def _supported() -> str:
+    return listing(_BY_OCI)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
-    """An operating system and an architecture, normalized, so that equal platforms are equal values.
+    """A normalized platform, so that equal platforms compare equal.
 
-    `os_version` is that of Windows images and is empty elsewhere. `spelled` is the variant as the source had
-    it (`v8`, or nothing, for the same arm64): an index entry spells it as the image's configuration does.
+    `os_version` is only set for Windows images. `spelled` is the variant as the source spells it (`v8` or
+    nothing for arm64): an index entry must spell it as the image's configuration does.
     """
 
     os: str
@@ -62,17 +68,16 @@ class Platform:
     @classmethod
     @cache
     def parse(cls, text: str) -> Platform:
-        """Read any alias that a person may type; an unknown one is an InputError that names the nearest."""
+        """Parse any alias. Raises InputError if it is unknown, with the closest known alias."""
         row = _BY_ALIAS.get(text.strip().lower())
         if row is None:
             hint = nearest(text.lower(), sorted(_BY_ALIAS))
-            known = listing(row.oci for row in _TABLE)
-            raise InputError(f"unknown architecture {text!r}{hint}; known are {known}")
+            raise InputError(f"unknown architecture {text!r}{hint}; supported: {_supported()}")
         return cls.of(*row.oci.split("/"))
 
     @classmethod
     def of(cls, os: str, architecture: str, variant: str = "", os_version: str = "") -> Platform:
-        """Normalize the words of an image configuration or an index entry."""
+        """Normalize the values of an image configuration or an index entry."""
         os, architecture, variant, spelled = os.lower(), architecture.lower(), variant.lower(), variant
         if architecture == "arm" and not variant:
             variant = "v7"
@@ -83,11 +88,11 @@ class Platform:
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Platform:
         """Read the `platform` of an index entry, or the same keys of an image configuration."""
-        words = (str(data.get(key) or "") for key in ("os", "architecture", "variant", "os.version"))
-        return cls.of(*map(printable, words))
+        values = (str(data.get(key) or "") for key in ("os", "architecture", "variant", "os.version"))
+        return cls.of(*map(printable, values))  # untrusted, and printed in messages
 
     def to_json(self) -> dict[str, str]:
-        """Write the `platform` object of an index entry, in the specification's key order."""
+        """Return the `platform` object of an index entry, in the specification's key order."""
         variant = self.variant if self.spelled is None else self.spelled
         data = {"architecture": self.architecture, "os": self.os}
         if self.os_version:
@@ -97,17 +102,17 @@ class Platform:
         return data
 
     def __str__(self) -> str:
-        """Write `linux/arm64`, `linux/arm/v7`, `windows/amd64:10.0.20348.1`."""
+        """Format as `linux/arm64`, `linux/arm/v7` or `windows/amd64:10.0.20348.1`."""
         return _written(self.os, self.architecture, self.variant, self.os_version)
 
     @property
     def row(self) -> Architecture:
-        """The table's row; asking for that of a platform dfgen cannot build is an InputError."""
+        """The row of the table. Raises InputError if dfgen cannot build this platform."""
         try:
             return _BY_OCI[str(self)]
         except KeyError:
-            known = listing(row.oci for row in _TABLE)
-            raise InputError(f"dfgen has no name for platform {self}; known are {known}") from None
+            message = f"dfgen does not build images for {self}; supported: {_supported()}"
+            raise InputError(message) from None
 
     @property
     def dockerfile(self) -> str:
@@ -116,21 +121,21 @@ class Platform:
 
     @property
     def tag_suffix(self) -> str:
-        """What its tag ends in: `-aarch64`."""
+        """The suffix of this platform's tags: `-aarch64`."""
         return f"-{self.row.tag}"
 
     @property
     def is_unknown(self) -> bool:
-        """Whether this is the `unknown/unknown` that BuildKit gives to attestation entries."""
+        """Whether this is `unknown/unknown`, the platform of BuildKit's attestation entries."""
         return self.os == "unknown" or self.architecture == "unknown"
 
 
-@lru_cache(maxsize=1024)  # an index of a registry may name what it likes
+@lru_cache(maxsize=1024)  # bounded: the values of a foreign index are arbitrary
 def _written(os: str, architecture: str, variant: str, os_version: str) -> str:
     words = "/".join(word for word in (os, architecture, variant) if word)
     return f"{words}:{os_version}" if os_version else words
 
 
 def aliases() -> dict[str, Platform]:
-    """Every spelling that is accepted, with its platform."""
+    """Return the platform of every accepted alias."""
     return {word: Platform.parse(word) for word in sorted(_BY_ALIAS)}

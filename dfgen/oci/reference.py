@@ -1,4 +1,7 @@
-"""Image references, after the grammar of distribution/reference and with Docker's short names."""
+"""Image references, with Docker's short names.
+
+Grammar: https://github.com/distribution/reference/blob/main/reference.go
+"""
 
 from __future__ import annotations
 
@@ -24,19 +27,19 @@ _IS_TAG = re.compile(_TAG)
 
 
 def is_tag(text: str) -> bool:
-    """Whether a word can be a tag."""
+    """Whether the text is a valid tag."""
     return _IS_TAG.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Repository:
-    """Where a registry keeps an image's manifests: `docker.io` and `library/nginx`."""
+    """A repository of a registry, for example `docker.io` and `library/nginx`."""
 
     registry: str
     path: str
 
     def __str__(self) -> str:
-        """Write it in full: `docker.io/library/nginx`."""
+        """Format in full: `docker.io/library/nginx`."""
         return f"{self.registry}/{self.path}"
 
 
@@ -51,9 +54,9 @@ class Reference:
     @classmethod
     @cache
     def parse(cls, text: str) -> Reference:
-        """Read `nginx`, `nginx:1.28`, `host:5000/a/b:tag@sha256:…`, expanded as Docker does.
+        """Parse `nginx`, `nginx:1.28` or `host:5000/a/b:tag@sha256:…`, and expand short names as Docker does.
 
-        Without tag and digest the tag is `latest`. What the grammar refuses is an InputError.
+        The tag defaults to `latest` if there is no digest. Raises InputError if the grammar does not match.
         """
         written, _, digest = text.partition("@")
         name, tag = _split_tag(written)
@@ -65,37 +68,37 @@ class Reference:
         return cls(repository, tag or ("" if digest else "latest"), Digest(digest) if digest else None)
 
     def at(self, digest: Digest) -> Reference:
-        """The same name, pinned."""
+        """Return this reference with the digest."""
         return replace(self, digest=digest)
 
     def with_tag(self, tag: str) -> Reference:
-        """The same repository under another tag, without a digest."""
+        """Return a reference to another tag of the repository, without a digest."""
         return Reference(self.repository, tag)
 
     def without_digest(self) -> Reference:
-        """The same name, not pinned."""
+        """Return this reference without its digest."""
         return replace(self, digest=None)
 
     @property
     def target(self) -> str:
-        """What a registry is asked for: the digest when there is one, else the tag."""
+        """What to request from a registry: the digest if there is one, else the tag."""
         return str(self.digest) if self.digest else self.tag
 
     def __str__(self) -> str:
-        """Write it in full: `docker.io/library/nginx:1.28@sha256:…`."""
+        """Format in full: `docker.io/library/nginx:1.28@sha256:…`."""
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.repository}{tag}{digest}"
 
 
 def _split_tag(name: str) -> tuple[str, str]:
-    """Split at the colon of a tag; one before a slash is that of a port."""
+    # A colon followed by a slash separates a port.
     head, colon, tail = name.rpartition(":")
     return (head, tail) if colon and "/" not in tail else (name, "")
 
 
 def _is_registry(word: str) -> bool:
-    """Docker's rule: a first component is a registry when it could not be a Docker Hub user."""
+    # Docker's rule: the first component is a registry if it cannot be a user of Docker Hub.
     return "." in word or ":" in word or word == "localhost" or word != word.lower()
 
 
@@ -109,12 +112,13 @@ def _repository(name: str, text: str) -> Repository:
     if not _IS_DOMAIN.fullmatch(registry):
         raise _invalid(text, f"{registry!r} is not a registry")
     if not _IS_PATH.fullmatch(path):
-        upper = "; repository names are lower case" if path != path.lower() else ""
+        upper = "; repository names must be lowercase" if path != path.lower() else ""
         raise _invalid(text, f"{path.removeprefix('library/')!r} is not a repository{upper}")
     if len(registry) + 1 + len(path) > _LONGEST_NAME:
-        raise _invalid(text, f"its name is longer than {_LONGEST_NAME} characters")
+        raise _invalid(text, f"the name is longer than {_LONGEST_NAME} characters")
+    # distribution/reference refuses this name too: it could be confused with an image ID.
     if re.fullmatch(r"[0-9a-f]{64}", name):
-        raise _invalid(text, "64 hexadecimal digits are a digest; write sha256: before them")
+        raise _invalid(text, "64 hexadecimal digits look like a digest; prefix them with sha256:")
     return Repository(registry, path)
 
 

@@ -65,7 +65,7 @@ def test_an_archive_may_lack_platforms_that_its_index_names(tmp_path: Path) -> N
     assert [(image.listed, image.here) for image in found.images] == [(AMD64, True), (ARM64, False)]
 
 
-EXPECTED = "expected one that `docker save` wrote, or an OCI archive"
+EXPECTED = "expected an OCI archive or the output of `docker save`"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ EXPECTED = "expected one that `docker save` wrote, or an OCI archive"
         (lambda path: tar(path, {"manifest.json": b"[{}]"}), "'Config'"),
         (
             lambda path: tar(path, {"manifest.json": b'[{"Config":"x"}]'}),
-            "x is not in it",
+            "x is missing",
         ),
     ],
 )

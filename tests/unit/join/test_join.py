@@ -207,7 +207,7 @@ def test_two_builds_that_differ_are_both_named(world: World) -> None:
     [
         (None, "is missing"),
         (b"", "has 0 bytes, expected 5"),
-        (b"AMD64", "does not hold what its digest says"),
+        (b"AMD64", "does not match its digest"),
     ],
 )
 def test_a_damaged_blob_is_found_and_nothing_is_named(world: World, damage: bytes | None, said: str) -> None:

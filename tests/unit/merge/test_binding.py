@@ -145,7 +145,7 @@ def test_a_variant_that_the_configuration_leaves_open_is_as_listed() -> None:
     made = image(v6, config_platform=Platform.of("linux", "arm"), config={"variant": ""})
     nested = parse(index_of([made.descriptor]))
     (found,) = children_of("a", nested, Held(made))
-    assert found.platform == found.configured == v6
+    assert found.platform == found.config_platform == v6
 
 
 def test_nothing_to_bind_is_refused() -> None:
@@ -215,8 +215,8 @@ def test_what_is_not_an_image_is_not_a_child() -> None:
     with pytest.raises(CheckError) as caught:
         children_of("reg/chart:1", made.manifest, Held(made))
     assert str(caught.value) == (
-        "reg/chart:1: it is not an image: its configuration"
-        " (application/vnd.cncf.helm.config.v1+json) names no platform"
+        "reg/chart:1: is not an image: its configuration"
+        " (application/vnd.cncf.helm.config.v1+json) has no platform"
     )
 
 
@@ -226,4 +226,4 @@ def test_an_index_in_an_index_is_refused() -> None:
     holder = FakeImage(raw=inner, media_type=OCI_INDEX, platform=None, blobs={})
     with pytest.raises(CheckError) as caught:
         children_of("a", outer, Held(holder))
-    assert str(caught.value) == "a: it is an index within an index; name its images one by one"
+    assert str(caught.value) == "a: an index inside an index is not supported; name its images one by one"

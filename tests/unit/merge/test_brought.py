@@ -65,5 +65,5 @@ def test_a_configuration_that_is_not_json_is_told(fake: FakeRegistry, merging: M
     with pytest.raises(CheckError) as caught:
         merge_published(at(fake, "team/java", "2"), [source], merging)
     assert str(caught.value) == (
-        f"{source}: its configuration is not JSON: Expecting value: line 1 column 1 (char 0)"
+        f"{source}: invalid JSON in its configuration: Expecting value: line 1 column 1 (char 0)"
     )

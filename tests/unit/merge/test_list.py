@@ -34,7 +34,7 @@ def test_all_problems_are_told_at_once() -> None:
     assert str(caught.value).splitlines() == [
         "list:1: reg.example/a:1 has no children; expected NAME:TAG CHILD...",
         "list:2: 'reg.example/B:1' is not an image reference: 'B' is not a repository;"
-        " repository names are lower case; expected [registry/]name[:tag][@digest]",
+        " repository names must be lowercase; expected [registry/]name[:tag][@digest]",
         "list:4: reg.example/c:1 is merged on line 3 already; name it once",
         "list:5: reg.example/c:1 is itself merged on line 3; name the images that it binds",
     ]

@@ -138,22 +138,22 @@ def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
     [
         (
             "platforms: [amd46]\n",
-            "bases/app/base.yaml:4:13: unknown architecture 'amd46' (did you mean 'amd64'?); known are linux/amd64,"
+            "bases/app/base.yaml:4:13: unknown architecture 'amd46' (did you mean 'amd64'?); supported: linux/amd64,"
             " linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
         ),
         (
             "overrides: [{when: 'true', platforms: [arm65]}]\n",
-            "bases/app/base.yaml:4:40: unknown architecture 'arm65' (did you mean 'arm64'?); known are linux/amd64,"
+            "bases/app/base.yaml:4:40: unknown architecture 'arm65' (did you mean 'arm64'?); supported: linux/amd64,"
             " linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
         ),
         (
             "overrides: [{when: {platform: sparc}}]\n",
-            "bases/app/base.yaml:4:31: unknown architecture 'sparc'; known are linux/amd64, linux/arm64,"
+            "bases/app/base.yaml:4:31: unknown architecture 'sparc'; supported: linux/amd64, linux/arm64,"
             " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
         ),
         (
             "parents: {tool: {image: 'docker.io/library/alpine:3', platform: z80}}\n",
-            "bases/app/base.yaml:4:17: unknown architecture 'z80'; known are linux/amd64, linux/arm64,"
+            "bases/app/base.yaml:4:17: unknown architecture 'z80'; supported: linux/amd64, linux/arm64,"
             " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
         ),
         (

@@ -77,14 +77,14 @@ def test_without_a_catalog_file(tmp_path: Path) -> None:
                 " registry.example.com/platform",
                 "bases/catalog.yaml:2:22: 'a b' cannot be used; expected a registry and path such as"
                 " registry.example.com/platform",
-                "bases/catalog.yaml:3:17: unknown architecture 'z80'; known are linux/amd64, linux/arm64,"
+                "bases/catalog.yaml:3:17: unknown architecture 'z80'; supported: linux/amd64, linux/arm64,"
                 " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
             ],
         ),
         (
             "platforms: [z80]\n",
             [
-                "bases/catalog.yaml:1:13: unknown architecture 'z80'; known are linux/amd64, linux/arm64,"
+                "bases/catalog.yaml:1:13: unknown architecture 'z80'; supported: linux/amd64, linux/arm64,"
                 " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
             ],
         ),
@@ -153,7 +153,7 @@ def test_a_parent_with_a_digest_of_its_own(tmp_path: Path) -> None:
         ("docker.io/library/busybox", "parent 'docker.io/library/busybox' has no tag; write docker.io/library/busybox:TAG"),
         ("host:5000/busybox", "parent 'host:5000/busybox' has no tag; write host:5000/busybox:TAG"),
         ("lub", "parent 'lub' has no tag (did you mean 'lib'?); write lub:TAG"),
-        ("Busybox:1", "'Busybox:1' is not an image reference: 'Busybox' is not a repository; repository names are lower case; expected [registry/]name[:tag][@digest]"),
+        ("Busybox:1", "'Busybox:1' is not an image reference: 'Busybox' is not a repository; repository names must be lowercase; expected [registry/]name[:tag][@digest]"),
         ("'busybox:1 AS x'", "'busybox:1 AS x' is not an image reference: '1 AS x' is not a tag; expected [registry/]name[:tag][@digest]"),
         ("'{{ jva }}:1'", "in '{{ jva }}:1': 'jva' is not defined"),
         ("lib", "parent 'lib' is a family of this catalog; expected lib:VERSION"),

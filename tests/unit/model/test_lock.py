@@ -146,7 +146,7 @@ PIN = {"digest": str(A)}
         ({"first_seen": "2026-01-31\n"}, ": first_seen '2026-01-31\\n' is not a date such as 2026-01-31"),
         ({"first_seen": ...}, " is incomplete: 'first_seen'"),
         ({"platforms": []}, " is incomplete: 'list' object has no attribute 'items'"),
-        ({"platforms": {"z80": PIN}}, ": unknown architecture 'z80'; known are linux/amd64, linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64"),
+        ({"platforms": {"z80": PIN}}, ": unknown architecture 'z80'; supported: linux/amd64, linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64"),
         ({"platforms": {"arm64": {}}}, " is incomplete: 'digest'"),
         ({"platforms": {"arm64": "x"}}, " is incomplete: 'str' object has no attribute 'get'"),
         ({"platforms": {"arm64": {**PIN, "size": "7"}}}, ": size '7' is not a number of bytes"),

@@ -69,7 +69,7 @@ EXPECTED = "expected FAMILY, FAMILY:VERSION or such as java-base:1.0@amd64"
         ),
         (
             "java-base@arm65",
-            "unknown architecture 'arm65' (did you mean 'arm64'?); known are linux/amd64, linux/arm64, linux/arm/v7,"
+            "unknown architecture 'arm65' (did you mean 'arm64'?); supported: linux/amd64, linux/arm64, linux/arm/v7,"
             " linux/ppc64le, linux/s390x and linux/riscv64",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Manifests and indexes: read without losing a byte, and written in one canonical form."""
+"""Manifests and indexes: parsed without loss, and written in one canonical form."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _raw(data: object) -> bytes:
     return json.dumps(data).encode()
 
 
-def test_a_manifest_is_read() -> None:
+def test_a_manifest_is_parsed() -> None:
     manifest = parse(_raw(MANIFEST))
     assert isinstance(manifest, Manifest)
     assert manifest.media_type == OCI_MANIFEST
@@ -66,7 +66,7 @@ def test_a_manifest_is_read() -> None:
     assert not manifest.descriptor.is_index
 
 
-def test_an_index_is_read_and_attestations_are_no_platforms() -> None:
+def test_an_index_is_parsed_and_its_attestations_are_not_images() -> None:
     index = parse(_raw(INDEX))
     assert isinstance(index, Index)
     assert [str(entry.platform) for entry in index.images] == ["linux/arm64", "windows/amd64:10.0.1", "None"]
@@ -76,7 +76,7 @@ def test_an_index_is_read_and_attestations_are_no_platforms() -> None:
     assert index.descriptor.is_index
 
 
-def test_an_attestation_is_known_by_either_sign() -> None:
+def test_an_attestation_is_recognized_by_its_platform_or_annotation() -> None:
     unknown = Descriptor.from_json({**ENTRY, "platform": {"os": "unknown", "architecture": "unknown"}})
     annotated = Descriptor.from_json({**ENTRY, "annotations": {ATTESTATION_TYPE: "attestation-manifest"}})
     assert unknown.is_attestation
@@ -94,17 +94,17 @@ def test_an_attestation_is_known_by_either_sign() -> None:
         (DOCKER_INDEX, "", DOCKER_INDEX),
     ],
 )
-def test_the_bodys_word_on_its_type_comes_before_the_headers(
+def test_the_media_type_of_the_body_takes_precedence_over_the_header(
     body: str | None, header: str, kind: str
 ) -> None:
     index = parse(_raw({**INDEX, "mediaType": body}), header)
     assert index.media_type == kind
 
 
-def test_a_manifest_without_a_type_is_what_the_header_says() -> None:
-    silent = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
-    assert parse(_raw(silent), DOCKER_MANIFEST).media_type == DOCKER_MANIFEST
-    assert parse(_raw(silent)).media_type == OCI_MANIFEST
+def test_a_manifest_without_a_media_type_has_that_of_the_header() -> None:
+    untyped = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
+    assert parse(_raw(untyped), DOCKER_MANIFEST).media_type == DOCKER_MANIFEST
+    assert parse(_raw(untyped)).media_type == OCI_MANIFEST
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,13 @@ def test_a_manifest_without_a_type_is_what_the_header_says() -> None:
         (_raw({**INDEX, "layers": []}), "it has both manifests and layers"),
         (_raw({**MANIFEST, "manifests": None}), "it has both manifests and layers"),
         (_raw({**INDEX, "annotations": []}), None),
-        (_raw({**INDEX, "annotations": [1]}), "the annotations are not a mapping of names to text"),
-        (_raw({**MANIFEST, "annotations": {"k": 1}}), "the annotations are not a mapping of names to text"),
-        (_raw({**INDEX, "manifests": ["x"]}), "a descriptor lacks its mediaType, digest or size"),
-        (_raw({**INDEX, "manifests": [{"size": 1}]}), "a descriptor lacks its mediaType, digest or size"),
+        (_raw({**INDEX, "annotations": [1]}), "annotations must map names to strings"),
+        (_raw({**MANIFEST, "annotations": {"k": 1}}), "annotations must map names to strings"),
+        (_raw({**INDEX, "manifests": ["x"]}), "a descriptor is missing its mediaType, digest or size"),
+        (
+            _raw({**INDEX, "manifests": [{"size": 1}]}),
+            "a descriptor is missing its mediaType, digest or size",
+        ),
         (
             _raw({**INDEX, "manifests": [{**ENTRY, "digest": "x"}]}),
             "'x' is not a digest; expected sha256: and 64 hexadecimal digits",
@@ -147,7 +150,7 @@ def test_a_manifest_without_a_type_is_what_the_header_says() -> None:
         ),
     ],
 )
-def test_what_is_neither_says_why(raw: bytes, why: str | None) -> None:
+def test_other_documents_are_rejected(raw: bytes, why: str | None) -> None:
     if why is None:
         assert parse(raw).annotations == {}
         return
@@ -157,7 +160,7 @@ def test_what_is_neither_says_why(raw: bytes, why: str | None) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
-def test_any_json_in_place_of_a_descriptor_is_refused(value: object) -> None:
+def test_json_that_is_not_a_descriptor_is_rejected(value: object) -> None:
     with pytest.raises(InputError):
         Descriptor.from_json(value)  # type: ignore[arg-type]
 
@@ -175,7 +178,7 @@ descriptors = st.builds(
 
 
 @given(descriptors)
-def test_a_descriptor_round_trips_with_all_that_dfgen_does_not_know(descriptor: Descriptor) -> None:
+def test_descriptors_round_trip_with_unknown_keys(descriptor: Descriptor) -> None:
     written = json.loads(json.dumps(descriptor.to_json()))
     assert Descriptor.from_json(written) == descriptor
 
@@ -189,10 +192,10 @@ def test_the_order_of_entries_does_not_change_an_index(entries: list[Descriptor]
     assert parse(index.raw) == index
 
 
-def test_attestations_follow_in_the_order_of_their_images() -> None:
+def test_attestations_are_sorted_like_their_images() -> None:
     amd64 = Descriptor.of(b"amd64", OCI_MANIFEST, Platform.parse("amd64"))
     arm64 = Descriptor.of(b"arm64", OCI_MANIFEST, Platform.parse("arm64"))
-    proofs = [
+    attestations = [
         Descriptor(
             media_type=OCI_MANIFEST,
             digest=Digest.of(text),
@@ -202,8 +205,8 @@ def test_attestations_follow_in_the_order_of_their_images() -> None:
         )
         for text, of in ((b"1", str(arm64.digest)), (b"2", str(amd64.digest)), (b"3", "elsewhere"))
     ]
-    index = canonical_index([proofs[2], proofs[0], arm64, proofs[1], amd64])
-    assert list(index.manifests) == [amd64, arm64, proofs[1], proofs[0], proofs[2]]
+    index = canonical_index([attestations[2], attestations[0], arm64, attestations[1], amd64])
+    assert list(index.manifests) == [amd64, arm64, attestations[1], attestations[0], attestations[2]]
 
 
 def test_canonical_bytes() -> None:
@@ -217,5 +220,5 @@ def test_canonical_bytes() -> None:
 
 
 @pytest.mark.parametrize("platform", [{}, {"os": "linux"}, {"architecture": "amd64", "os": ""}, None, "x"])
-def test_half_a_platform_is_none(platform: object) -> None:
+def test_an_incomplete_platform_is_none(platform: object) -> None:
     assert Descriptor.from_json({**ENTRY, "platform": platform}).platform is None

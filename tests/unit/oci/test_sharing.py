@@ -1,4 +1,4 @@
-"""Garbage, several writers at once, and processes that are killed while they write."""
+"""Garbage collection, concurrent writers, and writers that are killed."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "dist")
 
 
-def test_only_what_nobody_refers_to_is_garbage(layout: Layout) -> None:
+def test_only_unreferenced_files_are_collected(layout: Layout) -> None:
     raw = index_of([image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)])
     layout.add(raw)
     layout.tag({"a:1": Descriptor.of(raw, OCI_INDEX)})
     assert layout.unreferenced() == ()
     junk = layout.blob_path(layout.add(b"junk"))
-    left = layout.scratch() / "half"
-    left.write_bytes(b"123")
-    assert layout.unreferenced() == (junk, left.parent)
+    interrupted = layout.scratch() / "partial"
+    interrupted.write_bytes(b"123")
+    assert layout.unreferenced() == (junk, interrupted.parent)
     assert layout.collect() == 7
     assert layout.unreferenced() == ()
     assert layout.is_intact(layout.entries()["a:1"], deep=True)
 
 
-def test_a_damaged_entry_does_not_stop_the_collection(layout: Layout) -> None:
-    whole, damaged = image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)
-    layout.tag({"a:1": whole, "b:1": damaged})
+def test_a_damaged_entry_does_not_prevent_collection(layout: Layout) -> None:
+    intact, damaged = image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)
+    layout.tag({"a:1": intact, "b:1": damaged})
     layout.blob_path(damaged.digest).write_bytes(b"")
     layout.collect()
-    assert layout.is_intact(whole, deep=True)
+    assert layout.is_intact(intact, deep=True)
     assert layout.blob_path(damaged.digest).exists()
 
 
-def test_nothing_is_collected_while_another_writes(layout: Layout) -> None:
+def test_nothing_is_collected_while_another_writer_exists(layout: Layout) -> None:
     other = Layout(layout.root)
     entry = image().put_into(other)
     assert layout.collect() == 0
@@ -60,12 +60,12 @@ def test_nothing_is_collected_while_another_writes(layout: Layout) -> None:
     assert layout.is_intact(entry, deep=True)
 
 
-def test_threads_lose_no_name(layout: Layout) -> None:
-    together = threading.Barrier(8)
+def test_concurrent_threads_lose_no_name(layout: Layout) -> None:
+    barrier = threading.Barrier(8)
 
     def write(number: int) -> None:
         entry = image(layers=[b"%d" % number]).put_into(layout)
-        together.wait()
+        barrier.wait()
         layout.tag({f"a:{number}": entry})
 
     with ThreadPoolExecutor(8) as pool:
@@ -92,13 +92,13 @@ def _writer(layout: Layout, name: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
 
 
-def test_processes_lose_no_name(layout: Layout) -> None:
+def test_concurrent_processes_lose_no_name(layout: Layout) -> None:
     writers = [_writer(layout, name, 10) for name in ("a", "b")]
     assert [len(writer.communicate()[0].splitlines()) for writer in writers] == [10, 10]
     assert len(layout.entries()) == 20
 
 
-def test_a_killed_writer_leaves_a_valid_layout_that_the_next_one_completes(layout: Layout) -> None:
+def test_a_killed_writer_leaves_a_valid_layout(layout: Layout) -> None:
     chance = random.Random(7)
     for _ in range(4):
         writer = _writer(layout, "a", 1000)

@@ -1,4 +1,4 @@
-"""What dfgen last saw behind each tag."""
+"""The ledger: the digest that dfgen last saw for each published tag."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.errors import InputError
+from dfgen.errors import InputError, OutsideError
 from dfgen.oci.digest import Digest
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 
 
-def test_nothing_is_known_at_first_and_what_is_recorded_stays(tmp_path: Path) -> None:
+def test_a_ledger_starts_empty_and_keeps_recorded_tags(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "dist")
     assert ledger.seen() == {}
     ledger.record({"r/a:1": [ONE], "r/b:1": [ONE, TWO]})
@@ -22,7 +22,7 @@ def test_nothing_is_known_at_first_and_what_is_recorded_stays(tmp_path: Path) ->
     assert Ledger(tmp_path / "dist").seen() == {"r/a:1": {ONE}, "r/b:1": {TWO}}
 
 
-def test_the_file_is_canonical_and_not_rewritten_without_need(tmp_path: Path) -> None:
+def test_the_file_is_canonical_and_only_rewritten_after_a_change(tmp_path: Path) -> None:
     first, second = Ledger(tmp_path / "1"), Ledger(tmp_path / "2")
     first.record({"r/b:1": [ONE, TWO], "r/a:1": [TWO]})
     second.record({"r/a:1": [TWO]})
@@ -34,7 +34,7 @@ def test_the_file_is_canonical_and_not_rewritten_without_need(tmp_path: Path) ->
     assert paths[0].stat().st_ino == before
 
 
-def test_writers_do_not_lose_each_others_tags(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_no_tag(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: Ledger(tmp_path).record({f"r/a:{number}": [ONE]}), range(16)))
     assert len(Ledger(tmp_path).seen()) == 16
@@ -52,10 +52,17 @@ def test_writers_do_not_lose_each_others_tags(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_file_is_told(tmp_path: Path, text: str, why: str) -> None:
+def test_an_error_of_a_damaged_file_says_what_to_do(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "published.json"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         Ledger(tmp_path).seen()
     advice = "delete it, and where a tag is refused then, look at it and use --force"
     assert str(caught.value) == f"{path}: is damaged: {why}; {advice}"
+
+
+def test_an_error_names_an_unreadable_file(tmp_path: Path) -> None:
+    (tmp_path / "published.json").mkdir()
+    with pytest.raises(OutsideError) as caught:
+        Ledger(tmp_path).seen()
+    assert str(caught.value) == f"{tmp_path / 'published.json'}: cannot be read: Is a directory"

@@ -1,4 +1,4 @@
-"""The table of architecture names: every alias, in every direction."""
+"""The table of architecture names and the normalization of platforms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dfgen.errors import InputError
 from dfgen.oci.platform import Platform, aliases
 
-# DESIGN.md's table, written out once more: platform, Dockerfile suffix, tag suffix, aliases.
+# A second copy of the table, so that a changed alias fails: platform, Dockerfile name, tag suffix, aliases.
 TABLE = (
     ("linux/amd64", "Dockerfile_amd64", "-x86_64", ("amd64", "x86_64", "x86-64", "x64")),
     ("linux/arm64", "Dockerfile_arm64", "-aarch64", ("arm64", "aarch64", "arm64v8", "arm64/v8")),
@@ -24,7 +24,7 @@ spelled = st.sampled_from(sorted(ALIASES))
 
 @st.composite
 def typed(draw: st.DrawFn) -> tuple[str, str]:
-    """Give an alias as somebody may type it, and the platform that it means."""
+    """An alias in any letter case and with blanks around it, and its platform."""
     alias = draw(spelled)
     prefix = draw(st.sampled_from(("", "linux/"))) if not alias.startswith("linux/") else ""
     upper = draw(st.sets(st.integers(0, 30)))
@@ -34,31 +34,31 @@ def typed(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(typed())
-def test_every_alias_means_its_platform(given_alias: tuple[str, str]) -> None:
+def test_every_alias_is_parsed(given_alias: tuple[str, str]) -> None:
     text, oci = given_alias
     assert str(Platform.parse(text)) == oci
 
 
 @given(spelled, spelled)
-def test_two_aliases_are_equal_when_their_platforms_are(one: str, other: str) -> None:
+def test_aliases_of_one_platform_are_equal(one: str, other: str) -> None:
     same = ALIASES[one] == ALIASES[other]
     assert (Platform.parse(one) == Platform.parse(other)) is same
     assert (hash(Platform.parse(one)) == hash(Platform.parse(other))) is same
 
 
 @pytest.mark.parametrize(("oci", "dockerfile", "tag", "words"), TABLE)
-def test_each_place_writes_its_own_convention(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
+def test_each_output_has_its_own_spelling(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
     platform = Platform.parse(oci)
     assert (str(platform), platform.dockerfile, platform.tag_suffix) == (oci, dockerfile, tag)
 
 
 @pytest.mark.parametrize(("oci", "dockerfile", "tag", "words"), TABLE)
-def test_a_suffix_is_an_alias_again(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
+def test_suffixes_are_aliases(oci: str, dockerfile: str, tag: str, words: tuple[str]) -> None:
     assert str(Platform.parse(dockerfile.removeprefix("Dockerfile_"))) == oci
     assert str(Platform.parse(tag.removeprefix("-"))) == oci
 
 
-def test_no_alias_is_accepted_that_the_table_does_not_have() -> None:
+def test_no_other_aliases_are_accepted() -> None:
     assert {word.removeprefix("linux/") for word in aliases()} == {
         word.removeprefix("linux/") for word in ALIASES
     }
@@ -81,11 +81,11 @@ def test_arm64_is_arm64_v8() -> None:
         (("unknown", "unknown"), "unknown/unknown"),
     ],
 )
-def test_the_words_of_an_index_are_normalized(words: tuple[str, ...], shown: str) -> None:
+def test_platforms_are_normalized(words: tuple[str, ...], shown: str) -> None:
     assert str(Platform.of(*words)) == shown
 
 
-def test_windows_is_not_linux() -> None:
+def test_a_windows_platform_has_a_version() -> None:
     entry = {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.1"}
     assert Platform.from_json(entry) != Platform.parse("amd64")
     assert Platform.from_json(entry).to_json() == {
@@ -95,11 +95,11 @@ def test_windows_is_not_linux() -> None:
     }
 
 
-def test_what_cannot_be_built_has_no_file_name() -> None:
+def test_an_unsupported_platform_has_no_file_name() -> None:
     with pytest.raises(InputError) as caught:
         _ = Platform.of("windows", "amd64").dockerfile
     assert str(caught.value) == (
-        "dfgen has no name for platform windows/amd64; known are linux/amd64, linux/arm64, linux/arm/v7,"
+        "dfgen does not build images for windows/amd64; supported: linux/amd64, linux/arm64, linux/arm/v7,"
         " linux/ppc64le, linux/s390x and linux/riscv64"
     )
 
@@ -108,11 +108,11 @@ def test_what_cannot_be_built_has_no_file_name() -> None:
     ("text", "hint"),
     [("arm64v9", " (did you mean 'arm64v8'?)"), ("AMD46", " (did you mean 'amd64'?)"), ("sparc", "")],
 )
-def test_an_unknown_architecture_names_the_nearest(text: str, hint: str) -> None:
+def test_an_unknown_architecture_suggests_the_closest_alias(text: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
         Platform.parse(text)
     assert str(caught.value) == (
-        f"unknown architecture {text!r}{hint}; known are linux/amd64, linux/arm64, linux/arm/v7,"
+        f"unknown architecture {text!r}{hint}; supported: linux/amd64, linux/arm64, linux/arm/v7,"
         " linux/ppc64le, linux/s390x and linux/riscv64"
     )
 
@@ -124,14 +124,14 @@ def test_json_round_trip(oci: str) -> None:
 
 
 @pytest.mark.parametrize("variant", [{}, {"variant": "v8"}])
-def test_a_default_variant_is_written_as_it_was_read(variant: dict[str, str]) -> None:
+def test_the_spelling_of_a_default_variant_is_preserved(variant: dict[str, str]) -> None:
     words = {"architecture": "arm64", "os": "linux", **variant}
     assert Platform.from_json(words).to_json() == words
     assert list(Platform.parse("linux/arm64/v8").to_json()) == ["architecture", "os"]
     assert Platform("linux", "arm", "v7").to_json()["variant"] == "v7"
 
 
-def test_json_without_words_is_no_platform() -> None:
+def test_json_without_a_platform_is_an_empty_platform() -> None:
     assert Platform.from_json({"os": None}) == Platform("", "")
 
 
@@ -148,5 +148,5 @@ def test_attestation_entries_have_an_unknown_platform(os: str, architecture: str
     assert Platform.of(os, architecture).is_unknown is unknown
 
 
-def test_words_of_a_stranger_stay_in_one_line() -> None:
+def test_control_characters_are_escaped() -> None:
     assert str(Platform.from_json({"os": "linux\nx", "architecture": "\x1b[31m"})) == "linux\\nx/\\x1b[31m"

@@ -1,4 +1,4 @@
-"""References after the public grammar of distribution/reference and Docker's short names."""
+"""References: the grammar of distribution/reference and Docker's short names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DIGEST = f"sha256:{'a' * 64}"
         ("host.example.com/" + "a/" * 118 + "ab:1", "host.example.com/" + "a/" * 118 + "ab:1"),
     ],
 )
-def test_good_references_are_expanded_as_docker_does(text: str, full: str) -> None:
+def test_references_are_expanded_as_docker_does(text: str, full: str) -> None:
     reference = Reference.parse(text)
     assert str(reference) == full
     assert Reference.parse(full) == reference
@@ -62,8 +62,8 @@ def test_good_references_are_expanded_as_docker_does(text: str, full: str) -> No
         ("app/:1", "'app/' is not a repository"),
         ("a//b:1", "'a//b' is not a repository"),
         ("host.example.com/:1", "'' is not a repository"),
-        ("App:1", "'App' is not a repository; repository names are lower case"),
-        ("team/App:1", "'team/App' is not a repository; repository names are lower case"),
+        ("App:1", "'App' is not a repository; repository names must be lowercase"),
+        ("team/App:1", "'team/App' is not a repository; repository names must be lowercase"),
         ("-app:1", "'-app' is not a repository"),
         ("app-:1", "'app-' is not a repository"),
         ("a___b:1", "'a___b' is not a repository"),
@@ -91,11 +91,11 @@ def test_good_references_are_expanded_as_docker_does(text: str, full: str) -> No
         ("app:$x", "'$x' is not a tag"),
         (f"app:{'t' * 129}", f"'{'t' * 129}' is not a tag"),
         ("a:b:c", "'a:b' is not a repository"),
-        ("a" * 64, "64 hexadecimal digits are a digest; write sha256: before them"),
-        ("host.example.com/" + "a/" * 119 + "a:1", "its name is longer than 255 characters"),
+        ("a" * 64, "64 hexadecimal digits look like a digest; prefix them with sha256:"),
+        ("host.example.com/" + "a/" * 119 + "a:1", "the name is longer than 255 characters"),
     ],
 )
-def test_bad_references_say_what_is_wrong(text: str, why: str) -> None:
+def test_invalid_references_are_rejected(text: str, why: str) -> None:
     with pytest.raises(InputError) as caught:
         Reference.parse(text)
     assert str(caught.value) == (
@@ -104,7 +104,7 @@ def test_bad_references_say_what_is_wrong(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("digest", ["sha256:abc", f"{DIGEST}0", f"{DIGEST}@{DIGEST}", "latest"])
-def test_a_bad_digest_says_so(digest: str) -> None:
+def test_references_with_an_invalid_digest_are_rejected(digest: str) -> None:
     with pytest.raises(InputError) as caught:
         Reference.parse(f"app:1@{digest}")
     assert str(caught.value) == f"{digest!r} is not a digest; expected sha256: and 64 hexadecimal digits"
@@ -129,18 +129,18 @@ references = st.builds(
 
 
 @given(references)
-def test_what_is_written_reads_as_the_same(reference: Reference) -> None:
+def test_references_round_trip(reference: Reference) -> None:
     assert Reference.parse(str(reference)) == reference
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_reference_or_an_input_error(text: str) -> None:
+def test_any_text_parses_or_raises_an_input_error(text: str) -> None:
     with contextlib.suppress(InputError):
         reference = Reference.parse(text)
         assert Reference.parse(str(reference)) == reference
 
 
-def test_views_are_new_values() -> None:
+def test_changes_return_new_references() -> None:
     reference = Reference.parse("host:5000/app:1")
     digest = Digest(DIGEST)
     assert str(reference.at(digest)) == f"host:5000/app:1@{DIGEST}"
@@ -150,6 +150,6 @@ def test_views_are_new_values() -> None:
     assert str(reference) == "host:5000/app:1"
 
 
-@pytest.mark.parametrize(("text", "good"), [("1.0", True), ("", False), ("-a", False), ("a/b", False)])
-def test_what_can_be_a_tag(text: str, good: bool) -> None:
-    assert is_tag(text) is good
+@pytest.mark.parametrize(("text", "expected"), [("1.0", True), ("", False), ("-a", False), ("a/b", False)])
+def test_is_tag(text: str, expected: bool) -> None:
+    assert is_tag(text) is expected

@@ -12,14 +12,14 @@ from dfgen.oci.digest import Digest
 EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-def test_the_digest_of_nothing() -> None:
+def test_digest_of_empty_data() -> None:
     digest = Digest.of(b"")
     assert (str(digest), digest.algorithm, digest.hex) == (EMPTY, "sha256", EMPTY[7:])
     assert digest.short == "e3b0c44298fc"
 
 
 @given(st.binary(), st.sampled_from(("sha256", "sha512")))
-def test_a_digest_matches_its_bytes_alone(data: bytes, algorithm: str) -> None:
+def test_a_digest_matches_only_its_own_data(data: bytes, algorithm: str) -> None:
     digest = Digest.of(data, algorithm)
     assert digest.text == f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
     assert digest.matches(data)
@@ -42,7 +42,7 @@ def test_a_digest_matches_its_bytes_alone(data: bytes, algorithm: str) -> None:
         " " + EMPTY,
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_invalid_digests_are_rejected(text: str) -> None:
     with pytest.raises(InputError) as caught:
         Digest(text)
     assert str(caught.value) == (f"{text!r} is not a digest; expected sha256: and 64 hexadecimal digits")
