@@ -34,7 +34,7 @@ class Source(Protocol):
 class Target(Protocol):
     """What is asked of the layout that they come into."""
 
-    def copy_blobs(self, source: Path, blobs: Iterable[Descriptor]) -> None:
+    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
         """Copy blobs from another layout, each checked on its way."""
         ...
 
@@ -154,7 +154,7 @@ def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
     attestations: list[Descriptor] = []
     for one in joined:
         found = one.found
-        target.copy_blobs(found.source.root, _blobs(found))
+        target.take(found.source.root, _blobs(found))
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)

@@ -152,6 +152,7 @@ def stream(entry: Descriptor, name: str, blobs: Iterable[Descriptor], root: Path
     names = {IMAGE_NAME: name, REF_NAME: name.rpartition(":")[2]}
     yield from _file(VERSION_FILE, VERSION)
     yield from _file(INDEX_FILE, index_bytes([replace(entry, annotations=names)]))
+    # Sorted for reproducible bytes, and as a set: an image may have the same layer twice.
     for digest, size in sorted({(blob.digest, blob.size) for blob in blobs}):
         yield _header(blob_name(digest), size)
         with (root / blob_name(digest)).open("rb") as file:

@@ -39,7 +39,7 @@ class Pulls(Protocol):
         ...
 
 
-class LocalBlobs(Protocol):
+class Keeps(Protocol):
     """Local blobs that save requests to a registry, for example a layout."""
 
     def read(self, descriptor: Descriptor) -> bytes:
@@ -53,7 +53,7 @@ class Remote:
 
     registry: Pulls
     repository: Repository
-    local: LocalBlobs | None = None
+    local: Keeps | None = None
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
         """Read a manifest or an index: one GET request."""
@@ -62,7 +62,7 @@ class Remote:
     def read(self, descriptor: Descriptor) -> bytes:
         """Read a blob: one GET request, unless it is in `local`."""
         if self.local:
-            with suppress(DfgenError):
+            with suppress(DfgenError):  # missing or damaged here: the registry has it
                 return self.local.read(descriptor)
         return self.registry.blob(self.repository, descriptor)
 

@@ -177,7 +177,7 @@ class Layout:
             _mark_verified(self.blob_path(blob.digest))
         return tuple(entries)
 
-    def copy_blobs(self, source: Path, blobs: Iterable[Descriptor]) -> None:
+    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
         """Copy the blobs that are missing here from another layout.
 
         Raises CheckError if a blob is missing there, or its size or digest is wrong.
@@ -273,6 +273,7 @@ def _changed(
     replaced = {str(entry.digest) for entry in named} if attestations is not None else set()
     earlier = (entry for entry in before if entry.is_attestation and _subject(entry) not in replaced)
     present = {str(entry.digest) for entry in kept}
+    # An attestation is of no use without its image, and would keep its blobs from being collected.
     listed = [entry for entry in (*earlier, *(attestations or ())) if _subject(entry) in present]
     return tuple(sorted([*kept, *listed], key=archive.entry_order))
 
@@ -299,6 +300,7 @@ def write(target: Path, data: bytes, scratch: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, scratch) as temporary:
             with temporary.open("wb") as file:
+                # fsync: after a crash of the machine, index.json must not refer to a lost blob.
                 fill(file.fileno(), data, durable=True)
             temporary.chmod(0o644)
 
@@ -397,6 +399,7 @@ class WriterLock:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
                 fcntl.flock(self._handle, fcntl.LOCK_SH)
+            # Closing the file releases the lock.
             weakref.finalize(self, os.close, self._handle)
 
     @contextmanager

@@ -61,6 +61,7 @@ class Descriptor:
             media_type, digest, size = data["mediaType"], data["digest"], data["size"]
         except (KeyError, TypeError) as error:
             raise InputError("a descriptor is missing its mediaType, digest or size") from error
+        # bool is a subclass of int, and JSON's true would pass as size 1.
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
             raise InputError(f"a descriptor's size is {brief(size)}; expected a number of bytes")
         interpreted = {"mediaType", "digest", "size", "platform", "annotations"}

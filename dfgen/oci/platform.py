@@ -80,7 +80,7 @@ class Platform:
         """Normalize the values of an image configuration or an index entry."""
         os, architecture, variant, spelled = os.lower(), architecture.lower(), variant.lower(), variant
         if architecture == "arm" and not variant:
-            variant = "v7"
+            variant = "v7"  # containerd's default for arm
         if (architecture, variant) in _DEFAULT_VARIANTS:
             variant = ""
         return cls(os, architecture, variant, os_version, spelled)

@@ -47,7 +47,7 @@ def _stanzas(path: str, data: bytes) -> Iterator[Mapping[str, str]]:
             if fields:
                 yield fields
             fields = {}
-        elif not line[0].isspace():
+        elif not line[0].isspace():  # else the continuation of a multi-line field
             if not colon:
                 raise CheckError(f"/{path}: line {number} is {line[:40]!r}, expected `FIELD: VALUE`")
             fields.setdefault(name, value.strip())
@@ -61,6 +61,7 @@ def _is_removed(fields: Mapping[str, str]) -> bool:
 
 def _deb(path: str, fields: Mapping[str, str]) -> Installed:
     name, version = _needed(path, fields, "Package"), _needed(path, fields, "Version")
+    # `Source: NAME (VERSION)`; the version is only there if it differs from the package's.
     source, _, source_version = fields.get("Source", "").partition(" ")
     upstream = f"{source}@{source_version.strip('()')}" if source_version else source
     return Installed(

@@ -11,7 +11,7 @@ from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.sbom.databases import apk, dpkg, rpm, system
 from dfgen.sbom.model import Bill, Contents, Installed, artefact
-from dfgen.sbom.rootfs import UNREAD, package_files
+from dfgen.sbom.rootfs import UNSUPPORTED, package_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def read(files: Mapping[str, bytes]) -> Contents:
         system=system(files),
         packages=_sorted(package for _, packages in found for package in packages),
         databases=tuple(path for path, _ in found),
-        unread=tuple(f"/{path} ({form})" for path, form in sorted(UNREAD.items()) if path in files),
+        unread=tuple(f"/{path} ({name})" for path, name in sorted(UNSUPPORTED.items()) if path in files),
     )
 
 

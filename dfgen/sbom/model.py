@@ -12,8 +12,9 @@ from dfgen.oci.platform import Platform
 CYCLONEDX = "application/vnd.cyclonedx+json"
 FILE_NAME = "sbom.cdx.json"
 
-_EMPTY = "application/vnd.oci.empty.v1+json"
+_EMPTY = "application/vnd.oci.empty.v1+json"  # the configuration `{}` of artifacts that need none
 _TITLE = "org.opencontainers.image.title"
+# BuildKit lists attestations under this platform, so that no client pulls them as an image.
 _UNKNOWN = Platform.of("unknown", "unknown")
 
 

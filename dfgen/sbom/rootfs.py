@@ -17,16 +17,17 @@ DPKG = "var/lib/dpkg/status"
 DPKG_FOLDER = "var/lib/dpkg/status.d"  # distroless images have a file for each package
 APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 RPM = ("var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite")
+# In the order of os-release(5): the first one that exists is used.
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 # rpm databases in unsupported formats, with the format's name.
-UNREAD = {
-    f"{folder}/{name}": form
+UNSUPPORTED = {
+    f"{folder}/{name}": format_name
     for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
-    for name, form in (("Packages", "Berkeley DB"), ("Packages.db", "ndb"))
+    for name, format_name in (("Packages", "Berkeley DB"), ("Packages.db", "ndb"))
 }
 LARGEST = 256 * 2**20  # bytes of all these files in one layer, which are read into memory
 
-_FILES = {DPKG, *APK, *RPM, *(f"{path}-wal" for path in RPM), *OS_RELEASE, *UNREAD}
+_FILES = {DPKG, *APK, *RPM, *(f"{path}-wal" for path in RPM), *OS_RELEASE, *UNSUPPORTED}
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -56,11 +57,12 @@ class _Scan:
 def package_files(layers: Sequence[Path], limit: int = LARGEST) -> Mapping[str, bytes]:
     """Return the files of package managers by path, without the leading `/`; `layers` start with the lowest.
 
-    Databases in an unsupported format (`UNREAD`) are returned empty.
+    Databases in an unsupported format (`UNSUPPORTED`) are returned empty.
     Raises CheckError if a layer cannot be read or has more than `limit` bytes of such files.
     """
     found: dict[str, bytes] = {}
     hidden: set[str] = set()
+    # From the top down: a layer hides files of the layers below it, never its own.
     for layer in reversed(layers):
         scan = _scan(layer, limit)
         for path, content in scan.files.items():
@@ -79,22 +81,27 @@ def _scan(layer: Path, limit: int) -> _Scan:
     files: dict[str, bytes] = {}
     hides: set[str] = set()
     try:
-        _check_form(layer)
+        _check_compression(layer)
+        # "|" reads the layer as a stream: seeking in a compressed file would decompress it again and again.
         with tarfile.open(layer, "r|*") as tar:
             for entry in tar:
                 path = entry.name.removeprefix("./").strip("/")
                 hides.update(_hides(path, entry))
                 if _is_wanted(path):
-                    files[path] = _content(tar, entry, path, limit, sum(map(len, files.values())))
-                    if not entry.isreg():
-                        del files[path]
+                    content = _content(tar, entry, path, limit, sum(map(len, files.values())))
+                    # A path may appear twice in a layer; the last entry wins, also if it is not a file.
+                    if entry.isreg():
+                        files[path] = content
+                    else:
+                        files.pop(path, None)
     except (OSError, EOFError, tarfile.TarError) as error:
         expected = "expected a tar file, uncompressed or compressed with gzip"
         raise CheckError(f"{layer}: the layer cannot be read: {error}; {expected}") from error
     return _Scan(files, hides)
 
 
-def _check_form(layer: Path) -> None:
+def _check_compression(layer: Path) -> None:
+    # tarfile cannot read zstd before Python 3.14, and its error message would not say so.
     with layer.open("rb") as file:
         if file.read(len(_ZSTD)) == _ZSTD:
             raise tarfile.ReadError("it is compressed with zstd")
@@ -122,7 +129,7 @@ def _is_wanted(path: str) -> bool:
 def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str, limit: int, used: int) -> bytes:
     if entry.islnk():
         raise CheckError(f"/{path}: is a hard link in its layer, expected a regular file")
-    if path in UNREAD or not entry.isreg():
+    if path in UNSUPPORTED or not entry.isreg():
         return b""
     if entry.size > limit - used:
         raise CheckError(f"/{path}: the package databases of one layer exceed {limit} bytes")
