@@ -54,11 +54,11 @@ def command(
     plan = plan.again() if no_cache or twice else plan
     checked = app.nodes.check(step.image.platform for step in plan.needed)
     # An engine that does not answer now is swept by a later run.
-    swept = sweep(app.root / DIST, app.nodes).told()
-    for text in filter(None, (*checked.left_out, *checked.emulated, swept)):
+    swept = sweep(app.root / DIST, app.nodes).summary()
+    for text in filter(None, (*checked.skipped, *checked.emulated, swept)):
         show.note(text)
     # A parent that moves in this run may have images built that the plan did not ask for.
-    others = {step.image.platform: app.nodes.of(step.image.platform) for step in plan.steps}
+    others = {step.image.platform: app.nodes.for_platform(step.image.platform) for step in plan.steps}
     with progress(plan.needed) as report:
         how = workshop.building(checked.slots(jobs or 0, others), report)
         published = workshop.published.take if cache_from_registry and not twice else how.published

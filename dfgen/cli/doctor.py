@@ -9,7 +9,7 @@ import click
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
 from dfgen.cli import output as show
 from dfgen.commands import doctor as stage
-from dfgen.engine.cleanup import Traces
+from dfgen.engine.cleanup import ImageRecords
 from dfgen.errors import CheckError, ExitCode, listing
 from dfgen.oci.platform import Platform
 from dfgen.workspace import DIST, App
@@ -36,8 +36,8 @@ def command(ctx: click.Context) -> None:
 def _looks(app: App) -> Iterator[tuple[str, stage.Look]]:
     yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
     yield from stage.platforms(_platforms(app), lambda platform: _node(app, platform))
-    with Traces(app.root / DIST).orphans() as left:
-        names = [trace.name for trace in left]
+    with ImageRecords(app.root / DIST).orphans() as left:
+        names = [record.name for record in left]
     if names:
         yield "smoke tests", lambda: _left(names)
     if app.has_catalog:
@@ -56,7 +56,7 @@ def _node(app: App, platform: Platform) -> str:
         f"{'natively' if platform == node.native else 'emulated'} by {node.name} at {node.host}"
         for node in checked.usable[platform].values()
     ]
-    return "; ".join([f"built {' and '.join(found)}", *checked.left_out])
+    return "; ".join([f"built {' and '.join(found)}", *checked.skipped])
 
 
 def _platforms(app: App) -> list[Platform]:

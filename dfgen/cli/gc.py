@@ -30,5 +30,5 @@ def command(app: App, dry_run: bool) -> None:
     removed = "would be removed" if dry_run else "removed"
     show.note(f"{files} {'file' if files == 1 else 'files'} with {show.size(size)} {removed}")
     swept = sweep(app.root / DIST, app.nodes, dry_run=dry_run)
-    for text in filter(None, (swept.told(dry_run=dry_run), *map(str, swept.problems))):
+    for text in filter(None, (swept.summary(dry_run=dry_run), *map(str, swept.problems))):
         show.note(text)

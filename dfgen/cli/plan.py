@@ -87,7 +87,7 @@ def _nodes(app: App, plan: Plan) -> None:
     except OutsideError as error:
         show.note(f"where it would be built is not known: {'; '.join(str(error).splitlines())}")
         return
-    for text in (*checked.left_out, *checked.emulated):
+    for text in (*checked.skipped, *checked.emulated):
         show.note(text)
 
 

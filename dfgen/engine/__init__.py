@@ -1,1 +1,1 @@
-"""BuildKit and Docker: the nodes that build, buildx, and the containers of smoke tests."""
+"""BuildKit and Docker: build nodes, builds with buildx, and containers for smoke tests."""

@@ -1,4 +1,4 @@
-"""Builds through `docker buildx build`: one image for one platform, exported as an OCI layout."""
+"""Run `docker buildx build`: build one image for one platform into the layout, or check a Dockerfile."""
 
 from __future__ import annotations
 
@@ -22,55 +22,50 @@ from dfgen.findings import Level
 from dfgen.oci.layout import Layout, writing
 from dfgen.oci.manifest import Descriptor
 
-
-def output(annotations: Mapping[str, str], destination: str) -> str:
-    """Write the options of an export to a layout as buildx reads them: one line of CSV."""
-    said = [f"annotation.{name}={value}" for name, value in sorted(annotations.items())]
-    row = ["type=oci", "tar=false", "rewrite-timestamp=true", f"dest={destination}", *said]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
-
-
-# What makes a build depend on anything but its inputs, or slow, is off.
+# Off for reproducible builds: git info would make a build depend on more than its inputs. Metadata provenance
+# only costs time.
 _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}
+_CONCURRENT_CHECKS = 4  # each check uses the engine, and the registry of the parents
 
+# The regular expressions below match the output of `docker buildx build --progress=plain`.
 _STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
 _FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
+_FINAL_ERROR = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
-# What ends a build and is no fault of its Dockerfile; looked for in BuildKit's own last word alone.
-_OUTSIDE = re.compile(
+# Failures of the engine, network or disk instead of the Dockerfile; matched against the final error only,
+# because a build's own commands can print the same words.
+_EXTERNAL = re.compile(
     r"no space left on device|disk quota exceeded|code = Unavailable|error reading from server"
     r"|toomanyrequests|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout"
     r"|dial tcp|invalid response status 5\d\d",
     re.IGNORECASE,
 )
-# The network's faults among these, which may well be over in a moment.
-_PASSING = re.compile(
+# Transient network failures: the same build may succeed on a retry.
+_TRANSIENT = re.compile(
     r"toomanyrequests|too many requests|i/o timeout|TLS handshake timeout|connection reset|unexpected EOF"
     r"|(?:unexpected|response) status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
     re.IGNORECASE,
 )
-# A command's own text is none of BuildKit's words, whatever it says.
+# BuildKit quotes the failed command, which can contain any text; it is removed before matching.
 _COMMAND = re.compile(r'process ".*" did not complete successfully|executor failed running \[.*\]')
-_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-# What buildx itself writes is the export, into the layout; all else is written by the engine.
-_EXPORTED = re.compile(r"\bwrite (/.+)/\.partial/.+")
-_SAID = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
+_DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+# buildx itself only writes the export, into the layout's `.partial`; the engine writes all other files.
+_EXPORT = re.compile(r"\bwrite (/.+)/\.partial/.+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buildx:
-    """Builds on the nodes that a catalog names."""
+    """Runs builds on a catalog's nodes, and exports them into the layout."""
 
     root: Path
     layout: Layout
     nodes: Nodes
 
     def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
-        """Build an image into the layout, where nothing names it yet: the image, and its attestations.
+        """Build an image into the layout. Returns the image, followed by its attestations.
 
-        Errors: CheckError for a Dockerfile that fails, OutsideError for an engine or a registry that does.
+        No tag in the layout refers to them yet. Calls `on_step` for each build step.
+        Raises CheckError if the Dockerfile fails, OutsideError if the engine or a registry does.
         """
         destination = self.layout.scratch()
         try:
@@ -89,27 +84,24 @@ class Buildx:
                     raise failure(error, request) from error
 
     def check_command(self, request: BuildRequest) -> list[str]:
-        """The command line that has BuildKit check a Dockerfile, and builds nothing."""
-        builder = ["--builder", request.node.builder] if request.node.builder else []
+        """The command line that runs BuildKit's checks on a Dockerfile without building it."""
         return [
-            *(*self.nodes.buildx(request.node), "build", *builder, "--call=check,format=json"),
+            *(*self._build(request), "--call=check,format=json"),
             *("--platform", str(request.platform), "--file", str(self.root / request.dockerfile)),
             *self._contexts(request),
             str(self.root / request.context),
         ]
 
     def command(self, request: BuildRequest, destination: Path) -> list[str]:
-        """The command line of a build that is exported to a folder, to run or to show."""
-        node = request.node
-        builder = ["--builder", node.builder] if node.builder else []
+        """The command line of a build that is exported to the folder `destination`."""
         return [
-            *(*self.nodes.buildx(node), "build", *builder),
+            *self._build(request),
             *("--platform", str(request.platform), "--progress=plain"),
             *("--file", str(self.root / request.dockerfile)),
             f"--provenance=mode={request.provenance}" if request.provenance else "--provenance=false",
             f"--attest=type=sbom,generator={request.sbom}" if request.sbom else "--sbom=false",
             *("--build-arg", f"SOURCE_DATE_EPOCH={request.source_date_epoch}"),
-            *("--output", output(request.annotations, str(destination))),
+            *("--output", export_options(request.annotations, str(destination))),
             *self._contexts(request),
             *(word for source in request.cache.sources for word in ("--cache-from", source)),
             *(word for target in request.cache.targets for word in ("--cache-to", target)),
@@ -117,8 +109,12 @@ class Buildx:
             str(self.root / request.context),
         ]
 
+    def _build(self, request: BuildRequest) -> list[str]:
+        builder = ["--builder", request.node.builder] if request.node.builder else []
+        return [*self.nodes.buildx(request.node), "build", *builder]
+
     def _contexts(self, request: BuildRequest) -> list[str]:
-        """Name the layout for each reference in FROM that lies there."""
+        """Options that make BuildKit read parents from the layout instead of a registry."""
         layout = _layout_path(self.layout.root) if request.contexts else ""
         words: list[str] = []
         for reference, digest in sorted(request.contexts.items()):
@@ -126,81 +122,86 @@ class Buildx:
         return words
 
 
+def export_options(annotations: Mapping[str, str], destination: str) -> str:
+    """Format the value of `--output` for an export to an OCI layout; buildx parses it as one CSV row."""
+    added = [f"annotation.{name}={value}" for name, value in sorted(annotations.items())]
+    row = ["type=oci", "tar=false", "rewrite-timestamp=true", f"dest={destination}", *added]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
+
+
 def _layout_path(root: Path) -> str:
-    """Write a layout's path as buildx reads it: from a `:` or `@` on it would be a tag or a digest."""
+    """Return a layout's path without `:` and `@`, where buildx would start to parse a tag or digest."""
     absolute = str(root.resolve())
-    # CI systems have such folders of their own, `job@2`: from where dfgen runs, the path is without them.
+    # Some CI systems use folders such as `job@2`; the path relative to the current folder avoids them.
     for path in (absolute, os.path.relpath(absolute)):
         if not set(path) & {":", "@"}:
             return path
-    advice = "run dfgen in the catalog's folder, without -C, or move it"
-    raise InputError(f"{absolute}: buildx takes no parent from a path with ':' or '@'; {advice}")
+    advice = "run dfgen in the catalog's folder, without -C, or move the catalog"
+    raise InputError(f"{absolute}: buildx cannot read parents from a path with ':' or '@'; {advice}")
 
 
 def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
-    seen = ""
+    last = ""
 
     def listen(line: str) -> None:
-        """Log a line of buildx, and report the step that it begins; a step has many lines."""
-        nonlocal seen
+        """Log a line, and report a build step once, although it prints many lines."""
+        nonlocal last
         log.write(f"{line}\n")
         log.flush()
         found = _STEP.fullmatch(line)
-        if found and found[1] != seen:
-            seen = found[1]
-            on_step(seen)
+        if found and found[1] != last:
+            last = found[1]
+            on_step(last)
 
     return listen
 
 
 def failure(error: CommandError, request: BuildRequest) -> DfgenError:
-    """Tell a Dockerfile that fails from an engine or a registry that does."""
+    """Convert a buildx error: CheckError if the Dockerfile failed, OutsideError if the environment did."""
     shown = str(request.dockerfile)
-    said = (_SAID.findall(error.output) or [str(error)])[-1].strip()
-    judged = _COMMAND.sub("", said)
-    upstream = _UPSTREAM.search(judged)
+    message = (_FINAL_ERROR.findall(error.output) or [str(error)])[-1].strip()
+    matched = _COMMAND.sub("", message)
+    upstream = _UPSTREAM.search(matched)
     if upstream:
-        message = f"parent {upstream[1]} cannot be read: {upstream[2]}"
+        text = f"parent {upstream[1]} cannot be read: {upstream[2]}"
         if upstream[1] == request.sbom:
-            advice = "`sbom: packages` in bases/catalog.yaml needs none"
-            message = f"the SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
-        return _outside(Place(shown), message, upstream[2])
-    if _OUTSIDE.search(judged) or is_unreachable(judged) or error.code is None or error.code < 0:
-        return _outside(Place(shown), f"the build was broken off: {_advised(said, request)}", judged)
+            advice = "check its name, or set `sbom: packages` in bases/catalog.yaml"
+            text = f"SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
+        return _external(Place(shown), text, upstream[2])
+    if _EXTERNAL.search(matched) or is_unreachable(matched) or error.code is None or error.code < 0:
+        return _external(Place(shown), f"the build was aborted: {_with_advice(message, request)}", matched)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
-    return CheckError(Problem(place, f"the build failed: {said}"))
+    return CheckError(Problem(place, f"the build failed: {message}"))
 
 
-def _advised(said: str, request: BuildRequest) -> str:
-    """Add whose disk is full, and what makes room there."""
-    full = _FULL.search(said)
+def _with_advice(message: str, request: BuildRequest) -> str:
+    """Add to a "disk full" error which disk is full and how to free space on it."""
+    full = _DISK_FULL.search(message)
     if not full:
-        return said
-    layout = _EXPORTED.search(said)
+        return message
+    layout = _EXPORT.search(message)
     if layout:
-        room = "make room there, such as with `dfgen gc`, and build again"
-        return f"{layout[1]}: {full[0]}; {room}"
-    room = f"make room for the engine of the node {request.node.name}, such as with `docker system prune`"
-    return f"{said}; {room}, and build again"
+        return f"{layout[1]}: {full[0]}; free up space (for example with `dfgen gc`), then rebuild"
+    node = f"node {request.node.name!r}"
+    return f"{message}; free up space on {node} (for example with `docker system prune`), then rebuild"
 
 
-def _outside(place: Place, message: str, said: str) -> OutsideError:
+def _external(place: Place, message: str, cause: str) -> OutsideError:
     error = OutsideError(Problem(place, message))
-    error.is_passing = _PASSING.search(said) is not None
+    error.is_passing = _TRANSIENT.search(cause) is not None
     return error
 
 
-_TOGETHER = 4  # checks at once; each asks the engine, and the registry for the parents
-
-
 def check(buildx: Buildx, requests: Iterable[BuildRequest]) -> Iterator[tuple[str, str, Level, str, int]]:
-    """Yield path, rule, level, message and line of what BuildKit warns of, in the order of the requests.
+    """Yield path, rule, level, message and line of BuildKit's warnings, in the order of the requests.
 
-    Errors: OutsideError for an engine or registry that does not answer, CheckError for a Dockerfile that
-    BuildKit cannot read.
+    Raises OutsideError if an engine or registry does not respond, CheckError if BuildKit cannot parse a
+    Dockerfile.
     """
-    with ThreadPoolExecutor(_TOGETHER) as pool:
+    with ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
         for request, warnings in pool.map(lambda one: (one, _warnings(buildx, one)), requests):
             for one in warnings:
                 ranges = (one.get("location") or {}).get("ranges") or []
@@ -211,13 +212,13 @@ def check(buildx: Buildx, requests: Iterable[BuildRequest]) -> Iterator[tuple[st
 def _warnings(buildx: Buildx, request: BuildRequest) -> list[dict[str, Any]]:
     try:
         output = buildx.nodes.processes.read(buildx.check_command(request), timeout=300)
-    except CommandError as error:  # it exits with 1 when it warns, too
+    except CommandError as error:  # buildx also exits with 1 if there are warnings
         output = error.output
         if not output.startswith("{"):
             raise failure(error, request) from error
     try:
-        found, _ = json.JSONDecoder().raw_decode(output)
+        found, _ = json.JSONDecoder().raw_decode(output)  # stderr may follow the JSON
     except ValueError as error:
-        raise OutsideError("docker buildx: its check is not JSON; run `docker buildx version`") from error
+        raise OutsideError("docker buildx: its output is not JSON; run `docker buildx version`") from error
     warnings: list[dict[str, Any]] = found.get("warnings") or []
     return warnings

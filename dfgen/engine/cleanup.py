@@ -1,4 +1,8 @@
-"""What smoke tests have in engines, on record beside the images: what a killed one left is found again."""
+"""Remove what interrupted smoke tests left in Docker engines.
+
+Each image that is loaded for smoke tests has a record, a locked file next to the layout. The lock ends with
+its process: an unlocked record belongs to a process that was killed, so its image and containers are removed.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,17 @@ from dfgen.oci import layout as files
 if TYPE_CHECKING:
     from docker.client import DockerClient
 
-# Of a test's container: the name that its image has in the engine, which no other test's image has.
+# Label of a test's container; its value is the image's name in the engine, which is unique to the test.
 IMAGE_LABEL = "dev.dfgen.test.image"
-_PATIENCE = 30  # seconds: a machine that is gone for good answers nothing, and the build is waiting
+_TIMEOUT = 30  # seconds; short, since the build waits even if the engine's machine is gone for good
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """An image that is in an engine for its tests: its name there, the docker context and the address.
+class ImageRecord:
+    """Record of an image that is loaded for smoke tests.
 
-    The file is locked for as long as its owner lives, however that ends, and is gone when the image is.
+    `name` is the image's name in the engine, `context` the docker context, `host` the engine's address. The
+    file at `path` is locked as long as its owner runs, and deleted together with the image.
     """
 
     path: Path
@@ -37,48 +42,54 @@ class Trace:
     context: str
     host: str
 
-    def end(self) -> None:
-        """Note that the engine holds nothing of it any more."""
+    def delete(self) -> None:
+        """Delete the record, after the image and its containers were removed from the engine."""
         with files.writing(self.path):
             self.path.unlink(missing_ok=True)
 
 
-class Traces:
-    """The traces of all processes that use a layout's folder."""
+class ImageRecords:
+    """The image records of all processes that share a layout."""
 
     def __init__(self, root: Path) -> None:
-        """Take the layout's folder."""
+        """Set `root`, the layout's folder."""
         self._root, self._folder = root, root / ".tests"
 
     @contextmanager
-    def begun(self, name: str, context: str, host: str) -> Iterator[Trace]:
-        """Record an image before the engine has it; the record stays when the block does not end it."""
+    def create(self, name: str, context: str, host: str) -> Iterator[ImageRecord]:
+        """Create a record before the image is loaded, and hold its lock for the block.
+
+        The file stays after the block, unless the block deletes the record.
+        """
         path = self._folder / name.rpartition(":")[2]
-        # The lock of the folder: nobody sees the file before its owner has locked it.
+        # The layout's lock is held, so that no other process sees the file before it is locked.
         with files.locked(self._root / ".lock"), files.writing(path):
             self._folder.mkdir(exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(handle, fcntl.LOCK_EX)
             os.write(handle, json.dumps({"name": name, "context": context, "host": host}).encode())
         try:
-            yield Trace(path, name, context, host)
+            yield ImageRecord(path, name, context, host)
         finally:
             os.close(handle)
 
     @contextmanager
-    def orphans(self) -> Iterator[tuple[Trace, ...]]:
-        """Find those whose owner has ended; nobody else finds them before the end of the block."""
+    def orphans(self) -> Iterator[tuple[ImageRecord, ...]]:
+        """Yield the records whose owner has ended; holds their locks for the block."""
         if not self._folder.is_dir():
             yield ()
             return
         with ExitStack() as held:
             with files.locked(self._root / ".lock"), files.writing(self._folder):
-                found = [trace for path in sorted(self._folder.iterdir()) for trace in _orphan(path, held)]
+                found = [one for path in sorted(self._folder.iterdir()) for one in _orphan(path, held)]
             yield tuple(found)
 
 
-def _orphan(path: Path, held: ExitStack) -> Iterator[Trace]:
-    """Lock and read the trace of an owner that has ended; one that tells nothing had begun nothing."""
+def _orphan(path: Path, held: ExitStack) -> Iterator[ImageRecord]:
+    """Lock and read a record, unless its owner still runs.
+
+    Deletes an incomplete record: its owner was killed while writing it, before the image was loaded.
+    """
     handle = os.open(path, os.O_RDWR)
     held.callback(os.close, handle)
     try:
@@ -87,47 +98,51 @@ def _orphan(path: Path, held: ExitStack) -> Iterator[Trace]:
         return
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        yield Trace(path, data["name"], data["context"], data["host"])
+        yield ImageRecord(path, data["name"], data["context"], data["host"])
     except (ValueError, KeyError, TypeError):
         path.unlink()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
-    """How many containers and images were removed, and what could not be, and why."""
+class SweepResult:
+    """The number of containers and images that were removed, and the failures."""
 
     removed: int
     problems: tuple[OutsideError, ...] = ()
 
-    def told(self, *, dry_run: bool = False) -> str:
-        """Say what was removed, or would be; empty when nothing."""
+    def summary(self, *, dry_run: bool = False) -> str:
+        """Return a sentence about what was removed, or would be; empty if nothing."""
         count = f"{self.removed} {'container or image' if self.removed == 1 else 'containers and images'}"
         done = "would be removed" if dry_run else "removed"
         return f"{count} of interrupted smoke tests {done} from the engine" if self.removed else ""
 
 
-def sweep(root: Path, nodes: Nodes, *, dry_run: bool = False) -> Swept:
-    """Remove what the smoke tests of killed processes left in engines, never what belongs to a living one."""
+def sweep(root: Path, nodes: Nodes, *, dry_run: bool = False) -> SweepResult:
+    """Remove the test images and containers of ended processes from their engines.
+
+    Never removes what belongs to a running process. Failures are part of the result; a later sweep tries
+    again.
+    """
     removed = 0
     problems: list[OutsideError] = []
-    with Traces(root).orphans() as found:
-        for trace in found:
+    with ImageRecords(root).orphans() as found:
+        for record in found:
             try:
-                removed += _sweep(trace, nodes, dry_run=dry_run)
+                removed += _sweep(record, nodes, dry_run=dry_run)
             except OutsideError as error:
-                problems.append(OutsideError(f"{trace.name} is not removed: {error}"))
-    return Swept(removed=removed, problems=tuple(problems))
+                problems.append(OutsideError(f"cannot remove {record.name}: {error}"))
+    return SweepResult(removed=removed, problems=tuple(problems))
 
 
-def _sweep(trace: Trace, nodes: Nodes, *, dry_run: bool) -> int:
-    node = Builder(context=trace.context)
+def _sweep(record: ImageRecord, nodes: Nodes, *, dry_run: bool) -> int:
+    node = Builder(context=record.context)
     host = nodes.endpoint(node).host
-    if host != trace.host:
-        raise OutsideError(f"it is in the engine at {trace.host}, and {node.name} is now the one at {host}")
-    with connected(nodes, node, _PATIENCE) as client:
-        count = _remove(client, trace.name, dry_run=dry_run)
+    if host != record.host:
+        raise OutsideError(f"it is in the engine at {record.host}, but node {node.name!r} is now at {host}")
+    with connected(nodes, node, _TIMEOUT) as client:
+        count = _remove(client, record.name, dry_run=dry_run)
     if not dry_run:
-        trace.end()
+        record.delete()
     return count
 
 

@@ -1,4 +1,4 @@
-"""A connection to a node's Docker engine, through the docker package."""
+"""Connect to a node's Docker engine with the docker package (Docker SDK for Python)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dfgen.errors import OutsideError
 if TYPE_CHECKING:
     from docker.client import DockerClient
 
-_PATIENCE = 3700  # seconds that the engine may take to answer; a test may take 3600
+_TIMEOUT = 3700  # seconds for one response of the engine; above the 3600 that a smoke test may take
 
 
 @contextmanager
-def connected(nodes: Nodes, node: Builder, patience: int = _PATIENCE) -> Iterator[DockerClient]:
-    """Connect to the engine of a node; what it refuses within the block is an OutsideError.
+def connected(nodes: Nodes, node: Builder, timeout: int = _TIMEOUT) -> Iterator[DockerClient]:
+    """Connect to the engine of a node; `timeout` is in seconds and applies to each response.
 
-    `patience` are the seconds that each of its answers may take.
+    Raises OutsideError if the connection fails, or if a request within the block fails.
     """
     import requests
     from docker.client import DockerClient
@@ -31,7 +31,7 @@ def connected(nodes: Nodes, node: Builder, patience: int = _PATIENCE) -> Iterato
     endpoint = nodes.endpoint(node)
     try:
         tls = _tls(endpoint.certificates)
-        client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=patience)
+        client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=timeout)
         with closing(client):
             yield client
     except (DockerException, requests.RequestException) as error:
@@ -39,7 +39,7 @@ def connected(nodes: Nodes, node: Builder, patience: int = _PATIENCE) -> Iterato
 
 
 def one_line(error: Exception) -> str:
-    """Say in one line what the engine said."""
+    """Return the engine's error message as one line."""
     text = getattr(error, "explanation", None) or str(error)
     with suppress(ValueError, TypeError, KeyError):
         text = json.loads(text)["message"]

@@ -1,4 +1,4 @@
-"""The Docker engine, through the docker package: images are loaded from the layout, run, and removed."""
+"""Load images from the layout into Docker engines, run smoke tests in containers, and clean up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dfgen.catalog.model import LOCAL, Builder, SmokeTest
-from dfgen.engine.cleanup import IMAGE_LABEL, Traces
+from dfgen.engine.cleanup import IMAGE_LABEL, ImageRecords
 from dfgen.engine.client import connected, one_line
 from dfgen.engine.nodes import Nodes
 from dfgen.engine.request import Outcome
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
     from docker.client import DockerClient
     from docker.models.containers import Container
 
-# Everything that a test leaves in an engine for its time has this name and label.
+# Repository of the images, and label of the containers, that exist in an engine during a smoke test.
 TEST_NAME = "localhost/dfgen-test"
 TEST_LABEL = "dev.dfgen.test"
 
-# What runc says when the fault is the image's or the test's and not the engine's.
+# runc's message if the image or the test is at fault, for example a missing program, and not the engine.
 _CANNOT_RUN = "unable to start container process"
 
-_SECOND = 1_000_000_000  # the engine counts in nanoseconds
-_POLL = 0.2  # seconds between two looks at a container's health
-_OUTPUT = 2000  # lines of output that are fetched
+_SECOND = 1_000_000_000  # the engine's API uses nanoseconds
+_POLL = 0.2  # seconds between two polls of a container's health
+_OUTPUT = 2000  # last lines of output to fetch
 
 
 class Engine:
-    """The engines of a catalog's nodes: the one that builds a platform also tests it."""
+    """Docker engines of a catalog's nodes; an image is tested on the node that builds its platform."""
 
     def __init__(self, nodes: Nodes, layout: Layout) -> None:
-        """Take the nodes, and the layout that images are loaded from."""
+        """Set the nodes, and the layout to load images from."""
         self._nodes, self._layout = nodes, layout
         self._running = Running()
-        self._traces = Traces(layout.root)
+        self._records = ImageRecords(layout.root)
 
     @contextmanager
     def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> Iterator[LoadedImage]:
-        """Load an image into a node's engine under a name of its own, and remove it in the end."""
+        """Load an image into a node's engine under a unique name, and remove it after the block."""
         name = f"{TEST_NAME}:{uuid.uuid4().hex}"
-        trace = self._traces.begun(name, node.context, self._nodes.endpoint(node).host)
-        with connected(self._nodes, node) as client, trace as begun:
+        created = self._records.create(name, node.context, self._nodes.endpoint(node).host)
+        with connected(self._nodes, node) as client, created as record:
             try:
                 self._load(client, image, name)
                 yield LoadedImage(client, name, platform, self._running)
@@ -59,15 +59,15 @@ class Engine:
 
                 with suppress(NotFound):
                     client.api.remove_image(name, force=True)
-                begun.end()
+                record.delete()
 
     def load(self, image: Descriptor, name: str) -> None:
-        """Load an image or index into the local engine under a name, for a person to try it."""
+        """Load an image or index into the local engine under a name, for manual use."""
         with connected(self._nodes, LOCAL) as client:
             self._load(client, image, name)
 
     def stop(self) -> None:
-        """End the containers that run; whoever waits for them goes on and cleans up."""
+        """Kill all running containers; the threads that wait for them resume and clean up."""
         self._running.stop()
 
     def _load(self, client: DockerClient, image: Descriptor, name: str) -> None:
@@ -78,30 +78,30 @@ class Engine:
 
 
 class Running:
-    """The containers that run now, so that all of them can be ended from another thread."""
+    """Registry of running containers, so that another thread can kill all of them."""
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self._guard = threading.Lock()
+        """Start without containers."""
+        self._lock = threading.Lock()
         self._kill: dict[str, Callable[[], None]] = {}
         self.stopped = False
 
     @contextmanager
     def container(self, name: str, kill: Callable[[], None]) -> Iterator[None]:
-        """Know a container for as long as the block runs. Errors: OutsideError after `stop`."""
-        with self._guard:
+        """Register a container for the block. Raises OutsideError after `stop`."""
+        with self._lock:
             if self.stopped:
                 raise OutsideError("stopped")
             self._kill[name] = kill
         try:
             yield
         finally:
-            with self._guard:
+            with self._lock:
                 del self._kill[name]
 
     def stop(self) -> None:
-        """End them all; no other can be started."""
-        with self._guard:
+        """Kill all registered containers; no other can be registered afterwards."""
+        with self._lock:
             self.stopped = True
             kills = list(self._kill.values())
         for kill in kills:
@@ -110,7 +110,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedImage:
-    """An image in an engine, under a name of its own."""
+    """An image in an engine, under a unique name."""
 
     client: DockerClient
     name: str
@@ -118,32 +118,31 @@ class LoadedImage:
     running: Running
 
     def run(self, test: SmokeTest) -> Outcome:
-        """Run one test in a container of its own, which is removed in the end."""
+        """Run one test in a new container, and remove the container afterwards."""
         container = self.client.containers.create(self.name, **self._options(test))
         try:
             with self.running.container(str(container.id), lambda: _kill(container)):
-                refusal = _start(container)
-                if refusal:
-                    return refusal
+                failed = _start(container)
+                if failed:
+                    return failed
                 return self._watch(container, test) if test.healthy else _wait(container, test)
         finally:
             container.remove(force=True, v=True)
 
     def _options(self, test: SmokeTest) -> dict[str, Any]:
-        """What a test's container is created with."""
         options: dict[str, Any] = {
             "platform": str(self.platform),
             "network_mode": "bridge" if test.network else "none",
             "labels": {TEST_LABEL: test.name, IMAGE_LABEL: self.name},
         }
         if test.healthy:
-            # The image's own check, but each second, so that nobody waits for its interval.
+            # The image's own HEALTHCHECK, but every second: a test should not wait for a long interval.
             return {**options, "healthcheck": {"test": [], "interval": _SECOND, "retries": 2 * test.healthy}}
-        first, *rest = _words(test)
+        first, *rest = _arguments(test)
         return {**options, "entrypoint": [first], "command": rest}
 
     def _watch(self, container: Container, test: SmokeTest) -> Outcome:
-        """Wait until the container is healthy, has ended, or its time is over."""
+        """Poll until the container is healthy, has exited, or reaches the test's time limit."""
         deadline = time.monotonic() + test.healthy
         while True:
             container.reload()
@@ -158,7 +157,10 @@ class LoadedImage:
 
 
 def _start(container: Container) -> Outcome | None:
-    """Start a container; what cannot be run, such as a program that the image lacks, is an outcome."""
+    """Start a container. Returns a failed outcome if the image cannot run the command.
+
+    For example, the program is missing from the image: that fails the test, and is no error of the engine.
+    """
     from docker.errors import APIError
 
     try:
@@ -173,21 +175,21 @@ def _start(container: Container) -> Outcome | None:
     return None
 
 
-def _words(test: SmokeTest) -> list[str]:
+def _arguments(test: SmokeTest) -> list[str]:
     return ["/bin/sh", "-c", test.command] if isinstance(test.command, str) else list(test.command)
 
 
 @contextmanager
 def _limit(container: Container, seconds: float) -> Iterator[threading.Event]:
-    """Kill a container when its time is over, and say so."""
+    """Kill a container that still runs after `seconds`; the event is set if the limit was reached."""
     over = threading.Event()
 
-    def end() -> None:
-        """The event comes first, so that who waits for the container knows why it is gone."""
+    def expire() -> None:
+        """Set the event, then kill: whoever waits for the container must see the reason when it ends."""
         over.set()
         _kill(container)
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(seconds, expire)
     timer.start()
     try:
         yield over
@@ -203,9 +205,9 @@ def _wait(container: Container, test: SmokeTest) -> Outcome:
 
 
 def _execute(container: Container, test: SmokeTest) -> Outcome:
-    """Run a test's command inside of a container that is healthy."""
+    """Run a test's command inside a healthy container."""
     with _limit(container, test.timeout) as over:
-        status, output = container.exec_run(_words(test))
+        status, output = container.exec_run(_arguments(test))
     text = b"".join([output] if isinstance(output, bytes) else output).decode("utf-8", errors="replace")
     return Outcome(
         exit=None if over.is_set() else status, output=text, timed_out=over.is_set(), health="healthy"
@@ -216,12 +218,12 @@ def _health(container: Container, *, timed_out: bool) -> Outcome:
     state = container.attrs["State"]
     health = state.get("Health") or {}
     log = health.get("Log") or [{}]
-    word = str(health.get("Status", ""))
+    status = str(health.get("Status", ""))
     return Outcome(
         exit=None if state["Running"] else int(state["ExitCode"]),
         output=_output(container),
         timed_out=timed_out,
-        health="" if word == "none" else word,
+        health="" if status == "none" else status,
         health_log=str(log[-1].get("Output", "")),
     )
 
@@ -234,5 +236,5 @@ def _output(container: Container) -> str:
 def _kill(container: Container) -> None:
     from docker.errors import APIError
 
-    with suppress(APIError):  # it ended by itself
+    with suppress(APIError):  # it may have exited already
         container.kill()

@@ -1,4 +1,4 @@
-"""hadolint, where it is installed: what it finds in Dockerfiles, as lint's hits."""
+"""Run hadolint, if it is installed, and convert its output into lint findings."""
 
 from __future__ import annotations
 
@@ -15,43 +15,45 @@ from dfgen.filetree.files import temporary_folder
 from dfgen.findings import Level
 
 PROGRAM = "hadolint"
-_BATCH = 200  # files a run: a command line has a bound
+_BATCH = 200  # files per run; keeps the command line below the system's limit
 _LEVELS = {"error": Level.ERROR, "warning": Level.WARNING}
-# Its parser refuses what BuildKit takes, a heredoc without an empty line after it; dfgen has read the file.
-_UNREAD = "DL1000"
-# What tells apart files in which it finds the same: pins, platforms, and numbers such as versions.
-_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|--platform=\S+|\d+")
+# hadolint rejects heredocs without a blank line after them, which BuildKit accepts. dfgen's own parser has
+# already accepted the file, so a parse error of hadolint is only a note.
+_PARSE_ERROR = "DL1000"
+# Pins, platforms and numbers (for example versions) do not change what hadolint finds.
+_VARYING = re.compile(r"sha256:[0-9a-f]{64}|--platform=\S+|\d+")
 
 
 def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str, str, Level, str, int]]:
-    """Yield path, code, level, message and line of what hadolint finds; of files that are alike it reads one.
+    """Yield path, code, level, message and line of each finding.
 
-    Errors: OutsideError when it fails or answers what is not its JSON.
+    Files that differ only in pins, platforms or numbers are checked once, and share the findings.
+    Raises OutsideError if hadolint fails or does not print JSON.
     """
-    alike: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for path, text in texts.items():
-        alike.setdefault(_ALIKE.sub("", text), []).append(path)
+        groups.setdefault(_VARYING.sub("", text), []).append(path)
     with temporary_folder("dfgen-lint-") as folder:
-        files = {str(folder / str(at)): paths for at, paths in enumerate(alike.values())}
+        files = {str(folder / str(at)): paths for at, paths in enumerate(groups.values())}
         for file, paths in files.items():
             Path(file).write_text(texts[paths[0]], encoding="utf-8")
-        answers = [*_answers(processes, list(files))]
-    for one in answers:
+        findings = [*_findings(processes, list(files))]
+    for one in findings:
         level, message = _LEVELS.get(one["level"], Level.NOTE), " ".join(one["message"].split())
-        if one["code"] == _UNREAD:
-            level, message = Level.NOTE, f"hadolint cannot read on from here, and checked nothing: {message}"
+        if one["code"] == _PARSE_ERROR:
+            level, message = Level.NOTE, f"hadolint cannot parse this line and checked nothing: {message}"
         for path in files[one["file"]]:
             yield path, one["code"], level, message, one["line"]
 
 
-def _answers(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:
+def _findings(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]]:
     for start in range(0, len(files), _BATCH):
         batch = files[start : start + _BATCH]
         output = processes.read([PROGRAM, "--no-fail", "--format", "json", *batch], timeout=300)
         try:
             yield from json.loads(output)
         except ValueError as error:
-            raise OutsideError(f"{PROGRAM}: its answer is not JSON; run `{PROGRAM} --version`") from error
+            raise OutsideError(f"{PROGRAM}: its output is not JSON; run `{PROGRAM} --version`") from error
 
 
 def installed() -> bool:

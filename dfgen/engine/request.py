@@ -1,4 +1,4 @@
-"""One build and one smoke test as records: what is asked of the engine, and what came of it."""
+"""Records that are exchanged with the engine: a build request, and the outcome of a smoke test."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from dfgen.catalog.model import LOCAL, NO_CACHE, BuildCache, Builder
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 
-# Told what a build is doing, such as `[2/5] RUN apt-get update`.
+# Called with each build step that starts, for example `[2/5] RUN apt-get update`.
 OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """One build of a Dockerfile, its path relative to the catalog's root, as its build context is.
+    """One build of a Dockerfile; `dockerfile` and `context` are relative to the catalog's root.
 
-    `contexts` are the references in FROM that are taken from the layout instead of a registry, each with the
-    digest that it stands for. `source_date_epoch` is in seconds since 1970. Everything that the build prints
-    goes to `log`. `node` builds it, with BuildKit's cache from and to where `cache` says.
-    `sbom` is the image that makes its bill of materials; `provenance` is the mode of attestations, if any.
+    `contexts` maps references in FROM to digests in the layout: BuildKit reads these parents from the layout
+    instead of a registry. `source_date_epoch` is in seconds since 1970. The build's output is written to
+    `log`. `node` runs the build; `cache` says where BuildKit's cache is imported from and exported to.
+    `sbom` is the image that generates the SBOM, empty for no SBOM by BuildKit. `provenance` is the mode of
+    the provenance attestations, empty for none.
     """
 
     platform: Platform
@@ -40,10 +41,12 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a smoke test's container did: its exit status, None while it runs, and its output, both streams.
+    """The result of a smoke test's container.
 
-    `health` is the last word of its HEALTHCHECK (`healthy`, `unhealthy`, `starting`, empty without one) and
-    `health_log` what that printed last. `timed_out` when it was ended because its time was over.
+    `exit` is its exit status, None if it was still running or was killed. `output` is stdout and stderr.
+    `health` is the last status of its HEALTHCHECK (`healthy`, `unhealthy`, `starting`, or empty if the image
+    has no HEALTHCHECK) and `health_log` the last output of that check. `timed_out` is true if the test
+    reached its time limit.
     """
 
     exit: int | None

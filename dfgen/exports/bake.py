@@ -13,7 +13,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.building.request import build_request
 from dfgen.commands.plan.inputs import Plan
-from dfgen.engine.buildx import output
+from dfgen.engine.buildx import export_options
 from dfgen.engine.request import BuildRequest
 from dfgen.exports.ci import check_pinned, plain_names, versions_of, waves
 
@@ -65,7 +65,7 @@ def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
         "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
         **_caches(request),
         "attest": [f"type=provenance,{provenance}", sbom],
-        "output": [output(request.annotations, destination)],
+        "output": [export_options(request.annotations, destination)],
     }
 
 

@@ -165,7 +165,7 @@ class Workshop(Planner):
             store=self.app.layout,
             builder=self.builder,
             slots=slots,
-            answers=self.app.nodes.answers,
+            answers=self.app.nodes.responds,
             published=lambda _step, _on_step: (),
             causes=self.causes,
             smoke=self._smoke,

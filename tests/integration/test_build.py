@@ -154,8 +154,8 @@ def test_without_an_engine_one_line_says_what_to_do(work: Work) -> None:
     work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     done = work.run("build", code=3)
     assert done.stderr.strip() == (
-        "no Docker engine answers at unix:///nowhere/docker.sock; start it, or run `make demo`,"
-        " which brings one on Debian"
+        "cannot connect to the Docker engine at unix:///nowhere/docker.sock; start it, or run `make demo`,"
+        " which installs one on Debian"
     )
     assert not (work.root / "dist" / "logs").exists()
 
@@ -216,8 +216,8 @@ def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: P
     work.write({"bases/catalog.yaml": "registry: localhost\nbuilders:\n  arm64: {context: elsewhere}\n"})
     work.write({"bases/base/files/hello": "hello, other\n"})
     assert work.run("build", "base@arm64", code=3).stderr.strip() == (
-        "builders: there is no docker context 'elsewhere'; `docker context ls` lists them,"
-        " `docker context create` makes one"
+        "builders: docker context 'elsewhere' does not exist; list contexts with `docker context ls`,"
+        " or create one with `docker context create`"
     )
 
 

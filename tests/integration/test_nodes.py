@@ -129,7 +129,7 @@ def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run
     assert sorted(layout.entries()) == ["quick:1", "quick:1-x86_64"]
     assert all(layout.is_intact(entry, deep=True) for entry in layout.entries().values())
     assert work.run("build", code=3).stderr.splitlines()[-1] == (
-        f"no Docker engine answers at {host()}; start it, or run `make demo`, which brings one on Debian"
+        f"cannot connect to the Docker engine at {host()}; start it, or run `make demo`, which installs one on Debian"
     )
     bring_up()
     work.run("build")

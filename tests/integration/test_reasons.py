@@ -82,7 +82,7 @@ def test_each_reason_is_told_and_settled_by_a_build(work: Work, layers: Mapping[
     work.run("lock")
     work.run("render")
     if machine() == "x86_64":
-        assert "linux/arm64 is emulated by default" in work.run("plan").stderr.splitlines()
+        assert "linux/arm64 will be emulated on node 'default'" in work.run("plan").stderr.splitlines()
     told = built(work, {})
     assert told == {
         "base:1@arm64": "platform added",

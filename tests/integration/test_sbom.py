@@ -67,6 +67,6 @@ def test_a_generator_that_cannot_be_had_is_told_with_what_needs_none(work: Work)
     work.prepare({**APP, "bases/catalog.yaml": f"sbom: {generator}\n"})
     failed = work.run("build", code=3)
     assert (
-        f"bases/app/1/Dockerfile_amd64: the SBOM generator {generator} cannot be read:"
-        f" {generator}: not found; `sbom: packages` in bases/catalog.yaml needs none"
+        f"bases/app/1/Dockerfile_amd64: SBOM generator {generator} cannot be read:"
+        f" {generator}: not found; check its name, or set `sbom: packages` in bases/catalog.yaml"
     ) in failed.stderr

@@ -61,7 +61,7 @@ class Scheduler:
     def run(self) -> Run:
         """Build until nothing is left that can be."""
         begun = time.monotonic()
-        pool = ThreadPoolExecutor(self.how.slots.most)
+        pool = ThreadPoolExecutor(self.how.slots.capacity)
         broken = False
         try:
             while self.begin_all(pool):
@@ -115,11 +115,11 @@ class Scheduler:
         self.ready = []
         for work in waiting:
             platform = work.step.image.platform
-            node = self.how.slots.take(platform)
+            node = self.how.slots.acquire(platform)
             if node:
                 work = replace(work, request=replace(work.request, node=node))  # noqa: PLW2901
                 self.running[pool.submit(self.work, work)] = work
-            elif self.how.slots.left(platform):
+            elif self.how.slots.nodes(platform):
                 self.ready.append(work)
             else:
                 lost = f"; lost on the way: {', '.join(work.lost)}" if work.lost else ""
@@ -178,7 +178,7 @@ class Scheduler:
     def finish(self, work: _Work, future: Future[_Built]) -> None:
         """Name what was built and tested, note that it failed, or give it to another node."""
         node = work.request.node
-        self.how.slots.give_back(node)
+        self.how.slots.release(node)
         try:
             built = future.result()
             self.name(work.step, built)
@@ -197,7 +197,7 @@ class Scheduler:
         """Whether a node does not answer any more; it is taken out then."""
         if self.how.answers(node):
             return False
-        if self.how.slots.lose(node):
+        if self.how.slots.remove(node):
             self.how.report(Lost(node.name))
         return True
 

@@ -16,7 +16,7 @@ from tests.unit.world import World, states
 
 WAIT = 20.0  # seconds after which a test that waits for another thread fails
 ONE, TWO = Builder(context="one"), Builder(builder="two")
-GONE = "bases/a/1/Dockerfile_amd64: the build was broken off: error reading from server: EOF"
+GONE = "bases/a/1/Dockerfile_amd64: the build was aborted: error reading from server: EOF"
 
 
 def used(world: World) -> dict[str, str]:
@@ -29,24 +29,24 @@ def both(one: int = 1, two: int = 1, total: int = 0) -> Slots:
 
 def test_the_least_busy_node_is_taken_and_none_takes_more_than_it_may() -> None:
     slots = both(one=1, two=3)
-    assert slots.most == 4
-    assert [slots.take(AMD64) for _ in range(5)] == [ONE, TWO, TWO, TWO, None]
-    slots.give_back(ONE)
-    assert slots.take(AMD64) == ONE
-    assert slots.take(ARM64) is None
+    assert slots.capacity == 4
+    assert [slots.acquire(AMD64) for _ in range(5)] == [ONE, TWO, TWO, TWO, None]
+    slots.release(ONE)
+    assert slots.acquire(AMD64) == ONE
+    assert slots.acquire(ARM64) is None
 
 
 def test_all_nodes_together_take_no_more_than_the_total() -> None:
     slots = both(one=2, two=2, total=3)
-    assert slots.most == 3
-    assert [slots.take(AMD64) for _ in range(4)] == [ONE, TWO, ONE, None]
+    assert slots.capacity == 3
+    assert [slots.acquire(AMD64) for _ in range(4)] == [ONE, TWO, ONE, None]
 
 
 def test_a_lost_node_is_taken_out_of_all_its_platforms() -> None:
     slots = Slots({AMD64: (ONE, TWO), ARM64: (ONE,)}, {ONE: 1, TWO: 1})
-    assert [slots.lose(ONE), slots.lose(ONE)] == [True, False]
-    assert [slots.take(AMD64), slots.take(ARM64)] == [TWO, None]
-    assert list(slots.left(ARM64)) == []
+    assert [slots.remove(ONE), slots.remove(ONE)] == [True, False]
+    assert [slots.acquire(AMD64), slots.acquire(ARM64)] == [TWO, None]
+    assert list(slots.nodes(ARM64)) == []
 
 
 def test_nodes_share_the_images_of_a_platform(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_what_hadolint_cannot_read_is_no_error(linting: Linting) -> None:
     write(linting.root, {T: template, "bin/hadolint": answer})
     (linting.root / "bin/hadolint").chmod(0o755)
     done = linting.run()
-    message = "hadolint cannot read on from here, and checked nothing: no x (in 2 files)"
+    message = "hadolint cannot parse this line and checked nothing: no x (in 2 files)"
     assert (done.status, done.out) == (0, f"{T}:2: note: {message} [DL1000] (in {AMD64}:7)\n")
 
 
@@ -66,5 +66,5 @@ def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
     done = linting.run()
     assert (done.status, done.lines) == (
         3,
-        ["hadolint: its answer is not JSON; run `hadolint --version`"],
+        ["hadolint: its output is not JSON; run `hadolint --version`"],
     )

@@ -1,4 +1,4 @@
-"""Programs that are not run: what they answer is written down."""
+"""A fake of `Processes` that returns scripted output instead of running programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Answer = str | tuple[int | None, str]
 
 
 class ScriptedProcesses(Processes):
-    """Answers by the end of a command line: output, or an exit code with output."""
+    """Returns the answer whose key is a prefix of the command line: output, or an exit code with output."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class ScriptedProcesses(Processes):
     def _answer(self, command: Sequence[str]) -> str:
         line = " ".join(command)
         self.commands.append(line)
-        answer = next(found for end, found in self.answers.items() if line.startswith(end))
+        answer = next(found for start, found in self.answers.items() if line.startswith(start))
         if isinstance(answer, str):
             return answer
         code, output = answer

@@ -1,4 +1,4 @@
-"""Programs that run, fail, hang, or are ended."""
+"""Programs that succeed, fail, hang, or are ended."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dfgen.errors import ExitCode
 WAIT = 20.0
 
 
-def test_output_is_returned_without_what_goes_to_stderr() -> None:
+def test_read_returns_stdout_only() -> None:
     assert Processes().read(["sh", "-c", "echo out; echo err >&2"]) == "out\n"
 
 
-def test_a_failure_carries_command_code_and_output() -> None:
+def test_an_error_has_the_command_the_exit_code_and_the_output() -> None:
     with pytest.raises(CommandError) as caught:
         Processes().read(["sh", "-c", "echo out; echo 'went wrong' >&2; exit 7"])
     error = caught.value
@@ -32,32 +32,32 @@ def test_a_failure_carries_command_code_and_output() -> None:
     assert error.exit_code == ExitCode.OUTSIDE
 
 
-def test_a_failure_without_output_says_so() -> None:
+def test_a_failure_without_output() -> None:
     with pytest.raises(CommandError, match=r"^`false` failed \(exit code 1\): no output$"):
         Processes().read(["false"])
 
 
-def test_a_program_that_is_not_there() -> None:
+def test_a_missing_program() -> None:
     with pytest.raises(CommandError) as caught:
         Processes().read(["no-such-program", "x"])
-    said = "no-such-program: No such file or directory"
-    assert str(caught.value) == f"`no-such-program x` failed (it did not end by itself): {said}"
+    reason = "no-such-program: No such file or directory"
+    assert str(caught.value) == f"`no-such-program x` failed (no exit code): {reason}"
     assert caught.value.code is None
 
 
-def test_a_program_that_does_not_answer_in_time_is_ended() -> None:
+def test_a_program_that_times_out_is_killed() -> None:
     with pytest.raises(CommandError) as caught:
         Processes().read(["sleep", "1000"], timeout=0.1)
-    assert str(caught.value) == "`sleep 1000` failed (it did not end by itself): no answer within 0.1 s"
+    assert str(caught.value) == "`sleep 1000` failed (no exit code): timed out after 0.1 s"
 
 
-def test_lines_of_both_streams_come_one_by_one() -> None:
+def test_follow_reports_lines_of_both_streams() -> None:
     lines: list[str] = []
     Processes().follow(["sh", "-c", "echo one; echo $X >&2; printf three"], lines.append, {"X": "two"})
     assert lines == ["one", "two", "three"]
 
 
-def test_a_failure_that_was_followed_keeps_the_last_lines() -> None:
+def test_follow_keeps_the_last_lines_for_the_error() -> None:
     lines: list[str] = []
     with pytest.raises(CommandError) as caught:
         Processes().follow(["sh", "-c", "seq 1 150; exit 3"], lines.append, {})
@@ -66,7 +66,7 @@ def test_a_failure_that_was_followed_keeps_the_last_lines() -> None:
     assert str(caught.value) == "`sh -c 'seq 1 150; exit 3'` failed (exit code 3): 150"
 
 
-def test_output_that_is_not_utf8_is_no_failure() -> None:
+def test_invalid_utf8_in_the_output_is_replaced() -> None:
     assert Processes().read(["printf", r"a\377b"]) == "a\N{REPLACEMENT CHARACTER}b"
 
 
@@ -101,7 +101,7 @@ def follow_in_a_thread(
     return thread, lines, errors
 
 
-def test_stop_ends_programs_with_their_children() -> None:
+def test_stop_ends_programs_and_their_children() -> None:
     processes = Processes()
     command = ["sh", "-c", "sleep 1000 & echo $!; wait"]
     thread, lines, errors = follow_in_a_thread(processes, command)
@@ -112,7 +112,7 @@ def test_stop_ends_programs_with_their_children() -> None:
     assert not is_alive(int(lines[0]))
 
 
-def test_stop_insists_when_a_program_does_not_listen() -> None:
+def test_stop_kills_a_program_that_ignores_sigterm() -> None:
     processes = Processes(grace=0.1)
     program = (
         "import os, signal, time; signal.signal(15, signal.SIG_IGN);"
@@ -141,14 +141,14 @@ def test_a_program_ends_when_dfgen_is_killed() -> None:
         time.sleep(0.01)
 
 
-def test_nothing_begins_after_stop() -> None:
+def test_no_program_starts_after_stop() -> None:
     processes = Processes()
     processes.stop()
-    with pytest.raises(CommandError, match="stopped before it began"):
+    with pytest.raises(CommandError, match="not started, because dfgen is stopping"):
         processes.read(["true"])
 
 
-def test_a_listener_that_fails_ends_the_program() -> None:
+def test_an_error_in_on_line_kills_the_program() -> None:
     pids: list[int] = []
 
     def on_line(line: str) -> None:
@@ -160,7 +160,7 @@ def test_a_listener_that_fails_ends_the_program() -> None:
     assert not is_alive(pids[0])
 
 
-def test_a_terminal_s_interrupt_does_not_reach_the_program_by_itself() -> None:
+def test_a_program_runs_in_its_own_process_group() -> None:
     own = os.getpgid(0)
     group = Processes().read([sys.executable, "-c", "import os; print(os.getpgid(0))"])
     assert int(group) != own

@@ -1,4 +1,4 @@
-"""What buildx is asked, and what its failures mean."""
+"""The command lines for buildx, and how its failures are classified."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from tests.unit.engine.scripted import Answer, ScriptedProcesses
 from tests.unit.models import ARM64
-from tests.unit.outside.scripted import Answer, ScriptedProcesses
 
 PIN = Digest.of(b"pin")
 
@@ -60,28 +60,30 @@ def test_the_command_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_layout_whose_path_buildx_would_cut_is_named_from_where_dfgen_runs(
+def test_a_layout_with_a_special_character_in_its_path_is_named_by_its_relative_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "job@2"
     root.mkdir()
-    asked = replace(request(root), contexts={f"localhost/b:1@{PIN}": PIN})
+    built = replace(request(root), contexts={f"localhost/b:1@{PIN}": PIN})
     with pytest.raises(InputError) as caught:
-        buildx(root).command(asked, Path("/out"))
-    advice = "run dfgen in the catalog's folder, without -C, or move it"
-    assert str(caught.value) == (f"{root}/dist: buildx takes no parent from a path with ':' or '@'; {advice}")
+        buildx(root).command(built, Path("/out"))
+    advice = "run dfgen in the catalog's folder, without -C, or move the catalog"
+    assert str(caught.value) == (
+        f"{root}/dist: buildx cannot read parents from a path with ':' or '@'; {advice}"
+    )
     monkeypatch.chdir(root)
-    assert f"localhost/b:1@{PIN}=oci-layout://dist@{PIN}" in buildx(root).command(asked, Path("/out"))
+    assert f"localhost/b:1@{PIN}=oci-layout://dist@{PIN}" in buildx(root).command(built, Path("/out"))
 
 
-def test_a_parent_comes_from_the_layout(tmp_path: Path) -> None:
-    asked = replace(request(tmp_path), contexts={f"localhost/b:1@{PIN}": PIN})
-    words = buildx(tmp_path).command(asked, Path("/out"))
+def test_a_parent_is_read_from_the_layout(tmp_path: Path) -> None:
+    built = replace(request(tmp_path), contexts={f"localhost/b:1@{PIN}": PIN})
+    words = buildx(tmp_path).command(built, Path("/out"))
     at = words.index("--build-context")
     assert words[at + 1] == f"localhost/b:1@{PIN}=oci-layout://{tmp_path}/dist@{PIN}"
 
 
-def test_the_build_cache_is_read_and_left_where_the_catalog_says(tmp_path: Path) -> None:
+def test_the_build_cache_is_imported_and_exported(tmp_path: Path) -> None:
     cache = BuildCache(sources=("type=gha", "type=local,src=/c"), targets=("type=gha,mode=max",))
     words = buildx(tmp_path).command(replace(request(tmp_path), cache=cache), Path("/out"))
     at = words.index("--cache-from")
@@ -91,13 +93,13 @@ def test_the_build_cache_is_read_and_left_where_the_catalog_says(tmp_path: Path)
     ]
 
 
-def test_a_bill_of_materials_is_made_by_the_generator_that_is_asked_for(tmp_path: Path) -> None:
+def test_an_sbom_is_requested_from_the_configured_generator(tmp_path: Path) -> None:
     words = buildx(tmp_path).command(replace(request(tmp_path), sbom=f"x/scan@{PIN}"), Path("/out"))
     assert f"--attest=type=sbom,generator=x/scan@{PIN}" in words
     assert "--sbom=false" not in words
 
 
-def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
+def test_provenance_and_no_cache(tmp_path: Path) -> None:
     words = buildx(tmp_path).command(
         replace(request(tmp_path), provenance="max", no_cache=True), Path("/out")
     )
@@ -112,7 +114,7 @@ def test_provenance_and_no_cache_when_asked_for(tmp_path: Path) -> None:
         (Builder(builder="farm"), ["docker", "buildx", "build", "--builder", "farm", "--platform"]),
     ],
 )
-def test_a_node_is_named(tmp_path: Path, builder: Builder, expected: list[str]) -> None:
+def test_a_node_is_selected(tmp_path: Path, builder: Builder, expected: list[str]) -> None:
     words = buildx(tmp_path).command(replace(request(tmp_path), node=builder), Path("/out"))
     assert words[: len(expected)] == expected
 
@@ -133,7 +135,7 @@ OUTPUT = """\
 """
 
 
-def test_steps_are_told_and_everything_is_logged(tmp_path: Path) -> None:
+def test_steps_are_reported_and_all_output_is_logged(tmp_path: Path) -> None:
     steps: list[str] = []
     with pytest.raises(DfgenError):
         buildx(tmp_path, (1, OUTPUT)).build(request(tmp_path), steps.append)
@@ -159,7 +161,7 @@ ERROR: failed to build: failed to solve: process "/bin/sh -c exit 3" did not com
 successfully: exit code: 3
 """
 WORDS = "no space left on device, i/o timeout, Cannot connect to the Docker daemon: code = Unavailable"
-TALKS = f"""\
+MISLEADING = f"""\
 #7 0.1 failed to resolve source metadata for a:1: not found
 ERROR: failed to build: failed to solve: process "/bin/sh -c echo \\"{WORDS}\\"; false" did not complete \
 successfully: exit code: 1
@@ -180,7 +182,7 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
             " successfully: exit code: 3",
         ),
         (
-            (1, TALKS),
+            (1, MISLEADING),
             CheckError,
             f'bases/a/1/Dockerfile_arm64: the build failed: process "/bin/sh -c echo \\"{WORDS}\\"; false" did'
             " not complete successfully: exit code: 1",
@@ -204,13 +206,13 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
         (
             (1, f"ERROR: failed to resolve source metadata for x/scan:1@{PIN}: x/scan:1@{PIN}: not found\n"),
             OutsideError,
-            f"bases/a/1/Dockerfile_arm64: the SBOM generator x/scan:1@{PIN} cannot be read: x/scan:1@{PIN}: not"
-            " found; `sbom: packages` in bases/catalog.yaml needs none",
+            f"bases/a/1/Dockerfile_arm64: SBOM generator x/scan:1@{PIN} cannot be read: x/scan:1@{PIN}: not"
+            " found; check its name, or set `sbom: packages` in bases/catalog.yaml",
         ),
         (
             (1, "ERROR: Cannot connect to the Docker daemon at unix:///x. Is it running?\n"),
             OutsideError,
-            "bases/a/1/Dockerfile_arm64: the build was broken off: Cannot connect to the Docker daemon at"
+            "bases/a/1/Dockerfile_arm64: the build was aborted: Cannot connect to the Docker daemon at"
             " unix:///x. Is it running?",
         ),
         (
@@ -220,31 +222,33 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
                 " error reading from server: EOF",
             ),
             OutsideError,
-            "bases/a/1/Dockerfile_arm64: the build was broken off: failed to receive status: rpc error:"
+            "bases/a/1/Dockerfile_arm64: the build was aborted: failed to receive status: rpc error:"
             " code = Unavailable desc = error reading from server: EOF",
         ),
         (
             (1, "ERROR: failed to solve: write /var/lib/x: no space left on device\n"),
             OutsideError,
-            "bases/a/1/Dockerfile_arm64: the build was broken off: write /var/lib/x: no space left on device;"
-            " make room for the engine of the node default, such as with `docker system prune`, and build again",
+            "bases/a/1/Dockerfile_arm64: the build was aborted: write /var/lib/x: no space left on device;"
+            " free up space on node 'default' (for example with `docker system prune`), then rebuild",
         ),
         (
             (1, "ERROR: failed to solve: rpc error: write /c/dist/.partial/x/data: disk quota exceeded\n"),
             OutsideError,
-            "bases/a/1/Dockerfile_arm64: the build was broken off: /c/dist: disk quota exceeded;"
-            " make room there, such as with `dfgen gc`, and build again",
+            "bases/a/1/Dockerfile_arm64: the build was aborted: /c/dist: disk quota exceeded;"
+            " free up space (for example with `dfgen gc`), then rebuild",
         ),
     ],
 )
-def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenError], expected: str) -> None:
+def test_failures_are_classified(
+    tmp_path: Path, answer: Answer, kind: type[DfgenError], expected: str
+) -> None:
     with pytest.raises(kind) as caught:
         buildx(tmp_path, answer).build(replace(request(tmp_path), sbom=f"x/scan:1@{PIN}"), print)
     assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
-    ("said", "passing"),
+    ("message", "is_transient"),
     [
         ("x:1: failed to resolve source metadata for x:1: dial tcp 10.0.0.1:443: i/o timeout", True),
         (
@@ -263,37 +267,37 @@ def test_what_a_failure_means(tmp_path: Path, answer: Answer, kind: type[DfgenEr
         ("write /var/lib/x: no space left on device", False),
     ],
 )
-def test_what_may_be_over_in_a_moment(tmp_path: Path, said: str, passing: bool) -> None:
+def test_transient_failures_are_recognized(tmp_path: Path, message: str, is_transient: bool) -> None:
     with pytest.raises(OutsideError) as caught:
-        buildx(tmp_path, (1, f"ERROR: failed to build: failed to solve: {said}\n")).build(
+        buildx(tmp_path, (1, f"ERROR: failed to build: failed to solve: {message}\n")).build(
             request(tmp_path), print
         )
-    assert caught.value.is_passing is passing
+    assert caught.value.is_passing is is_transient
 
 
-def test_nothing_is_left_of_a_build_that_failed(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(CheckError):
         buildx(tmp_path, (1, FAILED)).build(request(tmp_path), print)
     assert list((tmp_path / "dist" / ".partial").iterdir()) == []
 
 
-def test_what_was_exported_is_in_the_layout(tmp_path: Path) -> None:
+def test_the_exported_image_is_in_the_layout(tmp_path: Path) -> None:
     class Exporting(ScriptedProcesses):
         def _answer(self, command: object) -> str:
             assert isinstance(command, list)
             output = next(csv.reader([command[command.index("--output") + 1]]))
             folder = Path(next(word for word in output if word.startswith("dest=")).removeprefix("dest="))
-            exported(folder)
+            export(folder)
             return ""
 
-    maker = Buildx(tmp_path, Layout(tmp_path / "dist"), Nodes({}, Exporting({})))
-    (image,) = maker.build(request(tmp_path), print)
-    assert maker.layout.is_intact(image)
+    runner = Buildx(tmp_path, Layout(tmp_path / "dist"), Nodes({}, Exporting({})))
+    (image,) = runner.build(request(tmp_path), print)
+    assert runner.layout.is_intact(image)
     assert list((tmp_path / "dist" / ".partial").iterdir()) == []
 
 
-def exported(folder: Path) -> None:
-    """Write what buildx exports: a layout of one image."""
+def export(folder: Path) -> None:
+    """Write a layout with one image, as buildx exports it."""
     layout = Layout(folder)
     configuration = json.dumps(ARM64.to_json()).encode()
     layout.add(configuration)
