@@ -1,1 +1,1 @@
-"""The catalog: what a Dockerfile takes from its build context."""
+"""The catalog: read base.yaml, catalog.yaml and lock.json, and expand them into images."""

@@ -1,4 +1,4 @@
-"""From a family's settings to its images: layers are merged, conditions judged, texts filled in."""
+"""Expand a family into images: merge layers, evaluate conditions, and fill in texts."""
 
 from __future__ import annotations
 
@@ -18,143 +18,33 @@ from dfgen.catalog.yaml import Document
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.platform import Platform
 
-Cell = dict[str, Any]
-# How a version's name is made from a combination: (template text, variables, its place) -> name.
+DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+# Names that dfgen defines in every template; a catalog cannot use them for variables.
+RESERVED = ("image", "parent", "parents")
+
+Value = TypeVar("Value")
+Combination = dict[str, Any]  # one value for each axis of a matrix, and further variables
+# Renders a version's name from a combination: (template text, variables, place of the text) -> name.
 Namer = Callable[[str, Mapping[str, Any], Place], str]
 
 
-def versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
-    """List a family's versions in order, each with the layers that are its own.
-
-    Errors: one InputError with every combination or entry that is wrong.
-    """
-    found = _spanned(document, name) if document.data.get("matrix") else {}
-    written = document.data.get("versions") or {}
-    if isinstance(written, list):
-        for version in _distinct(document, written):
-            found.setdefault(version, (Layer(document, ("versions",), {}),))
-        return found
-    for version, own in written.items():
-        layer = Layer(document, ("versions", version), own or {})
-        found[version] = (*found.get(version, ()), layer)
-    return found
-
-
-def _distinct(document: Document, written: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    problems: list[Problem] = []
-    for position, version in enumerate(written):
-        if version in seen:
-            first = document.place(("versions", seen[version])).line
-            place = document.place(("versions", position))
-            problems.append(Problem(place, f"version {version!r} stands twice; first in line {first}"))
-        seen.setdefault(version, position)
-    if problems:
-        raise InputError(problems)
-    return list(seen)
-
-
-def _spanned(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
-    matrix = document.data["matrix"]
-    problems = [*_wrong_axes(document, matrix)]
-    if problems:
-        raise InputError(problems)
-    found: dict[str, tuple[Layer, ...]] = {}
-    cells: dict[str, Cell] = {}
-    rule = schema.rule("base", "version_name")
-    for cell, layer in _layers(document, matrix):
-        place = layer.document.place(("matrix", "version"))
-        version = name(matrix["version"], cell, place)
-        if not re.fullmatch(rule["pattern"], version):
-            wrong = f"{_write(cell)} gives {version!r}, which is not {rule['x-expected']}"
-            problems.append(Problem(place, wrong))
-        elif version in found:
-            both = f"{_write(cells[version])} and {_write(cell)}"
-            problems.append(Problem(place, f"two combinations give the version {version!r}: {both}"))
-        cells.setdefault(version, cell)
-        found.setdefault(version, (layer,))
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-def _wrong_axes(document: Document, matrix: Mapping[str, Any]) -> Iterator[Problem]:
-    axes = matrix["axes"]
-    for kind in ("exclude", "include"):
-        for position, entry in enumerate(matrix.get(kind) or ()):
-            path = ("matrix", kind, position)
-            if kind == "include":
-                for axis in (axis for axis in axes if axis not in entry):
-                    yield Problem(document.place(path), f"axis {axis!r} is missing in this combination")
-                continue
-            unknown = [key for key in entry if key not in axes]
-            for key in unknown:
-                message = f"unknown axis {key!r}{nearest(key, list(axes))}; the axes are {listing(axes)}"
-                yield Problem(document.place((*path, key), key=True), message)
-            if not unknown and not any(_agrees(cell, entry) for cell in _product(axes)):
-                yield Problem(
-                    document.place(path), "this entry excludes nothing: no combination agrees with it"
-                )
-
-
-def _layers(document: Document, matrix: Mapping[str, Any]) -> Iterator[tuple[Cell, Layer]]:
-    """Yield every combination with its layer: the product less the excluded, then the included ones.
-
-    An included combination that the product has too only adds its further variables.
-    """
-    axes, excluded = matrix["axes"], matrix.get("exclude") or ()
-    included = dict(enumerate(matrix.get("include") or ()))
-    for cell in _product(axes):
-        if any(_agrees(cell, entry) for entry in excluded):
-            continue
-        more = [position for position, entry in included.items() if _agrees(entry, cell)]
-        variables = {**cell, **{key: value for one in more for key, value in included.pop(one).items()}}
-        yield variables, Layer(document, ("matrix",), {"variables": variables}, ("matrix", "axes"))
-    for position, entry in included.items():
-        path = ("matrix", "include", position)
-        yield dict(entry), Layer(document, path, {"variables": dict(entry)}, path)
-
-
-def _product(axes: Mapping[str, list[Any]]) -> Iterator[Cell]:
-    for values in itertools.product(*axes.values()):
-        yield dict(zip(axes, values, strict=True))
-
-
-def _agrees(cell: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    """Whether a cell has every value of an entry; a list in an entry stands for any of its values."""
-    return all(
-        key in cell and cell[key] in (value if isinstance(value, list) else [value])
-        for key, value in entry.items()
-    )
-
-
-def _write(cell: Cell) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in cell.items()) + "}"
-
-
-Value = TypeVar("Value")
-
-DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
-
-# Names that every template and condition has besides the catalog's own variables.
-RESERVED = ("image", "parent", "parents")
-
-
 class Expressions(Protocol):
-    """What evaluates the catalog's conditions and texts: the templates' sandboxed environment."""
+    """Evaluates the catalog's conditions and texts in the templates' sandboxed environment."""
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
-        """Evaluate `java >= 17 and kind == "jre"`."""
+        """Evaluate an expression, for example `java >= 17 and kind == "jre"`."""
 
     def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
-        """Fill in `eclipse-temurin:{{ java }}-jre`."""
+        """Fill in a text, for example `eclipse-temurin:{{ java }}-jre`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expander:
-    """Expands one family; `defaults` is the catalog's own layer.
+    """Expands one family.
 
-    `resolve` turns the text of a parent into a reference, and knows the families of the catalog.
+    `defaults` is the layer of `catalog.yaml`. `templates` are the names of existing templates. `resolve`
+    converts the text of a parent into a record, and knows the catalog's families.
     """
 
     document: Document
@@ -166,7 +56,7 @@ class Expander:
     gathering: Gathering = field(default_factory=Gathering)
 
     def images(self) -> Iterator[Image]:
-        """Yield every image in the order of versions and platforms; all problems are one InputError."""
+        """Yield all images in the order of versions and platforms. Raises InputError with all problems."""
         self.gathering.problems.extend(self._reserved_names())
         base = (self.defaults, Layer(self.document, (), self.document.data))
         with self.gathering.step():
@@ -177,10 +67,10 @@ class Expander:
                         yield image
         self.gathering.check()
 
-    def _attempt(self, make: Callable[[], Value]) -> Value | None:
-        """Make a part of an image; what is wrong with it is kept, and the other parts are looked at too."""
+    def _attempt(self, compute: Callable[[], Value]) -> Value | None:
+        """Compute a part of an image. Keeps its problems and returns None, so that others are checked too."""
         try:
-            return make()
+            return compute()
         except InputError as error:
             self.gathering.problems.extend(error.problems)
             return None
@@ -189,18 +79,18 @@ class Expander:
         for path in self.document.keys:
             if path[-1] in RESERVED and len(path) >= 2 and path[-2] in ("variables", "axes"):
                 place = self.document.place(path, key=True)
-                yield Problem(place, f"{path[-1]!r} is dfgen's own name in a template; choose another")
+                yield Problem(place, f"{path[-1]!r} is reserved by dfgen; choose another name")
 
     def _version_name(self, text: str, variables: Mapping[str, Any], place: Place) -> str:
-        everything = {
+        names = {
             **(self.defaults.settings.get("variables") or {}),
             **_variables(self.document),
             **variables,
         }
-        return self.expressions.text(text, {**everything, "family": self.family.name}, place)
+        return self.expressions.text(text, {**names, "family": self.family.name}, place)
 
     def _platforms(self, version: str, base: Layers, own: Layers) -> Iterator[tuple[Platform, Layers]]:
-        """Yield the platforms of a version, each with its layers in the order in which they win."""
+        """Yield the platforms of a version, each with its layers; later layers override earlier ones."""
         found = settings.last((*base, *own), "platforms")
         wanted, layer = found or (DEFAULT_PLATFORMS, base[0])
         for position, alias in enumerate(wanted):
@@ -211,14 +101,15 @@ class Expander:
                 for version_layer in own:
                     layers = (*layers, *_of_platform(version_layer, platform))
                 names = self._names(version, platform, layers)
-                special = _of_platform(layer, platform)
-                if all(self._holds(one, names) for one in special if "when" in one.settings):
+                # `when` counts only in the mapping that selects the platforms, not in those of other layers.
+                conditions = [one for one in _of_platform(layer, platform) if "when" in one.settings]
+                if all(self._holds(one, names) for one in conditions):
                     yield from self._overridden(platform, layers, names)
 
     def _overridden(
         self, platform: Platform, layers: Layers, names: Mapping[str, Any]
     ) -> Iterator[tuple[Platform, Layers]]:
-        """Add the overrides whose condition holds, unless one leaves the platform out."""
+        """Add the overrides whose condition is true; yields nothing if one of them excludes the platform."""
         for position, override in enumerate(self.document.data.get("overrides") or ()):
             layer = Layer(self.document, ("overrides", position), override)
             if not self._holds(layer, names):
@@ -231,15 +122,15 @@ class Expander:
         yield platform, layers
 
     def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
-        """List the names a condition or text can use; the catalog's own variables win."""
+        """Return the names that a condition or text can use; the catalog's variables override dfgen's."""
         own = {"family": self.family.name, "version": version, "platform": _in_template(platform)}
         return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
-        """Judge a condition; one that cannot be judged does not hold, and is told at the end."""
-        return bool(self._attempt(lambda: self._judge(layer, names)))
+        """Evaluate a layer's condition; an invalid one counts as false, and its problem is kept."""
+        return bool(self._attempt(lambda: self._evaluate(layer, names)))
 
-    def _judge(self, layer: Layer, names: Mapping[str, Any]) -> bool:
+    def _evaluate(self, layer: Layer, names: Mapping[str, Any]) -> bool:
         condition, place = layer.settings["when"], layer.place("when")
         if isinstance(condition, str):
             return bool(self.expressions.expression(condition, names, place))
@@ -252,15 +143,18 @@ class Expander:
         )
 
     def _check_variable(self, key: str, names: Mapping[str, Any], place: Place) -> None:
-        """Refuse a name in a condition that nothing in the family's file ever gives a value."""
-        setting = ("variables", "axes", "<<")
-        given = {
+        """Raises InputError if nothing in the family's file defines a condition's variable.
+
+        Other versions or platforms may define it, so it can be missing from `names` and still be valid.
+        """
+        sections = ("variables", "axes", "<<")
+        defined = {
             str(path[-1])
             for path in self.document.keys
-            if len(path) > 1 and (path[-2] in setting or path[:2] == ("matrix", "include"))
+            if len(path) > 1 and (path[-2] in sections or path[:2] == ("matrix", "include"))
         }
-        if key not in given:
-            hint = nearest(key, sorted({*given, *names}))
+        if key not in defined:
+            hint = nearest(key, sorted({*defined, *names}))
             raise InputError(Problem(place, f"{key!r} is not defined{hint}"))
 
     def _image(self, version: str, platform: Platform, layers: Layers) -> Image | None:
@@ -296,9 +190,8 @@ class Expander:
         text, layer = _required(settings.last(layers, "template"))
         name, place = self.expressions.text(text, names, layer.place("template")), layer.place("template")
         if name not in self.templates:
-            hint = (
-                nearest(name, sorted(self.templates)) or f"; templates/ has {listing(sorted(self.templates))}"
-            )
+            known = sorted(self.templates)
+            hint = nearest(name, known) or f"; templates/ contains {listing(known)}"
             raise InputError(Problem(place, f"template {name!r} does not exist{hint}"))
         return name
 
@@ -332,7 +225,115 @@ class Expander:
         )
 
 
-# Of all images of a platform, the one that templates and conditions see.
+def versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
+    """Return a family's versions in order, each with its own layers.
+
+    Raises InputError with all invalid combinations or entries.
+    """
+    found = _matrix_versions(document, name) if document.data.get("matrix") else {}
+    written = document.data.get("versions") or {}
+    if isinstance(written, list):
+        for version in _distinct(document, written):
+            found.setdefault(version, (Layer(document, ("versions",), {}),))
+        return found
+    for version, own in written.items():
+        layer = Layer(document, ("versions", version), own or {})
+        found[version] = (*found.get(version, ()), layer)
+    return found
+
+
+def _distinct(document: Document, written: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    problems: list[Problem] = []
+    for position, version in enumerate(written):
+        if version in seen:
+            first = document.place(("versions", seen[version])).line
+            place = document.place(("versions", position))
+            problems.append(Problem(place, f"duplicate version {version!r} (first on line {first})"))
+        seen.setdefault(version, position)
+    if problems:
+        raise InputError(problems)
+    return list(seen)
+
+
+def _matrix_versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
+    matrix = document.data["matrix"]
+    problems = [*_wrong_axes(document, matrix)]
+    if problems:
+        raise InputError(problems)
+    found: dict[str, tuple[Layer, ...]] = {}
+    combinations: dict[str, Combination] = {}
+    rule = schema.rule("base", "version_name")
+    for combination, layer in _layers(document, matrix):
+        place = layer.document.place(("matrix", "version"))
+        version = name(matrix["version"], combination, place)
+        if not re.fullmatch(rule["pattern"], version):
+            message = f"{_write(combination)} produces {version!r}; expected {rule['x-expected']}"
+            problems.append(Problem(place, message))
+        elif version in found:
+            both = f"{_write(combinations[version])} and {_write(combination)}"
+            problems.append(Problem(place, f"two combinations produce version {version!r}: {both}"))
+        combinations.setdefault(version, combination)
+        found.setdefault(version, (layer,))
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _wrong_axes(document: Document, matrix: Mapping[str, Any]) -> Iterator[Problem]:
+    axes = matrix["axes"]
+    for kind in ("exclude", "include"):
+        for position, entry in enumerate(matrix.get(kind) or ()):
+            path = ("matrix", kind, position)
+            if kind == "include":
+                for axis in (axis for axis in axes if axis not in entry):
+                    yield Problem(document.place(path), f"axis {axis!r} is missing from this combination")
+                continue
+            unknown = [key for key in entry if key not in axes]
+            for key in unknown:
+                message = f"unknown axis {key!r}{nearest(key, list(axes))}; the axes are {listing(axes)}"
+                yield Problem(document.place((*path, key), key=True), message)
+            if not unknown and not any(_matches(one, entry) for one in _product(axes)):
+                yield Problem(document.place(path), "this entry excludes nothing: no combination matches it")
+
+
+def _layers(document: Document, matrix: Mapping[str, Any]) -> Iterator[tuple[Combination, Layer]]:
+    """Yield every combination with its layer: the product of the axes without `exclude`, then `include`.
+
+    An included combination that is already in the product only adds its further variables.
+    """
+    axes, excluded = matrix["axes"], matrix.get("exclude") or ()
+    included = dict(enumerate(matrix.get("include") or ()))
+    for combination in _product(axes):
+        if any(_matches(combination, entry) for entry in excluded):
+            continue
+        more = [position for position, entry in included.items() if _matches(entry, combination)]
+        added = {key: value for one in more for key, value in included.pop(one).items()}
+        variables = {**combination, **added}
+        yield variables, Layer(document, ("matrix",), {"variables": variables}, ("matrix", "axes"))
+    for position, entry in included.items():
+        path = ("matrix", "include", position)
+        yield dict(entry), Layer(document, path, {"variables": dict(entry)}, path)
+
+
+def _product(axes: Mapping[str, list[Any]]) -> Iterator[Combination]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a combination has all values of an entry; a list in an entry matches any of its values."""
+    return all(
+        key in combination and combination[key] in (value if isinstance(value, list) else [value])
+        for key, value in entry.items()
+    )
+
+
+def _write(combination: Combination) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in combination.items()) + "}"
+
+
+# Cached, because all images of a platform share one value.
 _in_template = lru_cache(maxsize=16)(TemplatePlatform)
 
 
@@ -359,19 +360,19 @@ def _all_platforms(aliases: list[str], layer: Layer) -> list[Platform]:
 
 
 def _of_platform(layer: Layer, platform: Platform) -> Layers:
-    """Find what a layer's mapping of platforms says of one platform, under whichever alias."""
-    special = layer.settings.get("platforms")
-    if not isinstance(special, dict):
+    """Return the settings for one platform in a layer's mapping `platforms`, under any alias."""
+    mapping = layer.settings.get("platforms")
+    if not isinstance(mapping, dict):
         return ()
     return tuple(
         Layer(layer.document, (*layer.path, "platforms", alias), entry)
-        for alias, entry in special.items()
+        for alias, entry in mapping.items()
         if entry and _platform(alias, layer.place("platforms", alias)) == platform
     )
 
 
 def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
-    """Whether a variable has the wanted value, or one of a list; a platform under any of its aliases."""
+    """Whether a variable equals a value, or one of a list; a platform matches under any alias."""
     choices = wanted if isinstance(wanted, list) else [wanted]
     if key == "platform":
         return _platform(str(value), place) in [_platform(str(choice), place) for choice in choices]

@@ -1,47 +1,46 @@
-"""What images of a catalog are to one another: unique tags, parents that exist, and no cycle."""
+"""The graph of a catalog's images: unique tags, existing parents, no cycles, and the build order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from dfgen.catalog.model import Image, Parent
+from dfgen.catalog.model import Image, Parent, by_version
 from dfgen.errors import InputError, Problem, listing, nearest
 
 Versions = Mapping[str, Sequence[Image]]
 
 
 def check_tags(images: Sequence[Image]) -> None:
-    """Refuse images that would have the same tag. Errors: InputError with all of them."""
+    """Raises InputError, with all duplicates, if two images have the same tag."""
     problems = [*_same_tags(images)]
     if problems:
         raise InputError(problems)
 
 
 def check_parents(images: Sequence[Image]) -> None:
-    """Refuse parents of the catalog that are not there, and cycles. Errors: InputError with all of them."""
-    versions: dict[str, list[Image]] = {}
-    for image in images:
-        versions.setdefault(image.merged_name, []).append(image)
+    """Raises InputError, with all problems, if a parent is not in the catalog or parents form a cycle."""
+    versions = by_version(images)
     problems = [*_missing_parents(images, versions)] or [*_cycles(versions)]
     if problems:
         raise InputError(sorted(set(problems)))
 
 
 def in_order(images: Iterable[Image]) -> list[Image]:
-    """Sort images so that each follows those of the same set that it is built on; else the order stays."""
+    """Sort images topologically: parents first, otherwise in the given order.
+
+    Parents that are not among `images` are ignored.
+    """
     images = list(images)
-    by_version: dict[str, list[Image]] = {}
-    for image in images:
-        by_version.setdefault(image.merged_name, []).append(image)
+    versions = by_version(images)
     done: dict[int, None] = {}
     ordered: list[Image] = []
     for image in images:
-        _visit(image, by_version, done, ordered)
+        _visit(image, versions, done, ordered)
     return ordered
 
 
 def _visit(image: Image, versions: Versions, done: dict[int, None], ordered: list[Image]) -> None:
-    # Iterative, since a chain of families may be longer than Python's stack.
+    # Iterative, because a chain of families can exceed Python's recursion limit.
     stack = [(image, False)]
     while stack:
         current, expanded = stack.pop()
@@ -55,7 +54,7 @@ def _visit(image: Image, versions: Versions, done: dict[int, None], ordered: lis
 
 
 def find(parent: Parent, versions: Versions) -> Image | None:
-    """Find the image of the catalog that a parent is, for its platform."""
+    """Find the image that a parent refers to; None if it is upstream or does not exist for its platform."""
     candidates = versions.get(parent.key, ()) if parent.family else ()
     return next((image for image in candidates if image.platform == parent.platform), None)
 
@@ -66,13 +65,9 @@ def _same_tags(images: Sequence[Image]) -> Iterator[Problem]:
     for image in images:
         tag = f"{image.family.name}:{image.tag}"
         if tag in merged:
-            yield Problem(
-                image.place, f"two images have the tag {tag}: that of {image.name}, and the version {tag}"
-            )
+            yield Problem(image.place, f"duplicate tag {tag}: used by image {image.name} and version {tag}")
         if tag in taken:
-            yield Problem(
-                image.place, f"two images have the tag {tag}: platform {image.platform} stands twice"
-            )
+            yield Problem(image.place, f"duplicate tag {tag}: platform {image.platform} is listed twice")
         taken[tag] = image
 
 
@@ -96,15 +91,15 @@ def _missing_parents(images: Sequence[Image], versions: Versions) -> Iterator[Pr
             has = listing(dict.fromkeys(known))
             yield Problem(
                 parent.place,
-                f"family {parent.family!r} has no version {parent.version!r}{nearest(parent.version, known)};"
-                f" it has {has}; an upstream image is written with its registry,"
+                f"family {parent.family!r} has no version {parent.version!r}{nearest(parent.version, known)},"
+                f" only {has}; for an upstream image, add its registry:"
                 f" docker.io/library/{parent.family}:{parent.version}",
             )
 
 
 def _cycles(versions: Versions) -> Iterator[Problem]:
-    """Follow parents from version to version; each cycle is told once, from its first version on."""
-    state: dict[str, int] = {}  # 1: on the path, 2: done
+    """Find cycles between versions with a depth-first search; reports each cycle once."""
+    state: dict[str, int] = {}  # 1: on the current path, 2: done
     for start in versions:
         path = [start]
         edges = [_edges(versions[start])]
@@ -131,6 +126,6 @@ def _edges(images: Sequence[Image]) -> Iterator[Parent]:
 
 
 def _shortest(loop: list[str]) -> list[str]:
-    """Name the families alone where that says it all."""
+    """Shorten `a:1 → b:1 → a:1` to `a → b → a` if that is unambiguous."""
     families = [name.partition(":")[0] for name in loop]
     return families if len(set(families)) == len(set(loop)) else loop

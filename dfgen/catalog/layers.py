@@ -1,4 +1,7 @@
-"""Settings in layers: catalog, family, platform, version, overrides; what comes later wins."""
+"""Merge layers of settings: catalog < family < platform < version < version's platform < overrides.
+
+Later layers override earlier ones; lists of packages and tests are joined.
+"""
 
 from __future__ import annotations
 
@@ -13,72 +16,72 @@ from dfgen.errors import Place
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package of the distribution, with the version it is pinned to, if any."""
+    """A package of the distribution; `version` is empty if it is not pinned."""
 
     name: str
     version: str = ""
 
     def __str__(self) -> str:
-        """Write it as apt and apk take it: `name=version`."""
+        """Format it as an argument of apt and apk: `name=version`."""
         return f"{self.name}={self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A mapping of settings, and where it stands.
+    """A mapping of settings, and its path in the document.
 
-    `settings` has the keys of the schema; `variables_at` is where its variables stand when that is not below
-    its own key, as with the axes of a matrix.
+    `settings` has the keys of the schema. `variables_path` is set if the variables are not below the key
+    `variables`, for example those of a matrix, which are its axes.
     """
 
     document: Document
     path: KeyPath
     settings: Mapping[str, Any]
-    variables_at: KeyPath | None = None
+    variables_path: KeyPath | None = None
 
     def place(self, *keys: str | int, on_key: bool = False) -> Place:
-        """Where one of its values stands, or the key of that value."""
-        if keys[:1] == ("variables",) and self.variables_at is not None:
-            return self.document.place((*self.variables_at, *keys[1:]), key=on_key)
+        """The place of a value, or of its key if `on_key` is set."""
+        if keys[:1] == ("variables",) and self.variables_path is not None:
+            return self.document.place((*self.variables_path, *keys[1:]), key=on_key)
         return self.document.place((*self.path, *keys), key=on_key)
 
 
 Layers = tuple[Layer, ...]
 
-# The images of a version come one after the other, and mostly have the same layers.
-_kept = lru_cache(maxsize=64)
+# A small cache is enough: the images of a version are expanded in sequence and mostly share their layers.
+_cached = lru_cache(maxsize=64)
 
 
-@_kept
+@_cached
 def last(layers: Layers, key: str) -> tuple[Any, Layer] | None:
-    """Find the value of a key that wins, and the layer that sets it."""
+    """Return the last layer's value of a key and that layer; None if no layer sets the key."""
     for layer in reversed(layers):
         if layer.settings.get(key) is not None:
             return layer.settings[key], layer
     return None
 
 
-@_kept
+@_cached
 def merged(layers: Layers, key: str) -> Mapping[str, Any]:
-    """Merge mappings key by key."""
+    """Merge the mappings of all layers key by key."""
     found: dict[str, Any] = {}
     for layer in layers:
         found.update(layer.settings.get(key) or {})
     return found
 
 
-@_kept
+@_cached
 def merged_with_layers(layers: Layers, key: str) -> Mapping[str, tuple[Any, Layer]]:
-    """Merge mappings key by key, and keep which layer set each."""
+    """Merge the mappings of all layers key by key; each value comes with the layer that sets it."""
     found: dict[str, tuple[Any, Layer]] = {}
     for layer in layers:
         found.update({name: (value, layer) for name, value in (layer.settings.get(key) or {}).items()})
     return found
 
 
-@_kept
+@_cached
 def packages(layers: Layers) -> tuple[Package, ...]:
-    """Join the package lists; a package that stands again takes the later version."""
+    """Join the package lists of all layers; a later version of a package replaces an earlier one."""
     found: dict[str, Package] = {}
     for layer in layers:
         for entry in layer.settings.get("packages") or ():
@@ -90,7 +93,7 @@ def packages(layers: Layers) -> tuple[Package, ...]:
 
 
 def tests(layers: Layers) -> Sequence[tuple[Mapping[str, Any], Place]]:
-    """Join the lists of smoke tests, each with its place."""
+    """Join the smoke tests of all layers, each with its place."""
     return [
         (entry, layer.place("tests", position))
         for layer in layers

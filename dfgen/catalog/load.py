@@ -1,4 +1,4 @@
-"""From the folders of a catalog to its records; every problem of every file is told at once."""
+"""Load a catalog from its folder; the problems of all files are reported in one error."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ _PROVENANCE = {False: "", True: "max"}
 
 
 class TemplateFolder(Expressions, Protocol):
-    """The folder of templates: it evaluates expressions and knows which templates there are."""
+    """The folder of templates: lists them and evaluates expressions."""
 
     def names(self) -> tuple[str, ...]:
-        """Every template that exists."""
+        """The names of all templates."""
 
 
 def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
-    """Read a whole catalog; with `only`, the images of that family alone, for who asks about one of them.
+    """Load the catalog in the folder `root`.
 
-    What holds between families (tags that two have, parents that there are not) is then left unchecked.
-    Errors: InputError with all problems of all files, or with what to do where there is no catalog.
+    If `only` names a family, only that family's images are expanded. This is faster, but skips the check of
+    parents and cycles between families.
+    Raises InputError with all problems of all files, or with a hint if there is no catalog.
     """
     defaults, families = _read(root)
     catalog = _catalog(root, defaults, families)
@@ -69,10 +70,10 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
 
 
 def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
-    """Read every YAML file and hold it against its schema: the defaults, and the families by name."""
+    """Read and validate all YAML files. Returns the catalog's defaults, and the families by name."""
     bases = root / BASES
     if not bases.is_dir():
-        message = f"no catalog in {root}; run `dfgen init`, or name its folder with -C"
+        message = f"no catalog in {root}; run `dfgen init`, or pass its folder with -C"
         raise InputError(Problem(Place(f"{BASES}/"), message))
     gathering = Gathering()
     defaults = Document(CATALOG_FILE, None, {}, {}, {})
@@ -90,7 +91,7 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
                 check_family_name(name)
     gathering.check()
     if not families:
-        raise InputError(Problem(Place(f"{BASES}/"), "no family in it; run `dfgen new FAMILY`"))
+        raise InputError(Problem(Place(f"{BASES}/"), "contains no family; run `dfgen new FAMILY`"))
     settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
     return Layer(defaults, (), settings), families
 
@@ -130,22 +131,22 @@ def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> C
 
 
 def _check_placeholders(gathering: Gathering, text: str, place: Place) -> None:
-    """Check that a cache's name holds only placeholders that stand for something."""
+    """Check that a build cache contains only known placeholders."""
     for name in PLACEHOLDER.findall(text):
         with gathering.step():
             if name not in PLACEHOLDERS:
                 known = listing(f"{{{one}}}" for one in PLACEHOLDERS)
-                raise InputError(Problem(place, f"{{{name}}} stands for nothing; known here are {known}"))
+                raise InputError(Problem(place, f"unknown placeholder {{{name}}}; known are {known}"))
 
 
 def _check_prefix(gathering: Gathering, prefix: str | None, place: Place) -> None:
-    """Check that a registry or mirror can be the beginning of a reference."""
+    """Check that a registry or mirror can be the prefix of a reference."""
     with gathering.step():
         try:
             Reference.parse(f"{prefix or _DEFAULT_REGISTRY}/x:1")
         except InputError:
             expected = "expected a registry and path such as registry.example.com/platform"
-            raise InputError(Problem(place, f"{prefix!r} cannot be used; {expected}")) from None
+            raise InputError(Problem(place, f"invalid registry {prefix!r}; {expected}")) from None
 
 
 def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Family:
@@ -162,25 +163,28 @@ def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Famil
 
 
 def _context(name: str, document: Document) -> PurePosixPath:
-    """Find the build context; one outside of the catalog's folder would differ between machines."""
+    """Return the build context. Raises InputError if it is outside the catalog's folder.
+
+    Files outside the folder differ between machines, so builds would not be reproducible.
+    """
     written = document.data.get("context", ".")
     path = PurePosixPath(posixpath.normpath(PurePosixPath(BASES, name, written)))
     if path.is_absolute() or path.parts[:1] == ("..",):
-        message = f"context {written!r} leads out of the catalog's folder; expected a folder in it"
+        message = f"context {written!r} is outside the catalog's folder; use a folder inside it"
         raise InputError(Problem(document.place(("context",)), message))
     return path
 
 
 class _Resolver:
-    """Tells the catalog's own families from upstream parents."""
+    """Resolves the text of a parent to a family of the catalog or an upstream image."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
 
     def parent(self, text: str, platform: Platform, place: Place) -> Parent:
-        """Read a parent as written at `place`: a family's version, with or without the registry, or upstream.
+        """Resolve a parent: FAMILY:VERSION, with or without the catalog's registry, or an upstream reference.
 
-        Errors: InputError for upstream without tag or digest, or for a family without a version.
+        Raises InputError if an upstream reference has neither tag nor digest, or a family has no version.
         """
         name = text.removeprefix(f"{self.catalog.registry}/")
         with placed(place):

@@ -1,6 +1,6 @@
-"""The lock: for every parent its index digest and, per platform, the pin that FROM carries.
+"""Read and write the lock: the index digest of every parent, and the pin of each platform for FROM.
 
-The file is JSON, sorted, with one digest a line, so that a pin that moves is a diff of as many lines.
+The file is sorted JSON with one digest per line, so that a diff shows one line for each pin that moved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IS_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A parent's image manifest for one platform; `size` is its bytes, 0 where not on record."""
+    """A parent's image manifest for one platform; `size` is its size in bytes, 0 if not recorded."""
 
     digest: Digest
     size: int = 0
@@ -33,7 +33,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a parent's tag points at, that is not taken yet, and the date on which it was first seen."""
+    """A newer digest of a parent's tag that is not pinned yet; `first_seen` is a date, YYYY-MM-DD."""
 
     digest: Digest
     first_seen: str
@@ -41,11 +41,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedParent:
-    """A parent as it was resolved: what its tag pointed at, and each platform's pin.
+    """A resolved parent: the digest of its tag, and the pin of each platform.
 
-    `digest` is the index's, or the manifest's own where the tag is of a single image.
-    `first_seen` is the date, YYYY-MM-DD, on which dfgen first saw this digest. `candidate` is no part of what
-    is pinned, and does not count when entries are compared.
+    `digest` is that of the index, or of the manifest if the tag is a single image. `first_seen` is the date,
+    YYYY-MM-DD, when dfgen first saw this digest. `candidate` is not part of the pin and is ignored when
+    entries are compared.
     """
 
     digest: Digest
@@ -57,7 +57,7 @@ class LockedParent:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """All parents, by the name that `Parent.key` gives."""
+    """All locked parents, by `Parent.key`."""
 
     parents: Mapping[str, LockedParent] = field(default_factory=dict)
 
@@ -67,15 +67,15 @@ class Lock:
         return locked.platforms.get(parent.platform) if locked else None
 
     def with_parents(self, parents: Mapping[str, LockedParent]) -> Lock:
-        """The lock with some parents set."""
+        """Return a lock with these parents added or replaced."""
         return Lock({**self.parents, **parents})
 
     def only(self, keys: frozenset[str]) -> Lock:
-        """The lock without the parents that nobody uses."""
+        """Return a lock with only the parents in `keys`."""
         return Lock({key: value for key, value in self.parents.items() if key in keys})
 
     def to_text(self) -> str:
-        """Write the file."""
+        """Format the lock file."""
         lines = ["{", f'  "version": {_FORMAT},', '  "parents": {']
         for position, (key, locked) in enumerate(sorted(self.parents.items())):
             comma = "," if position + 1 < len(self.parents) else ""
@@ -113,46 +113,46 @@ def _candidate_lines(candidate: Candidate | None) -> list[str]:
 
 
 def read(root: Path) -> Lock:
-    """Read the catalog's lock; none yet is an empty one.
+    """Read the catalog's lock; an empty lock if the file does not exist.
 
-    Errors: InputError for a file that is not a lock, with the parent concerned.
+    Raises InputError, with the affected parent, if the file is not a valid lock.
     """
     try:
         text = (root / LOCK_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return Lock()
     except UnicodeDecodeError as error:
-        raise _wrong("is not UTF-8 text") from error
+        raise _invalid("is not UTF-8 text") from error
     except OSError as error:
         raise InputError(Problem(Place(LOCK_FILE), f"cannot be read: {error.strerror}")) from error
     return parse(text)
 
 
 def parse(text: str) -> Lock:
-    """Read a lock's text; see `read`."""
+    """Parse the text of a lock file; raises InputError like `read`."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         place = Place(LOCK_FILE, error.lineno, error.colno)
         conflict = " (a merge conflict?)" if "<<<<<<<" in text else ""
-        mend = "take one side and run `dfgen lock`"
-        raise InputError(Problem(place, f"is not JSON{conflict}: {error.msg}; {mend}")) from None
+        fix = "keep one side and run `dfgen lock`"
+        raise InputError(Problem(place, f"invalid JSON{conflict}: {error.msg}; {fix}")) from None
     except RecursionError:
-        raise _wrong("is not a lock: nested too deeply") from None
+        raise _invalid("invalid lock: nested too deeply") from None
     if not isinstance(data, dict) or not isinstance(data.get("parents"), dict):
-        raise _wrong("is not a lock: expected an object with 'version' and 'parents'")
+        raise _invalid("invalid lock: expected an object with 'version' and 'parents'")
     if data.get("version") != _FORMAT:
-        raise _wrong(f"has version {data.get('version')!r}; this dfgen reads version {_FORMAT}")
+        raise _invalid(f"unsupported version {data.get('version')!r}; this dfgen reads version {_FORMAT}")
     return Lock({key: _parent(key, entry, text) for key, entry in data["parents"].items()})
 
 
-def _wrong(message: str, what: str = "it", line: int = 0) -> InputError:
-    mend = f"restore it from git, or remove {what} and run `dfgen lock`"
-    return InputError(Problem(Place(LOCK_FILE, line), f"{message}; {mend}"))
+def _invalid(message: str, removed: str = "it", line: int = 0) -> InputError:
+    fix = f"restore it from git, or remove {removed} and run `dfgen lock`"
+    return InputError(Problem(Place(LOCK_FILE, line), f"{message}; {fix}"))
 
 
 def _line(text: str, key: str) -> int:
-    """Where an entry begins; 0 where its name is written in another way."""
+    """Return the line where an entry starts; 0 if the file is not formatted as dfgen writes it."""
     at = text.find(f"{json.dumps(key)}: {{")
     return text.count("\n", 0, at) + 1 if at >= 0 else 0
 
@@ -161,7 +161,7 @@ def _parent(key: str, entry: Any, text: str) -> LockedParent:
     try:
         media_type = entry["media_type"]
         if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
-            raise InputError(f"media type {media_type!r} is not that of an index or manifest")
+            raise InputError(f"media type {media_type!r} is not that of an index or a manifest")
         return LockedParent(
             digest=Digest(entry["digest"]),
             media_type=media_type,
@@ -170,9 +170,9 @@ def _parent(key: str, entry: Any, text: str) -> LockedParent:
             candidate=_candidate(entry.get("candidate")),
         )
     except InputError as error:
-        raise _wrong(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
+        raise _invalid(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise _wrong(f"parent {key!r} is incomplete: {error}", "this entry", _line(text, key)) from None
+        raise _invalid(f"parent {key!r} is incomplete: {error}", "this entry", _line(text, key)) from None
 
 
 def _candidate(entry: Any) -> Candidate | None:

@@ -1,9 +1,9 @@
-"""The catalog as records: families, and the images that their versions and platforms span."""
+"""Records of a loaded catalog: families, and one image for each version and platform."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,14 +17,14 @@ from dfgen.oci.reference import Reference
 BASES = "bases"
 TEMPLATES = "templates"
 CATALOG_FILE = f"{BASES}/catalog.yaml"
-PACKAGES = "packages"  # the setting `sbom` that has dfgen list packages itself
-# What a build cache's name may hold in braces, and what it is of an image.
+PACKAGES = "packages"  # value of `sbom` for SBOMs that dfgen generates from package databases
+# Placeholders in the names of build caches, for example {family}.
 PLACEHOLDERS = ("family", "version", "arch")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def check_family_name(name: str) -> None:
-    """Refuse a name that could not be the last part of an image's name."""
+    """Raises InputError if a name cannot be the last component of an image name."""
     try:
         Reference.parse(f"localhost/{name}:1")
     except InputError:
@@ -34,9 +34,10 @@ def check_family_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeTest:
-    """What a built image must do: run a command, or become healthy.
+    """A smoke test of a built image: run a command, wait until the container is healthy, or both.
 
-    `command` is a program with its arguments, or one line for the shell; `healthy` and `timeout` are seconds.
+    `command` is a program with its arguments, or one line for the shell. `expect` is text that the output
+    must contain, `exit` the expected exit status. `healthy` (0: no health check) and `timeout` are seconds.
     """
 
     name: str
@@ -51,9 +52,9 @@ class SmokeTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:
-    """What one stage of an image is built on, before it is pinned.
+    """The parent of one build stage, before it is pinned.
 
-    `family` and `version` are set when the parent is an image of this catalog.
+    `family` and `version` are set if the parent is an image of this catalog.
     """
 
     reference: Reference
@@ -64,13 +65,13 @@ class Parent:
 
     @property
     def key(self) -> str:
-        """Its name in the lock: `docker.io/library/nginx:1.28`, or `java-base:1.0` for a family's."""
+        """Its key in the lock: `docker.io/library/nginx:1.28`, or `java-base:1.0` in this catalog."""
         return f"{self.family}:{self.version}" if self.family else str(self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JinjaOptions:
-    """How a family's templates treat white space."""
+    """Jinja's whitespace options for a family's templates."""
 
     trim_blocks: bool = True
     lstrip_blocks: bool = True
@@ -79,9 +80,9 @@ class JinjaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """A node that builds a platform: a docker context, a buildx builder, or with neither the local engine.
+    """A build node: a docker context, a buildx builder, or the local engine if both are empty.
 
-    `jobs` is how many builds it takes at once; 0 is twice as many as it has cores.
+    `jobs` limits the concurrent builds; 0 means two per core.
     """
 
     context: str = ""
@@ -90,7 +91,7 @@ class Builder:
 
     @property
     def name(self) -> str:
-        """What the node is called."""
+        """The node's name in messages."""
         return self.context or self.builder or "default"
 
 
@@ -99,23 +100,23 @@ LOCAL = Builder()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildCache:
-    """Where builds read BuildKit's cache and leave it, as buildx takes it: `type=registry,ref=…`."""
+    """Sources and targets of BuildKit's cache, in the syntax of buildx: `type=registry,ref=…`.
+
+    https://docs.docker.com/build/cache/backends/
+    """
 
     sources: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
     def of(self, image: Image) -> BuildCache:
-        """The caches of one image: `{family}`, `{version}` and `{arch}` replaced."""
-        words = {"family": image.family.name, "version": image.version, "arch": image.platform.row.tag}
-
-        def fill(text: str) -> str:
-            """The words are known to be right: the catalog's file was checked for others."""
-            return PLACEHOLDER.sub(lambda found: words[found[1]], text)
-
-        return BuildCache(
-            sources=tuple(fill(text) for text in self.sources),
-            targets=tuple(fill(text) for text in self.targets),
+        """The caches of one image, with `{family}`, `{version}` and `{arch}` replaced."""
+        # Loading the catalog has already rejected other placeholders, so every name is a key.
+        values = {"family": image.family.name, "version": image.version, "arch": image.platform.row.tag}
+        sources, targets = (
+            tuple(PLACEHOLDER.sub(lambda found: values[found[1]], text) for text in texts)
+            for texts in (self.sources, self.targets)
         )
+        return BuildCache(sources=sources, targets=targets)
 
 
 NO_CACHE = BuildCache()
@@ -123,7 +124,11 @@ NO_CACHE = BuildCache()
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Family:
-    """What all images of a family share; `base_file` and `context` are relative to the root."""
+    """Settings that all images of a family share; paths are relative to the catalog's root.
+
+    `snippets` are variables that contain Dockerfile text and are not quoted. `lint` maps ignored lint rules
+    to the reason.
+    """
 
     name: str
     description: str
@@ -135,12 +140,12 @@ class Family:
 
     @property
     def folder(self) -> PurePosixPath:
-        """`bases/java-base`."""
+        """The family's folder: `bases/java-base`."""
         return PurePosixPath(BASES, self.name)
 
     @property
     def base_file(self) -> str:
-        """`bases/java-base/base.yaml`."""
+        """The family's settings file: `bases/java-base/base.yaml`."""
         return str(self.folder / "base.yaml")
 
 
@@ -161,16 +166,16 @@ class Image:
     immutable: bool
     end_of_life: str
     place: Place
-    layers: Layers  # what its settings were merged from, for whoever asks where one was set
+    layers: Layers  # the settings that were merged, kept to find the origin of each value
 
     @property
     def name(self) -> str:
-        """How a person selects it: `java-base:1.0@arm64`."""
+        """Its name on the command line: `java-base:1.0@arm64`."""
         return f"{self.merged_name}@{self.platform.row.dockerfile}"
 
     @property
     def merged_name(self) -> str:
-        """The version it belongs to: `java-base:1.0`."""
+        """Name of its version, which is the multi-arch tag of all platforms: `java-base:1.0`."""
         return f"{self.family.name}:{self.version}"
 
     @property
@@ -180,27 +185,35 @@ class Image:
 
     @property
     def path(self) -> str:
-        """`bases/java-base/1.0/Dockerfile_arm64`, relative to the root."""
+        """Its Dockerfile, relative to the root: `bases/java-base/1.0/Dockerfile_arm64`."""
         return f"{BASES}/{self.family.name}/{self.version}/{self.platform.dockerfile}"
 
     @property
     def dockerfile(self) -> PurePosixPath:
-        """The same as a path."""
+        """The same as `path`, as a path object."""
         return PurePosixPath(self.path)
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:
-        """The parents of every stage, that of the image itself first."""
+        """The parents of all stages; the image's own parent is first."""
         return (self.parent, *self.parents.values())
+
+
+def by_version(images: Iterable[Image]) -> dict[str, tuple[Image, ...]]:
+    """Group images by version name, in order."""
+    found: dict[str, list[Image]] = {}
+    for image in images:
+        found.setdefault(image.merged_name, []).append(image)
+    return {name: tuple(group) for name, group in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
-    """A whole catalog. `images` stand in the order of families, versions and platforms.
+    """A loaded catalog; `images` are in the order of families, versions and platforms.
 
-    `sbom` is the image that makes bills of materials, empty for none; with `lists_packages` dfgen makes them
-    from the images' own package databases. `provenance` is the mode of BuildKit's attestations, `min` or
-    `max`, empty for none. `source_date_epoch` is in seconds since 1970.
+    `sbom` is the image that generates SBOMs, empty for none; if `lists_packages` is set, dfgen generates them
+    from the images' package databases. `provenance` is the mode of BuildKit's provenance attestations, `min`
+    or `max`, empty for none. `source_date_epoch` is in seconds since 1970.
     """
 
     root: Path
@@ -220,18 +233,15 @@ class Catalog:
 
     @cached_property
     def versions(self) -> Mapping[str, tuple[Image, ...]]:
-        """The images of each version, by `java-base:1.0`."""
-        found: dict[str, list[Image]] = {}
-        for image in self.images:
-            found.setdefault(image.merged_name, []).append(image)
-        return {name: tuple(images) for name, images in found.items()}
+        """The images of each version; keys are version names such as `java-base:1.0`."""
+        return by_version(self.images)
 
     def reference(self, family: str, tag: str, registry: str = "") -> Reference:
-        """Where a tag of a family is published."""
+        """The reference under which a tag of a family is published."""
         return Reference.parse(f"{registry or self.registry}/{family}:{tag}")
 
     def mirrored(self, reference: Reference) -> Reference:
-        """Where a parent is read, and what FROM says: the longest mirror that covers it, or itself."""
+        """The reference to pull a parent from, also used in FROM: its mirror (longest match), or itself."""
         name = str(reference.repository)
         for prefix in sorted(self.mirrors, key=len, reverse=True):
             if name == prefix or name.startswith(f"{prefix}/"):
@@ -240,6 +250,6 @@ class Catalog:
         return reference
 
     def upstream_parents(self) -> Iterator[Parent]:
-        """Every use of a parent that comes from outside of the catalog."""
+        """Every use of a parent that is not an image of this catalog; repeats a parent for each use."""
         for image in self.images:
             yield from (parent for parent in image.all_parents if not parent.family)

@@ -1,4 +1,4 @@
-"""Who set what a template prints: the file, line and column of every variable of an image."""
+"""Find the origin of an image's variables: the setting's layer, file, line and column."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LOCK = "lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A variable's value, or a part of it, and who set it.
+    """The value of a variable, or of a part of it, and its origin.
 
-    `by` is `catalog`, `family`, `matrix`, `version`, `platform`, `override`, `lock`, or `dfgen` for what
-    dfgen makes of the image's own name; `place` is None where no file says it. `entry` is the text by which
-    an entry of a list or mapping can be seen in a line.
+    `by` is `catalog`, `family`, `matrix`, `version`, `platform`, `override`, `lock`, or `dfgen` for values
+    that dfgen derives from the image's name. `place` is None if the value comes from no file. `entry` is the
+    text of an entry of a list or mapping, to find the entry in a rendered line.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Setting:
 
 
 class Settings:
-    """The settings of one image; `lock` is the lock as it is read, `lock_text` as it is on disk."""
+    """The origins of one image's variables; `lock_text` is the text that `lock` was parsed from."""
 
     def __init__(self, image: Image, lock: Lock, lock_text: str) -> None:
         self._image = image
@@ -46,9 +46,9 @@ class Settings:
         self._lock_text = lock_text
 
     def of(self, name: str, value: Any) -> tuple[Setting, ...]:
-        """Say who set a variable that has this value in the image's template; nothing for an unknown one."""
-        if name in self._made:
-            return tuple(self._made[name])
+        """Return the origins of a variable with this value in the template; empty if it is unknown."""
+        if name in self._parents:
+            return tuple(self._parents[name])
         if name in self._variables:
             layer = self._variables[name][1]
             return (
@@ -66,8 +66,8 @@ class Settings:
         return merging.merged_with_layers(self._image.layers, "variables")
 
     @cached_property
-    def _made(self) -> Mapping[str, list[Setting]]:
-        """The parents: what the catalog names, and the pin that the lock has of it."""
+    def _parents(self) -> Mapping[str, list[Setting]]:
+        """The variables `parent` and `parents`: the catalog's reference and the lock's pin of each."""
         stages = [
             one
             for name, parent in self._image.parents.items()
@@ -92,8 +92,8 @@ class Settings:
 
     @cached_property
     def _automatic(self) -> Mapping[str, tuple[str, Place | None]]:
-        """What the labels that dfgen sets itself are made from."""
-        parent, *pin = self._made["parent"]
+        """The origins of the labels that dfgen sets itself."""
+        parent, *pin = self._parents["parent"]
         return {
             TITLE: self._own["family"],
             VERSION: self._own["version"],
@@ -111,7 +111,7 @@ class Settings:
 
     @cached_property
     def _own(self) -> Mapping[str, tuple[str, Place | None]]:
-        """What every template has besides the catalog's variables."""
+        """The origins of the variables that dfgen defines in every template."""
         image, version = self._image, self._version()
         family = Place(image.family.base_file)
         return {
@@ -147,7 +147,7 @@ class Settings:
 
 
 def kind(layer: Layer) -> str:
-    """Name a layer as a person knows it."""
+    """Return the kind of a layer, as in `Setting.by`."""
     if "platforms" in layer.path:
         return "platform"
     if layer.path:
@@ -156,27 +156,27 @@ def kind(layer: Layer) -> str:
 
 
 def pin_place(lock_text: str, key: str, platform: Platform) -> Place:
-    """Find the line of a pin in the lock's text, which dfgen writes with one digest a line."""
-    within = False
+    """Find the place of a pin in the lock's text; relies on dfgen's format of one digest per line."""
+    inside = False
     for number, line in enumerate(lock_text.splitlines(), 1):
         start = line.lstrip()
         if start.startswith(f"{json.dumps(key)}: {{"):
-            within = True
-        elif within and start.startswith(f'"{platform}": '):
+            inside = True
+        elif inside and start.startswith(f'"{platform}": '):
             return Place(LOCK_FILE, number, len(line) - len(start) + 1)
     return Place(LOCK_FILE)
 
 
 def _variable_place(layer: Layer, name: str, value: Any) -> Place:
-    """Where a variable is set; in a matrix that is the value in its axis, or the included combination."""
+    """Return the place of a variable; in a matrix, its value in the axis or the included combination."""
     if layer.path != ("matrix",):
         return layer.place("variables", name)
     matrix, document = layer.document.data["matrix"], layer.document
     if name in matrix["axes"]:
         return document.place(("matrix", "axes", name, matrix["axes"][name].index(value)))
-    cell = layer.settings["variables"]
+    combination = layer.settings["variables"]
     for position, entry in enumerate(matrix.get("include") or ()):
-        if name in entry and all(cell.get(key) == one for key, one in entry.items()):
+        if name in entry and all(combination.get(key) == one for key, one in entry.items()):
             return document.place(("matrix", "include", position, name))
     return document.place(("matrix",))
 
@@ -187,7 +187,7 @@ def _set_by(image: Image, key: str) -> tuple[str, Place | None]:
 
 
 def _layer_at(image: Image, place: Place) -> Layer | None:
-    """The layer in which a parent stands."""
+    """Return the layer that sets the parent at `place`."""
     for layer in reversed(image.layers):
         names = [("parent",), *(("parents", name) for name in layer.settings.get("parents") or ())]
         if any(layer.place(*keys) == place for keys in names if keys[0] in layer.settings):
@@ -196,7 +196,7 @@ def _layer_at(image: Image, place: Place) -> Layer | None:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can hold."""
+    """Convert a value into one that JSON can represent."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

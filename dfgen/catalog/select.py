@@ -1,4 +1,4 @@
-"""SELECT: the words by which a person narrows a command to some images."""
+"""Select images on the command line: the SELECT arguments."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from dfgen.catalog.model import BASES, Image
+from dfgen.catalog.model import Image
 from dfgen.errors import InputError, listing, nearest
 from dfgen.oci.platform import Platform
 
 
 def select(images: Sequence[Image], words: Sequence[str]) -> tuple[Image, ...]:
-    """Keep the images that any word selects; without words, all.
+    """Return the images that match at least one word, in the given order; all images if there are no words.
 
-    A word is a family, `family:version`, either with `@platform`, a glob of these, or a Dockerfile's path.
-    Errors: InputError for a word that selects nothing, with the nearest that would.
+    A word is `family`, `family:version`, either of them with `@platform`, a glob of these, or the path of a
+    Dockerfile or of a folder with Dockerfiles.
+    Raises InputError, with the nearest match as a hint, if a word matches no image.
     """
     if not words:
         return tuple(images)
@@ -24,7 +25,7 @@ def select(images: Sequence[Image], words: Sequence[str]) -> tuple[Image, ...]:
         matches = _matcher(word)
         found = {position for position, image in enumerate(images) if matches(image)}
         if not found:
-            raise InputError(_nothing(word, images))
+            raise InputError(_no_match(word, images))
         chosen |= found
     return tuple(image for position, image in enumerate(images) if position in chosen)
 
@@ -32,14 +33,14 @@ def select(images: Sequence[Image], words: Sequence[str]) -> tuple[Image, ...]:
 def _matcher(word: str) -> Callable[[Image], bool]:
     if "/" in word.partition("@")[0]:
         path = str(PurePosixPath(word))
-        # A folder selects what lies in it, so that a shell's completion of either is enough.
+        # A folder selects everything in it, so that the shell's completion of a partial path is useful.
         return lambda image: str(image.dockerfile) == path or str(image.dockerfile).startswith(f"{path}/")
     name, at, alias = word.partition("@")
     platform = Platform.parse(alias) if at else None
     family, colon, version = name.partition(":")
 
     def matches(image: Image) -> bool:
-        """Whether an image is what all given parts of the word name."""
+        """Whether an image matches all parts of the word."""
         return (
             ((at and not name) or fnmatch.fnmatchcase(image.family.name, family))
             and (not colon or fnmatch.fnmatchcase(image.version, version))
@@ -49,14 +50,12 @@ def _matcher(word: str) -> Callable[[Image], bool]:
     return matches
 
 
-def _nothing(word: str, images: Sequence[Image]) -> str:
+def _no_match(word: str, images: Sequence[Image]) -> str:
     families = list(dict.fromkeys(image.family.name for image in images))
     known = [
         *families,
         *(image.merged_name for image in images),
         *(str(image.dockerfile) for image in images),
     ]
-    bare = word.partition("@")[0]
-    hint = nearest(bare, known) or f"; the families are {listing(families)}"
-    example = f"{families[0]}:{images[0].version}@{images[0].platform.row.dockerfile}" if images else BASES
-    return f"nothing is selected by {word!r}{hint}; expected FAMILY, FAMILY:VERSION or such as {example}"
+    hint = nearest(word.partition("@")[0], known) or f"; the families are {listing(families)}"
+    return f"no image matches {word!r}{hint}; use FAMILY, FAMILY:VERSION or FAMILY:VERSION@ARCH"

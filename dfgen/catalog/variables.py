@@ -1,4 +1,4 @@
-"""What a template can use: the catalog's own variables, and what dfgen knows of the image."""
+"""Variables of templates: those of the catalog, and those that dfgen defines for each image."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TITLE = "org.opencontainers.image.title"
 VERSION = "org.opencontainers.image.version"
 DESCRIPTION = "org.opencontainers.image.description"
 
-# How Debian names architectures; what is not here has the same name as in OCI.
+# Debian's architecture names that differ from OCI's: https://wiki.debian.org/SupportedArchitectures
 _DEBIAN = {"linux/arm/v7": "armhf", "linux/ppc64le": "ppc64el"}
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedParent:
-    """A parent in a template: `FROM {{ parent }}` writes platform, name and digest."""
+    """A parent in a template: `FROM {{ parent }}` is rendered as `--platform=… name:tag@digest`."""
 
     pinned: Reference
     platform: Platform
@@ -39,64 +39,64 @@ class PinnedParent:
 
     @property
     def tag(self) -> str:
-        """The tag alone."""
+        """The tag."""
         return self.pinned.tag
 
     @property
     def digest(self) -> str:
-        """The digest alone."""
+        """The digest."""
         return str(self.pinned.digest)
 
     def __dockerfile__(self) -> str:
-        """Write it as FROM takes it; it is dfgen's own text and needs no quoting."""
+        """Format it for FROM. Not quoted when rendered, since dfgen generates it from validated values."""
         return f"--platform={self.platform} {self.pinned}"
 
     def __str__(self) -> str:
-        """Write it as FROM takes it."""
+        """Format it for FROM."""
         return self.__dockerfile__()
 
 
 class TemplatePlatform(str):
-    """A platform in a template: `{{ platform }}` is linux/arm64, the attributes are its parts and names.
+    """A platform in a template: `{{ platform }}` is `linux/arm64`, its attributes are parts and aliases.
 
-    It equals any alias of itself, since a person types one.
+    Compares equal to every alias, since users write `platform == "aarch64"` as well.
     """
 
     value: Platform
 
     def __new__(cls, value: Platform) -> TemplatePlatform:
-        """Make it from the value."""
+        """Create it from a platform."""
         made = super().__new__(cls, str(value))
         made.value = value
         return made
 
     @property
     def os(self) -> str:
-        """`linux`."""
+        """The operating system: `linux`."""
         return self.value.os
 
     @property
     def architecture(self) -> str:
-        """`arm64`, as OCI and Go say."""
+        """The architecture in OCI and Go: `arm64`."""
         return self.value.architecture
 
     @property
     def variant(self) -> str:
-        """`v7`, or nothing."""
+        """The variant: `v7`, or empty."""
         return self.value.variant
 
     @property
     def uname(self) -> str:
-        """`aarch64`, as `uname -m` and RPM say."""
+        """The architecture in `uname -m` and RPM: `aarch64`."""
         return self.value.row.tag
 
     @property
     def debian(self) -> str:
-        """`arm64`, `armhf`, `ppc64el`, as dpkg says."""
+        """The architecture in Debian: `arm64`, `armhf`, `ppc64el`."""
         return _DEBIAN.get(str(self.value), self.value.architecture)
 
     def __eq__(self, other: object) -> bool:
-        """Compare with a platform's name, under any alias."""
+        """Compare with the name or any alias of a platform."""
         if not isinstance(other, str):
             return False
         try:
@@ -105,14 +105,18 @@ class TemplatePlatform(str):
             return False
 
     def __ne__(self, other: object) -> bool:
-        """Agree with equality."""
+        """Override `str.__ne__`, which would not accept aliases."""
         return not self == other
 
     __hash__ = str.__hash__
 
 
 def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent]) -> dict[str, Any]:
-    """Name all that a template can use; the catalog's variables win, but for RESERVED names."""
+    """Return all variables of an image's template, by name.
+
+    The catalog's variables override dfgen's, except `image`, `parent` and `parents` (RESERVED), which a
+    catalog cannot define. `pins` maps `parent`, and the names of further stages, to pinned parents.
+    """
     parent = pins["parent"]
     labels = automatic_labels(image, parent.digest)
     own = {
@@ -125,18 +129,21 @@ def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, Pinned
         "labels": {**labels, **image.labels},
         "registry": catalog.registry,
     }
-    known = {
+    details = {
         **own,
         "name": f"{catalog.registry}/{image.family.name}",
         "tag": image.tag,
         "end_of_life": image.end_of_life,
     }
     stages = {name: pin for name, pin in pins.items() if name != "parent"}
-    return {**own, **image.variables, "image": known, "parent": parent, "parents": stages}
+    return {**own, **image.variables, "image": details, "parent": parent, "parents": stages}
 
 
 def automatic_labels(image: Image, parent_digest: str) -> dict[str, str]:
-    """List the labels that every image has unless the catalog says otherwise."""
+    """Return the labels that dfgen sets on every image; the catalog can override them.
+
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    """
     labels = {
         TITLE: image.family.name,
         VERSION: image.version,

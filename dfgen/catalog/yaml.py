@@ -1,8 +1,10 @@
-"""YAML as the catalog needs it: plain values, the place of each, and every problem of a file at once.
+"""Read YAML into plain values with the place of each, and report all problems of a file at once.
 
-libyaml's events are turned into values here, because a loader neither keeps positions nor reports more
-than one problem; and because a catalog is full of versions, which a loader silently shortens (1.10 → 1.1).
-The schema is YAML 1.2's core schema, less the spellings that lose what was written.
+This module builds values from libyaml's events instead of using a YAML loader. A loader keeps no positions,
+stops at the first problem, and silently changes version numbers (1.10 becomes 1.1), of which a catalog has
+many. Values follow the core schema of YAML 1.2, except that numbers that would not be preserved are rejected.
+
+https://yaml.org/spec/1.2.2/#103-core-schema
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from dfgen.errors import InputError, Place, Problem
 
 KeyPath = tuple[str | int, ...]
 
-_DEEPEST = 64
-_LONGEST_NUMBER = 64  # characters; what is longer is text that lacks its quotes
-_LARGEST_EXPANSION = 100_000  # values that aliases may add up to: a catalog is not a bomb
+_MAX_DEPTH = 64  # well below Python's recursion limit
+_MAX_NUMBER = 64  # characters; a longer number is text that needs quotes
+_MAX_EXPANSION = 100_000  # values that aliases may expand to: protects against a "billion laughs" file
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -31,11 +33,12 @@ _FLOAT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's values, with the place of every key and value.
+    """The values of a file, and the places of its keys and values.
 
-    `data` is what the file says: None, bool, int, float, str, list and dict. A place is found by the path
-    of keys and indexes that leads to a value. `problems` are those that do not keep the rest from being
-    read, so that they can be told together with what a schema finds.
+    `data` consists of None, bool, int, float, str, list and dict. A path is the sequence of keys and indexes
+    that leads to a value; `values` and `keys` map paths to (line, column), `numbers` maps paths to the
+    original text of numbers. `problems` did not prevent reading the file; the schema check reports them
+    together with its own.
     """
 
     file: str
@@ -46,7 +49,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def place(self, path: KeyPath = (), *, key: bool = False) -> Place:
-        """Where a value (or its key) stands; below an alias, where the alias stands."""
+        """The place of a value, or of its key; for a value below an alias, the place of the alias."""
         found = (self.keys.get(path) if key else None) or self.values.get(path)
         while found is None and path:
             path = path[:-1]
@@ -55,7 +58,7 @@ class Document:
 
 
 def read(path: Path, shown: str) -> Document:
-    """Read a YAML file; `shown` is how messages call it. What is not YAML at all is an InputError."""
+    """Read a YAML file; messages call it `shown`. Raises InputError if it is not valid YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -66,13 +69,8 @@ def read(path: Path, shown: str) -> Document:
 
 
 def parse(text: str, file: str) -> Document:
-    """Read YAML text; see `read`."""
+    """Parse YAML text; messages call it `file`. Raises InputError if it is not valid YAML."""
     return _Reader(file).document(text)
-
-
-def _is_lossy(text: str, value: float) -> bool:
-    """Whether a number, written again, is not what the author wrote: 1.10, 010, 1e3."""
-    return repr(value) != text
 
 
 class _Reader:
@@ -88,29 +86,29 @@ class _Reader:
         self.count = 0
 
     def document(self, text: str) -> Document:
-        """Read a text whole: broken YAML raises InputError, other problems are kept in the document."""
+        """Read a whole text. Raises InputError for invalid YAML; the document keeps other problems."""
         from ruamel.yaml.cyaml import CParser
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            data = self._root(iter_events(CParser(text)))
+            data = self._root(_events(CParser(text)))
         except MarkedYAMLError as error:
             self._conflict(text)
             mark = error.problem_mark or error.context_mark
-            # libyaml takes no `a:b` without quotes in { } and [ ], where YAML 1.2 does.
-            hint = "; write text that holds a ':' with quotes" if "unexpected ':'" in error.problem else ""
-            self._problem((mark.line, mark.column), f"is not YAML: {error.problem}{hint}")
+            # In { } and [ ], libyaml rejects an unquoted `a:b`, although YAML 1.2 allows it.
+            hint = "; quote text that contains ':'" if "unexpected ':'" in error.problem else ""
+            self._problem((mark.line, mark.column), f"invalid YAML: {error.problem}{hint}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
-            self.problems.append(Problem(Place(self.file), f"is not YAML: {str(error).splitlines()[0]}"))
+            self.problems.append(Problem(Place(self.file), f"invalid YAML: {str(error).splitlines()[0]}"))
             raise InputError(self.problems) from error
         return Document(self.file, data, self.values, self.keys, self.numbers, tuple(self.problems))
 
     def _conflict(self, text: str) -> None:
-        """Raise where a merge left its marks: what else is wrong follows from them."""
+        """Raises InputError if there are conflict markers, since they cause all other problems."""
         found = next((at for at, line in enumerate(text.splitlines()) if line.startswith("<<<<<<< ")), None)
         if found is not None:
-            self._problem((found, 0), "is not YAML: a merge conflict begins here; take one side")
+            self._problem((found, 0), "invalid YAML: a merge conflict starts here; keep one side")
             raise InputError(self.problems)
 
     def _problem(self, mark: tuple[int, int], message: str) -> None:
@@ -124,7 +122,7 @@ class _Reader:
             if kind == "DocumentStartEvent":
                 documents += 1
                 if documents > 1:
-                    self._problem(_mark(event), "a second document begins here; expected one per file")
+                    self._problem(_mark(event), "a second document starts here; expected one per file")
                     return data
             elif kind not in ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent"):
                 data = self._value(event, events, ())
@@ -138,8 +136,8 @@ class _Reader:
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self._alias(event, mark)
-        if len(path) > _DEEPEST:
-            raise ValueError(f"nested deeper than {_DEEPEST} levels")
+        if len(path) > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
         if event.tag and kind != "ScalarEvent":
             self._problem(mark, f"tag {event.tag} is not supported; write the value without a tag")
         if kind == "ScalarEvent":
@@ -157,9 +155,10 @@ class _Reader:
             self._problem(mark, f"alias *{event.anchor} has no anchor &{event.anchor} above it")
             return None
         value, size = self.anchors[event.anchor]
+        # The value is shared, not copied, but validation and expansion visit it again for each alias.
         self.count += size
-        if self.count > _LARGEST_EXPANSION + len(self.values):
-            raise ValueError(f"its aliases add up to more than {_LARGEST_EXPANSION} values")
+        if self.count > _MAX_EXPANSION + len(self.values):
+            raise ValueError(f"aliases expand to more than {_MAX_EXPANSION} values")
         return value
 
     def _scalar(self, event: Any, path: KeyPath, mark: tuple[int, int]) -> Any:
@@ -178,8 +177,8 @@ class _Reader:
 
     def _number(self, text: str, path: KeyPath, mark: tuple[int, int]) -> float:
         self.numbers[path] = text
-        if len(text) > _LONGEST_NUMBER:
-            self._problem(mark, f"a number of {len(text)} characters; write it with quotes")
+        if len(text) > _MAX_NUMBER:
+            self._problem(mark, f"number with {len(text)} characters; write it with quotes")
             return 0
         value = _integer(text) if _INTEGER.fullmatch(text) else _float(text)
         if _is_lossy(text, value):
@@ -210,9 +209,10 @@ class _Reader:
                 merged.extend(self._merge(value, mark))
                 continue
             if key in items:
-                self._problem(mark, f"key {key!r} stands twice; first in line {self.keys[place][0]}")
+                self._problem(mark, f"duplicate key {key!r} (first on line {self.keys[place][0]})")
             self.keys.setdefault(place, (mark[0] + 1, mark[1] + 1))
             items[key] = value
+        # The mapping's own keys win over merged ones, and earlier merged mappings over later ones.
         for more in merged:
             items = {**more, **items}
         return items
@@ -237,8 +237,13 @@ class _Reader:
         values = value if isinstance(value, list) else [value]
         if all(isinstance(one, dict) for one in values):
             return values
-        self._problem(mark, "<< merges mappings only")
+        self._problem(mark, "<< can only merge mappings")
         return []
+
+
+def _is_lossy(text: str, value: float) -> bool:
+    """Whether formatting a number does not reproduce its text, for example 1.10, 010 or 1e3."""
+    return repr(value) != text
 
 
 def _integer(text: str) -> int:
@@ -254,7 +259,6 @@ def _mark(event: Any) -> tuple[int, int]:
     return mark.line, mark.column
 
 
-def iter_events(parser: Any) -> Iterator[Any]:
-    """Yield a parser's events until it has none."""
+def _events(parser: Any) -> Iterator[Any]:
     while parser.check_event():
         yield parser.get_event()

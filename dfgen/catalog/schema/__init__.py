@@ -1,4 +1,7 @@
-"""The published JSON Schemas: what editors complete from is what validates, and says what was expected."""
+"""Validate documents with the JSON Schemas that editors also use for completion.
+
+Error texts come from the schema's own keywords `x-expected` and `x-any`.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ _TYPES = {
 
 
 def text(name: str) -> str:
-    """The schema file itself: `catalog` or `base`."""
+    """Return the text of a schema file; `name` is `catalog` or `base`."""
     return resources.files(__name__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
 
 
 def rule(name: str, part: str) -> Mapping[str, Any]:
-    """One of a schema's `$defs`, for values that come to be only after the schema was asked."""
+    """Return one of a schema's `$defs`, to check values that are generated after validation."""
     found: dict[str, Any] = _compiled(name)[0]["$defs"][part]
     return found
 
@@ -44,9 +47,9 @@ def _compiled(name: str) -> tuple[dict[str, Any], Any]:
 
 
 def check(document: Document, name: str) -> None:
-    """Hold a document against a schema; all that is wrong with it is one InputError, each at its place."""
+    """Validate a document. Raises InputError with all problems, each with its place."""
     schema, validator = _compiled(name)
-    # What YAML itself objected to comes first: the schema's word on the same place would only repeat it.
+    # If the YAML reader reported a problem at a place, a schema error at the same place only repeats it.
     places = {problem.place for problem in document.problems}
     found = set(document.problems)
     for error in validator.iter_errors(document.data):
@@ -62,7 +65,7 @@ def _explain(document: Document, schema: dict[str, Any], error: Any) -> Iterator
     if keyword == "additionalProperties":
         known = sorted(at.get("properties", {}))
         for key in error.kind.unexpected:
-            hint = nearest(key, known) or f"; known here are {listing(known)}"
+            hint = nearest(key, known) or f"; known keys are {listing(known)}"
             yield Problem(document.place((*path, key), key=True), f"unknown key {key!r}{hint}")
     elif keyword == "required":
         yield Problem(document.place(path), f"key {error.kind.property!r} is missing")
@@ -75,7 +78,7 @@ def _explain(document: Document, schema: dict[str, Any], error: Any) -> Iterator
 
 
 def _path(data: Any, steps: list[str | int]) -> KeyPath:
-    """Undo the validator's reading of a key such as "17" as an index."""
+    """Convert the validator's path, in which keys that look like an index ("17") are integers."""
     path: list[str | int] = []
     for step in steps:
         if isinstance(data, dict) and isinstance(step, int):
@@ -86,7 +89,7 @@ def _path(data: Any, steps: list[str | int]) -> KeyPath:
 
 
 def _key(data: dict[str, Any], index: int) -> str:
-    """Find the key that was read as an index; "017" only where no "17" is."""
+    """Find the key that the validator turned into an index; prefers "17" over "017"."""
     exact = str(index)
     return exact if exact in data else next(key for key in data if re.fullmatch(rf"\+?0*{index}", key))
 
@@ -123,7 +126,7 @@ def _found(value: Any) -> str:
 
 
 def _subschema(schema: dict[str, Any], error: Any) -> dict[str, Any]:
-    """Find the part of the schema that an error comes from; its path leads through `$defs`, not `$ref`."""
+    """Find the subschema that an error comes from; the error's path already goes through `$defs`."""
     at: Any = schema
     for step in list(error.schema_path)[:-1]:
         at = at[step]

@@ -171,8 +171,8 @@ REFUSED = [
     ("app:1.0:3", f"'app:1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
     (
         "ap:1.0@arm64:3",
-        "nothing is selected by 'ap:1.0@arm64' (did you mean 'app:1.0'?); expected FAMILY, FAMILY:VERSION or"
-        " such as app:1.0@amd64",
+        "no image matches 'ap:1.0@arm64' (did you mean 'app:1.0'?); use FAMILY, FAMILY:VERSION or"
+        " FAMILY:VERSION@ARCH",
     ),
     (
         "bases/app/1.1/Dockerfile_arm64:3",

@@ -192,7 +192,7 @@ def test_a_broken_lock(root: Path) -> None:
     assert (done.status, done.lines) == (
         2,
         [
-            "bases/lock.json:1:1: is not JSON (a merge conflict?): Expecting value; take one side and run `dfgen lock`"
+            "bases/lock.json:1:1: invalid JSON (a merge conflict?): Expecting value; keep one side and run `dfgen lock`"
         ],
     )
 

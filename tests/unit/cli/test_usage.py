@@ -74,7 +74,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, command: str) -> None:
 def test_a_folder_without_a_catalog(tmp_path: Path, command: str) -> None:
     done = dfgen("-C", tmp_path, command)
     assert (done.status, done.out) == (2, "")
-    assert done.lines == [f"bases/: no catalog in {tmp_path}; run `dfgen init`, or name its folder with -C"]
+    assert done.lines == [f"bases/: no catalog in {tmp_path}; run `dfgen init`, or pass its folder with -C"]
 
 
 @pytest.mark.parametrize("command", ["list", "render", "lock"])
@@ -94,7 +94,7 @@ def test_a_selection_of_nothing(tmp_path: Path, command: str) -> None:
     done = dfgen("-C", tmp_path, command, "apq")
     assert (done.status, done.out) == (2, "")
     assert done.lines == [
-        "nothing is selected by 'apq' (did you mean 'app'?); expected FAMILY, FAMILY:VERSION or such as app:1.0@amd64"
+        "no image matches 'apq' (did you mean 'app'?); use FAMILY, FAMILY:VERSION or FAMILY:VERSION@ARCH"
     ]
 
 

@@ -1,4 +1,4 @@
-"""SELECT in all its forms."""
+"""The forms of SELECT, and the errors of words without a match."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ def test_every_form(images: tuple[Image, ...], words: list[str], found: str) -> 
     assert " ".join(image.name for image in select(images, words)) == found
 
 
-EXPECTED = "expected FAMILY, FAMILY:VERSION or such as java-base:1.0@amd64"
+EXPECTED = "use FAMILY, FAMILY:VERSION or FAMILY:VERSION@ARCH"
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("jav-base", f"nothing is selected by 'jav-base' (did you mean 'java-base'?); {EXPECTED}"),
+        ("jav-base", f"no image matches 'jav-base' (did you mean 'java-base'?); {EXPECTED}"),
         (
             "java-base:1.2",
-            f"nothing is selected by 'java-base:1.2' (did you mean 'java-base:1.1'?); {EXPECTED}",
+            f"no image matches 'java-base:1.2' (did you mean 'java-base:1.1'?); {EXPECTED}",
         ),
-        ("java-base:", f"nothing is selected by 'java-base:' (did you mean 'java-base'?); {EXPECTED}"),
+        ("java-base:", f"no image matches 'java-base:' (did you mean 'java-base'?); {EXPECTED}"),
         (
             "java-base@s390x",
-            f"nothing is selected by 'java-base@s390x' (did you mean 'java-base'?); {EXPECTED}",
+            f"no image matches 'java-base@s390x' (did you mean 'java-base'?); {EXPECTED}",
         ),
-        ("", f"nothing is selected by ''; the families are java-base and nginx-base; {EXPECTED}"),
-        ("zzz", f"nothing is selected by 'zzz'; the families are java-base and nginx-base; {EXPECTED}"),
+        ("", f"no image matches ''; the families are java-base and nginx-base; {EXPECTED}"),
+        ("zzz", f"no image matches 'zzz'; the families are java-base and nginx-base; {EXPECTED}"),
         (
             "bases/java-base/1.0/Dockerfile_arm",
-            "nothing is selected by 'bases/java-base/1.0/Dockerfile_arm' (did you mean"
+            "no image matches 'bases/java-base/1.0/Dockerfile_arm' (did you mean"
             f" 'bases/java-base/1.0/Dockerfile_arm64'?); {EXPECTED}",
         ),
         (
@@ -74,20 +74,20 @@ EXPECTED = "expected FAMILY, FAMILY:VERSION or such as java-base:1.0@amd64"
         ),
     ],
 )
-def test_a_word_that_selects_nothing(images: tuple[Image, ...], word: str, message: str) -> None:
+def test_a_word_without_a_match(images: tuple[Image, ...], word: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         select(images, ["java-base", word])
     assert str(caught.value) == message
 
 
-def test_nothing_to_select_from() -> None:
+def test_a_catalog_without_images() -> None:
     with pytest.raises(InputError) as caught:
         select((), ["java-base"])
     assert str(caught.value) == (
-        "nothing is selected by 'java-base'; the families are none; expected FAMILY, FAMILY:VERSION or such as bases"
+        "no image matches 'java-base'; the families are none; use FAMILY, FAMILY:VERSION or FAMILY:VERSION@ARCH"
     )
 
 
-def test_the_order_is_the_catalogs(images: tuple[Image, ...], tmp_path: Path) -> None:
+def test_images_are_in_the_catalogs_order(images: tuple[Image, ...], tmp_path: Path) -> None:
     words = [image.name for image in reversed(images)]
     assert select(images, words) == images

@@ -1,4 +1,4 @@
-"""How settings of the catalog, family, platform, version and overrides become images."""
+"""Expanding the settings of catalog, family, platform, version and overrides into images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ overrides:
 """
 
 
-def test_what_comes_later_wins(tmp_path: Path) -> None:
+def test_later_layers_override_earlier_ones(tmp_path: Path) -> None:
     image = images(tmp_path, LAYERED, CATALOG, **{"templates/other.j2": "FROM {{ parent }}\n"})["app:1@amd64"]
     assert image.variables == {
         "a": "catalog",
@@ -61,15 +61,15 @@ def test_what_comes_later_wins(tmp_path: Path) -> None:
     ]
 
 
-def test_the_platforms_are_those_of_the_last_that_names_them(tmp_path: Path) -> None:
+def test_the_last_layer_with_platforms_selects_them(tmp_path: Path) -> None:
     found = images(tmp_path, LAYERED, CATALOG, **{"templates/other.j2": "FROM {{ parent }}\n"})
     assert list(found) == ["app:1@amd64", "app:1@s390x", "app:2@amd64", "app:2@arm64"]
-    special = found["app:1@s390x"]
-    assert (special.template, special.parent.key) == ("other.j2", "docker.io/library/busybox:2")
+    image = found["app:1@s390x"]
+    assert (image.template, image.parent.key) == ("other.j2", "docker.io/library/busybox:2")
     assert found["app:2@arm64"].variables["c"] == "family"
 
 
-def test_without_a_word_both_architectures_are_built(tmp_path: Path) -> None:
+def test_the_default_platforms(tmp_path: Path) -> None:
     found = images(tmp_path, FAMILY)
     assert list(found) == ["app:1.0@amd64", "app:1.0@arm64"]
     image = found["app:1.0@arm64"]
@@ -78,7 +78,7 @@ def test_without_a_word_both_architectures_are_built(tmp_path: Path) -> None:
     assert image.family.base_file == "bases/app/base.yaml"
 
 
-def test_a_stage_may_be_fixed_to_a_platform(tmp_path: Path) -> None:
+def test_a_stage_with_a_fixed_platform(tmp_path: Path) -> None:
     stages = (
         "parents:\n  cross: {image: 'docker.io/library/golang:{{ go }}', platform: x64}\n"
         "  tool: {image: 'docker.io/library/alpine:3'}\nvariables: {go: '1.24'}\n"
@@ -116,7 +116,7 @@ def test_smoke_tests(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
+def test_settings_of_a_family(tmp_path: Path) -> None:
     text = (
         "description: what it is for\ncontext: ../..\nimmutable: true\nsnippets: [s]\nlint: {ignore: {DL3008: why}}\n"
         "architecture_independent: true\njinja: {trim_blocks: false}\ntemplate: t.j2\n"
@@ -171,18 +171,18 @@ def test_what_a_family_says_of_itself(tmp_path: Path) -> None:
         (
             "variables: {image: x, parent: y, parents: z}\n",
             [
-                "bases/app/base.yaml:4:13: 'image' is dfgen's own name in a template; choose another",
-                "bases/app/base.yaml:4:23: 'parent' is dfgen's own name in a template; choose another",
-                "bases/app/base.yaml:4:34: 'parents' is dfgen's own name in a template; choose another",
+                "bases/app/base.yaml:4:13: 'image' is reserved by dfgen; choose another name",
+                "bases/app/base.yaml:4:23: 'parent' is reserved by dfgen; choose another name",
+                "bases/app/base.yaml:4:34: 'parents' is reserved by dfgen; choose another name",
             ],
         ),
     ],
 )
-def test_what_cannot_be_expanded(tmp_path: Path, more: str, found: str | list[str]) -> None:
+def test_errors_of_a_family(tmp_path: Path, more: str, found: str | list[str]) -> None:
     assert problems(tmp_path, FAMILY + more) == ([found] if isinstance(found, str) else found)
 
 
-def test_the_problems_of_all_families_are_told_at_once(tmp_path: Path) -> None:
+def test_problems_of_all_families_are_reported_together(tmp_path: Path) -> None:
     found = problems(tmp_path, FAMILY + "platforms: [a]\n", lib=FAMILY + "platforms: [b]\n")
     assert [line.partition(": ")[0] for line in found] == [
         "bases/app/base.yaml:4:13",

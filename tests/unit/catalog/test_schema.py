@@ -1,4 +1,4 @@
-"""The published schemas: each kind of mistake has its exact text, and all are told at once."""
+"""The schemas: the exact text of each kind of error, and all errors in one report."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def _check(text: str, name: str = "base") -> list[str]:
 
 
 def _only(text: str) -> list[str]:
-    """Check a family that has further keys below those it needs; lines count from 1 there."""
+    """Return the problems of `text`, with the required keys appended to it."""
     return [line.replace("f:", "", 1) for line in _check(text.rstrip() + "\n" + GOOD)]
 
 
 @pytest.mark.parametrize("name", ["base", "catalog"])
-def test_editors_complete_from_the_schema_that_validates(name: str) -> None:
+def test_the_published_schema_is_the_one_that_validates(name: str) -> None:
     published = ROOT / "bases" / ".schema" / f"{name}.schema.json"
     assert published.read_text(encoding="utf-8") == schema.text(name)
 
 
 @pytest.mark.parametrize("name", ["base", "catalog"])
-def test_every_key_is_described_or_named_by_its_definition(name: str) -> None:
+def test_every_key_has_a_type_or_a_definition(name: str) -> None:
     parts = json.loads(schema.text(name))
     assert parts["additionalProperties"] is False
     assert all("$ref" in part or "type" in part for part in parts["properties"].values())
 
 
-def test_a_good_family_and_an_empty_catalog() -> None:
+def test_a_valid_family_and_an_empty_catalog() -> None:
     assert _check(GOOD) == []
     assert _check("", "catalog") == []
 
@@ -56,7 +56,7 @@ def test_a_good_family_and_an_empty_catalog() -> None:
     ("text", "found"),
     [
         ("packges: [a]", ["1:1: unknown key 'packges' (did you mean 'packages'?)"]),
-        ("zzz: [a]", [f"1:1: unknown key 'zzz'; known here are {HERE_BASE}"]),
+        ("zzz: [a]", [f"1:1: unknown key 'zzz'; known keys are {HERE_BASE}"]),
         ("description: 7", ['1:14: 7 is a YAML integer; expected text: write "7" with quotes']),
         ("description: ''", ["1:14: expected text, found ''"]),
         ("description: [a]", ["1:14: expected text, found a list"]),
@@ -64,12 +64,12 @@ def test_a_good_family_and_an_empty_catalog() -> None:
         ("description:", ["1:13: expected text, found nothing"]),
         ("immutable: 1", ["1:12: expected true or false, found 1"]),
         ("immutable: 'yes'", ["1:12: expected true or false, found 'yes'"]),
-        ("platforms: []", ["1:12: expected a list of platforms, or a mapping with what is special about each, found an empty list"]),
-        ("platforms: {}", ["1:12: expected a list of platforms, or a mapping with what is special about each, found an empty mapping"]),
-        ("platforms: arm64", ["1:12: expected a list of platforms, or a mapping with what is special about each, found 'arm64'"]),
+        ("platforms: []", ["1:12: expected a list of platforms, or a mapping with settings per platform, found an empty list"]),
+        ("platforms: {}", ["1:12: expected a list of platforms, or a mapping with settings per platform, found an empty mapping"]),
+        ("platforms: arm64", ["1:12: expected a list of platforms, or a mapping with settings per platform, found 'arm64'"]),
         ("platforms: [1]", ['1:13: 1 is a YAML integer; expected a platform such as linux/arm64: write "1" with quotes']),
         ("platforms: {arm64: [x]}", ["1:20: expected a mapping, found a list"]),
-        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; known here are labels, packages, parent, parents, template, tests, variables and when"]),
+        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; known keys are labels, packages, parent, parents, template, tests, variables and when"]),
         ("variables: {a-b: 1}", ["1:13: 'a-b' is not a variable name: letters, digits and _"]),
         ("variables: [a]", ["1:12: expected a mapping of names to values, found a list"]),
         ("packages: a", ["1:11: expected a list of packages, found 'a'"]),
@@ -91,11 +91,11 @@ def test_a_good_family_and_an_empty_catalog() -> None:
         ("tests: {run: x}", ["1:8: expected a list of smoke tests, found a mapping"]),
         ("end_of_life: soon", ["1:14: expected a date such as 2024-06-30, found 'soon'"]),
         ("snippets: [a b]", ["1:12: expected a variable name: letters, digits and _, found 'a b'"]),
-        ("jinja: {trim: true}", ["1:9: unknown key 'trim'; known here are keep_trailing_newline, lstrip_blocks and trim_blocks"]),
+        ("jinja: {trim: true}", ["1:9: unknown key 'trim'; known keys are keep_trailing_newline, lstrip_blocks and trim_blocks"]),
         ("jinja: x", ["1:8: expected a mapping, found 'x'"]),
         ("overrides: [{variables: {a: 1}}]", ["1:13: key 'when' is missing"]),
         ("overrides: [{when: [x]}]", ['1:20: expected an expression such as "java >= 17", or a mapping of variables to values, found a list']),
-        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; known here are labels, packages, parent, parents, platforms, template, tests, variables and when"]),
+        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; known keys are labels, packages, parent, parents, platforms, template, tests, variables and when"]),
         ("matrix: {axes: {a: [1]}}", ["1:9: key 'version' is missing"]),
         ("matrix: {version: x, axes: {}}", ["1:28: expected a list of values for each axis, found an empty mapping"]),
         ("matrix: {version: x, axes: {a: []}}", ["1:32: expected a list, found an empty list"]),
@@ -103,7 +103,7 @@ def test_a_good_family_and_an_empty_catalog() -> None:
         ("lint: {ignore: {DL3008: ''}}", ["1:25: expected a reason, found ''"]),
     ],
 )  # fmt: skip
-def test_a_familys_mistakes(text: str, found: list[str]) -> None:
+def test_errors_of_a_family(text: str, found: list[str]) -> None:
     assert _only(text) == found
 
 
@@ -132,7 +132,7 @@ def test_a_familys_mistakes(text: str, found: list[str]) -> None:
         ("- a", ["f:1:1: expected a mapping or nothing, found a list"]),
     ],
 )  # fmt: skip
-def test_the_catalogs_mistakes(text: str, found: list[str]) -> None:
+def test_errors_of_the_catalog(text: str, found: list[str]) -> None:
     assert _check(text, "catalog") == found
 
 
@@ -147,12 +147,12 @@ def test_the_catalogs_mistakes(text: str, found: list[str]) -> None:
         (f"['{'v' * 114}']", f"expected a version: letters, digits, '.', '_' and '-', at most 113, found '{'v' * 57}...'"),
     ],
 )  # fmt: skip
-def test_versions_are_text_that_can_be_a_tag(versions: str, found: str) -> None:
+def test_versions_must_be_valid_tags(versions: str, found: str) -> None:
     lines = _check(f"template: t\nparent: p\nversions: {versions}\n")
     assert lines == [f"f:3:12: {found}"]
 
 
-def test_a_versions_name_in_a_mapping() -> None:
+def test_version_names_in_a_mapping() -> None:
     assert _check("template: t\nparent: p\nversions: {1.10: {}}\n") == [
         'f:3:12: key 1.10 is a YAML float; expected text: write "1.10" with quotes'
     ]
@@ -174,17 +174,17 @@ def test_a_family_is_a_mapping(text: str, found: str) -> None:
     assert _check(text) == [f"f:1:1: expected a mapping, found {found}"]
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_errors_are_reported_in_the_order_of_the_file() -> None:
     assert _only("immutable: 1\nlabels: {a: 010}\npackges: []\nlabels: {}\n") == [
         "1:12: expected true or false, found 1",
         '2:13: 010 is a YAML integer and would become 10; write "010" with quotes',
         "3:1: unknown key 'packges' (did you mean 'packages'?)",
-        "4:1: key 'labels' stands twice; first in line 2",
+        "4:1: duplicate key 'labels' (first on line 2)",
     ]
 
 
 @pytest.mark.parametrize("key", ["17", "017", "+17", "0", "00", "²", "18446744073709551615", "1_0"])
-def test_keys_that_look_like_an_index_are_found_again(key: str) -> None:
+def test_keys_that_look_like_an_index_have_their_place(key: str) -> None:
     found = _only(f'labels:\n  "{key}x": x\n  "²³": x\n  "{key}": 1.5\n')
     column = 7 + len(key)
     assert found == [f'4:{column}: 1.5 is a YAML float; expected text: write "1.5" with quotes']
@@ -201,7 +201,7 @@ KEYS = sorted(json.loads(schema.text("base"))["properties"])
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=4))
-def test_any_value_anywhere_is_good_or_told_with_its_place(data: dict[str, object]) -> None:
+def test_any_value_is_valid_or_reported_with_its_place(data: dict[str, object]) -> None:
     document = yaml.parse(json.dumps(data, ensure_ascii=False), "f")
     try:
         schema.check(document, "base")

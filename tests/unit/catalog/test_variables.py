@@ -1,4 +1,4 @@
-"""What a template can use."""
+"""The variables of templates."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.unit.catalogs import FAMILY, loaded
 
 DIGEST = f"sha256:{'a' * 64}"
 PIN = PinnedParent(Reference.parse(f"docker.io/library/busybox:1.36@{DIGEST}"), Platform.parse("arm64"))
+ARM64 = TemplatePlatform(Platform.parse("arm64"))
 
 
 def _variables(root: Path, more: str, catalog: str = "") -> dict[str, Any]:
@@ -24,7 +25,7 @@ def _variables(root: Path, more: str, catalog: str = "") -> dict[str, Any]:
     return template_variables(found, image, {"parent": PIN, "tool": PIN})
 
 
-def test_a_pinned_parent_writes_what_from_takes() -> None:
+def test_a_pinned_parent_is_formatted_for_from() -> None:
     assert str(PIN) == PIN.__dockerfile__() == f"--platform=linux/arm64 {PIN.reference}"
     assert PIN.reference == f"docker.io/library/busybox:1.36@{DIGEST}"
     assert (PIN.name, PIN.tag, PIN.digest) == ("docker.io/library/busybox:1.36", "1.36", DIGEST)
@@ -39,21 +40,30 @@ def test_a_pinned_parent_writes_what_from_takes() -> None:
         ("ppc64le", ("linux", "ppc64le", "", "ppc64le", "ppc64el")),
     ],
 )
-def test_each_place_has_its_own_name_of_a_platform(alias: str, names: tuple[str, ...]) -> None:
+def test_the_names_of_a_platform(alias: str, names: tuple[str, ...]) -> None:
     platform = TemplatePlatform(Platform.parse(alias))
     assert (platform.os, platform.architecture, platform.variant, platform.uname, platform.debian) == names
 
 
-def test_a_platform_compares_with_text() -> None:
-    arm64 = TemplatePlatform(Platform.parse("arm64"))
-    assert arm64 == "linux/arm64"
-    assert arm64 == "linux/arm64/v8"
-    assert arm64 == TemplatePlatform(Platform.parse("arm64"))
-    assert arm64 != "linux/amd64"
-    assert hash(arm64) == hash("linux/arm64")
+@pytest.mark.parametrize("alias", ["linux/arm64", "linux/arm64/v8", "arm64", "aarch64", "arm64v8"])
+def test_a_platform_equals_its_aliases(alias: str) -> None:
+    assert alias == ARM64
+    assert ARM64 in [alias]
 
 
-def test_dfgens_own_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["linux/amd64", "x86_64", "nonsense", "", 64, None])
+def test_a_platform_equals_nothing_else(other: object) -> None:
+    assert other != ARM64
+
+
+def test_a_platform_is_text() -> None:
+    assert f"{ARM64}" == "linux/arm64"
+    assert ARM64.startswith("linux/")
+    assert hash(ARM64) == hash("linux/arm64")
+    assert TemplatePlatform(Platform.parse("arm64")) == ARM64
+
+
+def test_variables_that_dfgen_defines(tmp_path: Path) -> None:
     found = _variables(
         tmp_path,
         "description: what for\nend_of_life: '2030-01-31'\npackages: [curl]\n",
@@ -71,7 +81,7 @@ def test_dfgens_own_names(tmp_path: Path) -> None:
     )
 
 
-def test_the_labels_that_every_image_has(tmp_path: Path) -> None:
+def test_automatic_labels(tmp_path: Path) -> None:
     found = _variables(
         tmp_path, "description: what for\nlabels: {org.opencontainers.image.title: other, x: y}\n"
     )
@@ -85,17 +95,17 @@ def test_the_labels_that_every_image_has(tmp_path: Path) -> None:
     }
 
 
-def test_no_description_is_no_label(tmp_path: Path) -> None:
+def test_without_a_description_there_is_no_description_label(tmp_path: Path) -> None:
     assert "org.opencontainers.image.description" not in _variables(tmp_path, "")["labels"]
 
 
-def test_the_catalogs_variables_win_and_image_keeps_dfgens(tmp_path: Path) -> None:
+def test_the_catalogs_variables_override_dfgens_but_not_image(tmp_path: Path) -> None:
     found = _variables(tmp_path, "variables: {version: mine, platform: p, x: 7}\n")
     assert (found["version"], found["platform"], found["x"]) == ("mine", "p", 7)
     assert found["image"]["version"] == "1.0"
 
 
-def test_no_label_names_the_digest_of_what_parent_is_not(tmp_path: Path) -> None:
+def test_the_base_digest_label_is_that_of_the_main_parent(tmp_path: Path) -> None:
     other = PinnedParent(PIN.pinned.at(Digest(f"sha256:{'b' * 64}")), PIN.platform)
     catalog = loaded(tmp_path, FAMILY)
     labels = template_variables(catalog, catalog.images[0], {"parent": PIN, "tool": other})["labels"]

@@ -1,4 +1,4 @@
-"""Versions that are written out, and versions that a matrix spans."""
+"""Versions from a list or mapping, and versions from a matrix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.catalogs import images, problems
 
 LINES = (8, 11, 17, 18, 19, 20, 21, 22)
 DISTRIBUTIONS = ("noble", "jammy", "bookworm", "alpine", "ubi9")
-# What the issue asks a large catalog to be: short.
+# A large family in a few lines.
 JAVA = """\
 template: t.j2
 parent: docker.io/library/eclipse-temurin:{{ java }}-{{ kind }}-{{ distribution }}
@@ -43,7 +43,7 @@ def _versions(root: Path, base: str) -> list[str]:
     return list(dict.fromkeys(image.version for image in images(root, base).values()))
 
 
-def test_a_large_catalog_is_short(tmp_path: Path) -> None:
+def test_a_matrix_with_exclude_and_include(tmp_path: Path) -> None:
     found = images(tmp_path, JAVA)
     versions = {image.version for image in found.values()}
     product = {
@@ -69,7 +69,7 @@ def _platforms(found: dict[str, object], version: str) -> list[str]:
         ("23-jdk-noble", ["amd64", "arm64", "ppc64le", "s390x"]),
     ],
 )
-def test_conditions_narrow_the_platforms(tmp_path: Path, version: str, platforms: list[str]) -> None:
+def test_conditions_select_platforms(tmp_path: Path, version: str, platforms: list[str]) -> None:
     assert _platforms(dict(images(tmp_path, JAVA)), version) == platforms
 
 
@@ -85,20 +85,20 @@ def test_the_axes_are_variables(tmp_path: Path) -> None:
     assert image.parent.key == "docker.io/library/eclipse-temurin:21-jdk-noble"
 
 
-def test_an_axis_is_where_a_variable_of_it_stands(tmp_path: Path) -> None:
+def test_the_place_of_an_axis_variable(tmp_path: Path) -> None:
     found = images(tmp_path, JAVA)
-    layer = next(one for one in found["app:17-jdk-jammy@amd64"].layers if one.variables_at)
+    layer = next(one for one in found["app:17-jdk-jammy@amd64"].layers if one.variables_path)
     assert str(layer.place("variables", "kind")) == "bases/app/base.yaml:13:11"
-    included = next(one for one in found["app:23-jdk-noble@amd64"].layers if one.variables_at)
+    included = next(one for one in found["app:23-jdk-noble@amd64"].layers if one.variables_path)
     assert str(included.place("variables", "preview")) == "bases/app/base.yaml:18:59"
 
 
-def test_versions_stand_in_the_order_of_the_axes(tmp_path: Path) -> None:
+def test_versions_are_in_the_order_of_the_axes(tmp_path: Path) -> None:
     axes = "  version: '{{ a }}{{ b }}'\n  axes: {a: [y, x], b: [2, 1]}\n  include: [{a: x, b: 3}]\n"
     assert _versions(tmp_path, MATRIX + axes) == ["y2", "y1", "x2", "x1", "x3"]
 
 
-def test_versions_that_are_written_out_join_the_matrix(tmp_path: Path) -> None:
+def test_a_mapping_of_versions_extends_the_matrix(tmp_path: Path) -> None:
     axes = (
         "  version: '{{ a }}'\n  axes: {a: [x, y]}\n"
         "versions:\n  y: {variables: {b: 1}}\n  z: {variables: {a: z}}\n"
@@ -111,7 +111,7 @@ def test_versions_that_are_written_out_join_the_matrix(tmp_path: Path) -> None:
     }
 
 
-def test_a_list_of_versions_joins_the_matrix(tmp_path: Path) -> None:
+def test_a_list_of_versions_extends_the_matrix(tmp_path: Path) -> None:
     axes = "  version: '{{ a }}'\n  axes: {a: [x]}\nversions: [x, w]\n"
     assert _versions(tmp_path, MATRIX + axes) == ["x", "w"]
 
@@ -122,16 +122,16 @@ def test_a_list_of_versions_joins_the_matrix(tmp_path: Path) -> None:
         (
             "  version: '{{ a }}'\n  axes: {a: [x, y], b: [1, 2]}\n",
             [
-                "bases/app/base.yaml:4:12: two combinations give the version 'x': {a: x, b: 1} and {a: x, b: 2}",
-                "bases/app/base.yaml:4:12: two combinations give the version 'y': {a: y, b: 1} and {a: y, b: 2}",
+                "bases/app/base.yaml:4:12: two combinations produce version 'x': {a: x, b: 1} and {a: x, b: 2}",
+                "bases/app/base.yaml:4:12: two combinations produce version 'y': {a: y, b: 1} and {a: y, b: 2}",
             ],
         ),
         (
             "  version: '{{ a }} {{ b }}'\n  axes: {a: [x], b: ['1', '../../x']}\n",
             [
-                "bases/app/base.yaml:4:12: {a: x, b: 1} gives 'x 1', which is not a version: letters, digits,"
+                "bases/app/base.yaml:4:12: {a: x, b: 1} produces 'x 1'; expected a version: letters, digits,"
                 " '.', '_' and '-', at most 113",
-                "bases/app/base.yaml:4:12: {a: x, b: ../../x} gives 'x ../../x', which is not a version:"
+                "bases/app/base.yaml:4:12: {a: x, b: ../../x} produces 'x ../../x'; expected a version:"
                 " letters, digits, '.', '_' and '-', at most 113",
             ],
         ),
@@ -139,8 +139,8 @@ def test_a_list_of_versions_joins_the_matrix(tmp_path: Path) -> None:
             "  version: '{{ a }}'\n  axes: {a: [x], java: [1]}\n  exclude: [{jva: 1}, {a: y}]\n  include: [{a: z}]\n",
             [
                 "bases/app/base.yaml:6:14: unknown axis 'jva' (did you mean 'java'?); the axes are a and java",
-                "bases/app/base.yaml:6:23: this entry excludes nothing: no combination agrees with it",
-                "bases/app/base.yaml:7:13: axis 'java' is missing in this combination",
+                "bases/app/base.yaml:6:23: this entry excludes nothing: no combination matches it",
+                "bases/app/base.yaml:7:13: axis 'java' is missing from this combination",
             ],
         ),
         (
@@ -149,17 +149,17 @@ def test_a_list_of_versions_joins_the_matrix(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_matrix(tmp_path: Path, axes: str, found: list[str]) -> None:
+def test_errors_of_a_matrix(tmp_path: Path, axes: str, found: list[str]) -> None:
     assert problems(tmp_path, MATRIX + axes) == found
 
 
-def test_a_version_that_stands_twice(tmp_path: Path) -> None:
+def test_a_duplicate_version(tmp_path: Path) -> None:
     text = "template: t.j2\nparent: docker.io/library/busybox:1\nversions:\n  - a\n  - b\n  - a\n  - a\n"
     assert problems(tmp_path, text) == [
-        "bases/app/base.yaml:6:5: version 'a' stands twice; first in line 4",
-        "bases/app/base.yaml:7:5: version 'a' stands twice; first in line 4",
+        "bases/app/base.yaml:6:5: duplicate version 'a' (first on line 4)",
+        "bases/app/base.yaml:7:5: duplicate version 'a' (first on line 4)",
     ]
 
 
-def test_everything_excluded_leaves_no_image(tmp_path: Path) -> None:
+def test_excluding_everything_leaves_no_image(tmp_path: Path) -> None:
     assert images(tmp_path, MATRIX + "  version: '{{ a }}'\n  axes: {a: [x]}\n  exclude: [{a: x}]\n") == {}

@@ -1,4 +1,4 @@
-"""The lock file: one digest a line, and every way in which it can be broken."""
+"""The lock file: its format, and the errors of invalid files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TEXT = f"""\
 KEY = "docker.io/library/busybox:1.36"
 
 
-def _refused(text: str) -> str:
+def _error(text: str) -> str:
     with pytest.raises(InputError) as caught:
         parse(text)
     return str(caught.value)
@@ -55,7 +55,7 @@ def _broken(**changes: object) -> str:
     return json.dumps(data)
 
 
-def test_the_file_is_sorted_with_one_digest_a_line() -> None:
+def test_the_file_is_sorted_with_one_digest_per_line() -> None:
     assert Lock({KEY: LOCKED}).to_text() == TEXT
     assert all(line.count("sha256:") <= 1 for line in TEXT.splitlines())
 
@@ -83,12 +83,12 @@ locks = st.dictionaries(
 
 
 @given(locks)
-def test_what_is_written_reads_as_the_same(lock: Lock) -> None:
+def test_a_written_lock_parses_to_the_same_lock(lock: Lock) -> None:
     assert parse(lock.to_text()) == lock
     assert parse(lock.to_text()).to_text() == lock.to_text()
 
 
-def test_a_pin_for_a_parents_platform() -> None:
+def test_pins_by_parent_and_platform() -> None:
     lock = Lock({KEY: LOCKED, "lib:1": LOCKED})
     upstream = Parent(reference=Reference.parse(KEY), platform=AMD64, place=Place("f"))
     own = Parent(
@@ -99,7 +99,7 @@ def test_a_pin_for_a_parents_platform() -> None:
     assert [lock.pin(parent) for parent in (upstream, own, other, riscv)] == [Pin(B, 527), Pin(C), None, None]
 
 
-def test_views_are_new_locks() -> None:
+def test_changes_return_new_locks() -> None:
     lock = Lock({"a": LOCKED, "b": LOCKED})
     assert set(lock.only(frozenset({"a", "x"})).parents) == {"a"}
     assert set(lock.with_parents({"c": LOCKED}).parents) == {"a", "b", "c"}
@@ -111,37 +111,37 @@ def test_a_merge_conflict() -> None:
     text = "\n".join(
         [*lines[:4], "<<<<<<< ours", lines[4], "=======", lines[4], ">>>>>>> theirs", *lines[5:]]
     )
-    assert _refused(text) == (
-        "bases/lock.json:5:1: is not JSON (a merge conflict?): Expecting property name enclosed in double quotes;"
-        " take one side and run `dfgen lock`"
+    assert _error(text) == (
+        "bases/lock.json:5:1: invalid JSON (a merge conflict?): Expecting property name enclosed in double quotes;"
+        " keep one side and run `dfgen lock`"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "bases/lock.json:1:1: is not JSON: Expecting value; take one side and run `dfgen lock`"),
-        ("[" * 100_000, "bases/lock.json: is not a lock: nested too deeply; restore it from git, or remove it and run `dfgen lock`"),
-        ("[]", "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
-        ('{"parents": []}', "bases/lock.json: is not a lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
-        ('{"parents": {}}', "bases/lock.json: has version None; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
-        ('{"version": 2, "parents": {}}', "bases/lock.json: has version 2; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
+        ("", "bases/lock.json:1:1: invalid JSON: Expecting value; keep one side and run `dfgen lock`"),
+        ("[" * 100_000, "bases/lock.json: invalid lock: nested too deeply; restore it from git, or remove it and run `dfgen lock`"),
+        ("[]", "bases/lock.json: invalid lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"parents": []}', "bases/lock.json: invalid lock: expected an object with 'version' and 'parents'; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"parents": {}}', "bases/lock.json: unsupported version None; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
+        ('{"version": 2, "parents": {}}', "bases/lock.json: unsupported version 2; this dfgen reads version 1; restore it from git, or remove it and run `dfgen lock`"),
     ],
 )  # fmt: skip
-def test_what_is_no_lock(text: str, message: str) -> None:
-    assert _refused(text) == message
+def test_invalid_lock_files(text: str, message: str) -> None:
+    assert _error(text) == message
 
 
 PIN = {"digest": str(A)}
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
+    ("changes", "reason"),
     [
         ({"digest": "x"}, ": 'x' is not a digest; expected sha256: and 64 hexadecimal digits"),
         ({"digest": ...}, " is incomplete: 'digest'"),
         ({"digest": 7}, " is incomplete: expected string or bytes-like object, got 'int'"),
-        ({"media_type": "text/plain"}, ": media type 'text/plain' is not that of an index or manifest"),
+        ({"media_type": "text/plain"}, ": media type 'text/plain' is not that of an index or a manifest"),
         ({"first_seen": 'a"b'}, ": first_seen 'a\"b' is not a date such as 2026-01-31"),
         ({"first_seen": "2026-01-31\n"}, ": first_seen '2026-01-31\\n' is not a date such as 2026-01-31"),
         ({"first_seen": ...}, " is incomplete: 'first_seen'"),
@@ -154,18 +154,16 @@ PIN = {"digest": str(A)}
         ({"platforms": {"arm64": {**PIN, "size": -7}}}, ": size -7 is not a number of bytes"),
     ],
 )  # fmt: skip
-def test_a_broken_entry_is_told_with_its_parent(changes: dict[str, object], why: str) -> None:
-    assert _refused(_broken(**changes)) == (
-        f"bases/lock.json:1: parent {KEY!r}{why}; restore it from git, or remove this entry and run `dfgen lock`"
+def test_an_invalid_entry_is_reported_with_its_parent(changes: dict[str, object], reason: str) -> None:
+    assert _error(_broken(**changes)) == (
+        f"bases/lock.json:1: parent {KEY!r}{reason}; restore it from git, or remove this entry and run `dfgen lock`"
     )
 
 
-def test_a_broken_entry_is_told_with_its_line() -> None:
+def test_an_invalid_entry_is_reported_with_its_line() -> None:
     text = TEXT.replace(str(A), "sha256:abc")
     number = TEXT.splitlines().index(f'    "{KEY}": {{') + 1
-    assert _refused(text).startswith(
-        f"bases/lock.json:{number}: parent {KEY!r}: 'sha256:abc' is not a digest;"
-    )
+    assert _error(text).startswith(f"bases/lock.json:{number}: parent {KEY!r}: 'sha256:abc' is not a digest;")
 
 
 json_values = st.recursive(
@@ -181,7 +179,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(("digest", "media_type", "first_seen", "platforms")), json_values)
-def test_any_value_is_a_lock_or_one_line(key: str, value: object) -> None:
+def test_any_value_parses_or_raises_a_one_line_error(key: str, value: object) -> None:
     try:
         lock = parse(_broken(**{key: value}))
     except InputError as error:
@@ -191,7 +189,7 @@ def test_any_value_is_a_lock_or_one_line(key: str, value: object) -> None:
         assert parse(lock.to_text()) == lock
 
 
-def test_reading(tmp_path: Path) -> None:
+def test_read(tmp_path: Path) -> None:
     assert read(tmp_path) == Lock()
     path = tmp_path / "bases" / "lock.json"
     path.parent.mkdir()
@@ -199,7 +197,7 @@ def test_reading(tmp_path: Path) -> None:
     assert read(tmp_path) == Lock({KEY: LOCKED})
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     path = tmp_path / "bases" / "lock.json"
     path.parent.mkdir()
     path.write_bytes(b"\xff")

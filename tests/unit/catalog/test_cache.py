@@ -1,4 +1,4 @@
-"""BuildKit's caches as the catalog names them."""
+"""The `build_cache` setting of a catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dfgen.catalog.model import BuildCache
 from tests.unit.catalogs import FAMILY, loaded, problems
 
 
-def test_build_caches_are_named_for_each_image(tmp_path: Path) -> None:
+def test_placeholders_are_replaced_for_each_image(tmp_path: Path) -> None:
     text = "build_cache: {from: ['type=gha,scope={family}'], to: ['type=local,dest=/c/{version}/{arch}']}\n"
     catalog = loaded(tmp_path, FAMILY, text)
     assert catalog.build_cache.of(catalog.images[-1]) == BuildCache(
@@ -16,8 +16,8 @@ def test_build_caches_are_named_for_each_image(tmp_path: Path) -> None:
     )
 
 
-def test_a_placeholder_of_a_build_cache_that_stands_for_nothing(tmp_path: Path) -> None:
+def test_an_unknown_placeholder(tmp_path: Path) -> None:
     text = "build_cache: {to: ['type=gha', 'type=gha,scope={name}']}\n"
     assert problems(tmp_path, FAMILY, text) == [
-        "bases/catalog.yaml:1:32: {name} stands for nothing; known here are {family}, {version} and {arch}"
+        "bases/catalog.yaml:1:32: unknown placeholder {name}; known are {family}, {version} and {arch}"
     ]

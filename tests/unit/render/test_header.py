@@ -1,4 +1,4 @@
-"""The header: the template's directives stay first, and a hand edit is found."""
+"""The header of generated files: directives stay first, and manual edits are detected."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_directives_stay_first_in_their_order(image: Image, template: str, first
     assert {f"# {name}={value}" for name, value in directives.items()} == set(first)
 
 
-def test_what_is_not_a_directive_stays_where_it_is(image: Image) -> None:
+def test_comments_that_are_not_directives_are_not_moved(image: Image) -> None:
     body = "# a comment\n# syntax=a\n\nFROM x\n"
     assert header.write(body, image).endswith("\n" + body)
 
 
 @given(st.data())
-def test_any_edit_is_found(image: Image, data: st.DataObject) -> None:
+def test_any_edit_is_detected(image: Image, data: st.DataObject) -> None:
     text = header.write("FROM x\nRUN a && \\\n    b\n", image)
     at = data.draw(st.integers(0, len(text)))
     removed = data.draw(st.integers(0, 3))
@@ -83,18 +83,18 @@ def test_any_edit_is_found(image: Image, data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "text", ["", "FROM x\n", "# dfgen:sha256:abc\nFROM x\n", f"x # dfgen:sha256:{'a' * 64}\n"]
 )
-def test_other_files_are_not_dfgens(text: str) -> None:
+def test_other_files_are_not_recognized_as_generated(text: str) -> None:
     assert not header.is_generated(text)
     assert not header.is_intact(text)
 
 
-def test_an_edited_file_is_still_known_as_generated(image: Image) -> None:
+def test_an_edited_file_is_still_recognized_as_generated(image: Image) -> None:
     edited = header.write("FROM x\n", image) + "RUN y\n"
     assert header.is_generated(edited)
     assert not header.is_intact(edited)
 
 
-def test_a_template_with_a_line_break_in_its_name_stays_in_its_comment(tmp_path: Path) -> None:
+def test_a_line_break_in_a_template_name_is_escaped(tmp_path: Path) -> None:
     name = "a\nRUN evil.j2"
     text = FAMILY.replace("t.j2", '"a\\nRUN evil.j2"')
     image = images(tmp_path, text, **{f"templates/{name}": "FROM {{ parent }}\n"})["app:1.0@amd64"]

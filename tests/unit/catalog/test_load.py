@@ -1,4 +1,4 @@
-"""A whole catalog: its defaults, its families, what they are to one another, and where parents are read."""
+"""Loading a catalog: defaults, families, parents, cycles, the build order and mirrors."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def test_no_catalog(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, Templates(tmp_path / "templates", "templates"))
     assert str(caught.value) == (
-        f"bases/: no catalog in {tmp_path}; run `dfgen init`, or name its folder with -C"
+        f"bases/: no catalog in {tmp_path}; run `dfgen init`, or pass its folder with -C"
     )
 
 
 def test_no_family(tmp_path: Path) -> None:
     assert problems(tmp_path, catalog="platforms: [amd64]\n") == [
-        "bases/: no family in it; run `dfgen new FAMILY`"
+        "bases/: contains no family; run `dfgen new FAMILY`"
     ]
 
 
-@pytest.mark.parametrize(("said", "mode"), [("false", ""), ("true", "max"), ("max", "max"), ("min", "min")])
-def test_the_modes_of_provenance(tmp_path: Path, said: str, mode: str) -> None:
-    catalog = loaded(tmp_path, FAMILY, f"registry: localhost\nprovenance: {said}\n")
+@pytest.mark.parametrize(("value", "mode"), [("false", ""), ("true", "max"), ("max", "max"), ("min", "min")])
+def test_provenance_modes(tmp_path: Path, value: str, mode: str) -> None:
+    catalog = loaded(tmp_path, FAMILY, f"registry: localhost\nprovenance: {value}\n")
     assert catalog.provenance == mode
 
 
-def test_another_mode_of_provenance_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_provenance_mode(tmp_path: Path) -> None:
     assert problems(tmp_path, catalog="registry: localhost\nprovenance: full\n") == [
         "bases/catalog.yaml:2:13: expected true, false, min or max, found 'full'"
     ]
 
 
-def test_the_defaults(tmp_path: Path) -> None:
+def test_settings_of_the_catalog(tmp_path: Path) -> None:
     text = (
         "registry: r.example.com/x\nsource_date_epoch: 7\nprovenance: true\ninsecure_registries: ['a:5000']\n"
         "ca_file: ca.pem\nbuilders: {aarch64: {context: arm}, x64: [{builder: b}, {context: c, jobs: 4}]}\n"
@@ -62,7 +62,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert str(catalog.reference("app", "1.0", "localhost:5000")) == "localhost:5000/app:1.0"
 
 
-def test_without_a_catalog_file(tmp_path: Path) -> None:
+def test_defaults_without_a_catalog_file(tmp_path: Path) -> None:
     catalog = loaded(tmp_path, FAMILY)
     assert (catalog.registry, catalog.source_date_epoch, catalog.ca_file) == ("localhost", 0, None)
 
@@ -73,9 +73,9 @@ def test_without_a_catalog_file(tmp_path: Path) -> None:
         (
             "registry: https://x\nmirrors: {docker.io: 'a b'}\nbuilders: {z80: {context: c}}\n",
             [
-                "bases/catalog.yaml:1:11: 'https://x' cannot be used; expected a registry and path such as"
+                "bases/catalog.yaml:1:11: invalid registry 'https://x'; expected a registry and path such as"
                 " registry.example.com/platform",
-                "bases/catalog.yaml:2:22: 'a b' cannot be used; expected a registry and path such as"
+                "bases/catalog.yaml:2:22: invalid registry 'a b'; expected a registry and path such as"
                 " registry.example.com/platform",
                 "bases/catalog.yaml:3:17: unknown architecture 'z80'; supported: linux/amd64, linux/arm64,"
                 " linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64",
@@ -90,16 +90,16 @@ def test_without_a_catalog_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_the_defaults(tmp_path: Path, text: str, found: list[str]) -> None:
+def test_errors_of_the_catalogs_settings(tmp_path: Path, text: str, found: list[str]) -> None:
     assert problems(tmp_path, FAMILY, text) == found
 
 
-def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+def test_problems_of_all_files_are_reported_together(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: [", "b: 1\n", lib="{}", Lib=FAMILY) == [
-        "bases/catalog.yaml:1:1: unknown key 'b'; known here are build_cache, builders, ca_file, insecure_registries,"
+        "bases/catalog.yaml:1:1: unknown key 'b'; known keys are build_cache, builders, ca_file, insecure_registries,"
         " jinja, labels, mirrors, platforms, provenance, registry, sbom, source_date_epoch and variables",
         "bases/Lib/base.yaml: 'Lib' is not a family name; expected lower-case letters and digits, with single '.', '_' or '-' between them",
-        "bases/app/base.yaml:2:1: is not YAML: did not find expected node content",
+        "bases/app/base.yaml:2:1: invalid YAML: did not find expected node content",
         "bases/lib/base.yaml:1:1: expected 'versions', 'matrix' or both",
         "bases/lib/base.yaml:1:1: key 'parent' is missing",
         "bases/lib/base.yaml:1:1: key 'template' is missing",
@@ -107,7 +107,7 @@ def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a:b", "a b", "-a", "a@b", "ä", "a\nb"])
-def test_a_folder_that_is_no_family_name(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_an_invalid_family_name(tmp_path: Path, name: str) -> None:
     write(tmp_path, {f"bases/{name}/base.yaml": FAMILY})
     (found,) = problems(tmp_path)
     shown = name.replace("\n", "\\n")
@@ -117,7 +117,7 @@ def test_a_folder_that_is_no_family_name(tmp_path: Path, name: str) -> None:
     )
 
 
-def test_families_as_parents(tmp_path: Path) -> None:
+def test_a_family_as_parent(tmp_path: Path) -> None:
     found = images(
         tmp_path, _on("lib:2"), "registry: r.example.com/x\n", lib=_on("docker.io/library/busybox:1", "2")
     )
@@ -126,7 +126,7 @@ def test_families_as_parents(tmp_path: Path) -> None:
     assert str(parent.reference) == "r.example.com/x/lib:2"
 
 
-def test_a_family_under_its_published_name(tmp_path: Path) -> None:
+def test_a_family_as_parent_by_its_published_name(tmp_path: Path) -> None:
     found = images(
         tmp_path,
         _on("r.example.com/x/lib:2"),
@@ -136,12 +136,12 @@ def test_a_family_under_its_published_name(tmp_path: Path) -> None:
     assert found["app:1.0@amd64"].parent.key == "lib:2"
 
 
-def test_an_upstream_image_named_as_a_family(tmp_path: Path) -> None:
+def test_an_upstream_image_with_the_name_of_a_family(tmp_path: Path) -> None:
     parent = images(tmp_path, _on("docker.io/library/app:2"))["app:1.0@amd64"].parent
     assert (parent.family, parent.key) == ("", "docker.io/library/app:2")
 
 
-def test_a_parent_with_a_digest_of_its_own(tmp_path: Path) -> None:
+def test_a_parent_with_a_digest(tmp_path: Path) -> None:
     digest = f"sha256:{'a' * 64}"
     parent = images(tmp_path, _on(f"docker.io/library/busybox@{digest}"))["app:1.0@amd64"].parent
     assert parent.key == f"docker.io/library/busybox@{digest}"
@@ -159,22 +159,22 @@ def test_a_parent_with_a_digest_of_its_own(tmp_path: Path) -> None:
         ("lib", "parent 'lib' is a family of this catalog; expected lib:VERSION"),
         (f"lib@sha256:{'a' * 64}", f"parent 'lib@sha256:{'a' * 64}' is a family of this catalog; expected lib:VERSION"),
         (f"lib:2@sha256:{'a' * 64}", f"parent 'lib:2@sha256:{'a' * 64}' is a family of this catalog; expected lib:VERSION"),
-        ("lib:3", "family 'lib' has no version '3'; it has 2; an upstream image is written with its registry, docker.io/library/lib:3"),
+        ("lib:3", "family 'lib' has no version '3', only 2; for an upstream image, add its registry: docker.io/library/lib:3"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_parent(tmp_path: Path, parent: str, found: str) -> None:
+def test_errors_of_a_parent(tmp_path: Path, parent: str, found: str) -> None:
     lib = _on("docker.io/library/busybox:1", "2")
     assert problems(tmp_path, _on(parent), lib=lib) == [f"bases/app/base.yaml:2:9: {found}"]
 
 
-def test_a_parent_that_is_not_built_for_a_platform(tmp_path: Path) -> None:
+def test_a_parent_that_is_missing_for_a_platform(tmp_path: Path) -> None:
     lib = _on("docker.io/library/busybox:1", "2", "platforms: [amd64, s390x]\n")
     assert problems(tmp_path, _on("lib:2"), lib=lib) == [
         "bases/app/base.yaml:2:9: parent lib:2 is not built for linux/arm64, only for linux/amd64 and linux/s390x"
     ]
 
 
-def test_a_stage_on_a_family_that_is_not_built_for_its_platform(tmp_path: Path) -> None:
+def test_a_stages_parent_that_is_missing_for_its_platform(tmp_path: Path) -> None:
     lib = _on("docker.io/library/busybox:1", "2", "platforms: [arm64, amd64]\n")
     app = _on("lib:2", more="parents: {x: {image: 'lib:2', platform: s390x}}\n")
     assert problems(tmp_path, app, lib=lib) == [
@@ -183,7 +183,7 @@ def test_a_stage_on_a_family_that_is_not_built_for_its_platform(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("families", "loop"),
+    ("families", "message"),
     [
         ({"a": _on("b:1.0"), "b": _on("a:1.0")}, "bases/b/base.yaml:2:9: parents form a cycle: a → b → a"),
         ({"a": _on("a:1.0")}, "bases/a/base.yaml:2:9: parents form a cycle: a → a"),
@@ -204,11 +204,11 @@ def test_a_stage_on_a_family_that_is_not_built_for_its_platform(tmp_path: Path) 
         ),
     ],
 )
-def test_a_cycle_is_shown(tmp_path: Path, families: dict[str, str], loop: str) -> None:
-    assert problems(tmp_path, **families) == [loop]
+def test_a_cycle(tmp_path: Path, families: dict[str, str], message: str) -> None:
+    assert problems(tmp_path, **families) == [message]
 
 
-def test_a_diamond_is_no_cycle_and_parents_come_first(tmp_path: Path) -> None:
+def test_a_diamond_is_sorted_with_parents_first(tmp_path: Path) -> None:
     families = {
         "a": _on("b:1.0", more="parents: {s: 'c:1.0'}\n"),
         "b": _on("d:1.0"),
@@ -224,7 +224,7 @@ def test_a_diamond_is_no_cycle_and_parents_come_first(tmp_path: Path) -> None:
     ]
 
 
-def test_a_chain_longer_than_the_stack(tmp_path: Path) -> None:
+def test_a_chain_longer_than_the_recursion_limit(tmp_path: Path) -> None:
     versions = "".join(f"  v{n}: {{parent: 'a:v{n + 1}'}}\n" for n in range(1500))
     text = (
         f"template: t.j2\nparent: docker.io/library/x:1\nplatforms: [amd64]\nversions:\n{versions}  v1500:\n"
@@ -233,14 +233,14 @@ def test_a_chain_longer_than_the_stack(tmp_path: Path) -> None:
     assert [image.version for image in found] == [f"v{n}" for n in range(1500, -1, -1)]
 
 
-def test_two_images_with_one_tag(tmp_path: Path) -> None:
+def test_duplicate_tags(tmp_path: Path) -> None:
     text = "template: t.j2\nparent: docker.io/library/x:1\nplatforms: [amd64, x64]\nversions: ['1']\n"
     assert problems(tmp_path, text) == [
-        "bases/app/base.yaml:1:11: two images have the tag app:1-x86_64: platform linux/amd64 stands twice"
+        "bases/app/base.yaml:1:11: duplicate tag app:1-x86_64: platform linux/amd64 is listed twice"
     ]
     text = "template: t.j2\nparent: docker.io/library/x:1\nplatforms: [amd64]\nversions: ['1', 1-x86_64]\n"
     assert problems(tmp_path, text) == [
-        "bases/app/base.yaml:1:11: two images have the tag app:1-x86_64: that of app:1@amd64, and the version"
+        "bases/app/base.yaml:1:11: duplicate tag app:1-x86_64: used by image app:1@amd64 and version"
         " app:1-x86_64"
     ]
 
@@ -249,7 +249,7 @@ def test_two_images_with_one_tag(tmp_path: Path) -> None:
     ("template", "hint"),
     [
         ("tt.j2", " (did you mean 't.j2'?)"),
-        ("zzzzzz", "; templates/ has t.j2"),
+        ("zzzzzz", "; templates/ contains t.j2"),
         ("../t.j2", " (did you mean 't.j2'?)"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_template_per_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parent", "read"),
+    ("parent", "mirrored"),
     [
         ("docker.io/library/nginx:1", "mirror.example.com/hub/library/nginx:1"),
         ("nginx:1", "mirror.example.com/hub/library/nginx:1"),
@@ -276,23 +276,23 @@ def test_a_template_per_version(tmp_path: Path) -> None:
         ("docker.io.example.com/a:1", "docker.io.example.com/a:1"),
     ],
 )
-def test_mirrors(tmp_path: Path, parent: str, read: str) -> None:
+def test_mirrors(tmp_path: Path, parent: str, mirrored: str) -> None:
     text = (
         "mirrors:\n  docker.io: mirror.example.com/hub\n  docker.io/library/centos: old.example.com/centos\n"
     )
     catalog = loaded(tmp_path, _on(parent), text)
-    assert str(catalog.mirrored(Reference.parse(parent))) == read
+    assert str(catalog.mirrored(Reference.parse(parent))) == mirrored
     pinned = catalog.mirrored(Reference.parse(f"{parent}@sha256:{'a' * 64}"))
-    assert str(pinned) == f"{read}@sha256:{'a' * 64}"
+    assert str(pinned) == f"{mirrored}@sha256:{'a' * 64}"
 
 
-def test_a_mirror_does_not_change_a_parents_name_in_the_lock(tmp_path: Path) -> None:
+def test_a_mirror_does_not_change_a_parents_key_in_the_lock(tmp_path: Path) -> None:
     catalog = loaded(tmp_path, _on("nginx:1"), "mirrors: {docker.io: mirror.example.com}\n")
     assert {parent.key for parent in catalog.upstream_parents()} == {"docker.io/library/nginx:1"}
 
 
 @pytest.mark.parametrize("context", ["/etc", "../../..", "files/../../../../x"])
-def test_a_context_outside_of_the_catalogs_folder(tmp_path: Path, context: str) -> None:
+def test_a_context_outside_the_catalogs_folder(tmp_path: Path, context: str) -> None:
     base = f"template: t.j2\nparent: docker.io/library/busybox:1\nversions: ['1']\ncontext: {context}\n"
-    message = f"context {context!r} leads out of the catalog's folder; expected a folder in it"
+    message = f"context {context!r} is outside the catalog's folder; use a folder inside it"
     assert problems(tmp_path, base) == [f"bases/app/base.yaml:4:10: {message}"]
