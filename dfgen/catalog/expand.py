@@ -118,6 +118,7 @@ class Expander:
             if only is not None and platform not in _all_platforms(only, layer):
                 return
             layers = (*layers, layer)
+            # Conditions of later overrides see the variables of earlier ones.
             names = {**names, **(override.get("variables") or {})}
         yield platform, layers
 
@@ -167,6 +168,7 @@ class Expander:
             for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
         }
         tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
+        # After the first problem no image is needed any more, but the checks above go on for all of them.
         if self.gathering.problems or template is None or parent is None:
             return None
         return Image(

@@ -64,6 +64,7 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     with gathering.step():
         check_tags(images)
     gathering.check()
+    # Parents are checked only in a valid catalog: otherwise, missing images would be reported as well.
     if only not in families:
         check_parents(images)
     return replace(catalog, images=tuple(images))
@@ -92,6 +93,7 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
     gathering.check()
     if not families:
         raise InputError(Problem(Place(f"{BASES}/"), "contains no family; run `dfgen new FAMILY`"))
+    # The default platforms are part of the catalog's layer, so that every other layer overrides them.
     settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
     return Layer(defaults, (), settings), families
 

@@ -84,6 +84,7 @@ class Lock:
 
 
 def _write(key: str, locked: LockedParent, comma: str) -> list[str]:
+    # Not json.dumps, whose indentation would put the digest and the size of a pin on separate lines.
     pins = []
     for platform, pin in sorted(locked.platforms.items()):
         size = f', "size": {pin.size}' if pin.size else ""

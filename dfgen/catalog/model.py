@@ -149,6 +149,7 @@ class Family:
         return str(self.folder / "base.yaml")
 
 
+# No __eq__ for Family, Image and Catalog: each exists once per catalog, and comparing by identity is cheap.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image:
     """One family, version and platform: one Dockerfile, one manifest, one per-architecture tag."""

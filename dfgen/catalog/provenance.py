@@ -136,6 +136,7 @@ class Settings:
         raise AssertionError("an image without a version")
 
     def _platform(self) -> tuple[str, Place | None]:
+        # In overrides, `platforms` only restricts the platforms that another layer selects.
         layers = tuple(layer for layer in self._image.layers if layer.path[:1] != ("overrides",))
         found = merging.last(layers, "platforms")
         if found is None or not (found[1].path or "platforms" in (found[1].document.data or {})):
@@ -188,6 +189,7 @@ def _set_by(image: Image, key: str) -> tuple[str, Place | None]:
 
 def _layer_at(image: Image, place: Place) -> Layer | None:
     """Return the layer that sets the parent at `place`."""
+    # Reversed: the last layer that sets the parent is the one in effect.
     for layer in reversed(image.layers):
         names = [("parent",), *(("parents", name) for name in layer.settings.get("parents") or ())]
         if any(layer.place(*keys) == place for keys in names if keys[0] in layer.settings):

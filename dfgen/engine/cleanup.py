@@ -71,6 +71,7 @@ class ImageRecords:
         try:
             yield ImageRecord(path, name, context, host)
         finally:
+            # Closing the file releases its lock. The kernel does the same if the process is killed.
             os.close(handle)
 
     @contextmanager
@@ -91,7 +92,7 @@ def _orphan(path: Path, held: ExitStack) -> Iterator[ImageRecord]:
     Deletes an incomplete record: its owner was killed while writing it, before the image was loaded.
     """
     handle = os.open(path, os.O_RDWR)
-    held.callback(os.close, handle)
+    held.callback(os.close, handle)  # the lock must last until the record was swept
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -147,6 +148,7 @@ def _sweep(record: ImageRecord, nodes: Nodes, *, dry_run: bool) -> int:
 
 
 def _remove(client: DockerClient, name: str, *, dry_run: bool) -> int:
+    # Containers before the image: the image of a running container cannot be removed, even by force.
     containers = client.containers.list(all=True, filters={"label": f"{IMAGE_LABEL}={name}"})
     images = client.images.list(filters={"reference": name})
     for container in () if dry_run else containers:

@@ -24,6 +24,7 @@ def connected(nodes: Nodes, node: Builder, timeout: int = _TIMEOUT) -> Iterator[
 
     Raises OutsideError if the connection fails, or if a request within the block fails.
     """
+    # Imported here, because most commands need no engine and these packages are slow to import.
     import requests
     from docker.client import DockerClient
     from docker.errors import DockerException
@@ -31,6 +32,7 @@ def connected(nodes: Nodes, node: Builder, timeout: int = _TIMEOUT) -> Iterator[
     endpoint = nodes.endpoint(node)
     try:
         tls = _tls(endpoint.certificates)
+        # The ssh program applies all of the user's ssh settings, the SDK's own ssh client does not.
         client = DockerClient(base_url=endpoint.host, tls=tls, use_ssh_client=True, timeout=timeout)
         with closing(client):
             yield client

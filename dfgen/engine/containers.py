@@ -49,6 +49,8 @@ class Engine:
     def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> Iterator[LoadedImage]:
         """Load an image into a node's engine under a unique name, and remove it after the block."""
         name = f"{TEST_NAME}:{uuid.uuid4().hex}"
+        # Recorded before the image is loaded, and until after it is removed: `sweep` can then clean up
+        # whenever this process is killed.
         created = self._records.create(name, node.context, self._nodes.endpoint(node).host)
         with connected(self._nodes, node) as client, created as record:
             try:
@@ -90,7 +92,7 @@ class Running:
     def container(self, name: str, kill: Callable[[], None]) -> Iterator[None]:
         """Register a container for the block. Raises OutsideError after `stop`."""
         with self._lock:
-            if self.stopped:
+            if self.stopped:  # `stop` does not see containers that are registered after it
                 raise OutsideError("stopped")
             self._kill[name] = kill
         try:
@@ -127,7 +129,7 @@ class LoadedImage:
                     return failed
                 return self._watch(container, test) if test.healthy else _wait(container, test)
         finally:
-            container.remove(force=True, v=True)
+            container.remove(force=True, v=True)  # with the anonymous volumes of the image's VOLUME
 
     def _options(self, test: SmokeTest) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -166,11 +168,11 @@ def _start(container: Container) -> Outcome | None:
     try:
         container.start()
     except APIError as error:
-        said = one_line(error)
-        if _CANNOT_RUN not in said:
+        message = one_line(error)
+        if _CANNOT_RUN not in message:
             raise
         container.reload()
-        reason = said.rpartition(f"{_CANNOT_RUN}: ")[2]
+        reason = message.rpartition(f"{_CANNOT_RUN}: ")[2]
         return Outcome(exit=int(container.attrs["State"]["ExitCode"]), output=reason)
     return None
 

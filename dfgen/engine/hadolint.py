@@ -42,6 +42,7 @@ def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str,
         level, message = _LEVELS.get(one["level"], Level.NOTE), " ".join(one["message"].split())
         if one["code"] == _PARSE_ERROR:
             level, message = Level.NOTE, f"hadolint cannot parse this line and checked nothing: {message}"
+        # The line is valid for every file of the group, since they differ only within lines.
         for path in files[one["file"]]:
             yield path, one["code"], level, message, one["line"]
 

@@ -49,7 +49,7 @@ class Processes:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _signal(process, signal.SIGKILL)
-            process.communicate()
+            process.communicate()  # reaps the process and closes its pipes
             raise CommandError(command, None, f"timed out after {timeout:g} s") from None
         finally:
             self._forget(process)
@@ -134,6 +134,7 @@ def _death_signal() -> tuple[str, ...]:
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    # A process that was reaped has no process group any more; its id may belong to another process.
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):

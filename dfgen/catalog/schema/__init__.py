@@ -40,7 +40,7 @@ def rule(name: str, part: str) -> Mapping[str, Any]:
 
 @cache
 def _compiled(name: str) -> tuple[dict[str, Any], Any]:
-    import jsonschema_rs
+    import jsonschema_rs  # slow to import, and not needed by every command
 
     schema = json.loads(text(name))
     return schema, jsonschema_rs.validator_for(schema)
