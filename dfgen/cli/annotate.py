@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from dfgen.catalog.model import CATALOG_FILE, TEMPLATES, Image
+from dfgen.cli.app import App
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.workspace import App
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -56,9 +56,9 @@ def _finding(app: App, images: Mapping[str, Image], one: Problem) -> Finding:
     """Put a problem where it is mended: of a Dockerfile that could not be written at the template's line."""
     place, generated = one.place or Place(CATALOG_FILE), None
     if image := images.get(place.file):
-        from dfgen.cli.lint import template_lines
+        from dfgen.commands.explain import template_lines
 
-        lines = dict(enumerate(template_lines(app, image), start=1))
+        lines = dict(enumerate(template_lines(app.catalog, app.lock, app.templates_for, image), start=1))
         place, generated = lines.get(place.line) or Place(f"{TEMPLATES}/{image.template}"), place
     return Finding(rule="bad-input", level=Level.ERROR, message=one.message, place=place, generated=generated)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
-from dfgen.commands.building import build
+from dfgen.commands.building import build, reviewed
 from dfgen.commands.building.run import Result, Run, State
 from dfgen.engine.cleanup import sweep
-from dfgen.workspace import DIST, App
-from dfgen.workspace.building import Workshop
+from dfgen.workspace import DIST
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
@@ -47,8 +45,7 @@ def command(
 ) -> None:
     """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
     app: App = ctx.obj
-    workshop = Workshop(app)
-    plan, rendered = workshop.reviewed(app.images(select), locked=locked)
+    plan, rendered = reviewed(app.images(select), app.lock, app.planning, app.dockerfiles, locked=locked)
     for text in rendered:
         show.note(text)
     plan = plan.again() if no_cache or twice else plan
@@ -60,10 +57,14 @@ def command(
     # A parent that moves in this run may have images built that the plan did not ask for.
     others = {step.image.platform: app.nodes.for_platform(step.image.platform) for step in plan.steps}
     with progress(plan.needed) as report:
-        how = workshop.building(checked.slots(jobs or 0, others), report)
-        published = workshop.published.take if cache_from_registry and not twice else how.published
-        builder = workshop.twice if twice else how.builder
-        how = replace(how, locked=locked, no_cache=no_cache, published=published, builder=builder)
+        how = app.building(
+            checked.slots(jobs or 0, others),
+            report,
+            locked=locked,
+            no_cache=no_cache,
+            twice=twice,
+            published=app.published if cache_from_registry else None,
+        )
         run = build(plan, app.lock, how)
     _show(app, run)
     if run.broken:

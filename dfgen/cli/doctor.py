@@ -8,11 +8,12 @@ import click
 
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import doctor as stage
 from dfgen.engine.cleanup import ImageRecords
 from dfgen.errors import CheckError, ExitCode, listing
 from dfgen.oci.platform import Platform
-from dfgen.workspace import DIST, App
+from dfgen.workspace import DIST
 
 
 @click.command("doctor")

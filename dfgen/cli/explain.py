@@ -6,7 +6,6 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,12 +15,13 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import render as header
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
-from dfgen.commands.render import render_image
+from dfgen.commands.render import render_unchecked
 from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.filetree import files
-from dfgen.workspace import App, in_one_family
+from dfgen.workspace import in_one_family
 
 _LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
 _NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")
@@ -50,8 +50,10 @@ def command(app: App, wanted: str) -> None:
     path = str(image.dockerfile)
     asked = Wanted(path=path, existing=files.dockerfiles(app.root, [path]).get(path), line=line)
     settings = Settings(image, app.lock, _lock_text(app))
-    render = partial(render_image, catalog, image, app.lock)
-    lines = explain(render, app.templates_for(image), settings)
+    templates = app.templates_for(image)
+    rendered = render_unchecked(catalog, image, app.lock, templates)
+    rendered.check()
+    lines = explain(rendered, templates.origins(image.template, rendered.variables), settings)
     _print(choose(asked, lines), asked.path, app.output)
     if note := difference(asked, lines):
         show.note(note)

@@ -6,9 +6,10 @@ import click
 
 from dfgen.catalog.model import BASES
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands.gc import collect
 from dfgen.engine.cleanup import sweep
-from dfgen.workspace import DIST, App
+from dfgen.workspace import DIST
 
 
 @click.command("gc")

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands.inspect import ImageRecord, Inspected, compare, inspect, open_images
 from dfgen.errors import ExitCode, printable
 from dfgen.oci.platform import Platform
-from dfgen.workspace import App
 
 COLUMNS = ("platform", "digest", "size", "layers", "created", "base", "user", "command")
 _SPARE = ("command", "created", "user", "layers", "base")

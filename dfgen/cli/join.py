@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from dfgen.cli import output as show
-from dfgen.commands.building.records import Records
+from dfgen.cli.app import App
 from dfgen.commands.join import join, match
 from dfgen.commands.merge import merge_layout
+from dfgen.commands.plan import plan
+from dfgen.commands.plan.records import Records
 from dfgen.errors import listing
 from dfgen.oci.layout import Layout
-from dfgen.workspace import App
-from dfgen.workspace.building import Workshop
 
 COLUMNS = ("family", "version", "architecture", "digest", "from")
 
@@ -33,13 +33,12 @@ def command(app: App, folders: tuple[Path, ...]) -> None:
     A DIR is the dist/ of another machine, or what a bake file built. Each image has to be what the catalog
     says: built from the same Dockerfile, context, pins and options.
     """
-    workshop = Workshop(app)
     joined = match(
         map(Layout, folders),
-        workshop.plan(app.images(())),
+        plan(app.images(()), app.lock, app.planning),
         lambda folder, digest: Records(folder).inputs(digest),
     )
-    join(joined, app.layout, workshop.records)
+    join(joined, app.layout, app.records)
     show.rows(
         COLUMNS,
         (

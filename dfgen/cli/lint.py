@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,21 +14,21 @@ from dfgen.catalog.model import Image, JinjaOptions
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import plan as planning
-from dfgen.commands import render as header
-from dfgen.commands.building.request import build_request
+from dfgen.commands.explain import template_lines
 from dfgen.commands.lint import Linted, Sources, lint
 from dfgen.commands.lint.dockerfile import unpinned_from
 from dfgen.commands.lint.records import Hit
-from dfgen.commands.render import render_image
+from dfgen.commands.plan.inputs import build_request
+from dfgen.commands.render import render_unchecked
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx as buildcheck
 from dfgen.engine import hadolint
 from dfgen.engine.process import Processes
-from dfgen.errors import ExitCode, InputError, Place, listing
+from dfgen.errors import ExitCode, InputError, listing
 from dfgen.findings import Level
-from dfgen.workspace import App
-from dfgen.workspace.building import Workshop
+from dfgen.workspace import Workspace
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
@@ -73,49 +72,18 @@ def command(
         ctx.exit(ExitCode.DIFFERS)
 
 
-@dataclass(slots=True)
-class _Kept:
-    """Templates that keep what they were rendered with."""
-
-    app: App
-    image: Image
-    body: str | None = None
-    variables: Mapping[str, object] = field(default_factory=dict)
-
-    def render(self, name: str, variables: Mapping[str, object]) -> str:
-        """Render as the image's own templates do; the text is kept also when a check of it fails later."""
-        self.variables = variables
-        self.body = self.app.templates_for(self.image).render(name, variables)
-        return self.body
-
-
-def _render(app: App, image: Image) -> str:
-    """Render an image, also when it takes what is not pinned: a rule tells of that, with its line."""
-    kept = _Kept(app, image)
+def _render(app: Workspace, image: Image) -> str:
+    """Render an image. One that uses images without a pin is kept if a rule reports them, with their line."""
+    rendered = render_unchecked(app.catalog, image, app.lock, app.templates_for(image))
     try:
-        return render_image(app.catalog, image, app.lock, kept)
+        rendered.check()
     except InputError:
-        if kept.body is None:
+        if not any(unpinned_from(parse(rendered.text, image.path))):
             raise
-        text = header.write(kept.body, image)
-        if not any(unpinned_from(parse(text, str(image.dockerfile)))):
-            raise
-        return text
+    return rendered.text
 
 
-def template_lines(app: App, image: Image) -> Sequence[Place | None]:
-    """Say of each line of an image's Dockerfile which template line made it, also where it is not valid."""
-    kept = _Kept(app, image)
-    with suppress(InputError):
-        render_image(app.catalog, image, app.lock, kept)
-    if kept.body is None:
-        return ()
-    origins = app.templates_for(image).origins(image.template, kept.variables)
-    lines = header.body_lines(kept.body, header.write(kept.body, image))
-    return [None if at is None else next(iter(origins[at].places), None) for at in lines]
-
-
-def _names(app: App, image: Image) -> Collection[str]:
+def _names(app: Workspace, image: Image) -> Collection[str]:
     """The names of all that a template may read; what a parent is pinned to is no part of that."""
     parent = PinnedParent(image.parent.reference, image.parent.platform)
     return template_variables(app.catalog, image, {"parent": parent}).keys()
@@ -127,23 +95,22 @@ def _hadolint(texts: Mapping[str, str]) -> Iterator[tuple[str, Hit, Level]]:
 
 
 def _buildkit(app: App, images: Sequence[Image]) -> Iterator[tuple[str, Hit, Level]]:
-    workshop = Workshop(app)
     chosen = {image.name for image in images}
-    plan = planning.plan(images, app.lock, workshop.planning)
+    plan = planning.plan(images, app.lock, app.planning)
     steps = [step for step in plan.steps if step.image.name in chosen]
     requests = [build_request(step, app.lock, app.catalog, Path()) for step in steps]
     nodes = app.nodes.check(request.platform for request in requests).usable
     placed = [replace(one, node=next(iter(nodes[one.platform]))) for one in requests]
-    for path, code, level, message, line in buildcheck.check(workshop.builder, placed):
+    for path, code, level, message, line in buildcheck.check(app.buildx, placed):
         yield path, Hit(rule=code, message=message, line=line), level
 
 
-def lint_sources(app: App) -> Sources:
+def lint_sources(app: Workspace) -> Sources:
     """What lint works with, but for BuildKit."""
     templates = app.templates(JinjaOptions())
     return Sources(
         render=partial(_render, app),
-        origins=partial(template_lines, app),
+        origins=partial(template_lines, app.catalog, app.lock, app.templates_for),
         variables=partial(_names, app),
         usages=templates.usages(),
         functions=templates.functions,
@@ -151,7 +118,7 @@ def lint_sources(app: App) -> Sources:
     )
 
 
-def waits(app: App, image: Image) -> bool:
+def waits(app: Workspace, image: Image) -> bool:
     """Whether an image is built on a family that is not pinned yet."""
     return any(parent.family and app.lock.pin(parent) is None for parent in image.all_parents)
 

@@ -6,9 +6,9 @@ import click
 
 from dfgen.catalog.model import Image
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import render as header
 from dfgen.errors import InputError
-from dfgen.workspace import App
 from dfgen.workspace.cache import Remembered
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")

@@ -6,9 +6,9 @@ import click
 
 from dfgen.catalog.model import LOCAL
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands.load import load, plan
 from dfgen.engine.containers import Engine
-from dfgen.workspace import App
 
 
 @click.command("load")

@@ -12,6 +12,7 @@ import click
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Catalog
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import lock as stage
 from dfgen.commands.lock import Facts, LockChanges, Moved, facts
 from dfgen.filetree import files
@@ -19,7 +20,6 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.images import Pulls
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-from dfgen.workspace import App
 
 if TYPE_CHECKING:
     from dfgen.registry import Quota, Registry

@@ -103,6 +103,6 @@ def dfgen(ctx: click.Context, root: Path, output: str) -> None:
 
     Exit codes: 0 it holds, 1 it was checked and does not hold, 2 bad input or usage, 3 the outside failed.
     """
-    from dfgen.workspace import App  # it brings the model, which `--version` and `--help` do without
+    from dfgen.cli.app import App  # it brings the model, which `--version` and `--help` do without
 
     ctx.obj = App(root=root, output=output)

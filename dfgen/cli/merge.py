@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands.merge import Entry, Merged, Merging, Rules, merge_published, merge_several, read_list
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
-from dfgen.workspace import App
 
 COLUMNS = ("tag", "state", "digest", "platforms")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands import init as starter
 from dfgen.commands.init import new_family
 from dfgen.filetree import files
-from dfgen.workspace import App
 
 
 @click.command("new")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
+from dfgen.commands.plan import foreseen
 from dfgen.commands.plan.inputs import Plan
 from dfgen.errors import CheckError, InputError, OutsideError, listing
-from dfgen.workspace import DIST, App
-from dfgen.workspace.building import Planner
+from dfgen.workspace import DIST
 
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
 TABLES = ("table", "json", "markdown")
@@ -42,7 +43,7 @@ def command(
         raise InputError("--runner: is of --format github and --format gitlab alone; leave it out")
     if wave and output != "github":
         raise InputError("--wave: is of --format github alone; leave it out")
-    plan, unrendered = Planner(app).foreseen(app.images(select))
+    plan, unrendered = foreseen(app.images(select), app.lock, app.planning, app.dockerfiles)
     if output in BUILT_ELSEWHERE and unrendered:
         raise CheckError(file.problem for file in unrendered)
     if output in EXPORTS:

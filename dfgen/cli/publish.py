@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.cli.progress import transferring
+from dfgen.commands import plan as planning
 from dfgen.commands import publish as stage
 from dfgen.commands.publish.release import Release
-from dfgen.workspace import App
-from dfgen.workspace.building import Planner
 
 COLUMNS = ("tag", "state", "digest")
 
@@ -47,7 +47,7 @@ def command(
     """
     app.deadline = deadline
     images = app.images(select)
-    stale = {} if as_built else Planner(app).stale(images)
+    stale = {} if as_built else planning.stale(images, app.lock, app.planning, app.dockerfiles)
     with transferring() as (total, progress):
         how = app.publishing(registries, stale=stale, force=force, total=total, progress=progress)
         releases = stage.plan(images, how)

@@ -12,10 +12,10 @@ import click
 from dfgen.catalog.model import BASES
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.errors import CheckError, Place
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.workspace import App
 from dfgen.workspace.cache import Remembered
 
 if TYPE_CHECKING:

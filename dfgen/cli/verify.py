@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import click
 
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.commands.verify import Verifying, verify
 from dfgen.errors import ExitCode
-from dfgen.workspace import App
 
 COLUMNS = ("reference", "what", "expected", "found")
 

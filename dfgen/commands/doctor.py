@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Catalog, Parent
 from dfgen.errors import CheckError, DfgenError
-from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
+from dfgen.registry import Registry
 
 # Looks at one thing: says what it found, or raises what is wrong and how to mend it.
 Look = Callable[[], str]
-
-
-class Registry(Protocol):
-    """What is asked of a registry."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a tag points at, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

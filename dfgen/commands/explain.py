@@ -8,57 +8,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
 from dfgen.commands import render as header
+from dfgen.commands.render import Rendered, TemplatesFor, render_unchecked
 from dfgen.errors import CheckError, InputError, Place, Problem
-
-
-class Expression(Protocol):
-    """Something that a template printed, or that decided."""
-
-    @property
-    def text(self) -> str:
-        """The expression, as in the template."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables that it is made from."""
-
-    @property
-    def place(self) -> Place:
-        """Where it stands."""
-
-
-class Origin(Protocol):
-    """The origin of a line, as templates tell it."""
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """The template line, then what called it."""
-
-    @property
-    def also(self) -> tuple[tuple[Place, ...], ...]:
-        """The places of other parts of the line."""
-
-    @property
-    def expressions(self) -> Sequence[Expression]:
-        """What was printed in it."""
-
-    @property
-    def conditions(self) -> Sequence[Expression]:
-        """What decided that it is there."""
-
-
-class Templates(Protocol):
-    """Templates that render, and that tell where each line comes from."""
-
-    def render(self, name: str, variables: Mapping[str, object]) -> str:
-        """Render a template."""
-
-    def origins(self, name: str, variables: Mapping[str, object]) -> Sequence[Origin]:
-        """Say of every line where it comes from."""
+from dfgen.templating.origins import Expression, LineOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,30 +36,6 @@ class Explained:
     deciding: tuple[Setting, ...] = ()
 
 
-class _Recorder:
-    """Templates that remember what was rendered with which variables."""
-
-    def __init__(self, templates: Templates) -> None:
-        self._templates = templates
-        self.body = ""
-        self.origins: Sequence[Origin] = ()
-        self.variables: Mapping[str, object] = {}
-
-    def render(self, name: str, variables: Mapping[str, object]) -> str:
-        """Render, and remember the origins."""
-        self.variables = variables
-        self.origins = self._templates.origins(name, variables)
-        self.body = self._templates.render(name, variables)
-        return self.body
-
-
-class Renderer(Protocol):
-    """What renders one Dockerfile, header included, with the templates that it is given."""
-
-    def __call__(self, templates: Any, /) -> str:
-        """Give the text."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """The lines of a file that a person asks for; `line` is 0 for all, `existing` None where no file is."""
@@ -112,36 +45,39 @@ class Wanted:
     line: int = 0
 
 
-def places(render: Renderer, templates: Templates) -> tuple[Place | None, ...]:
-    """Give the template's line of each line of the Dockerfile, None for those of the header.
+def template_lines(
+    catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Image
+) -> tuple[Place | None, ...]:
+    """Map each line of a rendered Dockerfile to its template line, None for lines of the header.
 
-    Errors: those of rendering it.
+    Returns () if the image does not render.
     """
-    recorder = _Recorder(templates)
-    text = render(recorder)
-    body = header.body_lines(recorder.body, text)
-    return tuple(recorder.origins[at].places[0] if at is not None else None for at in body)
+    templates = templates_for(image)
+    try:
+        rendered = render_unchecked(catalog, image, lock, templates)
+    except InputError:
+        return ()
+    origins = templates.origins(image.template, rendered.variables)
+    body = header.body_lines(rendered.body, rendered.text)
+    return tuple(next(iter(origins[at].places), None) if at is not None else None for at in body)
 
 
-def explain(render: Renderer, templates: Templates, settings: Settings) -> tuple[Explained, ...]:
-    """Explain every line of the Dockerfile that `render` gives.
-
-    Errors: those of rendering it.
-    """
-    recorder = _Recorder(templates)
-    text = render(recorder)
+def explain(rendered: Rendered, origins: Sequence[LineOrigin], settings: Settings) -> tuple[Explained, ...]:
+    """Explain every line of a Dockerfile, from the origins of the template's lines."""
     found = []
-    body = header.body_lines(recorder.body, text)
-    for number, (own, at) in enumerate(zip(text.removesuffix("\n").split("\n"), body, strict=True), 1):
+    body = header.body_lines(rendered.body, rendered.text)
+    for number, (own, at) in enumerate(
+        zip(rendered.text.removesuffix("\n").split("\n"), body, strict=True), 1
+    ):
         line = Explained(line=number, text=own)
         if at is not None:
-            line = _explained(line, recorder.origins[at], recorder.variables, settings)
+            line = _explained(line, origins[at], rendered.variables, settings)
         found.append(line)
     return tuple(found)
 
 
 def _explained(
-    line: Explained, origin: Origin, variables: Mapping[str, object], settings: Settings
+    line: Explained, origin: LineOrigin, variables: Mapping[str, object], settings: Settings
 ) -> Explained:
     printed = _names(origin.expressions, variables)
     found = [

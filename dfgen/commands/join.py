@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from dfgen.catalog.model import Image
-from dfgen.commands.building.ports import Records
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, Step, digest_of_tests
+from dfgen.commands.plan.records import Records
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 
 _NAMED = 3  # of the inputs that differ
-
-
-class Source(Protocol):
-    """What is asked of a layout that images come from; `root` is its folder."""
-
-    root: Path
-
-    def descriptors(self) -> tuple[Descriptor, ...]:
-        """Every entry of its index.json."""
-        ...
-
-    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that a descriptor names."""
-        ...
-
-
-class Target(Protocol):
-    """What is asked of the layout that they come into."""
-
-    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
-        """Copy blobs from another layout, each checked on its way."""
-        ...
-
-    def tag(
-        self, changes: Mapping[str, Descriptor | None], attestations: Sequence[Descriptor] | None = None
-    ) -> None:
-        """Set names in one step; the attestations go beside their images."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """An image in a layout: its entry there, its manifest, and the attestations beside it."""
 
-    source: Source
+    source: Layout
     entry: Descriptor
     manifest: Manifest
     attestations: tuple[Descriptor, ...]
@@ -113,7 +85,7 @@ class Difference:
         return f": {listing([*names[:_NAMED], *more])}" if names else ""
 
 
-def match(sources: Iterable[Source], plan: Plan, recorded: Recorded) -> tuple[Joined, ...]:
+def match(sources: Iterable[Layout], plan: Plan, recorded: Recorded) -> tuple[Joined, ...]:
     """Find the images of a plan in layouts, by the hash of what they were built from.
 
     `recorded` finds the inputs that have a hash beside the images of a folder, to say what differs.
@@ -145,7 +117,7 @@ def match(sources: Iterable[Source], plan: Plan, recorded: Recorded) -> tuple[Jo
     return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
 
 
-def join(joined: Iterable[Joined], target: Target, records: Records) -> None:
+def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
     """Bring images with their attestations into the layout, blobs first, and name them in one step.
 
     Errors: CheckError for a blob that is missing or is not what its digest says; nothing is named then.
@@ -175,7 +147,7 @@ def _tested(one: Joined) -> dict[str, str]:
     return {TESTS: wanted if wanted in passed else passed[0]} if passed else {}
 
 
-def _images(source: Source) -> Iterator[Found]:
+def _images(source: Layout) -> Iterator[Found]:
     """List the images of a layout, those that its indexes bind too."""
     entries = source.descriptors()
     if not entries:
@@ -188,14 +160,14 @@ def _images(source: Source) -> Iterator[Found]:
             yield from _bound(source, document)
 
 
-def _bound(source: Source, index: Index) -> Iterator[Found]:
+def _bound(source: Layout, index: Index) -> Iterator[Found]:
     for entry in index.images:
         document = source.manifest(entry)
         if isinstance(document, Manifest):
             yield _found(source, entry, document, index.manifests)
 
 
-def _found(source: Source, entry: Descriptor, manifest: Manifest, beside: Iterable[Descriptor]) -> Found:
+def _found(source: Layout, entry: Descriptor, manifest: Manifest, beside: Iterable[Descriptor]) -> Found:
     digest = str(entry.digest)
     bound = (one for one in beside if one.is_attestation and one.annotations.get(ATTESTATION_OF) == digest)
     return Found(source=source, entry=entry, manifest=manifest, attestations=tuple(bound))

@@ -5,23 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from dfgen.catalog.model import Catalog, Image
-from dfgen.commands.building.ports import Store
+from dfgen.engine.containers import Engine
 from dfgen.errors import CheckError, Problem
 from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
-
-
-class Engine(Protocol):
-    """What is asked of the local engine."""
-
-    def load(self, image: Descriptor, name: str) -> None:
-        """Load an image or index under a name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +36,7 @@ class Loading:
         return shlex.join(["docker", "run", "--rm", "-it", *platform, str(self.reference)])
 
 
-def plan(images: Sequence[Image], catalog: Catalog, store: Store, *, indexes: bool) -> tuple[Loading, ...]:
+def plan(images: Sequence[Image], catalog: Catalog, store: Layout, *, indexes: bool) -> tuple[Loading, ...]:
     """Find images in the layout, and with `indexes` the versions that are selected whole.
 
     Errors: CheckError with every image that is not there or is damaged.
@@ -71,7 +63,7 @@ def _image(image: Image, catalog: Catalog, entries: Mapping[str, Descriptor]) ->
     return Loading(reference=reference, entry=entry, platform=image.platform)
 
 
-def _version(name: str, images: Sequence[Image], catalog: Catalog, store: Store) -> Loading | None:
+def _version(name: str, images: Sequence[Image], catalog: Catalog, store: Layout) -> Loading | None:
     """Find the index of a version, where it binds just the images that are loaded."""
     entries = store.entries()
     chosen = [image for image in images if image.merged_name == name]
@@ -86,7 +78,7 @@ def _version(name: str, images: Sequence[Image], catalog: Catalog, store: Store)
     return Loading(reference=reference, entry=entry, platform=None)
 
 
-def _lacking(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Iterator[Problem]:
+def _lacking(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Iterator[Problem]:
     name = f"{image.family.name}:{image.tag}"
     advice = f"run `dfgen build {image.name}`"
     if name not in entries:

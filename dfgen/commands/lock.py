@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from dfgen.catalog.lockfile import Candidate, Lock, LockedParent, Pin
 from dfgen.catalog.model import Catalog, Parent
@@ -16,9 +16,10 @@ from dfgen.concurrent import attempt
 from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Pulls
-from dfgen.oci.manifest import Descriptor, Index, Manifest
+from dfgen.oci.manifest import Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
+from dfgen.registry import Registry
 from dfgen.untrusted import read_json
 
 
@@ -195,19 +196,6 @@ def _facts(repository: Repository, digest: Digest, registry: Pulls) -> Facts:
 
 
 _UNLISTED = 16  # entries without a platform that are looked at, two requests each
-
-
-class Registry(Protocol):
-    """What is asked of a registry to pin a parent."""
-
-    def resolve(self, reference: Reference) -> Descriptor:
-        """What a tag points at, by HEAD."""
-
-    def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
-
-    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
-        """A small blob, such as an image's configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
-from dfgen.commands.building.ports import Store
 from dfgen.commands.publish import read_back
 from dfgen.concurrent import CONCURRENCY, attempt, combined, each, with_place
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
+from dfgen.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,26 +93,6 @@ def _dropped(children: Sequence[Child], before: Index) -> Iterator[str]:
         yield f"it has {words} now and would lose that; add a child for it, or allow it with --drop"
 
 
-class SourceRegistry(Protocol):
-    """What bringing asks of registries."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a reference points at, None when it is not there."""
-        ...
-
-    def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
-        ...
-
-    def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
-        """Bring a blob to another repository."""
-        ...
-
-    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        """Write a manifest."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Away:
     """A manifest that the target's repository lacks, and where it is."""
@@ -121,7 +102,7 @@ class _Away:
 
 
 def bring(
-    found: Sequence[tuple[Repository, Child]], target: Repository, registry: SourceRegistry, at_once: int
+    found: Sequence[tuple[Repository, Child]], target: Repository, registry: Registry, at_once: int
 ) -> None:
     """Bring images and their attestations to another repository: all blobs first, then the manifests.
 
@@ -148,7 +129,7 @@ def bring(
 
 
 def _missing_blobs(
-    home: Repository, child: Child, entry: Descriptor, target: Repository, registry: SourceRegistry
+    home: Repository, child: Child, entry: Descriptor, target: Repository, registry: Registry
 ) -> _Away | None:
     """Read a manifest that the target's repository lacks."""
     if registry.find(Reference(target, digest=entry.digest)):
@@ -233,28 +214,6 @@ def _wrong(entry: Entry, message: str) -> InputError:
 
 
 _MERGES_AT_ONCE = 16  # of a list, each with one request under way: as many as connections are kept
-
-
-class Registry(Protocol):
-    """What is asked of registries to merge in them."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a reference points at, None where it is not there."""
-
-    def current(self, reference: Reference) -> Manifest | Index | None:
-        """What a tag has, None where it is not there."""
-
-    def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
-
-    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
-        """A small blob, such as an image's configuration."""
-
-    def copy(self, descriptor: Descriptor, source: Repository, target: Repository) -> None:
-        """Bring a blob to another repository, without carrying it through this machine if that can be."""
-
-    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        """Write a manifest or index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,7 +347,7 @@ class Versions:
 
 
 def merge_layout(
-    store: Store,
+    store: Layout,
     lock: Lock,
     versions: Mapping[str, Sequence[Image]],
     built: Mapping[str, Digest] | None = None,
@@ -427,7 +386,7 @@ def _lacking(
     return tuple(image.platform for image in images if not there(image))
 
 
-def _child(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Child:
+def _child(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Child:
     name = _name(image)
     entry = entries[name]
     manifest = store.manifest(entry)
@@ -439,7 +398,7 @@ def _child(image: Image, store: Store, entries: Mapping[str, Descriptor]) -> Chi
 
 
 def _merge_version(
-    name: str, images: Sequence[Image], store: Store, lock: Lock, entries: Mapping[str, Descriptor]
+    name: str, images: Sequence[Image], store: Layout, lock: Lock, entries: Mapping[str, Descriptor]
 ) -> Merged:
     children = [_child(image, store, entries) for image in images]
     rules = Rules(architecture_independent=images[0].family.architecture_independent)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
-from typing import Protocol
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import TEMPLATES, Catalog, Image
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
-from dfgen.errors import Gathering, InputError, Place, Problem, listing, printable
+from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, listing, printable
+from dfgen.filetree import files
+from dfgen.templating import Templates
 
 # A constant --platform is what FROM is for here; BuildKit and hadolint would warn of it.
 _SKIPPED_CHECK = "FromPlatformFlagConstDisallowed"
@@ -102,13 +103,6 @@ def _with_check(directives: dict[str, str]) -> list[tuple[str, str]]:
     return list({**directives, "check": check}.items())
 
 
-class Templates(Protocol):
-    """A folder of templates that renders."""
-
-    def render(self, name: str, variables: Mapping[str, object]) -> str:
-        """Render a template into the text of a Dockerfile."""
-
-
 TemplatesFor = Callable[[Image], Templates]
 
 
@@ -193,19 +187,44 @@ class Rendering:
         return tuple(file for file in self.differing if file.change not in guarded)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A rendered Dockerfile, and the template's output, variables and pins that it comes from."""
+
+    image: Image
+    text: str
+    body: str
+    variables: Mapping[str, object]
+    pins: Mapping[str, PinnedParent]
+
+    def check(self) -> None:
+        """Raises InputError if it is not a Dockerfile, or uses an image without a pin."""
+        problems = [*_unpinned(self.text, self.image, self.pins)]
+        if problems:
+            raise InputError(problems)
+
+
+def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
+    """Render one Dockerfile without checking the result; see `Rendered.check`.
+
+    Raises InputError for a parent without a pin and for errors of the template.
+    """
+    pins = _pins(catalog, image, lock)
+    variables = template_variables(catalog, image, pins)
+    body = templates.render(image.template, variables)
+    text = write(body, image)
+    return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
+
+
 def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
     """Render one Dockerfile.
 
-    Errors: InputError for a parent without a pin, for what the template gets wrong, and for an image that
-    the result takes from outside without a pin.
+    Raises InputError for a parent without a pin, for errors of the template, and for an image that the
+    Dockerfile uses without a pin.
     """
-    pins = _pins(catalog, image, lock)
-    body = templates.render(image.template, template_variables(catalog, image, pins))
-    text = write(body, image)
-    problems = [*_unpinned(text, image, pins)]
-    if problems:
-        raise InputError(problems)
-    return text
+    rendered = render_unchecked(catalog, image, lock, templates)
+    rendered.check()
+    return rendered.text
 
 
 def render(
@@ -221,7 +240,7 @@ def render(
     Errors: one InputError with the problems of all images.
     """
     gathering = Gathering()
-    files: list[File] = []
+    found: list[File] = []
     waiting: list[Image] = []
     for image in images:
         if any(parent.family and lock.pin(parent) is None for parent in image.all_parents):
@@ -230,12 +249,48 @@ def render(
         with gathering.step():
             path = image.path
             new = render_image(catalog, image, lock, templates(image))
-            files.append(File(path=path, old=existing.get(path), new=new))
+            found.append(File(path=path, old=existing.get(path), new=new))
     gathering.check()
     expected = {image.path for image in images}
     gone = (path for path in existing if path not in expected and is_generated(existing[path]))
-    files.extend(File(path=path, old=existing[path], new=None) for path in sorted(gone))
-    return Rendering(files=tuple(files), waiting=tuple(waiting))
+    found.extend(File(path=path, old=existing[path], new=None) for path in sorted(gone))
+    return Rendering(files=tuple(found), waiting=tuple(waiting))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dockerfiles:
+    """The generated Dockerfiles of a catalog on disk, for commands that need them to be current."""
+
+    catalog: Catalog
+    templates: TemplatesFor
+
+    def rendering(self, images: Sequence[Image], lock: Lock) -> Rendering:
+        """Render images and compare them with their Dockerfiles on disk; no other file is read."""
+        existing = files.dockerfiles(self.catalog.root, [image.path for image in images])
+        return render(self.catalog, images, lock, self.templates, existing)
+
+    def render(self, image: Image, lock: Lock) -> str:
+        """Render one Dockerfile; see `render_image`."""
+        return render_image(self.catalog, image, lock, self.templates(image))
+
+    def rerender(self, image: Image, lock: Lock) -> str | None:
+        """Write the Dockerfile of an image again; returns its path if it changed.
+
+        Raises CheckError if the file was edited by hand, and what `render_image` raises.
+        """
+        path = image.path
+        existing = files.dockerfiles(self.catalog.root, [path])
+        file = File(path=path, old=existing.get(path), new=self.render(image, lock))
+        if file.change is Change.NONE:
+            return None
+        if file.change in (Change.EDITED, Change.FOREIGN):
+            raise CheckError(file.problem)
+        files.write(self.catalog.root / path, file.new or "")
+        return path
+
+    def save(self, lock: Lock) -> None:
+        """Write the lock that the Dockerfiles are rendered from."""
+        files.write(self.catalog.root / LOCK_FILE, lock.to_text())
 
 
 def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]:

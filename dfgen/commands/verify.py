@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
-from dfgen.commands.building.ports import Store
 from dfgen.concurrent import each
 from dfgen.errors import CheckError, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote, configuration_of, configured_platform
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest
-from dfgen.oci.reference import Reference, Repository
+from dfgen.oci.reference import Reference
+from dfgen.registry import Registry
 
 _NOTHING = "nothing"
-
-
-class Registry(Protocol):
-    """What is asked of registries to verify what is in them."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a reference points at, None where it is not there."""
-
-    def current(self, reference: Reference) -> Manifest | Index | None:
-        """What a reference has, None where it is not there."""
-
-    def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
-
-    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
-        """A small blob, such as an image's configuration."""
-
-    def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Whether a repository has a blob."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -58,7 +40,7 @@ class Verifying:
 
     catalog: Catalog
     lock: Lock
-    store: Store
+    store: Layout
     registry: Registry
     registries: Sequence[str]
 

@@ -11,8 +11,7 @@ from typing import Any
 from dfgen.catalog.graph import find
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
-from dfgen.commands.building.request import build_request
-from dfgen.commands.plan.inputs import Plan
+from dfgen.commands.plan.inputs import Plan, build_request
 from dfgen.engine.buildx import export_options
 from dfgen.engine.request import BuildRequest
 from dfgen.exports.ci import check_pinned, plain_names, versions_of, waves

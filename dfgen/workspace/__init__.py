@@ -1,4 +1,8 @@
-"""What commands share: the catalog, its lock and the outside, each made when it is first asked for."""
+"""The composition root: a catalog in a folder, with its templates, lock, layout, registry and engines.
+
+Each part is created when it is first used, and imported there: `dfgen render` of an unchanged catalog needs
+neither the registry client nor the engine.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +13,49 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Family, Image, JinjaOptions
-from dfgen.catalog.select import select
+from dfgen.catalog.model import BASES, TEMPLATES, Family, Image, JinjaOptions
 from dfgen.errors import DfgenError, InputError, Place, Problem
 
 if TYPE_CHECKING:
     from dfgen.catalog.lockfile import Lock, LockedParent
-    from dfgen.catalog.model import Catalog
+    from dfgen.catalog.model import Builder, Catalog
+    from dfgen.commands.building import Building
+    from dfgen.commands.building.published import Published
+    from dfgen.commands.building.run import Event
+    from dfgen.commands.plan import Planning
+    from dfgen.commands.plan.inputs import Causes
+    from dfgen.commands.plan.records import Records
     from dfgen.commands.publish import Publishing
-    from dfgen.engine.nodes import Nodes
+    from dfgen.commands.render import Dockerfiles
+    from dfgen.engine.buildx import Buildx
+    from dfgen.engine.containers import Engine as Containers
+    from dfgen.engine.nodes import Nodes, Slots
+    from dfgen.engine.request import BuildRequest, OnStep
     from dfgen.oci.layout import Layout
+    from dfgen.oci.manifest import Descriptor
+    from dfgen.oci.reference import Reference
     from dfgen.registry import Registry
+    from dfgen.sbom.model import Bill
     from dfgen.templating import Templates
-
-# All else is imported where it is used: a render of what has not changed does without.
-
+    from dfgen.templating.usage import TemplateUsage
 
 DIST = "dist"
 
 
 @dataclass(eq=False)
-class App:
-    """One run of a command: where it works and how it prints."""
+class Workspace:
+    """A catalog opened at a folder, with everything that commands need to work on it.
+
+    `deadline` limits each request to a registry, in seconds.
+    """
 
     root: Path
-    output: str
     deadline: float = 60.0
 
     def __post_init__(self) -> None:
-        """Keep environments of templates by their options: one is compiled for the whole run."""
+        """Cache template environments by their options: each is compiled once in a run."""
         self._templates: dict[tuple[JinjaOptions, frozenset[str]], Templates] = {}
         self._of_families: dict[Family, Templates] = {}
 
@@ -182,8 +198,134 @@ class App:
             digest=entry.digest, media_type=entry.media_type, first_seen=self.today, platforms=pins
         )
 
+    @cached_property
+    def records(self) -> Records:
+        """The records of earlier builds, below `dist/`."""
+        from dfgen.commands.plan.records import Records
 
-def in_one_family(app: App, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:
+        return Records(self.root / DIST)
+
+    @cached_property
+    def dockerfiles(self) -> Dockerfiles:
+        """The generated Dockerfiles of the catalog."""
+        from dfgen.commands.render import Dockerfiles
+
+        return Dockerfiles(self.catalog, self.templates_for)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """What plans are made from: the catalog, the layout, and neither engine nor registry."""
+        from dfgen.catalog.context import ContextReader
+        from dfgen.commands.plan import Planning
+        from dfgen.filetree import Folder
+
+        return Planning(
+            catalog=self.catalog,
+            layout=self.layout,
+            reader=ContextReader(Folder(self.root), self.catalog.versions),
+            records=self.records,
+            causes=self.causes,
+        )
+
+    def causes(self, image: Image, lock: Lock) -> Causes:
+        """Hash what the Dockerfile of an image is rendered from."""
+        from dfgen.commands.plan.inputs import causes_of
+        from dfgen.templating.usage import made_from
+
+        names = made_from(image.template, self._usages) & self._texts.keys()
+        return causes_of(image, lock, {name: self._texts[name] for name in sorted(names)})
+
+    @cached_property
+    def _usages(self) -> dict[str, TemplateUsage]:
+        from dfgen.templating.usage import usages
+
+        return usages(self._texts)
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        folder = self.root / TEMPLATES
+        found: dict[str, str] = {}
+        for path in folder.rglob("*"):
+            with suppress(OSError):  # a folder, or an unreadable file that no Dockerfile can have come from
+                found[path.relative_to(folder).as_posix()] = path.read_text("utf-8", errors="replace")
+        return found
+
+    @cached_property
+    def buildx(self) -> Buildx:
+        """BuildKit on the nodes of the catalog."""
+        from dfgen.engine.buildx import Buildx
+
+        return Buildx(self.root, self.layout, self.nodes)
+
+    @cached_property
+    def containers(self) -> Containers:
+        """The engines that run built images."""
+        from dfgen.engine.containers import Engine as Containers
+
+        return Containers(self.nodes, self.layout)
+
+    @cached_property
+    def published(self) -> Published:
+        """The images of this catalog in its registry, for a build that takes them from there."""
+        from dfgen.commands.building.published import Published
+
+        return Published(self.registry, self.layout, self._published_tags)
+
+    def _published_tags(self, image: Image) -> Sequence[Reference]:
+        """List the tags that an image may be found under."""
+        catalog = self.catalog
+        # The merged index lists attestations; a per-architecture tag is the image alone.
+        with_attestations = catalog.provenance or catalog.sbom or catalog.lists_packages
+        stems = (image.version, image.tag) if with_attestations else (image.tag,)
+        return [catalog.reference(image.family.name, stem) for stem in stems]
+
+    def building(self, slots: Slots, report: Callable[[Event], None], **options: Any) -> Building:
+        """Wire a build run; `options` are those of `Building`, such as `locked`."""
+        from dfgen.commands.building import Building
+
+        return Building(
+            planning=self.planning,
+            engine=_Engine(self),
+            dockerfiles=self.dockerfiles,
+            bill=self._bill,
+            slots=slots,
+            report=report,
+            today=self.today,
+            **options,
+        )
+
+    def _bill(self, image: Image, built: Descriptor) -> Bill:
+        from dfgen.sbom.generate import Bills
+
+        return Bills(self.layout, self.catalog.source_date_epoch).make(image, built)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Engine:
+    """The real engine of a build run: BuildKit builds, and the engine of the same node tests."""
+
+    workspace: Workspace
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        return self.workspace.buildx.build(request, on_step)
+
+    def test(self, image: Image, built: Descriptor, node: Builder) -> None:
+        from dfgen.commands.building.smoke import smoke
+
+        def log(text: str) -> None:
+            self.workspace.records.append_log(image, text)
+
+        smoke(image, built, node, self.workspace.containers, log)
+
+    def responds(self, node: Builder) -> bool:
+        return self.workspace.nodes.responds(node)
+
+    def stop(self) -> None:
+        self.workspace.nodes.processes.stop()
+        self.workspace.containers.stop()
+
+
+def in_one_family(workspace: Workspace, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:
     """What words select in the one family that all of them name, and a catalog of that family alone.
 
     None where they name several, none, or nothing in it: the whole catalog then says what is meant.
@@ -191,10 +333,12 @@ def in_one_family(app: App, words: Sequence[str]) -> tuple[Catalog, Sequence[Ima
     """
     names = {_family(word) for word in words}
     name = names.pop() if len(names) == 1 else ""
-    if not name or "/" in name or not (app.root / BASES / name / "base.yaml").is_file():
+    if not name or "/" in name or not (workspace.root / BASES / name / "base.yaml").is_file():
         return None
-    catalog = app.family(name)
+    catalog = workspace.family(name)
     with suppress(InputError):
+        from dfgen.catalog.select import select
+
         return catalog, select(catalog.images, words)
     return None
 

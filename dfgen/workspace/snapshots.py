@@ -16,7 +16,7 @@ from dfgen.commands.review.records import State
 from dfgen.errors import InputError, Place, Problem
 from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
 from dfgen.filetree.git import Git
-from dfgen.workspace import DIST, App
+from dfgen.workspace import DIST, Workspace
 
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
 _BESIDE = r"\.(?:dockerignore|rego)"  # files beside a Dockerfile, which BuildKit reads with it
@@ -47,7 +47,7 @@ class Tree(FileTree, Protocol):
 class Side:
     """One state that was opened: its files, and the app of the folder where its catalog can be loaded."""
 
-    app: App
+    app: Workspace
     tree: Tree
 
     @cached_property
@@ -101,7 +101,7 @@ class _Loaded:
 class Sides:
     """Opens the two states of a review and reads them; what both have is read once."""
 
-    def __init__(self, app: App, scratch: Path, words: tuple[str, str]) -> None:
+    def __init__(self, app: Workspace, scratch: Path, words: tuple[str, str]) -> None:
         """Open BASE and AFTER as they were written, "" for what was not.
 
         Errors: InputError for what is neither a folder that holds a catalog nor a revision.
@@ -119,12 +119,12 @@ class Sides:
 
     def _folder(self, root: Path) -> Side:
         git = _repository(root) if self._git else None  # a revision has nothing that git ignores
-        return Side(app=App(root=root, output=self._app.output), tree=Checkout(root, self._seen, git))
+        return Side(app=Workspace(root), tree=Checkout(root, self._seen, git))
 
     def _revision(self, word: str, name: str) -> Side:
         git = self._git or Git(self._app.root)
         tree = Revision(git, git.commit(word) if word else git.base(), self._seen)
-        side = Side(app=App(root=self._scratch / name, output=self._app.output), tree=tree)
+        side = Side(app=Workspace(self._scratch / name), tree=tree)
         start = f"{TEMPLATES}/"
         tree.write(
             [path for path in side.paths if _SETTING.fullmatch(path) or path.startswith(start)], side.app.root

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
+from dfgen.cli.app import App
 from dfgen.commands import plan as planning
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import TESTS, digest_of_tests
@@ -21,8 +22,6 @@ from dfgen.commands.render import render
 from dfgen.filetree import files
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
-from dfgen.workspace import App
-from dfgen.workspace.building import Workshop
 from tests.bench.catalog import PLATFORMS
 from tests.fakes.images import AMD64, ARM64, image
 
@@ -42,7 +41,7 @@ def make(root: Path, versions: int, size: int) -> None:
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    app = App(root, "table")
+    app = App(root=root, output="table")
     for file in render(app.catalog, app.catalog.images, app.lock, app.templates_for, {}).differing:
         files.write(root / file.path, file.new or "")
     _build(app, size)
@@ -50,7 +49,7 @@ def make(root: Path, versions: int, size: int) -> None:
 
 def tags(root: Path) -> Mapping[str, Descriptor]:
     """What is in the layout, as `base:1.0-x86_64`: each architecture's image, and each version last."""
-    found = App(root, "table").layout.entries()
+    found = App(root=root, output="table").layout.entries()
     return dict(sorted(found.items(), key=lambda pair: (pair[1].media_type == OCI_INDEX, pair[0])))
 
 
@@ -63,7 +62,7 @@ def _lock() -> Lock:
 
 
 def _build(app: App, size: int) -> None:
-    how = Workshop(app).planning
+    how = app.planning
     entries: dict[str, Descriptor | None] = {}
     versions: dict[str, list[Image]] = {}
     for one in app.catalog.images:

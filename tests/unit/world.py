@@ -9,20 +9,19 @@ from typing import Any
 
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Builder, Catalog, Image
+from dfgen.catalog.model import Catalog, Image
 from dfgen.commands import plan as planning
 from dfgen.commands.building import Building, build
-from dfgen.commands.building.records import Records
 from dfgen.commands.building.run import Event, Run
-from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import Causes, Plan, causes_of
+from dfgen.commands.plan.records import Records
 from dfgen.engine.nodes import Slots
-from dfgen.errors import CheckError
 from dfgen.filetree import Folder
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
-from tests.fakes.builder import ScriptedBuilder
+from dfgen.sbom.model import Bill
+from tests.fakes.engine import ScriptedEngine
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 
 TODAY = "2026-01-02"
@@ -35,19 +34,14 @@ class World:
     root: Path
     catalog: Catalog
     lock: Lock = field(default_factory=upstream_lock)
-    smoke_failures: dict[str, str] = field(default_factory=dict)
-    smoked: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    stopped: int = 0
-    smoked_on: dict[str, str] = field(default_factory=dict)
-    dead: set[Builder] = field(default_factory=set)
     pauses: list[float] = field(default_factory=list)
     templates: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layout = Layout(self.root / "dist")
         self.records = Records(self.root / "dist")
-        self.builder = ScriptedBuilder(self.layout)
+        self.builder = ScriptedEngine(self.layout)
         self.render()
 
     @classmethod
@@ -84,7 +78,7 @@ class World:
         reader = ContextReader(Folder(self.root), self.catalog.versions)
         return planning.Planning(
             catalog=self.catalog,
-            images=self.layout,
+            layout=self.layout,
             reader=reader,
             records=self.records,
             causes=self.causes,
@@ -109,46 +103,26 @@ class World:
     def build(self, *names: str, jobs: int = 2, slots: Slots | None = None, **more: Any) -> Run:
         """Plan and build images by name, or all; returns what became of them."""
         how = Building(
-            catalog=self.catalog,
-            store=self.layout,
-            builder=self.builder,
+            planning=self.planning,
+            engine=self.builder,
+            dockerfiles=self,
+            bill=self.bill,
             slots=slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs}),
-            answers=lambda node: node not in self.dead,
-            published=lambda _step, _on_step: (),
-            causes=self.causes,
-            smoke=self._smoke,
-            judge=lambda one, lock: planning.judge(one, lock, self.planning),
-            merge=self._merge,
-            sources=self,
-            records=self.records,
             report=self.events.append,
-            pause=self.pauses.append,
-            stop=self._stop,
             today=TODAY,
+            pause=self.pauses.append,
         )
-        self.builder.log.clear()
-        self.smoked.clear()
+        self.builder.forget()
         return build(self.plan(*names), self.lock, replace(how, **more))
+
+    def bill(self, one: Image, built: Descriptor) -> Bill:
+        """Make no SBOM: a test whose catalog asks for one hands in what makes it."""
+        raise AssertionError(one.name)
 
     def change(self, name: str, **more: Any) -> None:
         """Change some settings of an image."""
         found = [replace(one, **more) if one.name == name else one for one in self.catalog.images]
         self.catalog = replace(self.catalog, images=tuple(found))
-
-    def _smoke(self, one: Image, built: Descriptor, node: Builder) -> None:
-        self.smoked.append(one.name)
-        self.smoked_on[one.name] = node.name
-        if one.name in self.smoke_failures:
-            raise CheckError(self.smoke_failures[one.name])
-
-    def _merge(self, found: Sequence[Image], lock: Lock) -> Descriptor:
-        versions = merge_layout(self.layout, lock, {found[0].merged_name: found})
-        if versions.failed:
-            raise versions.failed
-        return versions.merged[0].index.descriptor
-
-    def _stop(self) -> None:
-        self.stopped += 1
 
 
 def states(run: Run) -> dict[str, str]:

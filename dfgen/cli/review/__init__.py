@@ -13,30 +13,22 @@ import click
 from dfgen.catalog.model import Image
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
+from dfgen.cli.app import App
 from dfgen.cli.review.json import data
 from dfgen.cli.review.markdown import markdown
 from dfgen.cli.review.terminal import tell
-from dfgen.commands.building.records import Records
-from dfgen.commands.explain import places
+from dfgen.commands.explain import template_lines
 from dfgen.commands.lint.parity import same
-from dfgen.commands.render import render_image
+from dfgen.commands.plan.records import Records
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
-from dfgen.errors import ExitCode, InputError, Place
+from dfgen.errors import ExitCode
 from dfgen.findings import Finding
-from dfgen.workspace import DIST, App
+from dfgen.workspace import DIST, Workspace
 from dfgen.workspace.snapshots import Sides
 
 
-def origins(app: App, image: Image) -> Sequence[Place | None]:
-    """Follow the lines of an image; nothing where that cannot be done, which is told elsewhere."""
-    try:
-        return places(partial(render_image, app.catalog, image, app.lock), app.templates_for(image))
-    except InputError:
-        return ()
-
-
-def parity(app: App, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
+def parity(app: Workspace, images: Sequence[Image], rendered: Mapping[str, str]) -> tuple[Finding, ...]:
     """Find them; what is rendered already is not rendered again, and what is alike is not even parsed."""
     texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
     unlike = [*_unlike(images, texts)]
@@ -121,7 +113,7 @@ def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:
     sources = Sources(
         templates=new.templates_for,
         parity=partial(parity, new),
-        origins=partial(origins, new),
+        origins=lambda image: template_lines(new.catalog, new.lock, new.templates_for, image),
         seconds=past,
     )
     before, now = sides.read()

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
 from dfgen.catalog.model import Image
-from dfgen.commands.building.ports import Store
 from dfgen.commands.plan.inputs import Step
 from dfgen.engine.request import OnStep
 from dfgen.errors import CheckError, OutsideError
-from dfgen.oci.images import Child, Pulls, Remote, children_of
-from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
-from dfgen.oci.reference import Reference, Repository
-
-
-class Registry(Pulls, Protocol):
-    """Where images are published."""
-
-    def current(self, reference: Reference) -> Manifest | Index | None:
-        """What a tag has, None when it is not there."""
-        ...
-
-    def download(self, repository: Repository, descriptor: Descriptor, target: Path) -> None:
-        """Write a blob to a file, which appears only when it is whole and checked."""
-        ...
+from dfgen.oci.images import Child, Remote, children_of
+from dfgen.oci.layout import Layout
+from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
+from dfgen.oci.reference import Reference
+from dfgen.registry import Registry
 
 
 @dataclass(eq=False)
@@ -38,7 +25,7 @@ class Published:
     """
 
     registry: Registry
-    store: Store
+    layout: Layout
     references_of: Callable[[Image], Sequence[Reference]]
     _silent: bool = field(default=False, init=False)
 
@@ -74,12 +61,12 @@ class Published:
         manifest = remote.manifest(entry)
         if not isinstance(manifest, Manifest):
             raise CheckError(f"{entry.digest}: it is an index within an index")
-        self.store.add(remote.read(manifest.config))
+        self.layout.add(remote.read(manifest.config))
         for blob in manifest.layers:
-            path = self.store.blob_path(blob.digest)
+            path = self.layout.blob_path(blob.digest)
             if not path.exists():
                 self.registry.download(remote.repository, blob, path)
-        self.store.add(manifest.raw)
+        self.layout.add(manifest.raw)
 
 
 def _fits(child: Child, step: Step) -> bool:

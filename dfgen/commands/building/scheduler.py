@@ -12,12 +12,11 @@ from typing import Any
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
 from dfgen.commands.building.ports import Building
-from dfgen.commands.building.request import build_request
 from dfgen.commands.building.run import Again, Event, Finished, Lost, Progressed, Result, Run, Started, State
-from dfgen.commands.building.twice import NotTheSameError
+from dfgen.commands.building.twice import NotTheSameError, build_twice
 from dfgen.commands.building.versions import Versions
-from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, digest_of_tests
-from dfgen.engine.request import BuildRequest
+from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, build_request, digest_of_tests
+from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, OutsideError
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.sbom.model import Bill, is_bill
@@ -49,6 +48,8 @@ class Scheduler:
     def __init__(self, plan: Plan, lock: Lock, how: Building) -> None:
         """Begin with nothing done."""
         self.how = how = replace(how, report=_one_by_one(how.report))
+        self.planning = how.planning
+        self.past = self.planning.records.past_seconds()
         self.order = [step.image.name for step in plan.steps]
         self.todo = {step.image.name: step for step in plan.steps}
         self.ready: list[_Work] = []
@@ -72,7 +73,7 @@ class Scheduler:
             broken = True
         finally:
             if self.running:  # broken off: whoever waits for a child process goes on when that is ended
-                self.how.stop()
+                self.how.engine.stop()
             pool.shutdown(cancel_futures=True)
             run = self.record(replace(self.summary(time.monotonic() - begun), broken=broken))
         return run
@@ -92,7 +93,7 @@ class Scheduler:
                 self.not_tried(step, blamed)
             elif self.versions.is_ready(step.image):
                 self.prepare(step)
-        self.ready.sort(key=lambda work: -self.how.past.get(work.step.image.name, 0.0))
+        self.ready.sort(key=lambda work: -self.past.get(work.step.image.name, 0.0))
         return len(self.results) > before
 
     def prepare(self, step: Step) -> None:
@@ -101,8 +102,8 @@ class Scheduler:
         try:
             step = self.versions.current(step)
             if step.is_needed:
-                log, lock = self.how.records.log(step.image), self.versions.lock
-                request = build_request(step, lock, self.how.catalog, log, no_cache=self.how.no_cache)
+                log, lock = self.planning.records.log(step.image), self.versions.lock
+                request = build_request(step, lock, self.planning.catalog, log, no_cache=self.how.no_cache)
                 self.ready.append(_Work(step, request))
             else:
                 self.up_to_date(step)
@@ -134,12 +135,13 @@ class Scheduler:
         self.begun[image.name] = time.monotonic()
         self.nodes[image.name] = node.name
         self.how.report(Started(step))
-        taken = () if self.how.no_cache else self.how.published(step, self.on_step(work))
+        published = None if self.how.no_cache or self.how.twice else self.how.published
+        taken = published.take(step, self.on_step(work)) if published else ()
         entries = taken or self.entries(work)
         built = next(entry for entry in entries if not entry.is_attestation)
         if image.tests and step.reason is not Reason.SBOM:
             self.how.report(Progressed(image, "smoke tests"))
-            self.how.smoke(image, built, node)
+            self.how.engine.test(image, built, node)
         attestations, bill = self.beside(image, built, [entry for entry in entries if entry.is_attestation])
         return _Built(built, attestations, State.TAKEN if taken else State.BUILT, bill)
 
@@ -147,10 +149,11 @@ class Scheduler:
         self, image: Image, built: Descriptor, attestations: Sequence[Descriptor]
     ) -> tuple[tuple[Descriptor, ...], Bill | None]:
         """Make the SBOM of an image's packages where it is asked for and lacking; else leave it out."""
-        if self.how.bill and any(map(is_bill, attestations)):
+        wanted = self.planning.catalog.lists_packages
+        if wanted and any(map(is_bill, attestations)):
             return tuple(attestations), None
         others = tuple(entry for entry in attestations if not is_bill(entry))
-        if self.how.bill is None:
+        if not wanted:
             return others, None
         self.how.report(Progressed(image, "SBOM"))
         bill = self.how.bill(image, built)
@@ -160,16 +163,22 @@ class Scheduler:
         """Build an image, or take what is only looked at again; what the network failed is tried again."""
         step, image = work.step, work.step.image
         if step.is_kept and step.built:
-            return (step.built, *self.how.store.attestations(step.built.digest))
+            return (step.built, *self.planning.layout.attestations(step.built.digest))
         for attempt in range(1, _TRIES):
             try:
-                return self.how.builder.build(work.request, self.on_step(work))
+                return self.build(work.request, self.on_step(work))
             except OutsideError as error:
                 if not error.is_passing:
                     raise
                 self.how.report(Again(image, str(error)))
                 self.how.pause(_PAUSE * 2 ** (attempt - 1))
-        return self.how.builder.build(work.request, self.on_step(work))
+        return self.build(work.request, self.on_step(work))
+
+    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
+        """Build an image, two times if the run compares."""
+        if self.how.twice:
+            return build_twice(request, on_step, self.how.engine.build, self.planning.layout)
+        return self.how.engine.build(request, on_step)
 
     def on_step(self, work: _Work) -> Callable[[str], None]:
         """Tell what a build is at."""
@@ -195,7 +204,7 @@ class Scheduler:
 
     def is_lost(self, node: Builder) -> bool:
         """Whether a node does not answer any more; it is taken out then."""
-        if self.how.answers(node):
+        if self.how.engine.responds(node):
             return False
         if self.how.slots.remove(node):
             self.how.report(Lost(node.name))
@@ -206,11 +215,11 @@ class Scheduler:
         image, inputs = step.image, step.inputs
         marks = {TESTS: str(digest_of_tests(image))}
         if inputs:
-            self.how.records.keep(inputs)
-            self.how.records.keep_causes(inputs.digest, self.how.causes(image, self.versions.lock))
+            self.planning.records.keep(inputs)
+            self.planning.records.keep_causes(inputs.digest, self.planning.causes(image, self.versions.lock))
             marks[INPUTS] = str(inputs.digest)
         entry = replace(built.image, annotations=marks, platform=image.platform)
-        self.how.store.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)
+        self.planning.layout.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)
 
     def up_to_date(self, step: Step) -> None:
         """Note that nothing is to be done for an image."""
@@ -223,7 +232,7 @@ class Scheduler:
     def fail(self, step: Step, error: DfgenError) -> None:
         """Note that an image failed, and with it its version."""
         told = step.image.name in self.begun and not isinstance(error, NotTheSameError)
-        tail = self.how.records.tail(step.image) if told else ()
+        tail = self.planning.records.tail(step.image) if told else ()
         self.versions.broken.setdefault(step.image.merged_name, step.image.name)
         self.done(self.result(step, State.FAILED, error=error, tail=tail))
 
@@ -238,7 +247,7 @@ class Scheduler:
         """Write down what became of an image."""
         name = step.image.name
         begun = self.begun.get(name)
-        log = str(self.how.records.log(step.image)) if begun else ""
+        log = str(self.planning.records.log(step.image)) if begun else ""
         seconds = time.monotonic() - begun if begun else 0.0
         node = self.nodes.get(name, "")
         return Result(step=step, state=state, seconds=seconds, log=log, node=node, **more)
@@ -251,14 +260,14 @@ class Scheduler:
 
     def size(self, image: Descriptor) -> int:
         """The bytes of an image's blobs, compressed as they are."""
-        manifest = self.how.store.manifest(image)
+        manifest = self.planning.layout.manifest(image)
         blobs = manifest.blobs if isinstance(manifest, Manifest) else ()
         return image.size + sum(blob.size for blob in blobs)
 
     def record(self, run: Run) -> Run:
         """Keep the record of a run; what a full disk refuses costs the record, and not the summary."""
         try:
-            self.how.records.write_run(run.to_json())
+            self.planning.records.write_run(run.to_json())
         except OutsideError as error:
             return replace(run, errors=(*run.errors, error))
         return run
@@ -275,7 +284,7 @@ class Scheduler:
             rendered=tuple(self.versions.rendered),
             errors=tuple(self.versions.errors),
             seconds=seconds,
-            past=self.how.past,
+            past=self.past,
         )
 
 

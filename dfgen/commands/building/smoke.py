@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
 
 from dfgen.catalog.model import Builder, Image, SmokeTest
+from dfgen.engine.containers import Engine
 from dfgen.engine.request import Outcome
 from dfgen.errors import CheckError, Problem
 from dfgen.oci.manifest import Descriptor
-from dfgen.oci.platform import Platform
 
 _SHOWN = 20  # lines of output in a message's tail
 
 
-class Loaded(Protocol):
-    """An image that an engine holds for as long as it is tested."""
-
-    def run(self, test: SmokeTest) -> Outcome:
-        """Run one test in a container of its own."""
-        ...
-
-
-class Engine(Protocol):
-    """Runs images."""
-
-    def loaded(self, image: Descriptor, platform: Platform, node: Builder) -> AbstractContextManager[Loaded]:
-        """Load an image from the layout, and remove it in the end."""
-        ...
-
-
-class Write(Protocol):
-    """Takes what is to be kept in the image's log."""
-
-    def __call__(self, text: str, /) -> object:
-        """Take some text."""
-        ...
-
-
-def smoke(image: Image, built: Descriptor, node: Builder, engine: Engine, write: Write) -> None:
+def smoke(
+    image: Image, built: Descriptor, node: Builder, engine: Engine, write: Callable[[str], object]
+) -> None:
     """Run all tests of an image, on the node that built it.
 
     Errors: CheckError with every test that failed, OutsideError for an engine that cannot run any.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from dfgen.commands.building.ports import Builder, Store
+from dfgen.commands.building.difference import first_difference
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, Place, Problem
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 
 # What BuildKit writes before a command when the parent, as some builders leave it, has no history.
@@ -21,34 +21,39 @@ class NotTheSameError(CheckError):
     """An image that was built twice is not the same; the logs of both builds have nothing to say about it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Twice:
-    """A builder that builds an image twice; `difference` names the first file that two layers differ in."""
+Build = Callable[[BuildRequest, OnStep], tuple[Descriptor, ...]]
 
-    builder: Builder
-    store: Store
-    difference: Callable[[Path, Path], str]
 
-    def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
-        """Build an image, and again without cache.
+def build_twice(
+    request: BuildRequest, on_step: OnStep, build: Build, layout: Layout
+) -> tuple[Descriptor, ...]:
+    """Build an image, then again without cache, and compare the digests.
 
-        Errors: NotTheSameError that names the first layer and file that differ, besides those of building.
-        """
-        entries = self.builder.build(request, on_step)
-        log = request.log.with_name(f"{request.log.stem}-again{request.log.suffix}")
-        again = replace(request, no_cache=True, log=log)
-        first, second = (
-            _image(entries),
-            _image(self.builder.build(again, lambda doing: on_step(f"again: {doing}"))),
-        )
-        if first.digest != second.digest:
-            difference = self._compare(self._manifest(first), self._manifest(second))
-            place = Place(str(request.dockerfile))
-            raise NotTheSameError(Problem(place, f"built twice it is not the same: {difference}"))
-        return entries
+    Raises NotTheSameError with the first layer and file that differ, and whatever `build` raises.
+    """
+    entries = build(request, on_step)
+    log = request.log.with_name(f"{request.log.stem}-again{request.log.suffix}")
+    again = replace(request, no_cache=True, log=log)
+    first, second = _image(entries), _image(build(again, lambda doing: on_step(f"again: {doing}")))
+    if first.digest != second.digest:
+        difference = _Comparison(layout).difference(first, second)
+        place = Place(str(request.dockerfile))
+        raise NotTheSameError(Problem(place, f"built twice it is not the same: {difference}"))
+    return entries
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Compares two images of one Dockerfile in a layout."""
+
+    layout: Layout
+
+    def difference(self, first: Descriptor, second: Descriptor) -> str:
+        """Name the first layer and file that differ."""
+        return self._compare(self._manifest(first), self._manifest(second))
 
     def _manifest(self, image: Descriptor) -> Manifest:
-        found = self.store.manifest(image)
+        found = self.layout.manifest(image)
         if not isinstance(found, Manifest):  # a build gives images
             raise AssertionError(image.digest)
         return found
@@ -60,15 +65,15 @@ class Twice:
         for at, (one, other) in enumerate(zip(first.layers, second.layers, strict=False), start=1):
             if one.digest != other.digest:
                 step = _made_by(configurations[0], at)
-                paths = [self.store.blob_path(layer.digest) for layer in (one, other)]
-                return f"layer {at} of {count}{step}: {self.difference(*paths)}"
+                paths = [self.layout.blob_path(layer.digest) for layer in (one, other)]
+                return f"layer {at} of {count}{step}: {first_difference(*paths)}"
         if len(first.layers) != len(second.layers):
             return f"{len(first.layers)} layers, and then {len(second.layers)}"
         keys = [key for key in configurations[0] if configurations[0][key] != configurations[1].get(key)]
         return f"the configuration's {', '.join(sorted(keys))}" if keys else "the manifest's annotations"
 
     def _configuration(self, manifest: Manifest) -> Mapping[str, Any]:
-        found: dict[str, Any] = json.loads(self.store.read(manifest.config))
+        found: dict[str, Any] = json.loads(self.layout.read(manifest.config))
         return found
 
 

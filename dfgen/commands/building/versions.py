@@ -11,6 +11,8 @@ from dfgen.catalog.model import Image
 from dfgen.commands.building.ports import Building
 from dfgen.commands.building.relock import Relock, children_by_parent, relock
 from dfgen.commands.building.run import Merged, Rendered, Result
+from dfgen.commands.merge import merge_layout
+from dfgen.commands.plan import judge
 from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.oci.digest import Digest
@@ -36,8 +38,8 @@ class Versions:
         self.merged: dict[str, Digest] = {}
         self.rendered: list[str] = []
         self.errors: list[DfgenError] = []
-        self.entries = how.store.entries()
-        self.children = children_by_parent(how.catalog)
+        self.entries = how.planning.layout.entries()
+        self.children = children_by_parent(how.planning.catalog)
 
     def blamed(self, image: Image) -> str:
         """Say what is to blame for an image that cannot be built on its parents; empty when nothing is."""
@@ -59,7 +61,7 @@ class Versions:
             raise CheckError([one.refusal(step.image) for one in moved])
         if moved:
             self.rerender(step.image)
-        found = self.how.judge(step.image, self.lock)
+        found = judge(step.image, self.lock, self.how.planning)
         if self.how.no_cache and not found.is_needed:
             return replace(found, reason=Reason.ASKED)
         if moved and found.reason.is_change:
@@ -68,7 +70,7 @@ class Versions:
 
     def rerender(self, image: Image) -> None:
         """Write an image's Dockerfile again, for the lock as it is now."""
-        path = self.how.sources.rerender(image, self.lock)
+        path = self.how.dockerfiles.rerender(image, self.lock)
         if path:
             self.rendered.append(path)
             self.how.report(Rendered(path))
@@ -86,12 +88,12 @@ class Versions:
 
     def settle(self, version: str) -> None:
         """Merge a version when all its platforms are there, and pin it for its children."""
-        images = self.how.catalog.versions[version]
+        images = self.how.planning.catalog.versions[version]
         if not all(self.is_there(image) for image in images):
             return
         merged = self.bound(version, images)
         if merged is None:
-            merged = self.how.merge(images, self.lock)
+            merged = self.merge(version, images)
             self.how.report(Merged(version, merged.digest))
         self.merged[version] = merged.digest
         pins = {image.platform: self.images[image.name] for image in images}
@@ -99,11 +101,18 @@ class Versions:
         if moved:
             self.move(moved)
 
+    def merge(self, version: str, images: Sequence[Image]) -> Descriptor:
+        """Write the merged index of a version into the layout."""
+        found = merge_layout(self.how.planning.layout, self.lock, {version: images})
+        if found.failed:
+            raise found.failed
+        return found.merged[0].index.descriptor
+
     def is_there(self, image: Image) -> bool:
         """Whether the layout has an image as it should be, though the plan may not have asked for it."""
         if image.name not in self.images and image.name not in self.results:
             try:
-                step = self.how.judge(image, self.lock)
+                step = judge(image, self.lock, self.how.planning)
             except InputError:
                 return False
             if step.built and not step.is_needed:
@@ -113,7 +122,11 @@ class Versions:
     def bound(self, version: str, images: Sequence[Image]) -> Descriptor | None:
         """Find the merged index when it was there before and is what merging would give again."""
         entry = self.entries.get(version)
-        index = self.how.store.manifest(entry) if entry and self.how.store.is_intact(entry) else None
+        index = (
+            self.how.planning.layout.manifest(entry)
+            if entry and self.how.planning.layout.is_intact(entry)
+            else None
+        )
         if not isinstance(index, Index):
             return None
         base = index.annotations.get(BASE_DIGEST)
@@ -122,7 +135,7 @@ class Versions:
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
         same = same and {child.digest for child in index.images} == wanted
         listed = {bill.annotations.get(ATTESTATION_OF) for bill in bills_in(index.manifests)}
-        bills = map(str, wanted) if self.how.catalog.lists_packages else ()
+        bills = map(str, wanted) if self.how.planning.catalog.lists_packages else ()
         return entry if same and listed == set(bills) else None
 
     def move(self, moved: Relock) -> None:
@@ -134,7 +147,7 @@ class Versions:
                 self.errors.append(CheckError(moved.refusal(moved.children[0])))
             return
         self.lock = self.lock.with_parents({moved.key: moved.pinned(self.how.today)})
-        self.how.sources.save(self.lock)
+        self.how.dockerfiles.save(self.lock)
         for child in moved.children:
             if child not in planned and all(self.lock.pin(parent) for parent in child.all_parents):
                 self.rerender(child)

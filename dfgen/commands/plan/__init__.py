@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.graph import in_order
@@ -22,46 +21,29 @@ from dfgen.commands.plan.inputs import (
     digest_of_tests,
     reason_of,
 )
+from dfgen.commands.plan.records import Records
+from dfgen.commands.render import Dockerfiles, File
 from dfgen.errors import InputError, Problem, listing
+from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.sbom.model import is_bill
 
-
-class Images(Protocol):
-    """What is asked of the layout."""
-
-    def descriptors(self) -> Sequence[Descriptor]:
-        """Everything that it lists: images by name, and attestations; annotations are kept."""
-        ...
-
-    def is_intact(self, descriptor: Descriptor, deep: bool = False) -> bool:
-        """Whether a manifest and all that it names is there."""
-        ...
-
-
-class Records(Protocol):
-    """Remembers the inputs of what was built."""
-
-    def inputs(self, digest: Digest) -> Inputs | None:
-        """Find the inputs that have a hash."""
-        ...
-
-    def causes(self, digest: Digest) -> Causes:
-        """Find what a Dockerfile came from, by the hash of the inputs; empty where that is not known."""
-        ...
+# Reasons, besides changed inputs, for which a built image may not be what the catalog says.
+_MOVED = (Reason.PARENT, Reason.SBOM, Reason.TESTS, Reason.UNTESTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
     """What a plan is made from.
 
-    `causes` hashes what an image's Dockerfile comes from.
+    `causes` hashes the templates, variables and pins that the Dockerfile of an image is rendered from.
     """
 
     catalog: Catalog
-    images: Images
+    layout: Layout
     reader: ContextReader
     records: Records
     causes: Callable[[Image, Lock], Causes]
@@ -75,11 +57,11 @@ class _There:
     beside: Mapping[str, Sequence[Descriptor]]
 
     @classmethod
-    def read(cls, images: Images) -> _There:
+    def read(cls, layout: Layout) -> _There:
         """List the layout's images; what is beside one, such as its SBOM, is an attestation of its digest."""
         named: dict[str, Descriptor] = {}
         beside: dict[str, list[Descriptor]] = {}
-        for entry in images.descriptors():
+        for entry in layout.descriptors():
             if entry.is_attestation:
                 beside.setdefault(entry.annotations.get(ATTESTATION_OF, ""), []).append(entry)
             elif name := entry.annotations.get(REF_NAME):
@@ -92,7 +74,7 @@ def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
 
     Errors: one InputError with the problems of all images.
     """
-    there = _There.read(how.images)
+    there = _There.read(how.layout)
     steps: dict[str, Step] = {}
     problems: list[Problem] = []
     for image in in_order(with_parents(images, how.catalog)):
@@ -107,7 +89,7 @@ def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
 
 def judge(image: Image, lock: Lock, how: Planning) -> Step:
     """Say whether one image is to be built, now that its parents are what the lock says."""
-    return _step(image, lock, how, _There.read(how.images))
+    return _step(image, lock, how, _There.read(how.layout))
 
 
 def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
@@ -121,6 +103,34 @@ def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
             for parent in image.all_parents:
                 todo.extend(catalog.versions.get(parent.key, ()) if parent.family else ())
     return list(found.values())
+
+
+def foreseen(
+    images: Iterable[Image], lock: Lock, how: Planning, dockerfiles: Dockerfiles
+) -> tuple[Plan, tuple[File, ...]]:
+    """Plan images as if their Dockerfiles were rendered; also returns the Dockerfiles that differ on disk."""
+    images = list(images)
+    rendering = dockerfiles.rendering(with_parents(images, how.catalog), lock)
+    texts = {file.path: file.new for file in rendering.files if file.new is not None}
+    return plan(
+        images,
+        lock,
+        replace(how, reader=ContextReader(Folder(how.catalog.root), how.catalog.versions, texts)),
+    ), rendering.differing
+
+
+def stale(images: Iterable[Image], lock: Lock, how: Planning, dockerfiles: Dockerfiles) -> dict[str, str]:
+    """Find built images that are older than the catalog; returns by image name what has changed since."""
+    names = dict.fromkeys(image.merged_name for image in images)
+    versions = [image for name in names for image in how.catalog.versions[name]]
+    differing = {file.path for file in dockerfiles.rendering(versions, lock).differing}
+    steps = [judge(image, lock, how) for image in versions]
+    moved = {one.image.name: one.why for one in steps if one.reason.is_change or one.reason in _MOVED}
+    # A Dockerfile that is not rendered yet explains more than how an older one differs.
+    unrendered = {
+        image.name: "its Dockerfile is to be rendered" for image in versions if image.path in differing
+    }
+    return {**moved, **unrendered}
 
 
 def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
@@ -174,7 +184,7 @@ def _changes(
 
 def _state(image: Image, built: Descriptor, beside: Sequence[Descriptor], how: Planning) -> Reason:
     """Say whether what was built from the same inputs is whole, tested and described."""
-    if not all(map(how.images.is_intact, (built, *beside))):
+    if not all(map(how.layout.is_intact, (built, *beside))):
         return Reason.DAMAGED
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):

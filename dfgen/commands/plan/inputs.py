@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Image
+from dfgen.catalog.model import Catalog, Image
+from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
-from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor
+from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Descriptor
 
 # Of the options: the time of everything in an image, in seconds since 1970.
 EPOCH = "source_date_epoch"
@@ -252,3 +254,28 @@ def base_annotations(image: Image, lock: Lock) -> dict[str, str]:
         message = f"parent {parent.key} has no pin for {parent.platform}; run `dfgen lock`"
         raise InputError(Problem(parent.place, message))
     return {BASE_NAME: str(parent.reference.without_digest()), BASE_DIGEST: str(pin.digest)}
+
+
+def build_request(
+    step: Step, lock: Lock, catalog: Catalog, log: Path, *, no_cache: bool = False
+) -> BuildRequest:
+    """Describe the build of a step, with its parents pinned by the lock.
+
+    Raises InputError if a parent has no pin.
+    """
+    image = step.image
+    inputs = {INPUTS: str(step.inputs.digest)} if step.inputs else {}
+    pins = {parent: lock.pin(parent) for parent in image.all_parents if parent.family}
+    return BuildRequest(
+        platform=image.platform,
+        dockerfile=image.dockerfile,
+        context=image.family.context,
+        log=log,
+        annotations={**base_annotations(image, lock), **inputs},
+        source_date_epoch=step.epoch,
+        provenance=catalog.provenance,
+        contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},
+        no_cache=no_cache,
+        cache=catalog.build_cache.of(image),
+        sbom=catalog.sbom,
+    )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
 
 from dfgen.catalog.model import Catalog, Image
-from dfgen.commands.building.ports import Store
+from dfgen.commands.publish.ledger import Ledger
 from dfgen.commands.publish.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.concurrent import attempt, combined, each
 from dfgen.errors import CheckError, DfgenError, OutsideError, Problem
 from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
+from dfgen.registry import Registry
 
 BlobKey = tuple[str, Digest]  # registry and digest
 
@@ -78,15 +78,9 @@ def _parents(release: Release, catalog: Catalog) -> Iterator[Repository]:
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds before each further look, for registries that lag
 
 
-class Finds(Protocol):
-    """What can be asked for the digest behind a tag."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a reference points at, None where it is not there."""
-        ...
-
-
-def read_back(registry: Finds, reference: Reference, digest: Digest, pause: Callable[[float], None]) -> None:
+def read_back(
+    registry: Registry, reference: Reference, digest: Digest, pause: Callable[[float], None]
+) -> None:
     """Wait until a tag shows what was pushed.
 
     Errors: OutsideError when it does not after some seconds: a registry that lags too far, or another writer.
@@ -105,39 +99,6 @@ def read_back(registry: Finds, reference: Reference, digest: Digest, pause: Call
 _LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept
 
 
-class Registry(Protocol):
-    """What is asked of registries to publish."""
-
-    def find(self, reference: Reference) -> Descriptor | None:
-        """What a reference points at, None where it is not there."""
-
-    def manifest(self, reference: Reference) -> Manifest | Index:
-        """A manifest or index, checked against its digest."""
-
-    def upload(
-        self,
-        repository: Repository,
-        descriptor: Descriptor,
-        source: Path | bytes,
-        mount_from: Sequence[Repository] = (),
-        progress: Callable[[int], None] | None = None,
-    ) -> object:
-        """Bring a blob to a repository in the cheapest way."""
-
-    def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        """Write a manifest or index."""
-
-
-class Ledger(Protocol):
-    """What dfgen last saw behind each tag."""
-
-    def seen(self) -> Mapping[str, frozenset[Digest]]:
-        """The digests by the tag's full reference."""
-
-    def record(self, changes: Mapping[str, Iterable[Digest]]) -> None:
-        """Set what is known of some tags."""
-
-
 def _ignore(_count: int) -> None:
     """Show no progress."""
 
@@ -152,7 +113,7 @@ class Publishing:
     """
 
     catalog: Catalog
-    store: Store
+    store: Layout
     registry: Registry
     ledger: Ledger
     registries: Sequence[str]

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dfgen.catalog.model import Image
-from dfgen.commands.building.ports import Store
 from dfgen.errors import CheckError, listing
 from dfgen.oci.digest import Digest
+from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
 
@@ -80,7 +80,7 @@ class Release:
         return bool(self.missing) or any(tag.changes for tag in self.tags)
 
 
-def bundle_of(name: str, images: Sequence[Image], store: Store, entries: Mapping[str, Descriptor]) -> Bundle:
+def bundle_of(name: str, images: Sequence[Image], store: Layout, entries: Mapping[str, Descriptor]) -> Bundle:
     """Read a version from the layout. Errors: CheckError for one that is not whole there."""
     entry = entries.get(name)
     if entry is None:

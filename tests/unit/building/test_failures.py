@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dfgen.commands.building.run import State
 from dfgen.errors import CheckError, ExitCode
-from tests.unit.models import AMD64, BOTH, a_test
+from tests.unit.models import AMD64, ARM64, BOTH, a_test
 from tests.unit.world import World, states
 
 
@@ -43,7 +43,7 @@ def test_the_next_run_tries_only_what_is_not_there(tmp_path: Path) -> None:
 def test_an_image_whose_smoke_test_fails_has_no_name_and_no_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
     world.change("a:1@amd64", tests=(a_test(),))
-    world.smoke_failures["a:1@amd64"] = "smoke test 'works' of a:1@amd64: ended with exit status 1"
+    world.builder.test_failures["a:1@amd64"] = "smoke test 'works' of a:1@amd64: ended with exit status 1"
     run = world.build()
     assert states(run) == {"a:1@amd64": "failed", "b:1@amd64": "not tried"}
     assert world.layout.entries() == {}
@@ -66,11 +66,12 @@ def test_the_last_20_lines_of_its_log_come_with_a_failure(tmp_path: Path) -> Non
 def test_a_version_that_cannot_be_merged_fails_and_so_do_its_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
 
-    def merge(*_: object) -> None:
-        raise CheckError("a:1: not merged: a reason")
-
-    run = world.build(merge=merge)
-    assert [str(error) for error in run.errors] == ["a:1: not merged: a reason"]
+    world.builder.configured["a:1@amd64"] = ARM64
+    run = world.build()
+    assert [str(error) for error in run.errors] == [
+        "a:1: not merged: a:1-x86_64 is listed for linux/amd64, but its configuration says linux/arm64;"
+        " build it again for its platform"
+    ]
     assert states(run) == {"a:1@amd64": "built", "b:1@amd64": "not tried"}
     assert str(run.results[1].error) == "b:1@amd64: not tried, since the merge of a:1 failed"
     assert run.exit_code == ExitCode.DIFFERS

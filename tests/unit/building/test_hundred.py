@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.commands.building import build
+from dfgen.commands.building import build, reviewed
 from dfgen.engine.nodes import Slots
 from dfgen.oci.layout import Layout
-from dfgen.workspace import App
-from dfgen.workspace.building import Workshop
-from tests.fakes.builder import ScriptedBuilder
+from dfgen.workspace import Workspace
+from tests.fakes.engine import ScriptedEngine
 from tests.unit.catalogs import loaded, locked, write
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, LOCAL
@@ -38,13 +37,15 @@ FILES = {
 
 def built(root: Path) -> dict[str, str]:
     """Build what is to be built; gives each image that was, and why the plan says so."""
-    workshop = Workshop(App(root=root, output="json"))
-    builder = ScriptedBuilder(Layout(root / "dist"))
-    for name, path in ((one.name, root / one.path) for one in workshop.app.catalog.images):
+    workspace = Workspace(root)
+    builder = ScriptedEngine(Layout(root / "dist"))
+    for name, path in ((one.name, root / one.path) for one in workspace.catalog.images):
         builder.content[name] = path.read_text() if path.exists() else ""
-    plan, _ = workshop.reviewed(workshop.app.catalog.images, locked=False)
-    how = workshop.building(Slots({AMD64: (LOCAL,)}, {LOCAL: 2}), lambda _: None)
-    run = build(plan, workshop.app.lock, replace(how, builder=builder))
+    plan, _ = reviewed(
+        workspace.catalog.images, workspace.lock, workspace.planning, workspace.dockerfiles, locked=False
+    )
+    how = workspace.building(Slots({AMD64: (LOCAL,)}, {LOCAL: 2}), lambda _: None)
+    run = build(plan, workspace.lock, replace(how, engine=builder))
     assert run.exit_code == 0
     assert sorted(builder.built) == sorted(set(builder.built))
     return {name: step.why for step in plan.steps for name in builder.built if step.image.name == name}

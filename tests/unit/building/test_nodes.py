@@ -62,7 +62,7 @@ def test_an_image_is_tested_where_it_was_built(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     world.change("a:1@amd64", tests=(a_test(),))
     world.build(slots=Slots({AMD64: (TWO,)}, {TWO: 1}))
-    assert world.smoked_on == {"a:1@amd64": "two"}
+    assert world.builder.tested_on == {"a:1@amd64": "two"}
 
 
 def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
 
     def during(name: str) -> None:
         if world.builder.requests[name].node == ONE:
-            world.dead.add(ONE)
+            world.builder.dead.add(ONE)
             raise OutsideError(GONE)
 
     world.builder.during = during
@@ -86,7 +86,7 @@ def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> 
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
 
     def during(name: str) -> None:
-        world.dead.add(world.builder.requests[name].node)
+        world.builder.dead.add(world.builder.requests[name].node)
         raise OutsideError(GONE)
 
     world.builder.during = during
@@ -100,7 +100,7 @@ def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> 
 
 def test_a_failing_dockerfile_is_not_built_elsewhere(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
-    world.dead.update((ONE, TWO))
+    world.builder.dead.update((ONE, TWO))
     world.builder.failures["a:1@amd64"] = CheckError("no")
     run = world.build(slots=both())
     assert states(run) == {"a:1@amd64": "failed"}

@@ -48,11 +48,11 @@ class Machines:
             self.most[node] = max(self.most[node], self._now[node])
             if name in self.deadly:
                 self.deadly.remove(name)
-                self.world.dead.add(node)
+                self.world.builder.dead.add(node)
         time.sleep(0.001)  # others begin meanwhile, if they may
         with self._guard:
             self._now[node] -= 1
-            if node in self.world.dead:
+            if node in self.world.builder.dead:
                 raise OutsideError("the build was broken off")
             if name in self.failing:
                 raise CheckError("no")
@@ -77,7 +77,8 @@ def blocked(graph: Graph, failing: set[str], name: str) -> bool:
 def ended(world: World, slots: Slots, past: Mapping[str, float]) -> Run:
     """Build everything; a run that does not end fails the test."""
     found: list[Run] = []
-    thread = threading.Thread(target=lambda: found.append(world.build(slots=slots, past=past)), daemon=True)
+    world.records.write_run({"took": past})
+    thread = threading.Thread(target=lambda: found.append(world.build(slots=slots)), daemon=True)
     thread.start()
     thread.join(WAIT)
     assert found, "the run never ends"
@@ -108,13 +109,13 @@ def test_any_graph_on_any_nodes(
         assert set(machines.ended.values()) <= {1}
         assert {name for name, state in found.items() if state == "built"} == set(machines.ended)
         lost = {event.node for event in world.events if isinstance(event, Lost)}
-        assert lost == {node.name for node in world.dead}
-        if all(set(nodes) - world.dead for nodes in SHARED.values()):
+        assert lost == {node.name for node in world.builder.dead}
+        if all(set(nodes) - world.builder.dead for nodes in SHARED.values()):
             for name, state in found.items():
                 waits = blocked(graph, failing, name)
                 assert state == ("not tried" if waits else "failed" if name in failing else "built")
         tries = Counter(world.builder.built)
-        assert all(tries[name] <= 1 + len(world.dead) for name in ALL)
+        assert all(tries[name] <= 1 + len(world.builder.dead) for name in ALL)
 
 
 @settings(max_examples=25, deadline=None)

@@ -68,7 +68,7 @@ def took(world: World, shelf: Shelf) -> Published:
 
 def test_an_image_published_from_the_same_inputs_is_taken_with_its_digest(tmp_path: Path) -> None:
     first, second, shelf = two(tmp_path, {"a": [], "b": ["a"]})
-    run = second.build(published=took(second, shelf).take)
+    run = second.build(published=took(second, shelf))
     assert states(run) == {"a:1@amd64": "taken", "b:1@amd64": "taken"}
     assert second.builder.built == []
     assert second.layout.entries() == first.layout.entries()
@@ -79,7 +79,7 @@ def test_an_image_published_from_the_same_inputs_is_taken_with_its_digest(tmp_pa
 def test_other_inputs_are_built(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     (second.root / "bases" / "a" / "1" / "Dockerfile_amd64").write_text("FROM scratch\n")
-    run = second.build(published=took(second, shelf).take)
+    run = second.build(published=took(second, shelf))
     assert states(run) == {"a:1@amd64": "built"}
     assert shelf.asked == ["localhost/a:1-x86_64"]
 
@@ -87,14 +87,14 @@ def test_other_inputs_are_built(tmp_path: Path) -> None:
 def test_what_is_taken_is_tested_here_too(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     second.change("a:1@amd64", tests=(a_test(),))
-    second.build(published=took(second, shelf).take)
-    assert second.smoked == ["a:1@amd64"]
+    second.build(published=took(second, shelf))
+    assert second.builder.tested == ["a:1@amd64"]
 
 
 def test_a_registry_that_lies_costs_a_build_and_is_told(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     shelf.failure = lambda: CheckError("localhost/a:1-x86_64: corrupt")
-    run = second.build(published=took(second, shelf).take)
+    run = second.build(published=took(second, shelf))
     assert states(run) == {"a:1@amd64": "built"}
     told = [event.doing for event in second.events if isinstance(event, Progressed)]
     assert told[0] == "not taken from localhost/a: localhost/a:1-x86_64: corrupt"
@@ -109,14 +109,14 @@ def test_a_registry_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
         return error
 
     shelf.failure = silent
-    run = second.build(jobs=1, published=took(second, shelf).take)
+    run = second.build(jobs=1, published=took(second, shelf))
     assert set(states(run).values()) == {"built"}
     assert len(shelf.asked) == 1
 
 
 def test_no_cache_takes_nothing(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
-    run = second.build(published=took(second, shelf).take, no_cache=True)
+    run = second.build(published=took(second, shelf), no_cache=True)
     assert states(run) == {"a:1@amd64": "built"}
     assert shelf.asked == []
 
@@ -127,5 +127,5 @@ def test_blobs_that_are_there_are_not_downloaded(tmp_path: Path) -> None:
     assert isinstance(manifest, Manifest)
     for layer in manifest.layers:
         assert second.layout.add(first.layout.read(layer)) == layer.digest
-    second.build(published=took(second, shelf).take)
+    second.build(published=took(second, shelf))
     assert shelf.asked == ["localhost/a:1-x86_64"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.commands.building.records import Records
 from dfgen.commands.plan.inputs import Inputs
+from dfgen.commands.plan.records import Records
 from dfgen.errors import CheckError
 from dfgen.oci.digest import Digest
 from tests.unit.models import ARM64, image

@@ -128,7 +128,7 @@ def test_other_smoke_tests_are_run_without_a_build(tmp_path: Path) -> None:
     world.change("a:1@amd64", tests=(a_test(),))
     assert world.reasons() == {"a:1@amd64": "smoke tests changed"}
     run = world.build()
-    assert (world.builder.built, world.smoked) == ([], ["a:1@amd64"])
+    assert (world.builder.built, world.builder.tested) == ([], ["a:1@amd64"])
     assert run.results[0].digest == digest
     assert world.reasons() == {"a:1@amd64": "up to date"}
 
@@ -191,7 +191,8 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
 
     ended = threading.Event()
     world.builder.during = during
-    run = world.build(report=report, stop=ended.set)
+    world.builder.on_stop = ended.set
+    run = world.build(report=report)
     assert run.broken
     assert ended.is_set()
     assert states(run) == {"a:1@amd64": "built", "slow:1@amd64": "not tried", "c:1@amd64": "not tried"}

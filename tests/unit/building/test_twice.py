@@ -7,18 +7,17 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfgen.commands.building.difference import first_difference
-from dfgen.commands.building.twice import Twice
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError
-from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from tests.fakes.engine import ScriptedEngine
 from tests.unit.models import AMD64
 from tests.unit.world import World, states
 
@@ -81,15 +80,14 @@ def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 @dataclass
-class Unsteady:
+class Unsteady(ScriptedEngine):
     """Builds an image whose parts follow from how often it was built."""
 
-    layout: Layout
-    part: Callable[[int], dict[str, Any]]
-    requests: list[BuildRequest]
+    part: Callable[[int], dict[str, Any]] = lambda _: {}
+    asked: list[BuildRequest] = field(default_factory=list)
 
     def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
-        self.requests.append(request)
+        self.asked.append(request)
         request.log.parent.mkdir(parents=True, exist_ok=True)
         request.log.write_text("#1 DONE\n")
         on_step("[1/1] RUN date")
@@ -97,7 +95,7 @@ class Unsteady:
             "layers": [{"now": ("1", {})}],
             "config": {},
             "annotations": {},
-            **self.part(len(self.requests)),
+            **self.part(len(self.asked)),
         }
         packed = [layer(files) for files in parts["layers"]]
         configuration = json.dumps({**AMD64.to_json(), "history": HISTORY, **parts["config"]}).encode()
@@ -116,12 +114,11 @@ class Unsteady:
 
 def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, list[BuildRequest]]:
     world = World.of(tmp_path, {"a": []}, [AMD64])
-    unsteady = Unsteady(world.layout, part, [])
-    twice = Twice(builder=unsteady, store=world.layout, difference=first_difference)
-    run = world.build(builder=twice)
+    unsteady = Unsteady(world.layout, part=part)
+    run = world.build(engine=unsteady, twice=True)
     assert run.results[0].tail == ()  # a log has nothing to say about it
     assert states(run) == {"a:1@amd64": "failed" if run.results[0].error else "built"}
-    return str(run.results[0].error or ""), unsteady.requests
+    return str(run.results[0].error or ""), unsteady.asked
 
 
 @pytest.mark.parametrize(

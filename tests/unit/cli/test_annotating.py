@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 from dfgen import __version__
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import annotate as annotating
+from dfgen.cli.app import App
 from dfgen.cli.main import dfgen as group
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
-from dfgen.workspace import App
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import dfgen
 

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from dfgen.cli.review.text import pin, short, to_build
-from dfgen.commands.building.records import Records
+from dfgen.commands.plan.records import Records
 from dfgen.commands.review.records import Kind, PinMove, Radius, Rebuild
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest

@@ -12,8 +12,8 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
+from dfgen.cli.app import App
 from dfgen.cli.main import dfgen as group
-from dfgen.workspace import App
 
 FOLDER = Path(__file__).parents[3] / "docs/workflows"
 _SCRIPTS = ("run", "script")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.commands.building.records import Records
 from dfgen.commands.join import join, match
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, digest_of_tests
+from dfgen.commands.plan.records import Records
 from dfgen.errors import CheckError, OutsideError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout

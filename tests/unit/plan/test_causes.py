@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.commands.building.records import Records
 from dfgen.commands.plan.inputs import TESTS
+from dfgen.commands.plan.records import Records
 from dfgen.oci.digest import Digest
 from tests.unit.models import AMD64, ARM64, UPSTREAM, catalog, images
 from tests.unit.world import World

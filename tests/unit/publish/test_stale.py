@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE
+from dfgen.cli.app import App
+from dfgen.commands import plan as planning
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan.inputs import TESTS
 from dfgen.errors import ExitCode
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor
-from dfgen.workspace import App
-from dfgen.workspace.building import Workshop
 from tests.fakes.images import image
 from tests.fakes.registry import FakeRegistry
 from tests.unit.catalogs import write
@@ -36,10 +36,10 @@ def root(tmp_path: Path, fake: FakeRegistry) -> Path:
     files = {"bases/catalog.yaml": settings, "bases/app/base.yaml": BASE, LOCK_FILE: pinned().to_text()}
     write(tmp_path, files)
     assert dfgen("-C", tmp_path, "render").status == ExitCode.HOLDS
-    app = App(tmp_path, "table")
+    app = App(root=tmp_path, output="table")
     layout = Layout(tmp_path / "dist")
     entries: dict[str, Descriptor | None] = {}
-    for step in Workshop(app).plan(app.catalog.images).steps:
+    for step in planning.plan(app.catalog.images, app.lock, app.planning).steps:
         assert step.inputs
         named = {INPUTS: str(step.inputs.digest)}
         made = image(step.image.platform, [step.image.name.encode()], annotations=named)

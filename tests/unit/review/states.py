@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from dfgen.catalog import load
 from dfgen.catalog import lockfile as lock
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Catalog, Image
-from dfgen.commands.explain import places
-from dfgen.commands.render import TemplatesFor, render, render_image
+from dfgen.commands.explain import template_lines
+from dfgen.commands.render import TemplatesFor, render
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources, State
 from dfgen.errors import InputError, Place, Problem
@@ -70,11 +69,11 @@ def rendered(root: Path, of: State) -> dict[str, str]:
 
 def follows(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
     """Follow the lines of a state's images to its templates."""
-    templates = Templates(root / "templates", "templates")
+    templates = folder(root)
 
     def follow(image: Image) -> Sequence[Place | None]:
         assert isinstance(of.catalog, Catalog)
-        return places(partial(render_image, of.catalog, image, of.lock), templates)
+        return template_lines(of.catalog, of.lock, templates, image)
 
     return follow
 

@@ -122,7 +122,9 @@ def test_what_was_not_committed_to_an_rpm_database_does_not_count(
     log = path.with_name(f"{path.name}-wal").read_bytes()
     page = int.from_bytes(log[8:12], "big")
     uncommitted = log[: -24 - page]  # a commit is the last frame of its transaction
-    assert [one.name for one in contents({RPM: path.read_bytes(), f"{RPM}-wal": uncommitted}).packages] == ["bash"]
+    assert [one.name for one in contents({RPM: path.read_bytes(), f"{RPM}-wal": uncommitted}).packages] == [
+        "bash"
+    ]
 
 
 def test_a_log_of_an_rpm_database_with_a_wrong_checksum_does_not_count(
@@ -131,7 +133,9 @@ def test_a_log_of_an_rpm_database_with_a_wrong_checksum_does_not_count(
     write(connection, [ZLIB])
     log = path.with_name(f"{path.name}-wal").read_bytes()
     damaged = log[:-1] + bytes([log[-1] ^ 1])
-    assert [one.name for one in contents({RPM: path.read_bytes(), f"{RPM}-wal": damaged}).packages] == ["bash"]
+    assert [one.name for one in contents({RPM: path.read_bytes(), f"{RPM}-wal": damaged}).packages] == [
+        "bash"
+    ]
 
 
 def test_older_commits_in_the_log_of_an_rpm_database_do_not_count(

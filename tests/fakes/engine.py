@@ -1,4 +1,4 @@
-"""A builder that needs no engine."""
+"""An engine that follows a script: it builds and tests images without Docker."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfgen.catalog.model import Builder, Image
 from dfgen.engine.request import BuildRequest, OnStep
-from dfgen.errors import DfgenError
+from dfgen.errors import CheckError, DfgenError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
+from dfgen.oci.platform import Platform
 
 
 @dataclass
-class ScriptedBuilder:
-    """Builds images in no time: what an image is follows from its request and from `content` by its name."""
+class ScriptedEngine:
+    """Builds images in no time: what an image is follows from its request and from `content` by its name.
+
+    `failures` are errors of builds and `test_failures` messages of smoke tests, by image. `tested_on` is the node of each
+    test. `configured` are platforms that images claim to be for, by name. Nodes in `dead` do not respond. `stopped` counts calls of `stop`.
+    """
 
     layout: Layout
     content: dict[str, str] = field(default_factory=dict)
@@ -26,6 +32,12 @@ class ScriptedBuilder:
     requests: dict[str, BuildRequest] = field(default_factory=dict)
     most: int = 0
     marks: bool = False
+    configured: dict[str, Platform] = field(default_factory=dict)
+    test_failures: dict[str, str] = field(default_factory=dict)
+    tested_on: dict[str, str] = field(default_factory=dict)
+    dead: set[Builder] = field(default_factory=set)
+    stopped: int = 0
+    on_stop: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self._guard = threading.Lock()
@@ -49,6 +61,28 @@ class ScriptedBuilder:
                 self.log.append(f"-{name}")
                 self._now -= 1
 
+    def test(self, image: Image, built: Descriptor, node: Builder) -> None:
+        self.tested_on[image.name] = node.name
+        if image.name in self.test_failures:
+            raise CheckError(self.test_failures[image.name])
+
+    def responds(self, node: Builder) -> bool:
+        return node not in self.dead
+
+    def stop(self) -> None:
+        self.stopped += 1
+        self.on_stop()
+
+    def forget(self) -> None:
+        """Forget what was built and tested until now."""
+        self.log.clear()
+        self.tested_on.clear()
+
+    @property
+    def tested(self) -> list[str]:
+        """The images whose smoke tests ran, in order."""
+        return list(self.tested_on)
+
     @property
     def built(self) -> list[str]:
         """The images that were begun, in order."""
@@ -57,7 +91,7 @@ class ScriptedBuilder:
     def _image(self, name: str, request: BuildRequest) -> Descriptor:
         contexts = sorted(map(str, request.contexts.values()))
         layer = f"{name} {contexts} {self.content.get(name, '')}".encode()
-        configuration = json.dumps(request.platform.to_json()).encode()
+        configuration = json.dumps(self.configured.get(name, request.platform).to_json()).encode()
         blobs = [Descriptor.of(data, "application/octet-stream") for data in (configuration, layer)]
         manifest: dict[str, Any] = {
             "schemaVersion": 2,
