@@ -13,7 +13,7 @@ from tests.unit.counts import calls, count
 VERSIONS = 20
 FILES = VERSIONS * len(PLATFORMS)
 ALWAYS = len(("base.yaml", "lock.json", "base.j2"))
-SHARED = len(("RUN", "USER", "CMD"))
+SHARED = len(("FROM", "RUN", "USER", "CMD"))  # FROM is read once more, as the template writes it
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from dfgen.catalog.context import ContextReader, Taken
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.commands.review import review
 from dfgen.filetree import Folder
-from dfgen.workspace import App
+from dfgen.cli.app import App
 from dfgen.workspace.snapshots import Sides
 from tests.unit import repositories
 from tests.unit.catalogs import FAMILY, write

@@ -90,7 +90,7 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     forms = (
         "%s; %s", "%s\n%s", "%s && %s", "! { %s\n} || %s", "%s | %s", "%s & %s", "%s # it's; c |\n%s",
         "if %s; then %s\nfi", "if ! { %s\n}; then :; else %s; fi", "( %s; %s )", "(%s\n)\n%s", "{ %s; %s; }",
-        "for x in c 'd;'; do %s; break; done; %s", "for x in a; do %s; done | %s", "( (%s) && (%s) )",
+        "for i in c 'd;'; do %s; break; done; %s", "for i in a; do %s; done | %s", "( (%s) && (%s) )",
         "case a in b|c) :;; (a | 'x)') %s;; esac\n%s", "case $# in\n *) %s ;; # c\nesac && %s",
         "until %s; do :; done; %s", "while %s; do break; done | { %s; } >/dev/null",
         "f() { %s; }; f; %s", "f () ( %s )\nf && %s", "%s </dev/null | %s 2>&1", "%s\n# c d\n\n%s",
