@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dfgen.errors import CheckError, DfgenError, ExitCode, InputError, OutsideError, Place, Problem
+from dfgen.errors import CheckError, DfgenError, ExitCode, ExternalError, InputError, Place, Problem
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CONCURRENCY = 8  # threads; most of the work is waiting for a registry to respond
-_KINDS = {ExitCode.DIFFERS: CheckError, ExitCode.BAD_INPUT: InputError, ExitCode.OUTSIDE: OutsideError}
+_KINDS = {
+    ExitCode.CHECK_FAILED: CheckError,
+    ExitCode.BAD_INPUT: InputError,
+    ExitCode.ENVIRONMENT: ExternalError,
+}
 
 
 def each(work: Callable[[Item], Result], items: Iterable[Item], threads: int = CONCURRENCY) -> list[Result]:
@@ -64,7 +68,7 @@ def with_place(place: Place | None, error: DfgenError) -> DfgenError:
 
     An unreachable host is returned unchanged: it is not caused by anything at that place.
     """
-    if isinstance(error, OutsideError) and error.unreachable:
+    if isinstance(error, ExternalError) and error.unreachable:
         return error
     return _KINDS[error.exit_code](Problem(one.place or place, one.message) for one in error.problems)
 
@@ -79,7 +83,7 @@ def combined(errors: Iterable[DfgenError]) -> DfgenError:
     problems: dict[object, Problem] = {}
     unreachable: Counter[str] = Counter()
     for error in listed:
-        host, requests = (error.unreachable, error.requests) if isinstance(error, OutsideError) else ("", 0)
+        host, requests = (error.unreachable, error.requests) if isinstance(error, ExternalError) else ("", 0)
         unreachable[host] += requests
         for one in error.problems:
             # A combined error may be combined again: drop its count, which the sum below replaces.
@@ -89,7 +93,7 @@ def combined(errors: Iterable[DfgenError]) -> DfgenError:
         Problem(one.place, one.message + _count(unreachable[key])) if isinstance(key, str) else one
         for key, one in problems.items()
     )
-    if isinstance(found, OutsideError) and len(problems) == 1:
+    if isinstance(found, ExternalError) and len(problems) == 1:
         found.unreachable, found.requests = max(unreachable), max(unreachable.total(), 1)
     return found
 

@@ -3,7 +3,7 @@
 DfgenError
   · InputError: the catalog, a template, a lock or the command line is wrong (exit 2)
   · CheckError: a check failed (exit 1)
-  · OutsideError: the environment failed (exit 3)
+  · ExternalError: the environment failed (exit 3)
 
 A message reads `place: what is wrong; what to do`.
 """
@@ -19,10 +19,10 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """The exit status of a command."""
 
-    HOLDS = 0
-    DIFFERS = 1  # a check failed: drift, a failed build or smoke test, a mismatch
+    SUCCESS = 0
+    CHECK_FAILED = 1  # a check failed: drift, a failed build or smoke test, a mismatch
     BAD_INPUT = 2  # an error in the user's files or on the command line
-    OUTSIDE = 3  # the environment failed: no engine, registry unreachable, unauthorized, rate-limited
+    ENVIRONMENT = 3  # the environment failed: no engine, registry unreachable, unauthorized, rate-limited
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,16 +71,16 @@ class InputError(DfgenError):
 class CheckError(DfgenError):
     """A check failed: drift, a failed build or smoke test, a mismatch (exit 1)."""
 
-    exit_code = ExitCode.DIFFERS
+    exit_code = ExitCode.CHECK_FAILED
 
 
-class OutsideError(DfgenError):
+class ExternalError(DfgenError):
     """The environment failed: no engine, an unreachable registry, a full disk (exit 3)."""
 
-    exit_code = ExitCode.OUTSIDE
+    exit_code = ExitCode.ENVIRONMENT
     unreachable = ""  # the host that did not respond, or "" for any other failure
     requests = 1  # number of requests that failed because the host is unreachable
-    is_passing = False  # the failure is transient: a retry may succeed
+    is_transient = False  # the failure is transient: a retry may succeed
 
 
 class Gathering:

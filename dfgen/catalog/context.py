@@ -63,7 +63,7 @@ class ContextReader:
         return ContextReader(self._tree, self._versions, texts) if texts else self
 
     def taken(self, image: Image) -> Taken:
-        """Read what an image takes. Raises OutsideError for a file that cannot be read."""
+        """Read what an image takes. Raises ExternalError for a file that cannot be read."""
         path = image.path
         raw = self._dockerfile(path)
         if raw is None:

@@ -38,5 +38,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader went away (`dfgen list | head`): leave quietly, without a second error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ExitCode.HOLDS
+        status = ExitCode.SUCCESS
     sys.exit(int(status or 0))

@@ -31,7 +31,7 @@ def command(ctx: click.Context) -> None:
         ("what", "state", "said"), ((one.what, words[one.holds], one.said) for one in findings), app.output
     )
     if not all(one.holds for one in findings):
-        ctx.exit(ExitCode.DIFFERS)
+        ctx.exit(ExitCode.CHECK_FAILED)
 
 
 def _looks(app: App) -> Iterator[tuple[str, stage.Look]]:

@@ -35,7 +35,7 @@ def command(ctx: click.Context, reference: str, other: str | None, platform: str
     found = _read(app, reference, platform)
     if other:
         if _compare(app, found[0], _read(app, other, platform)[0]):
-            ctx.exit(ExitCode.DIFFERS)
+            ctx.exit(ExitCode.CHECK_FAILED)
     elif raw:
         sys.stdout.buffer.write(found[0].raw)
     elif app.output == "json":

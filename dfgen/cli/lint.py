@@ -69,7 +69,7 @@ def command(
         show.note(note)
     annotating.write(app, linted.findings, annotations, target)
     if linted.fails(strict=strict):
-        ctx.exit(ExitCode.DIFFERS)
+        ctx.exit(ExitCode.CHECK_FAILED)
 
 
 def _render(app: Workspace, image: Image) -> str:

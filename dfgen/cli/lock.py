@@ -17,7 +17,7 @@ from dfgen.commands import lock as stage
 from dfgen.commands.lock import Facts, LockChanges, Moved, facts
 from dfgen.filetree import files
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Pulls
+from dfgen.oci.images import Puller
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 
@@ -61,7 +61,7 @@ def pin_rows(catalog: Catalog, found: Sequence[Step]) -> Iterator[tuple[object, 
 
 
 def upgraded(
-    catalog: Catalog, found: Sequence[Step], registry: Pulls, output: str
+    catalog: Catalog, found: Sequence[Step], registry: Puller, output: str
 ) -> Iterator[tuple[object, ...]]:
     """Give the cells under UPGRADED; a registry is asked about pins that moved alone, not about new ones."""
     home = {one.key: catalog.mirrored(one.reference).repository for one in catalog.upstream_parents()}

@@ -8,7 +8,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.plan import foreseen
 from dfgen.commands.plan.inputs import Plan
-from dfgen.errors import CheckError, InputError, OutsideError, listing
+from dfgen.errors import CheckError, ExternalError, InputError, listing
 from dfgen.workspace import DIST
 
 COLUMNS = ("family", "version", "platform", "wave", "reason", "inputs")
@@ -85,7 +85,7 @@ def _nodes(app: App, plan: Plan) -> None:
     """Name what would be emulated, and the nodes that would be left out."""
     try:
         checked = app.nodes.check(step.image.platform for step in plan.needed)
-    except OutsideError as error:
+    except ExternalError as error:
         show.note(f"where it would be built is not known: {'; '.join(str(error).splitlines())}")
         return
     for text in (*checked.skipped, *checked.emulated):

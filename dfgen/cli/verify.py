@@ -41,4 +41,4 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
     versions = len({image.merged_name for image in images})
     show.note(f"{versions} versions, {len(images)} images verified: {len(findings) or 'nothing'} amiss")
     if findings:
-        ctx.exit(ExitCode.DIFFERS)
+        ctx.exit(ExitCode.CHECK_FAILED)

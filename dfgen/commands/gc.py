@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout, locked
 
@@ -38,7 +38,7 @@ def collect(
 
     `bases` is the catalog's folder, where killed writers leave files too. Whatever is deleted is garbage by
     itself, so that one that is killed leaves nothing broken. Nothing is deleted by a dry run.
-    Errors: OutsideError while another process writes.
+    Errors: ExternalError while another process writes.
     """
     begun = [path for path in _begun(bases) if _is_stale(path, now())] if bases else []
     if not layout.root.is_dir():
@@ -47,7 +47,7 @@ def collect(
     with locked(layout.root / ".lock"), layout.exclusive() as is_exclusive:
         if not is_exclusive:
             advice = "run `dfgen gc` again when it has ended"
-            raise OutsideError(f"{layout.root}: nothing is removed while another process writes; {advice}")
+            raise ExternalError(f"{layout.root}: nothing is removed while another process writes; {advice}")
         found = _find(layout, now())
         found["interrupted"].extend(begun)
         return _removed(layout, found, dry_run=dry_run)
@@ -85,7 +85,7 @@ def _named(paths: Iterable[Path]) -> Iterator[Digest]:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ExternalError(f"{path}: cannot be read: {error.strerror}") from error
         yield from map(Digest, _DIGEST.findall(text))
 
 

@@ -12,7 +12,7 @@ from dfgen.concurrent import each
 from dfgen.errors import CheckError, InputError, listing, nearest
 from dfgen.oci.archive import Archive
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Pulls, Reader, Remote, configuration_of, configured_platform
+from dfgen.oci.images import Puller, Reader, Remote, configuration_of, configured_platform
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, BASE_NAME, REF_NAME, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
@@ -151,7 +151,7 @@ class Opened:
     reader: Reader
 
 
-def open_images(text: str, registry: Callable[[], Pulls], root: Path) -> list[Opened]:
+def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[Opened]:
     """Open `dist`, `dist:java-base:1.0`, `image.tar`, `image.tar:name:tag`, or a reference.
 
     What exists below `root` as a folder or file is one; else it is a reference, for which `registry` is

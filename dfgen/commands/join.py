@@ -126,7 +126,7 @@ def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
     attestations: list[Descriptor] = []
     for one in joined:
         found = one.found
-        target.take(found.source.root, _blobs(found))
+        target.copy_blobs(found.source.root, _blobs(found))
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)

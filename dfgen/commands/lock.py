@@ -13,9 +13,9 @@ from typing import TypeVar
 from dfgen.catalog.lockfile import Candidate, Lock, LockedParent, Pin
 from dfgen.catalog.model import Catalog, Parent
 from dfgen.concurrent import attempt
-from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem, listing
+from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, listing
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Pulls
+from dfgen.oci.images import Puller
 from dfgen.oci.manifest import Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
@@ -137,7 +137,7 @@ def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
     same: dict[object, tuple[Problem, list[Want]]] = {}
     for want, error in failures:
         # A host that does not answer fails every parent in its own words (tries, seconds): tell it once.
-        host = error.unreachable if isinstance(error, OutsideError) else ""
+        host = error.unreachable if isinstance(error, ExternalError) else ""
         for problem in error.problems:
             told = (
                 Problem(problem.place, f"{problem.message}; `make demo` needs no registry")
@@ -146,7 +146,7 @@ def _together(failures: Sequence[tuple[Want, DfgenError]]) -> DfgenError:
             )
             same.setdefault(host or problem, (told, []))[1].append(want)
     problems = [_concerning(problem, wants) for problem, wants in same.values()]
-    kind = OutsideError if isinstance(worst, OutsideError) else type(worst)
+    kind = ExternalError if isinstance(worst, ExternalError) else type(worst)
     return kind(sorted(problems, key=str))
 
 
@@ -172,7 +172,7 @@ class Facts:
     created: str | None = None
 
 
-def facts(pins: Iterable[tuple[Repository, Digest]], registry: Pulls) -> Mapping[Digest, Facts]:
+def facts(pins: Iterable[tuple[Repository, Digest]], registry: Puller) -> Mapping[Digest, Facts]:
     """Look at images, all at once: two GETs each, manifest and configuration. Never an error."""
     each = dict.fromkeys(pins)
     found = attempt(lambda pin: _facts(*pin, registry), each)
@@ -182,7 +182,7 @@ def facts(pins: Iterable[tuple[Repository, Digest]], registry: Pulls) -> Mapping
     }
 
 
-def _facts(repository: Repository, digest: Digest, registry: Pulls) -> Facts:
+def _facts(repository: Repository, digest: Digest, registry: Puller) -> Facts:
     manifest = registry.manifest(Reference(repository, digest=digest))
     if not isinstance(manifest, Manifest):
         return Facts()

@@ -15,7 +15,7 @@ from dfgen.commands.publish import read_back
 from dfgen.concurrent import CONCURRENCY, attempt, combined, each, with_place
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
 from dfgen.oci.digest import Digest
-from dfgen.oci.images import Child, Keeps, Remote, child_of, children_of
+from dfgen.oci.images import Child, LocalBlobs, Remote, child_of, children_of
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
 from dfgen.oci.platform import Platform
@@ -231,7 +231,7 @@ class Merging:
     dry_run: bool = False
     pause: Callable[[float], None] = time.sleep
     at_once: int = CONCURRENCY
-    kept: Keeps | None = None
+    kept: LocalBlobs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from dfgen.engine.nodes import Nodes, is_unreachable
 from dfgen.engine.process import CommandError
 from dfgen.engine.request import BuildRequest, OnStep
-from dfgen.errors import CheckError, DfgenError, InputError, OutsideError, Place, Problem
+from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem
 from dfgen.findings import Level
 from dfgen.oci.layout import Layout, writing
 from dfgen.oci.manifest import Descriptor
@@ -65,7 +65,7 @@ class Buildx:
         """Build an image into the layout. Returns the image, followed by its attestations.
 
         No tag in the layout refers to them yet. Calls `on_step` for each build step.
-        Raises CheckError if the Dockerfile fails, OutsideError if the engine or a registry does.
+        Raises CheckError if the Dockerfile fails, ExternalError if the engine or a registry does.
         """
         destination = self.layout.scratch()
         try:
@@ -159,7 +159,7 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
 
 
 def failure(error: CommandError, request: BuildRequest) -> DfgenError:
-    """Convert a buildx error: CheckError if the Dockerfile failed, OutsideError if the environment did."""
+    """Convert a buildx error: CheckError if the Dockerfile failed, ExternalError if the environment did."""
     shown = str(request.dockerfile)
     message = (_FINAL_ERROR.findall(error.output) or [str(error)])[-1].strip()
     matched = _COMMAND.sub("", message)
@@ -189,16 +189,16 @@ def _with_advice(message: str, request: BuildRequest) -> str:
     return f"{message}; free up space on {node} (for example with `docker system prune`), then rebuild"
 
 
-def _external(place: Place, message: str, cause: str) -> OutsideError:
-    error = OutsideError(Problem(place, message))
-    error.is_passing = _TRANSIENT.search(cause) is not None
+def _external(place: Place, message: str, cause: str) -> ExternalError:
+    error = ExternalError(Problem(place, message))
+    error.is_transient = _TRANSIENT.search(cause) is not None
     return error
 
 
 def check(buildx: Buildx, requests: Iterable[BuildRequest]) -> Iterator[tuple[str, str, Level, str, int]]:
     """Yield path, rule, level, message and line of BuildKit's warnings, in the order of the requests.
 
-    Raises OutsideError if an engine or registry does not respond, CheckError if BuildKit cannot parse a
+    Raises ExternalError if an engine or registry does not respond, CheckError if BuildKit cannot parse a
     Dockerfile.
     """
     with ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
@@ -219,6 +219,6 @@ def _warnings(buildx: Buildx, request: BuildRequest) -> list[dict[str, Any]]:
     try:
         found, _ = json.JSONDecoder().raw_decode(output)  # stderr may follow the JSON
     except ValueError as error:
-        raise OutsideError("docker buildx: its output is not JSON; run `docker buildx version`") from error
+        raise ExternalError("docker buildx: its output is not JSON; run `docker buildx version`") from error
     warnings: list[dict[str, Any]] = found.get("warnings") or []
     return warnings

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from dfgen.catalog.model import Builder
 from dfgen.engine.client import connected
 from dfgen.engine.nodes import Nodes
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci import layout as files
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class SweepResult:
     """The number of containers and images that were removed, and the failures."""
 
     removed: int
-    problems: tuple[OutsideError, ...] = ()
+    problems: tuple[ExternalError, ...] = ()
 
     def summary(self, *, dry_run: bool = False) -> str:
         """Return a sentence about what was removed, or would be; empty if nothing."""
@@ -125,13 +125,13 @@ def sweep(root: Path, nodes: Nodes, *, dry_run: bool = False) -> SweepResult:
     again.
     """
     removed = 0
-    problems: list[OutsideError] = []
+    problems: list[ExternalError] = []
     with ImageRecords(root).orphans() as found:
         for record in found:
             try:
                 removed += _sweep(record, nodes, dry_run=dry_run)
-            except OutsideError as error:
-                problems.append(OutsideError(f"cannot remove {record.name}: {error}"))
+            except ExternalError as error:
+                problems.append(ExternalError(f"cannot remove {record.name}: {error}"))
     return SweepResult(removed=removed, problems=tuple(problems))
 
 
@@ -139,7 +139,7 @@ def _sweep(record: ImageRecord, nodes: Nodes, *, dry_run: bool) -> int:
     node = Builder(context=record.context)
     host = nodes.endpoint(node).host
     if host != record.host:
-        raise OutsideError(f"it is in the engine at {record.host}, but node {node.name!r} is now at {host}")
+        raise ExternalError(f"it is in the engine at {record.host}, but node {node.name!r} is now at {host}")
     with connected(nodes, node, _TIMEOUT) as client:
         count = _remove(client, record.name, dry_run=dry_run)
     if not dry_run:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.catalog.model import Builder
 from dfgen.engine.nodes import Nodes
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
@@ -22,7 +22,7 @@ _TIMEOUT = 3700  # seconds for one response of the engine; above the 3600 that a
 def connected(nodes: Nodes, node: Builder, timeout: int = _TIMEOUT) -> Iterator[DockerClient]:
     """Connect to the engine of a node; `timeout` is in seconds and applies to each response.
 
-    Raises OutsideError if the connection fails, or if a request within the block fails.
+    Raises ExternalError if the connection fails, or if a request within the block fails.
     """
     # Imported here, because most commands need no engine and these packages are slow to import.
     import requests
@@ -37,7 +37,7 @@ def connected(nodes: Nodes, node: Builder, timeout: int = _TIMEOUT) -> Iterator[
         with closing(client):
             yield client
     except (DockerException, requests.RequestException) as error:
-        raise OutsideError(f"the Docker engine at {endpoint.host}: {one_line(error)}") from error
+        raise ExternalError(f"the Docker engine at {endpoint.host}: {one_line(error)}") from error
 
 
 def one_line(error: Exception) -> str:

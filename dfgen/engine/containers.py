@@ -15,7 +15,7 @@ from dfgen.engine.cleanup import IMAGE_LABEL, ImageRecords
 from dfgen.engine.client import connected, one_line
 from dfgen.engine.nodes import Nodes
 from dfgen.engine.request import Outcome
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
@@ -76,7 +76,7 @@ class Engine:
         chunks = self._layout.archive(image, name)
         for answer in client.api.load_image(chunks):  # type: ignore[no-untyped-call]
             if isinstance(answer, dict) and "error" in answer:
-                raise OutsideError(f"the engine cannot load {name}: {answer['error']}")
+                raise ExternalError(f"the engine cannot load {name}: {answer['error']}")
 
 
 class Running:
@@ -90,10 +90,10 @@ class Running:
 
     @contextmanager
     def container(self, name: str, kill: Callable[[], None]) -> Iterator[None]:
-        """Register a container for the block. Raises OutsideError after `stop`."""
+        """Register a container for the block. Raises ExternalError after `stop`."""
         with self._lock:
             if self.stopped:  # `stop` does not see containers that are registered after it
-                raise OutsideError("stopped")
+                raise ExternalError("stopped")
             self._kill[name] = kill
         try:
             yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.engine.process import Processes
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.filetree.files import temporary_folder
 from dfgen.findings import Level
 
@@ -28,7 +28,7 @@ def check(processes: Processes, texts: Mapping[str, str]) -> Iterator[tuple[str,
     """Yield path, code, level, message and line of each finding.
 
     Files that differ only in pins, platforms or numbers are checked once, and share the findings.
-    Raises OutsideError if hadolint fails or does not print JSON.
+    Raises ExternalError if hadolint fails or does not print JSON.
     """
     groups: dict[str, list[str]] = {}
     for path, text in texts.items():
@@ -54,7 +54,7 @@ def _findings(processes: Processes, files: list[str]) -> Iterator[dict[str, Any]
         try:
             yield from json.loads(output)
         except ValueError as error:
-            raise OutsideError(f"{PROGRAM}: its output is not JSON; run `{PROGRAM} --version`") from error
+            raise ExternalError(f"{PROGRAM}: its output is not JSON; run `{PROGRAM} --version`") from error
 
 
 def installed() -> bool:

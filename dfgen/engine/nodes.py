@@ -14,7 +14,7 @@ from typing import Any
 from dfgen.catalog.model import LOCAL, Builder
 from dfgen.concurrent import attempt
 from dfgen.engine.process import CommandError, Processes
-from dfgen.errors import DfgenError, OutsideError, listing
+from dfgen.errors import DfgenError, ExternalError, listing
 from dfgen.oci.platform import Platform
 
 _DEMO = "or run `make demo`, which installs one on Debian"
@@ -164,7 +164,7 @@ class Nodes:
         return self._endpoints[node]
 
     def inspect(self, node: Builder) -> Node:
-        """Request a node's properties. Raises OutsideError, with a hint, if the node does not respond."""
+        """Request a node's properties. Raises ExternalError, with a hint, if the node does not respond."""
         host = self.endpoint(node).host
         inspect = [*self.buildx(node), "inspect", *([node.builder, "--bootstrap"] if node.builder else [])]
         info = [*self.docker(node), "info", "--format", "{{json .}}"]
@@ -197,23 +197,23 @@ class Nodes:
         """Check the nodes of every platform before a build.
 
         A node that cannot build its platform is skipped if another node can, and reported in `skipped`.
-        Raises OutsideError, with commands that fix it, if no node can build a platform.
+        Raises ExternalError, with commands that fix it, if no node can build a platform.
         """
-        inspected: dict[Builder, Node | OutsideError] = {}
+        inspected: dict[Builder, Node | ExternalError] = {}
         usable: dict[Platform, dict[Builder, Node]] = {}
         skipped: dict[str, None] = {}
         for platform in dict.fromkeys(platforms):
-            problems: list[OutsideError] = []
+            problems: list[ExternalError] = []
             usable[platform] = {}
             for builder in self.for_platform(platform):
                 if builder not in inspected:
                     inspected[builder] = self._inspected(builder)
                 try:
                     usable[platform][builder] = _able(inspected[builder], platform)
-                except OutsideError as error:
+                except ExternalError as error:
                     problems.append(error)
             if not usable[platform]:
-                raise OutsideError([each for one in problems for each in one.problems])
+                raise ExternalError([each for one in problems for each in one.problems])
             skipped.update(dict.fromkeys(str(one) for one in problems))
         return CheckedNodes(usable, tuple(skipped))
 
@@ -221,10 +221,10 @@ class Nodes:
         """Whether a node responds."""
         return isinstance(self._inspected(node), Node)
 
-    def _inspected(self, node: Builder) -> Node | OutsideError:
+    def _inspected(self, node: Builder) -> Node | ExternalError:
         try:
             return self.inspect(node)
-        except OutsideError as error:
+        except ExternalError as error:
             return error
 
 
@@ -244,7 +244,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _engine(info: str | DfgenError, node: Builder, host: str) -> Mapping[str, Any]:
-    """Parse the output of `docker info`. Raises OutsideError if the engine did not respond."""
+    """Parse the output of `docker info`. Raises ExternalError if the engine did not respond."""
     if isinstance(info, CommandError):
         raise _no_engine(info.output, node, host) from info
     found: dict[str, Any] = json.loads(str(info))
@@ -270,17 +270,17 @@ def _platform(word: str) -> Platform:
     return Platform.of(*word.strip().rstrip("*").split("/"))
 
 
-def _able(node: Node | OutsideError, platform: Platform) -> Node:
-    """Return the node if it can build a platform. Raises OutsideError with a fix if it cannot."""
-    if isinstance(node, OutsideError):
+def _able(node: Node | ExternalError, platform: Platform) -> Node:
+    """Return the node if it can build a platform. Raises ExternalError with a fix if it cannot."""
+    if isinstance(node, ExternalError):
         raise node
     if not node.has_image_store:
-        raise OutsideError(
+        raise ExternalError(
             f"the Docker engine at {node.host} cannot export OCI layouts, because its containerd image store"
             ' is off; add {"features": {"containerd-snapshotter": true}} to its daemon.json and restart it'
         )
     if platform not in node.platforms:
-        raise OutsideError(
+        raise ExternalError(
             f"the engine at {node.host} cannot run {platform}; install emulation on its machine with"
             f" `docker run --privileged --rm tonistiigi/binfmt --install {platform.architecture}`,"
             " or on Debian with `apt-get install qemu-user-static binfmt-support`"
@@ -288,35 +288,35 @@ def _able(node: Node | OutsideError, platform: Platform) -> Node:
     return node
 
 
-def _no_docker(error: CommandError, node: Builder) -> OutsideError:
+def _no_docker(error: CommandError, node: Builder) -> ExternalError:
     if error.code is None and error.command[0] in error.output:
-        return OutsideError(f"docker is not installed; install Docker with its buildx plugin, {_DEMO}")
+        return ExternalError(f"docker is not installed; install Docker with its buildx plugin, {_DEMO}")
     if node.context:
-        return OutsideError(
+        return ExternalError(
             f"builders: docker context {node.context!r} does not exist; list contexts with"
             " `docker context ls`, or create one with `docker context create`"
         )
     return error
 
 
-def _no_buildx(error: CommandError, node: Builder, host: str) -> OutsideError:
+def _no_buildx(error: CommandError, node: Builder, host: str) -> ExternalError:
     if "unknown command" in error.output or "is not a docker command" in error.output:
-        return OutsideError(f"docker buildx is not installed; install the plugin (docker-buildx), {_DEMO}")
+        return ExternalError(f"docker buildx is not installed; install the plugin (docker-buildx), {_DEMO}")
     if node.builder and "no builder" in error.output:
-        return OutsideError(
+        return ExternalError(
             f"builders: buildx builder {node.builder!r} does not exist; list builders with"
             " `docker buildx ls`, or create one with `docker buildx create`"
         )
     return _no_engine(error.output, node, host)
 
 
-def _no_engine(problem: str, node: Builder, host: str) -> OutsideError:
+def _no_engine(problem: str, node: Builder, host: str) -> ExternalError:
     if "permission denied" in problem.lower():
-        return OutsideError(
+        return ExternalError(
             f"the Docker engine at {host} denies access to this user; add the user to the group docker, or"
             " run as root"
         )
     if is_unreachable(problem) and not node.builder:
-        return OutsideError(f"cannot connect to the Docker engine at {host}; start it, {_DEMO}")
+        return ExternalError(f"cannot connect to the Docker engine at {host}; start it, {_DEMO}")
     name = node.builder or node.context or host
-    return OutsideError(f"node {name} does not respond: {problem.splitlines()[-1].strip()}")
+    return ExternalError(f"node {name} does not respond: {problem.splitlines()[-1].strip()}")

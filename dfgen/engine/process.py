@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 
 _TAIL = 100  # last lines of output that an error keeps
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
-class CommandError(OutsideError):
+class CommandError(ExternalError):
     """A program failed, could not be started or timed out; `code` is None if it has no exit code."""
 
     def __init__(self, command: Sequence[str], code: int | None, output: str) -> None:

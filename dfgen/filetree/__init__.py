@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from dfgen.errors import OutsideError, Place, Problem
+from dfgen.errors import ExternalError, Place, Problem
 from dfgen.filetree.git import Entry, Git
 
 # What git-lfs keeps in the place of a large file, which has the digest of that file.
@@ -137,7 +137,7 @@ class Folder:
         return os.readlink(self._at(path))  # noqa: PTH115 (see _at)
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; None for a link. Raises OutsideError if it cannot be read."""
+        """Return a file's content; None for a link. Raises ExternalError if it cannot be read."""
         try:
             handle = os.open(self._at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(handle, "rb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
@@ -148,7 +148,7 @@ class Folder:
             raise _unreadable(path, error) from error
 
     def prints(self, paths: Iterable[str]) -> dict[str, str]:
-        """Describe each path, with all bits of its mode. Raises OutsideError for an unreadable file."""
+        """Describe each path, with all bits of its mode. Raises ExternalError for an unreadable file."""
         found = {}
         for path in paths:
             if path not in self._printed:
@@ -190,8 +190,8 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.SPECIAL
 
 
-def _unreadable(path: str, error: OSError) -> OutsideError:
-    return OutsideError(Problem(Place(shown(path)), f"cannot be read: {error.strerror}"))
+def _unreadable(path: str, error: OSError) -> ExternalError:
+    return ExternalError(Problem(Place(shown(path)), f"cannot be read: {error.strerror}"))
 
 
 class Overlaid:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from dfgen.errors import OutsideError, Place, Problem
+from dfgen.errors import ExternalError, Place, Problem
 
 _Named = str | os.PathLike[str]
 
@@ -57,12 +57,12 @@ def write(path: Path, text: str, *, durable: bool = True) -> None:
 
     `durable` calls fsync before the rename, so that the file survives a crash of the machine. Generated files
     do without: waiting for the disk takes longer than the rest of a render.
-    Raises OutsideError with the path if the file system refuses.
+    Raises ExternalError with the path if the file system refuses.
     """
     try:
         _write(os.fspath(path), text.encode(), durable)
     except OSError as error:
-        raise OutsideError(Problem(Place(str(path)), f"cannot be written: {error.strerror}")) from error
+        raise ExternalError(Problem(Place(str(path)), f"cannot be written: {error.strerror}")) from error
 
 
 def _write(path: str, data: bytes, durable: bool) -> None:
@@ -96,19 +96,19 @@ def remove(path: Path) -> None:
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
     except OSError as error:
-        raise OutsideError(Problem(Place(str(path)), f"cannot be removed: {error.strerror}")) from error
+        raise ExternalError(Problem(Place(str(path)), f"cannot be removed: {error.strerror}")) from error
 
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Yield a new temporary folder and remove it with the block. Raises OutsideError if writing fails."""
+    """Yield a new temporary folder and remove it with the block. Raises ExternalError if writing fails."""
     try:
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             yield Path(folder)
     except OSError as error:
         advice = "free up space, or set TMPDIR to another folder"
         message = f"temporary files cannot be written: {error.strerror or error}; {advice}"
-        raise OutsideError(message) from error
+        raise ExternalError(message) from error
 
 
 def all_dockerfiles(root: Path, bases: str) -> dict[str, str]:
@@ -124,7 +124,7 @@ def dockerfiles(root: Path, paths: Iterable[str]) -> dict[str, str]:
 
     Bytes that are not UTF-8 become U+FFFD. A symbolic link is not followed: its text says where it leads.
     dfgen writes neither, but a diff can show both.
-    Raises OutsideError with the path if a file or folder cannot be read.
+    Raises ExternalError with the path if a file or folder cannot be read.
     """
     found: dict[str, str] = {}
     folder = "" if root == Path() else f"{root}/"  # str: creating thousands of Path objects is slow
@@ -134,7 +134,7 @@ def dockerfiles(root: Path, paths: Iterable[str]) -> dict[str, str]:
                 found[path] = _read(folder + path)
     except OSError as error:
         place = Place(str(error.filename))
-        raise OutsideError(Problem(place, f"cannot be read: {error.strerror}")) from error
+        raise ExternalError(Problem(place, f"cannot be read: {error.strerror}")) from error
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
 
-from dfgen.errors import InputError, OutsideError, Place, Problem, printable
+from dfgen.errors import ExternalError, InputError, Place, Problem, printable
 
 _MAIN = {
     "origin/HEAD": "refs/remotes/origin/HEAD",
@@ -105,7 +105,7 @@ class Git:
         raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
-        """List what a commit holds below `paths`; of a submodule the commit. Errors: OutsideError."""
+        """List what a commit holds below `paths`; of a submodule the commit. Errors: ExternalError."""
         found: dict[str, Entry] = {}
         for line in self._names("ls-tree", "-r", "-z", commit, "--", *paths):
             about, _, path = line.partition("\t")
@@ -115,7 +115,7 @@ class Git:
         return found
 
     def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each content by its name, one by one, as they may be large. Errors: OutsideError."""
+        """Yield each content by its name, one by one, as they may be large. Errors: ExternalError."""
         names = list(dict.fromkeys(blobs))
         if not names:
             return
@@ -131,7 +131,7 @@ class Git:
         """List what a commit of the files as they are could hold below `paths`: nothing that git ignores.
 
         Files that were deleted are among them, and folders of other repositories.
-        Errors: InputError for a file that a sparse checkout leaves out, OutsideError.
+        Errors: InputError for a file that a sparse checkout leaves out, ExternalError.
         """
         found = {line[2:]: line[0] for line in self._names("ls-files", "-z", "-t", *_KNOWN, "--", *paths)}
         for path, tag in found.items():
@@ -151,7 +151,7 @@ class Git:
         return staged[0].split()[1] if staged and staged[0].startswith(_SUBMODULE) else ""
 
     def converted(self, paths: Sequence[str]) -> frozenset[str]:
-        """Find the files below `paths` of which a commit has LF where they have CRLF. Errors: OutsideError.
+        """Find the files below `paths` of which a commit has LF where they have CRLF. Errors: ExternalError.
 
         Their attributes or `core.autocrlf` say so; a file that was committed with CRLF stays so.
         """
@@ -191,11 +191,11 @@ class Git:
         return [line for line in self._checked(*words).split("\0") if line]
 
     def _checked(self, *words: str) -> str:
-        """Give what a command says. Errors: OutsideError where it fails."""
+        """Give what a command says. Errors: ExternalError where it fails."""
         done = self._run(words)
         if done.returncode:
             last = (done.stderr.decode("utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
-            raise OutsideError(f"`git {words[0]}` failed: {printable(last)}")
+            raise ExternalError(f"`git {words[0]}` failed: {printable(last)}")
         return os.fsdecode(done.stdout)
 
     def _run(self, words: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -215,7 +215,7 @@ class Git:
                 env={name: text for name, text in os.environ.items() if name not in _HOOKS} | _ENVIRONMENT,
             )
         except OSError as error:
-            raise OutsideError(f"git cannot be run: {error.strerror}; install git") from error
+            raise ExternalError(f"git cannot be run: {error.strerror}; install git") from error
 
 
 def _is_converted(about: Sequence[str], *, always: bool) -> bool:
@@ -229,7 +229,7 @@ def _next(output: IO[bytes], name: str) -> bytes:
     """Read one answer of `git cat-file --batch`: `NAME blob SIZE`, the content, a newline."""
     words = output.readline().split()
     if len(words) != 3:
-        raise OutsideError(
+        raise ExternalError(
             f"git has not got object {name}; in a partial clone `git fetch --refetch --no-filter` brings it"
         )
     content = output.read(int(words[2]))

@@ -27,7 +27,7 @@ class Reader(Protocol):
         ...
 
 
-class Pulls(Protocol):
+class Puller(Protocol):
     """Reads manifests and small blobs from a registry."""
 
     def manifest(self, reference: Reference) -> Manifest | Index:
@@ -39,7 +39,7 @@ class Pulls(Protocol):
         ...
 
 
-class Keeps(Protocol):
+class LocalBlobs(Protocol):
     """Local blobs that save requests to a registry, for example a layout."""
 
     def read(self, descriptor: Descriptor) -> bytes:
@@ -51,9 +51,9 @@ class Keeps(Protocol):
 class Remote:
     """Reader of one repository of a registry; blobs that are in `local` cost no request."""
 
-    registry: Pulls
+    registry: Puller
     repository: Repository
-    local: Keeps | None = None
+    local: LocalBlobs | None = None
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
         """Read a manifest or an index: one GET request."""

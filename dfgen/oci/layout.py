@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dfgen.errors import CheckError, InputError, OutsideError, Place, Problem
+from dfgen.errors import CheckError, ExternalError, InputError, Place, Problem
 from dfgen.filetree.files import fill, replacing
 from dfgen.oci import archive
 from dfgen.oci.digest import Digest
@@ -41,7 +41,7 @@ _FETCH_AGAIN = "fetch or build that layout again"
 class Layout:
     """The images of a layout by name; the first write creates the folder.
 
-    Raises InputError if the folder is not a valid layout, OutsideError if the file system refuses.
+    Raises InputError if the folder is not a valid layout, ExternalError if the file system refuses.
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,7 +62,7 @@ class Layout:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ExternalError(f"{path}: cannot be read: {error.strerror}") from error
         except CheckError as error:
             raise _damaged(path, str(error)) from None
         if not isinstance(found, Index):
@@ -83,7 +83,7 @@ class Layout:
         except FileNotFoundError:
             raise CheckError(f"{path}: is missing; {_REBUILD}") from None
         except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ExternalError(f"{path}: cannot be read: {error.strerror}") from error
         if len(data) != descriptor.size:
             raise CheckError(f"{path}: has {len(data)} bytes, expected {descriptor.size}; {_REBUILD}")
         if not descriptor.digest.matches(data):
@@ -160,7 +160,7 @@ class Layout:
         """Move the blobs of a layout that buildx exported into this one.
 
         Returns the entries of its index.json, with an index replaced by its manifests: an image's manifest,
-        and those of its attestations (see `is_attestation`). Raises OutsideError if a blob is incomplete.
+        and those of its attestations (see `is_attestation`). Raises ExternalError if a blob is incomplete.
         """
         self._writers.acquire()
         other = Layout(exported)
@@ -172,12 +172,12 @@ class Layout:
             # Without hashing: buildx hashed these blobs when it wrote them, and only their size can be wrong.
             path, size = other.blob_path(blob.digest), blob.size
             if not path.is_file() or path.stat().st_size != size:
-                raise OutsideError(f"{path}: the export is incomplete, expected {size} bytes; build again")
+                raise ExternalError(f"{path}: the export is incomplete, expected {size} bytes; build again")
             _move(path, self.blob_path(blob.digest), self._scratch)
             _mark_verified(self.blob_path(blob.digest))
         return tuple(entries)
 
-    def take(self, source: Path, blobs: Iterable[Descriptor]) -> None:
+    def copy_blobs(self, source: Path, blobs: Iterable[Descriptor]) -> None:
         """Copy the blobs that are missing here from another layout.
 
         Raises CheckError if a blob is missing there, or its size or digest is wrong.
@@ -312,7 +312,7 @@ def _copy(source: Path, target: Path, blob: Descriptor, scratch: Path) -> None:
     except FileNotFoundError:
         raise CheckError(f"{source}: is missing; {_FETCH_AGAIN}") from None
     except OSError as error:
-        raise OutsideError(f"{source}: cannot be read: {error.strerror}") from error
+        raise ExternalError(f"{source}: cannot be read: {error.strerror}") from error
     with file, writing(target):
         scratch.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -357,13 +357,13 @@ def _delete(path: Path) -> int:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Convert an OSError of the block into an OutsideError that names the path."""
+    """Convert an OSError of the block into an ExternalError that names the path."""
     try:
         yield
     except OSError as error:
         why = error.strerror or str(error)
         advice = "free up space or choose another folder"
-        raise OutsideError(f"{path}: cannot be written: {why}; {advice}") from error
+        raise ExternalError(f"{path}: cannot be written: {why}; {advice}") from error
 
 
 @contextmanager

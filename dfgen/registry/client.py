@@ -25,7 +25,7 @@ _MAX_CONFIG = 16 * 2**20  # bytes
 class Registry:
     """Client for all registries of a run; thread-safe, shares connections and tokens.
 
-    Every method raises the classes of `errors`, all subclasses of OutsideError (exit code 3).
+    Every method raises the classes of `errors`, all subclasses of ExternalError (exit code 3).
     """
 
     def __init__(

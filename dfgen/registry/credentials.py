@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dfgen.errors import DfgenError, InputError, OutsideError, printable
+from dfgen.errors import DfgenError, ExternalError, InputError, printable
 from dfgen.oci.reference import DOCKER_HUB
 from dfgen.untrusted import read_json
 
@@ -55,7 +55,7 @@ class DockerCredentials:
     """Logins from auths, credsStore and credHelpers of config.json in DOCKER_CONFIG or ~/.docker.
 
     Looks up each registry once per run. Raises InputError if the configuration cannot be read, and
-    OutsideError if a credential helper fails or exceeds `timeout` seconds. Errors contain no secret.
+    ExternalError if a credential helper fails or exceeds `timeout` seconds. Errors contain no secret.
     """
 
     def __init__(self, folder: Path | None = None, timeout: float = _HELPER_TIMEOUT) -> None:
@@ -140,7 +140,7 @@ def _auths_login(entry: dict[str, Any] | None) -> Login | None:
 def helper_login(name: str, registry: str, timeout: float) -> Login | None:
     """Ask the credential helper `docker-credential-NAME`; None if it has no login for the registry.
 
-    Raises OutsideError if the helper is not installed, fails or exceeds `timeout` seconds. The error contains
+    Raises ExternalError if the helper is not installed, fails or exceeds `timeout` seconds. The error contains
     neither its output nor a cause, because its output may contain a secret. Protocol:
     https://github.com/docker/docker-credential-helpers#development
     """
@@ -148,15 +148,15 @@ def helper_login(name: str, registry: str, timeout: float) -> Login | None:
     place = f"{registry}: the credential helper {helper}"
     program = shutil.which(helper)
     if program is None:
-        raise OutsideError(f"{place} from the Docker configuration is not on PATH; install it")
+        raise ExternalError(f"{place} from the Docker configuration is not on PATH; install it")
     advice = f"try it with `echo {registry} | {helper} get`"
     try:
         output = _run_helper(program, _HUB_KEY if registry == DOCKER_HUB else registry, timeout)
         return _parse_helper_output(output)
     except subprocess.TimeoutExpired:
-        raise OutsideError(f"{place} did not respond within {timeout:g} s; {advice}") from None
+        raise ExternalError(f"{place} did not respond within {timeout:g} s; {advice}") from None
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
-        raise OutsideError(f"{place} failed; {advice}") from None
+        raise ExternalError(f"{place} failed; {advice}") from None
 
 
 def _run_helper(program: str, server: str, timeout: float) -> bytes:

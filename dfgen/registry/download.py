@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.filetree.files import renaming
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
@@ -62,7 +62,7 @@ def download(exchange: Exchange, repository: Repository, descriptor: Descriptor,
             os.fchmod(file.fileno(), 0o644)  # NamedTemporaryFile creates it with 0600
     except OSError as error:
         advice = "free up space or choose another folder"
-        raise OutsideError(f"{target}: cannot be written: {error.strerror}; {advice}") from error
+        raise ExternalError(f"{target}: cannot be written: {error.strerror}; {advice}") from error
 
 
 def _fetch_rest(

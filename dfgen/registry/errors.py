@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 
 _LONGEST_DETAIL = 200
 _DAY = 24 * 3600.0  # seconds; a longer Retry-After is not worth printing
@@ -46,7 +46,7 @@ def _tries(tries: int, seconds: float) -> str:
     return f"{tries} {'try' if tries == 1 else 'tries'} in {seconds:.1f} s"
 
 
-class RegistryError(OutsideError):
+class RegistryError(ExternalError):
     """Base class of all errors of a registry or of the connection to it."""
 
 

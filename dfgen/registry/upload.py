@@ -13,7 +13,7 @@ from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 
-from dfgen.errors import InputError, OutsideError
+from dfgen.errors import ExternalError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
@@ -306,7 +306,7 @@ class _Source:
     progress: _Progress
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end`. Raises OutsideError if a file is too short or unreadable."""
+        """Yield the bytes from `start` to `end`. Raises ExternalError if a file is too short or unreadable."""
         self.progress.rewind(start)
         data = self.data
         for part in (
@@ -324,11 +324,11 @@ class _Source:
                     part = file.read(min(_READ_SIZE, end - start))
                     if not part:
                         truncated = f"truncated at byte {start}, expected {self.size} bytes"
-                        raise OutsideError(f"{path}: {truncated}; rebuild the image")
+                        raise ExternalError(f"{path}: {truncated}; rebuild the image")
                     yield part
                     start += len(part)
         except OSError as error:
-            raise OutsideError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ExternalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _slices(data: bytes, start: int, end: int) -> Iterator[bytes]:

@@ -116,7 +116,7 @@ _KEY = "gpg-pubkey"  # rpm stores trusted keys in the same table as packages
 def rpm(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[Installed]]]:
     """Yield the path and the packages of each rpm database.
 
-    Raises CheckError if a database is broken, OutsideError if no temporary folder can be written.
+    Raises CheckError if a database is broken, ExternalError if no temporary folder can be written.
     """
     for path in RPM:
         if path in files:

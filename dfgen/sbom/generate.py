@@ -10,18 +10,18 @@ from dfgen.errors import CheckError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.sbom.databases import apk, dpkg, rpm, system
-from dfgen.sbom.model import Bill, Contents, Installed, artefact
+from dfgen.sbom.model import Contents, Installed, Sbom, artifact
 from dfgen.sbom.rootfs import UNSUPPORTED, package_files
 
 
 @dataclass(frozen=True, slots=True)
-class Bills:
+class SbomGenerator:
     """Generates SBOMs; `epoch` is their timestamp, in seconds since 1970."""
 
     layout: Layout
     epoch: int
 
-    def make(self, image: Image, built: Descriptor) -> Bill:
+    def make(self, image: Image, built: Descriptor) -> Sbom:
         """Store the SBOM of an image in the layout, without an entry in its index.
 
         Raises CheckError if a package database or a layer cannot be read.
@@ -35,13 +35,13 @@ class Bills:
             raise CheckError(f"{image.name}: cannot generate its SBOM: {error}; {advice}") from error
         return self._write(image, built, contents)
 
-    def _write(self, image: Image, built: Descriptor, contents: Contents) -> Bill:
+    def _write(self, image: Image, built: Descriptor, contents: Contents) -> Sbom:
         from dfgen.sbom.cyclonedx import document
 
-        made = artefact(built, document(image.family.name, built.digest, contents, self.epoch))
+        made = artifact(built, document(image.family.name, built.digest, contents, self.epoch))
         for data in (*made.blobs, made.raw):
             self.layout.add(data)
-        return Bill(
+        return Sbom(
             entry=made.entry,
             packages=len(contents.packages),
             system=str(contents.system),

@@ -69,7 +69,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
+class Artifact:
     """An SBOM as an OCI artifact: its index entry, its manifest, and the blobs of the manifest."""
 
     entry: Descriptor
@@ -78,7 +78,7 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class Sbom:
     """A generated SBOM: its index entry, number of packages, operating system, and `Contents.lacking`."""
 
     entry: Descriptor
@@ -87,7 +87,7 @@ class Bill:
     lacking: str = ""
 
 
-def artefact(image: Descriptor, document: bytes) -> Artefact:
+def artifact(image: Descriptor, document: bytes) -> Artifact:
     """Wrap an SBOM in an OCI artifact whose subject is the image.
 
     The merged index lists it in the way BuildKit lists attestations, so every copy of the index includes it.
@@ -114,14 +114,14 @@ def artefact(image: Descriptor, document: bytes) -> Artefact:
         annotations={ATTESTATION_TYPE: "attestation-manifest", ATTESTATION_OF: str(image.digest)},
         extra={"artifactType": CYCLONEDX},
     )
-    return Artefact(entry=entry, raw=raw, blobs=(b"{}", document))
+    return Artifact(entry=entry, raw=raw, blobs=(b"{}", document))
 
 
-def is_bill(entry: Descriptor) -> bool:
+def is_sbom(entry: Descriptor) -> bool:
     """Whether an index entry is an SBOM from dfgen, not from a generator of BuildKit."""
     return entry.extra.get("artifactType") == CYCLONEDX
 
 
-def bills_in(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+def sboms_in(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
     """Return the entries that are SBOMs from dfgen."""
-    return tuple(entry for entry in entries if is_bill(entry))
+    return tuple(entry for entry in entries if is_sbom(entry))

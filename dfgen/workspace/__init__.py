@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dfgen.oci.manifest import Descriptor
     from dfgen.oci.reference import Reference
     from dfgen.registry import Registry
-    from dfgen.sbom.model import Bill
+    from dfgen.sbom.model import Sbom
     from dfgen.templating import Templates
     from dfgen.templating.usage import TemplateUsage
 
@@ -287,17 +287,17 @@ class Workspace:
             planning=self.planning,
             engine=_Engine(self),
             dockerfiles=self.dockerfiles,
-            bill=self._bill,
+            sbom=self._sbom,
             slots=slots,
             report=report,
             today=self.today,
             **options,
         )
 
-    def _bill(self, image: Image, built: Descriptor) -> Bill:
-        from dfgen.sbom.generate import Bills
+    def _sbom(self, image: Image, built: Descriptor) -> Sbom:
+        from dfgen.sbom.generate import SbomGenerator
 
-        return Bills(self.layout, self.catalog.source_date_epoch).make(image, built)
+        return SbomGenerator(self.layout, self.catalog.source_date_epoch).make(image, built)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

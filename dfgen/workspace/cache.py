@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dfgen.catalog.model import BASES, TEMPLATES
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.filetree import files
 
 
@@ -46,7 +46,7 @@ class Remembered:
     def keep(self, rendered: Mapping[str, str]) -> None:
         """Remember what a render gave, when all of it is on disk now."""
         if self._inputs and self._inputs == _inputs(self._root):
-            with suppress(OSError, OutsideError):  # a home that cannot be written to has no memory
+            with suppress(OSError, ExternalError):  # a home that cannot be written to has no memory
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files.write(self._file, json.dumps(self._entry(rendered)), durable=False)
 

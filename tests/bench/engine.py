@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dfgen.engine.nodes import Nodes
 from dfgen.engine.process import Processes
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST
 from dfgen.oci.platform import Platform
@@ -94,7 +94,7 @@ def platforms() -> list[str]:
 def _runs(nodes: Nodes, platform: Platform) -> bool:
     try:
         return bool(nodes.check([platform]).usable)
-    except OutsideError:
+    except ExternalError:
         return False
 
 

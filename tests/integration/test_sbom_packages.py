@@ -94,8 +94,8 @@ def found_by_other_tools(repository: str, after: dict[str, str], copy: Path) -> 
     manifest = tool("crane", "manifest", f"{repository}@{entry['digest']}")
     assert manifest["subject"]["digest"] == after["app:1-x86_64"]
     (layer,) = manifest["layers"]
-    bill = tool("crane", "blob", f"{repository}@{layer['digest']}")
-    assert [one.get("purl") for one in bill["components"]] == [  # the last one is Debian itself
+    sbom = tool("crane", "blob", f"{repository}@{layer['digest']}")
+    assert [one.get("purl") for one in sbom["components"]] == [  # the last one is Debian itself
         "pkg:deb/debian/bash@5.2.15-2%2Bb7?arch=amd64&distro=debian-12",
         None,
     ]
@@ -166,8 +166,8 @@ def test_a_database_that_rpm_itself_wrote_is_read(work: Work, tmp_path: Path) ->
     (entry,) = layout.attestations(layout.entries()["app:1-x86_64"].digest)
     manifest = layout.manifest(entry)
     assert isinstance(manifest, Manifest)
-    bill = json.loads(layout.read(manifest.layers[0]))
-    assert [one["purl"] for one in bill["components"] if "purl" in one] == [
+    sbom = json.loads(layout.read(manifest.layers[0]))
+    assert [one["purl"] for one in sbom["components"] if "purl" in one] == [
         f"pkg:rpm/rocky/{name}@1.5-3?arch=noarch&distro=rocky-9&upstream={name}-1.5-3.src.rpm"
         for name in ("alpha", "beta")
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dfgen.concurrent import combined
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from dfgen.registry.errors import Unreachable
 
 MESSAGE = "h:5000: unreachable: refused (3 tries in {} s); check the network and try again"
 
 
-def _unreachable(host: str, seconds: float) -> OutsideError:
+def _unreachable(host: str, seconds: float) -> ExternalError:
     return Unreachable.of(host, "refused", 3, seconds)
 
 
@@ -23,7 +23,7 @@ def test_hosts_and_other_errors_are_reported_separately() -> None:
     found = combined(
         [_unreachable("h:5000", 1), CheckError("a: b"), _unreachable("i", 1), _unreachable("h:5000", 2)]
     )
-    assert isinstance(found, OutsideError)
+    assert isinstance(found, ExternalError)
     assert str(found).splitlines() == [
         MESSAGE.format("1.0") + " (2 requests failed)",
         "a: b",

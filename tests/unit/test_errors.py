@@ -6,9 +6,9 @@ from dfgen.errors import (
     CheckError,
     DfgenError,
     ExitCode,
+    ExternalError,
     Gathering,
     InputError,
-    OutsideError,
     Place,
     Problem,
     listing,
@@ -37,11 +37,11 @@ def test_an_error_has_one_line_per_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [(DfgenError, 2), (InputError, 2), (CheckError, 1), (OutsideError, 3)]
+    ("kind", "code"), [(DfgenError, 2), (InputError, 2), (CheckError, 1), (ExternalError, 3)]
 )
 def test_exit_codes(kind: type[DfgenError], code: int) -> None:
     assert kind("message").exit_code == code
-    assert ExitCode.HOLDS == 0
+    assert ExitCode.SUCCESS == 0
 
 
 def test_gathering_reports_the_problems_of_all_steps_once() -> None:
@@ -64,8 +64,8 @@ def test_gathering_without_problems_raises_nothing() -> None:
 
 
 def test_gathering_does_not_catch_other_errors() -> None:
-    with pytest.raises(OutsideError), Gathering().step():
-        raise OutsideError("no engine")
+    with pytest.raises(ExternalError), Gathering().step():
+        raise ExternalError("no engine")
 
 
 def test_placed_keeps_an_existing_place() -> None:

@@ -20,7 +20,7 @@ from dfgen.filetree import Folder
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.sbom.model import Bill
+from dfgen.sbom.model import Sbom
 from tests.fakes.engine import ScriptedEngine
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 
@@ -106,7 +106,7 @@ class World:
             planning=self.planning,
             engine=self.builder,
             dockerfiles=self,
-            bill=self.bill,
+            sbom=self.sbom,
             slots=slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs}),
             report=self.events.append,
             today=TODAY,
@@ -115,7 +115,7 @@ class World:
         self.builder.forget()
         return build(self.plan(*names), self.lock, replace(how, **more))
 
-    def bill(self, one: Image, built: Descriptor) -> Bill:
+    def sbom(self, one: Image, built: Descriptor) -> Sbom:
         """Make no SBOM: a test whose catalog asks for one hands in what makes it."""
         raise AssertionError(one.name)
 

@@ -105,7 +105,7 @@ def command(
     _print(found, output or app.output)
     annotating.write(app, found.risks, annotations, target)
     if found.fails(strict=strict):
-        ctx.exit(ExitCode.DIFFERS)
+        ctx.exit(ExitCode.CHECK_FAILED)
 
 
 def _review(sides: Sides, past: Mapping[str, float], *, online: bool) -> Review:

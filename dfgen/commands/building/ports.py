@@ -15,7 +15,7 @@ from dfgen.commands.render import Dockerfiles
 from dfgen.engine.nodes import Slots
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.oci.manifest import Descriptor
-from dfgen.sbom.model import Bill
+from dfgen.sbom.model import Sbom
 
 
 class Engine(Protocol):
@@ -42,7 +42,7 @@ class Engine(Protocol):
 class Building:
     """What a build run works with.
 
-    `planning` brings the catalog, the layout and the records of earlier builds. `bill` makes the SBOM of an
+    `planning` brings the catalog, the layout and the records of earlier builds. `sbom` makes the SBOM of an
     image if the catalog asks for one. `published` is asked for images with the same inputs before they are
     built. `slots` are the nodes and how many builds each accepts. `today` is the date YYYY-MM-DD for new
     pins. `locked` refuses to move pins, `twice` builds everything two times and compares the digests,
@@ -52,7 +52,7 @@ class Building:
     planning: Planning
     engine: Engine
     dockerfiles: Dockerfiles
-    bill: Callable[[Image, Descriptor], Bill]
+    sbom: Callable[[Image, Descriptor], Sbom]
     slots: Slots
     report: Callable[[Event], None]
     today: str

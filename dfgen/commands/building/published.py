@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dfgen.catalog.model import Image
 from dfgen.commands.plan.inputs import Step
 from dfgen.engine.request import OnStep
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.images import Child, Remote, children_of
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
@@ -36,8 +36,8 @@ class Published:
         for reference in self.references_of(step.image):
             try:
                 found = self._take(step, reference, on_step)
-            except (CheckError, OutsideError) as error:
-                self._silent = self._silent or bool(isinstance(error, OutsideError) and error.unreachable)
+            except (CheckError, ExternalError) as error:
+                self._silent = self._silent or bool(isinstance(error, ExternalError) and error.unreachable)
                 on_step(f"not taken from {reference.repository}: {error}")
             else:
                 if found:

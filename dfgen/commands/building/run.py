@@ -11,7 +11,7 @@ from dfgen.catalog.model import Image
 from dfgen.commands.plan.inputs import Step
 from dfgen.errors import DfgenError, ExitCode
 from dfgen.oci.digest import Digest
-from dfgen.sbom.model import Bill
+from dfgen.sbom.model import Sbom
 
 
 class State(StrEnum):
@@ -29,7 +29,7 @@ class Result:
     """What became of one image: `size` is that of its blobs in bytes, compressed as they are.
 
     `error` says why it failed or was not tried, and `tail` are the last lines of its log then. `node` is
-    where it was built. `bill` is the SBOM of its packages, where one was made.
+    where it was built. `sbom` is the SBOM of its packages, where one was made.
     """
 
     step: Step
@@ -41,7 +41,7 @@ class Result:
     log: str = ""
     tail: tuple[str, ...] = ()
     node: str = ""
-    bill: Bill | None = None
+    sbom: Sbom | None = None
 
     @property
     def image(self) -> Image:
@@ -81,14 +81,14 @@ class Run:
     @property
     def bills(self) -> tuple[str, ...]:
         """What there is to say of the SBOMs that were made: how much they have, and what each may lack."""
-        made = [(one.image.name, one.bill) for one in self.results if one.bill]
+        made = [(one.image.name, one.sbom) for one in self.results if one.sbom]
         if not made:
             return ()
-        total = sum(bill.packages for _, bill in made)
+        total = sum(sbom.packages for _, sbom in made)
         lacking = (
-            f"{name}: its SBOM has {bill.packages} packages of {bill.system}: {bill.lacking}"
-            for name, bill in made
-            if bill.lacking
+            f"{name}: its SBOM has {sbom.packages} packages of {sbom.system}: {sbom.lacking}"
+            for name, sbom in made
+            if sbom.lacking
         )
         return (*lacking, f"packages in the SBOMs of what was built: {total}")
 
@@ -97,8 +97,8 @@ class Run:
         """Whether all is built; an outside failure counts only when nothing failed by itself."""
         codes = {error.exit_code for error in self.failures}
         if not codes:
-            return ExitCode.HOLDS
-        return ExitCode.OUTSIDE if codes == {ExitCode.OUTSIDE} else ExitCode.DIFFERS
+            return ExitCode.SUCCESS
+        return ExitCode.ENVIRONMENT if codes == {ExitCode.ENVIRONMENT} else ExitCode.CHECK_FAILED
 
     def to_json(self) -> dict[str, Any]:
         """The record of the run, for programs."""
@@ -126,7 +126,7 @@ def _record(result: Result) -> dict[str, Any]:
         "size": result.size,
         "seconds": round(result.seconds, 3),
         "node": result.node or None,
-        "packages": result.bill.packages if result.bill else None,
+        "packages": result.sbom.packages if result.sbom else None,
         "log": result.log or None,
         "error": str(result.error) if result.error else None,
     }

@@ -17,9 +17,9 @@ from dfgen.commands.building.twice import NotTheSameError, build_twice
 from dfgen.commands.building.versions import Versions
 from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, build_request, digest_of_tests
 from dfgen.engine.request import BuildRequest, OnStep
-from dfgen.errors import CheckError, DfgenError, OutsideError
+from dfgen.errors import CheckError, DfgenError, ExternalError
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
-from dfgen.sbom.model import Bill, is_bill
+from dfgen.sbom.model import Sbom, is_sbom
 
 _TRIES = 3  # of a build that the network failed
 _PAUSE = 2.0  # seconds before the second try; each further pause is twice as long
@@ -30,7 +30,7 @@ class _Built:
     image: Descriptor
     attestations: tuple[Descriptor, ...]
     state: State
-    bill: Bill | None
+    sbom: Sbom | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Scheduler:
                 self.ready.append(work)
             else:
                 lost = f"; lost on the way: {', '.join(work.lost)}" if work.lost else ""
-                error = OutsideError(f"{work.step.image.name}: no node is left that builds {platform}{lost}")
+                error = ExternalError(f"{work.step.image.name}: no node is left that builds {platform}{lost}")
                 self.fail(work.step, error)
                 settled = True
         return settled
@@ -142,22 +142,22 @@ class Scheduler:
         if image.tests and step.reason is not Reason.SBOM:
             self.how.report(Progressed(image, "smoke tests"))
             self.how.engine.test(image, built, node)
-        attestations, bill = self.beside(image, built, [entry for entry in entries if entry.is_attestation])
-        return _Built(built, attestations, State.TAKEN if taken else State.BUILT, bill)
+        attestations, sbom = self.beside(image, built, [entry for entry in entries if entry.is_attestation])
+        return _Built(built, attestations, State.TAKEN if taken else State.BUILT, sbom)
 
     def beside(
         self, image: Image, built: Descriptor, attestations: Sequence[Descriptor]
-    ) -> tuple[tuple[Descriptor, ...], Bill | None]:
+    ) -> tuple[tuple[Descriptor, ...], Sbom | None]:
         """Make the SBOM of an image's packages where it is asked for and lacking; else leave it out."""
         wanted = self.planning.catalog.lists_packages
-        if wanted and any(map(is_bill, attestations)):
+        if wanted and any(map(is_sbom, attestations)):
             return tuple(attestations), None
-        others = tuple(entry for entry in attestations if not is_bill(entry))
+        others = tuple(entry for entry in attestations if not is_sbom(entry))
         if not wanted:
             return others, None
         self.how.report(Progressed(image, "SBOM"))
-        bill = self.how.bill(image, built)
-        return (*others, bill.entry), bill
+        sbom = self.how.sbom(image, built)
+        return (*others, sbom.entry), sbom
 
     def entries(self, work: _Work) -> tuple[Descriptor, ...]:
         """Build an image, or take what is only looked at again; what the network failed is tried again."""
@@ -167,8 +167,8 @@ class Scheduler:
         for attempt in range(1, _TRIES):
             try:
                 return self.build(work.request, self.on_step(work))
-            except OutsideError as error:
-                if not error.is_passing:
+            except ExternalError as error:
+                if not error.is_transient:
                     raise
                 self.how.report(Again(image, str(error)))
                 self.how.pause(_PAUSE * 2 ** (attempt - 1))
@@ -193,13 +193,13 @@ class Scheduler:
             self.name(work.step, built)
             size = self.size(built.image)
         except DfgenError as error:
-            if isinstance(error, OutsideError) and self.is_lost(node):
+            if isinstance(error, ExternalError) and self.is_lost(node):
                 self.ready.insert(0, replace(work, lost=(*work.lost, f"{node.name} ({error})")))
             else:
                 self.fail(work.step, error)
         else:
             self.versions.images[work.step.image.name] = built.image
-            made = {"digest": built.image.digest, "size": size, "bill": built.bill}
+            made = {"digest": built.image.digest, "size": size, "sbom": built.sbom}
             self.done(self.result(work.step, built.state, **made))
 
     def is_lost(self, node: Builder) -> bool:
@@ -268,7 +268,7 @@ class Scheduler:
         """Keep the record of a run; what a full disk refuses costs the record, and not the summary."""
         try:
             self.planning.records.write_run(run.to_json())
-        except OutsideError as error:
+        except ExternalError as error:
             return replace(run, errors=(*run.errors, error))
         return run
 

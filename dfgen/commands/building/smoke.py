@@ -18,7 +18,7 @@ def smoke(
 ) -> None:
     """Run all tests of an image, on the node that built it.
 
-    Errors: CheckError with every test that failed, OutsideError for an engine that cannot run any.
+    Errors: CheckError with every test that failed, ExternalError for an engine that cannot run any.
     """
     problems: list[Problem] = []
     if not image.tests:

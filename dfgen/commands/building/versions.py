@@ -17,7 +17,7 @@ from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, Descriptor, Index
-from dfgen.sbom.model import bills_in
+from dfgen.sbom.model import sboms_in
 
 
 class Versions:
@@ -134,7 +134,7 @@ class Versions:
         wanted = {self.images[image.name].digest for image in images}
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
         same = same and {child.digest for child in index.images} == wanted
-        listed = {bill.annotations.get(ATTESTATION_OF) for bill in bills_in(index.manifests)}
+        listed = {sbom.annotations.get(ATTESTATION_OF) for sbom in sboms_in(index.manifests)}
         bills = map(str, wanted) if self.how.planning.catalog.lists_packages else ()
         return entry if same and listed == set(bills) else None
 

@@ -29,7 +29,7 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
-from dfgen.sbom.model import is_bill
+from dfgen.sbom.model import is_sbom
 
 # Reasons, besides changed inputs, for which a built image may not be what the catalog says.
 _MOVED = (Reason.PARENT, Reason.SBOM, Reason.TESTS, Reason.UNTESTED)
@@ -189,7 +189,7 @@ def _state(image: Image, built: Descriptor, beside: Sequence[Descriptor], how: P
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):
         return Reason.TESTS if tested else Reason.UNTESTED
-    if any(map(is_bill, beside)) != how.catalog.lists_packages:
+    if any(map(is_sbom, beside)) != how.catalog.lists_packages:
         return Reason.SBOM
     return Reason.UP_TO_DATE
 

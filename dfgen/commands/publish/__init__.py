@@ -10,7 +10,7 @@ from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.publish.ledger import Ledger
 from dfgen.commands.publish.release import Bundle, Release, Tag, bundle_of, outdated, refusal
 from dfgen.concurrent import attempt, combined, each
-from dfgen.errors import CheckError, DfgenError, OutsideError, Problem
+from dfgen.errors import CheckError, DfgenError, ExternalError, Problem
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
@@ -83,7 +83,7 @@ def read_back(
 ) -> None:
     """Wait until a tag shows what was pushed.
 
-    Errors: OutsideError when it does not after some seconds: a registry that lags too far, or another writer.
+    Errors: ExternalError when it does not after some seconds: a registry that lags too far, or another writer.
     """
     for wait in (0.0, *_PAUSES):
         if wait:
@@ -93,7 +93,7 @@ def read_back(
             return
     shown = str(found.digest) if found else "nothing"
     advice = "another writer moved the tag, or the registry lags; look with `dfgen inspect` and run it again"
-    raise OutsideError(f"{reference}: pushed {digest}, but the registry shows {shown}; {advice}")
+    raise ExternalError(f"{reference}: pushed {digest}, but the registry shows {shown}; {advice}")
 
 
 _LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept

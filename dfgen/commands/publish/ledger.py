@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dfgen.errors import InputError, OutsideError, Place, Problem
+from dfgen.errors import ExternalError, InputError, Place, Problem
 from dfgen.oci import layout as files
 from dfgen.oci.digest import Digest
 
@@ -34,7 +34,7 @@ class Ledger:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise OutsideError(f"{self._path}: cannot be read: {error.strerror}") from error
+            raise ExternalError(f"{self._path}: cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             advice = "delete it, and where a tag is refused then, look at it and use --force"
             raise InputError(Problem(Place(str(self._path)), f"is damaged: {error}; {advice}")) from error

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.inspect import inspect
 from dfgen.commands.review.records import ParentDetails
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote
 from dfgen.oci.manifest import Index
@@ -64,7 +64,7 @@ class Asking:
             return None
         try:
             return question()
-        except (OutsideError, CheckError) as error:
+        except (ExternalError, CheckError) as error:
             if isinstance(error, Unreachable | RateLimited):
                 self._silent.add(host)
             self.unanswered.append(str(error))

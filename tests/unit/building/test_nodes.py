@@ -10,7 +10,7 @@ import pytest
 from dfgen.catalog.model import Builder
 from dfgen.commands.building.run import Again, Lost
 from dfgen.engine.nodes import Slots
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from tests.unit.models import AMD64, ARM64, a_test
 from tests.unit.world import World, states
 
@@ -71,7 +71,7 @@ def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
     def during(name: str) -> None:
         if world.builder.requests[name].node == ONE:
             world.builder.dead.add(ONE)
-            raise OutsideError(GONE)
+            raise ExternalError(GONE)
 
     world.builder.during = during
     run = world.build(slots=both())
@@ -87,7 +87,7 @@ def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> 
 
     def during(name: str) -> None:
         world.builder.dead.add(world.builder.requests[name].node)
-        raise OutsideError(GONE)
+        raise ExternalError(GONE)
 
     world.builder.during = during
     run = world.build(slots=both())
@@ -112,8 +112,8 @@ def test_what_the_network_failed_is_tried_again_with_growing_pauses(
     tmp_path: Path, passing: bool, tries: int, pauses: list[float]
 ) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
-    error = OutsideError("the registry is busy")
-    error.is_passing = passing
+    error = ExternalError("the registry is busy")
+    error.is_transient = passing
     world.builder.failures["a:1@amd64"] = error
     run = world.build()
     assert run.results[0].error is error
@@ -126,8 +126,8 @@ def test_what_the_network_failed_is_tried_again_with_growing_pauses(
 
 def test_a_second_try_that_succeeds_is_a_success(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
-    error = OutsideError("the registry is busy")
-    error.is_passing = True
+    error = ExternalError("the registry is busy")
+    error.is_transient = True
 
     def during(name: str) -> None:
         if world.builder.built.count(name) == 1:

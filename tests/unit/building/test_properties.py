@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dfgen.catalog.model import Builder
 from dfgen.commands.building.run import Lost, Run
 from dfgen.engine.nodes import Slots
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from tests.unit.models import AMD64, ARM64
 from tests.unit.world import World, states
 
@@ -53,7 +53,7 @@ class Machines:
         with self._guard:
             self._now[node] -= 1
             if node in self.world.builder.dead:
-                raise OutsideError("the build was broken off")
+                raise ExternalError("the build was broken off")
             if name in self.failing:
                 raise CheckError("no")
             self.ended[name] += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from dfgen.catalog.model import Image
 from dfgen.commands.building.published import Published
 from dfgen.commands.building.run import Progressed
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
@@ -104,7 +104,7 @@ def test_a_registry_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": [], "b": [], "c": []})
 
     def silent() -> Exception:
-        error = OutsideError("localhost: unreachable")
+        error = ExternalError("localhost: unreachable")
         error.unreachable = "localhost"
         return error
 

@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.commands.building.run import Event, Finished
 from dfgen.commands.plan.inputs import TESTS, digest_of_tests
-from dfgen.errors import CheckError, ExitCode, OutsideError
+from dfgen.errors import CheckError, ExitCode, ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Index, Manifest
 from tests.unit.models import AMD64, UPSTREAM, a_test
@@ -29,7 +29,7 @@ def test_images_have_their_tag_and_versions_an_index_of_all_platforms(tmp_path: 
     assert isinstance(index, Index)
     assert [str(child.platform) for child in index.images] == ["linux/amd64", "linux/arm64"]
     assert run.merged == {"a:1": entries["a:1"].digest}
-    assert run.exit_code == ExitCode.HOLDS
+    assert run.exit_code == ExitCode.SUCCESS
 
 
 def test_an_entry_remembers_its_inputs_and_the_tests_it_passed(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
     def during(name: str) -> None:
         if name == "slow:1@amd64":
             assert ended.wait(WAIT)
-            raise OutsideError("stopped")
+            raise ExternalError("stopped")
 
     def report(event: Event) -> None:
         events.append(event)
@@ -216,7 +216,7 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_result(tmp_path: P
     assert [str(error) for error in run.errors] == [
         f"{tmp_path}/dist/build.json: cannot be written: Is a directory"
     ]
-    assert run.exit_code == ExitCode.OUTSIDE
+    assert run.exit_code == ExitCode.ENVIRONMENT
 
 
 def test_options_that_change_the_result_build_again(tmp_path: Path) -> None:
@@ -245,13 +245,13 @@ def test_everything_is_built_again_when_asked_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("errors", "code"),
     [
-        ([CheckError("x")], ExitCode.DIFFERS),
-        ([OutsideError("x")], ExitCode.OUTSIDE),
-        ([OutsideError("x"), CheckError("y")], ExitCode.DIFFERS),
+        ([CheckError("x")], ExitCode.CHECK_FAILED),
+        ([ExternalError("x")], ExitCode.ENVIRONMENT),
+        ([ExternalError("x"), CheckError("y")], ExitCode.CHECK_FAILED),
     ],
 )
 def test_what_failed_decides_the_exit_code(
-    tmp_path: Path, errors: list[CheckError | OutsideError], code: ExitCode
+    tmp_path: Path, errors: list[CheckError | ExternalError], code: ExitCode
 ) -> None:
     world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
     world.builder.failures = dict(zip(("a:1@amd64", "b:1@amd64"), errors, strict=False))

@@ -16,8 +16,8 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, ATTESTATION_TYPE, OCI_MANIFEST, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
-from dfgen.sbom.generate import Bills
-from dfgen.sbom.model import CYCLONEDX, Bill, artefact, is_bill
+from dfgen.sbom.generate import SbomGenerator
+from dfgen.sbom.model import CYCLONEDX, Sbom, artifact, is_sbom
 from tests.unit.models import AMD64, a_test
 from tests.unit.sbom.layers import DEBIAN, STATUS, layer
 from tests.unit.world import World, states
@@ -31,12 +31,12 @@ class Clerk:
     made: list[str] = field(default_factory=list)
     lacking: str = ""
 
-    def make(self, image: Image, built: Descriptor) -> Bill:
+    def make(self, image: Image, built: Descriptor) -> Sbom:
         self.made.append(image.name)
-        written = artefact(built, f"of {image.name}".encode())
+        written = artifact(built, f"of {image.name}".encode())
         for data in (*written.blobs, written.raw):
             self.layout.add(data)
-        return Bill(entry=written.entry, packages=2, system="debian 12", lacking=self.lacking)
+        return Sbom(entry=written.entry, packages=2, system="debian 12", lacking=self.lacking)
 
 
 @dataclass
@@ -67,13 +67,13 @@ def asked(world: World, on: bool = True) -> None:
 
 def run(world: World, clerk: Clerk) -> Run:
     clerk.made.clear()
-    return world.build(bill=clerk.make)
+    return world.build(sbom=clerk.make)
 
 
 def listed(world: World, name: str = "a:1") -> list[Descriptor]:
     index = world.layout.manifest(world.layout.entries()[name])
     assert isinstance(index, Index)
-    return [entry for entry in index.manifests if is_bill(entry)]
+    return [entry for entry in index.manifests if is_sbom(entry)]
 
 
 def test_an_sbom_goes_into_the_merged_index_and_the_image_stays_as_it_is(world: World, clerk: Clerk) -> None:
@@ -144,7 +144,7 @@ def test_provenance_stays_beside_it(world: World, clerk: Clerk) -> None:
     world.layout.tag({"a:1-x86_64": image}, [provenance])
     asked(world)
     run(world, clerk)
-    assert sorted(map(is_bill, world.layout.attestations(image.digest))) == [False, True]
+    assert sorted(map(is_sbom, world.layout.attestations(image.digest))) == [False, True]
     asked(world, on=False)
     run(world, clerk)
     assert world.layout.attestations(image.digest) == (provenance,)
@@ -192,7 +192,7 @@ def test_what_is_taken_with_its_sbom_keeps_it_and_without_gets_one(world: World,
     entries["b"] = entries["b"][:1]
     world.layout.tag(dict.fromkeys(world.layout.entries()))
     clerk.made.clear()
-    done = world.build(bill=clerk.make, published=Shelf(entries))
+    done = world.build(sbom=clerk.make, published=Shelf(entries))
     assert set(states(done).values()) == {"taken"}
     assert clerk.made == ["b:1@amd64"]
 
@@ -235,23 +235,23 @@ def an_image(world: World, files: dict[str, str]) -> Descriptor:
 
 def test_an_sbom_in_the_layout_names_its_image_as_its_subject(world: World) -> None:
     image = an_image(world, {"var/lib/dpkg/status": STATUS, "etc/os-release": DEBIAN})
-    bill = Bills(world.layout, 0).make(world.catalog.images[0], image)
-    assert (bill.packages, bill.system, bill.lacking) == (3, "debian 12", "")
-    manifest = world.layout.manifest(bill.entry)
+    sbom = SbomGenerator(world.layout, 0).make(world.catalog.images[0], image)
+    assert (sbom.packages, sbom.system, sbom.lacking) == (3, "debian 12", "")
+    manifest = world.layout.manifest(sbom.entry)
     assert isinstance(manifest, Manifest)
-    assert world.layout.is_intact(bill.entry, deep=True)
+    assert world.layout.is_intact(sbom.entry, deep=True)
     said = json.loads(manifest.raw)
     assert said["subject"] == {"mediaType": OCI_MANIFEST, "digest": str(image.digest), "size": image.size}
-    assert said["artifactType"] == bill.entry.to_json()["artifactType"] == CYCLONEDX
+    assert said["artifactType"] == sbom.entry.to_json()["artifactType"] == CYCLONEDX
     (document,) = [json.loads(world.layout.read(blob)) for blob in manifest.layers]
     assert document["metadata"]["component"]["version"] == str(image.digest)
-    assert bill == Bills(world.layout, 0).make(world.catalog.images[0], image)
+    assert sbom == SbomGenerator(world.layout, 0).make(world.catalog.images[0], image)
 
 
 def test_a_database_that_cannot_be_read_fails_the_image(world: World) -> None:
     image = an_image(world, {"lib/apk/db/installed": "P:musl\n"})
     with pytest.raises(CheckError) as caught:
-        Bills(world.layout, 0).make(world.catalog.images[0], image)
+        SbomGenerator(world.layout, 0).make(world.catalog.images[0], image)
     assert str(caught.value) == (
         "a:1@amd64: cannot generate its SBOM: /lib/apk/db/installed: the package with 'P: musl'"
         " has no V; fix that, or set `sbom` to a generator in bases/catalog.yaml"
@@ -260,7 +260,7 @@ def test_a_database_that_cannot_be_read_fails_the_image(world: World) -> None:
 
 def test_an_sbom_of_another_image_is_another_one() -> None:
     one, other = (
-        artefact(Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(data), size=1), b"bill")
+        artifact(Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(data), size=1), b"sbom")
         for data in (b"one", b"other")
     )
     assert one.entry.digest != other.entry.digest

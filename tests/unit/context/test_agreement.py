@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dfgen.catalog.context import ContextReader, Taken
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
+from dfgen.cli.app import App
 from dfgen.commands.review import review
 from dfgen.filetree import Folder
-from dfgen.cli.app import App
 from dfgen.workspace.snapshots import Sides
 from tests.unit import repositories
 from tests.unit.catalogs import FAMILY, write

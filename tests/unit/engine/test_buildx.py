@@ -13,7 +13,7 @@ from dfgen.catalog.model import BuildCache, Builder
 from dfgen.engine.buildx import Buildx
 from dfgen.engine.nodes import Nodes
 from dfgen.engine.request import BuildRequest
-from dfgen.errors import CheckError, DfgenError, InputError, OutsideError
+from dfgen.errors import CheckError, DfgenError, ExternalError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
@@ -199,19 +199,19 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
         ),
         (
             (1, UNRESOLVED),
-            OutsideError,
+            ExternalError,
             "bases/a/1/Dockerfile_arm64: parent mirror.example.com/x:1 cannot be read: dial tcp: lookup"
             " mirror.example.com: no such host",
         ),
         (
             (1, f"ERROR: failed to resolve source metadata for x/scan:1@{PIN}: x/scan:1@{PIN}: not found\n"),
-            OutsideError,
+            ExternalError,
             f"bases/a/1/Dockerfile_arm64: SBOM generator x/scan:1@{PIN} cannot be read: x/scan:1@{PIN}: not"
             " found; check its name, or set `sbom: packages` in bases/catalog.yaml",
         ),
         (
             (1, "ERROR: Cannot connect to the Docker daemon at unix:///x. Is it running?\n"),
-            OutsideError,
+            ExternalError,
             "bases/a/1/Dockerfile_arm64: the build was aborted: Cannot connect to the Docker daemon at"
             " unix:///x. Is it running?",
         ),
@@ -221,19 +221,19 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
                 "ERROR: failed to receive status: rpc error: code = Unavailable desc ="
                 " error reading from server: EOF",
             ),
-            OutsideError,
+            ExternalError,
             "bases/a/1/Dockerfile_arm64: the build was aborted: failed to receive status: rpc error:"
             " code = Unavailable desc = error reading from server: EOF",
         ),
         (
             (1, "ERROR: failed to solve: write /var/lib/x: no space left on device\n"),
-            OutsideError,
+            ExternalError,
             "bases/a/1/Dockerfile_arm64: the build was aborted: write /var/lib/x: no space left on device;"
             " free up space on node 'default' (for example with `docker system prune`), then rebuild",
         ),
         (
             (1, "ERROR: failed to solve: rpc error: write /c/dist/.partial/x/data: disk quota exceeded\n"),
-            OutsideError,
+            ExternalError,
             "bases/a/1/Dockerfile_arm64: the build was aborted: /c/dist: disk quota exceeded;"
             " free up space (for example with `dfgen gc`), then rebuild",
         ),
@@ -268,11 +268,11 @@ def test_failures_are_classified(
     ],
 )
 def test_transient_failures_are_recognized(tmp_path: Path, message: str, is_transient: bool) -> None:
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         buildx(tmp_path, (1, f"ERROR: failed to build: failed to solve: {message}\n")).build(
             request(tmp_path), print
         )
-    assert caught.value.is_passing is is_transient
+    assert caught.value.is_transient is is_transient
 
 
 def test_a_failed_build_leaves_no_files(tmp_path: Path) -> None:

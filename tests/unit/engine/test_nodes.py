@@ -10,7 +10,7 @@ import pytest
 
 from dfgen.catalog.model import Builder
 from dfgen.engine.nodes import CheckedNodes, Endpoint, Node, Nodes, is_unreachable
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.platform import Platform
 from tests.unit.engine.scripted import Answer, ScriptedProcesses
 from tests.unit.models import AMD64, ARM64, LOCAL
@@ -65,7 +65,7 @@ def _nodes(checked: CheckedNodes) -> list[Node]:
 
 
 def error_of(answers: dict[str, Answer], builders: dict[Platform, Builder] | None = None) -> str:
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         nodes(answers, builders).check([AMD64, ARM64])
     return str(caught.value)
 
@@ -222,7 +222,7 @@ def test_errors_of_a_node(builder: Builder, answers: dict[str, Answer], expected
 
 
 def test_a_platform_that_the_engine_cannot_run() -> None:
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         nodes({}).check([AMD64, S390X])
     assert str(caught.value) == (
         f"the engine at {HOST} cannot run linux/s390x; install emulation on its machine with"
@@ -284,6 +284,6 @@ def test_a_node_that_does_not_respond_is_skipped_if_another_can_build() -> None:
     expected = "cannot connect to the Docker engine at ssh://one; start it, or run `make demo`, which installs one on Debian"
     assert checked.skipped == (expected,)
     assert [found.responds(node) for node in TWO] == [False, True]
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         found.check([AMD64, ARM64])
     assert str(caught.value) == expected

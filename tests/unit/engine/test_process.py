@@ -29,7 +29,7 @@ def test_an_error_has_the_command_the_exit_code_and_the_output() -> None:
     assert (error.code, error.output.split("\n")) == (7, ["out", "", "went wrong"])
     shown = """`sh -c 'echo out; echo '"'"'went wrong'"'"' >&2; exit 7'`"""
     assert str(error) == f"{shown} failed (exit code 7): went wrong"
-    assert error.exit_code == ExitCode.OUTSIDE
+    assert error.exit_code == ExitCode.ENVIRONMENT
 
 
 def test_a_failure_without_output() -> None:

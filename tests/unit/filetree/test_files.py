@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.filetree.files import all_dockerfiles, dockerfiles, remove, temporary_folder, write
 
 
@@ -41,7 +41,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(tmp_path
 
 def test_a_write_error_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "folder" / "inner").mkdir(parents=True)
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         write(tmp_path / "folder", "x")
     assert str(caught.value) == f"{tmp_path}/folder: cannot be written: Is a directory"
     assert [one.name for one in tmp_path.iterdir()] == ["folder"]
@@ -58,7 +58,7 @@ def test_remove_deletes_an_empty_folder_too(tmp_path: Path) -> None:
 
 def test_an_error_of_remove_names_the_path(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         remove(tmp_path / "folder")
     assert str(caught.value).startswith(f"{tmp_path}/folder: cannot be removed: ")
 
@@ -86,7 +86,7 @@ def test_missing_dockerfiles_are_left_out(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         all_dockerfiles(tmp_path, "bases")
     assert str(caught.value) == f"{tmp_path}/bases: cannot be read: No such file or directory"
 
@@ -99,7 +99,7 @@ def test_a_temporary_folder_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_in_a_temporary_folder_is_an_error() -> None:
-    with pytest.raises(OutsideError) as caught, temporary_folder("dfgen-x-") as folder:
+    with pytest.raises(ExternalError) as caught, temporary_folder("dfgen-x-") as folder:
         (folder / "missing" / "file").write_text("1")
     assert str(caught.value) == (
         "temporary files cannot be written: No such file or directory;"

@@ -15,7 +15,7 @@ import pytest
 
 from dfgen.commands.gc import Garbage, collect
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor
@@ -140,7 +140,7 @@ def test_what_killed_writers_left_in_the_catalog_goes_and_nothing_else(layout: L
 def test_nothing_is_removed_while_another_writes(layout: Layout) -> None:
     other = Layout(layout.root)
     junk = other.blob_path(other.add(b"junk"))
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         collect(layout)
     advice = "run `dfgen gc` again when it has ended"
     assert str(caught.value) == (f"{layout.root}: nothing is removed while another process writes; {advice}")
@@ -166,7 +166,7 @@ def test_nobody_writes_a_record_while_garbage_is_looked_for(layout: Layout) -> N
 def test_a_record_that_cannot_be_read_keeps_everything(layout: Layout) -> None:
     junk = layout.blob_path(layout.add(b"junk"))
     (layout.root / "build.json").mkdir()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         collect(layout)
     assert str(caught.value) == f"{layout.root / 'build.json'}: cannot be read: Is a directory"
     assert junk.exists()

@@ -12,7 +12,7 @@ from dfgen.commands.inspect import Inspected
 from dfgen.errors import InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
-from dfgen.sbom.model import artefact
+from dfgen.sbom.model import artifact
 from tests.fakes.images import AMD64, ARM64, image, index_of
 from tests.fakes.registry import FakeRegistry
 from tests.unit.cli.run import dfgen
@@ -66,7 +66,7 @@ def test_what_an_attestation_holds_is_told_where_its_entry_says_so(
     tmp_path: Path,
 ) -> None:
     layout = layout_at(tmp_path)
-    made = artefact(AMD.descriptor, b"bill")
+    made = artifact(AMD.descriptor, b"sbom")
     for data in (*made.blobs, made.raw):
         layout.add(data)
     raw = index_of([AMD.descriptor, ARM.descriptor, BOUND, made.entry])
@@ -76,8 +76,8 @@ def test_what_an_attestation_holds_is_told_where_its_entry_says_so(
     assert [one.type for one in found.attestations] == ["", "application/vnd.cyclonedx+json"]
     out = dfgen("-C", tmp_path, "inspect", "dist:java-base:1.0").out
     proof = f"attestation {BOUND.digest} of {ARM.descriptor.digest}"
-    bill = f"attestation {made.entry.digest} of {AMD.descriptor.digest} (application/vnd.cyclonedx+json)"
-    assert f"{proof}\n{bill}\n" in out
+    sbom = f"attestation {made.entry.digest} of {AMD.descriptor.digest} (application/vnd.cyclonedx+json)"
+    assert f"{proof}\n{sbom}\n" in out
 
 
 def test_a_single_image_has_the_platform_of_its_configuration(fake: FakeRegistry) -> None:

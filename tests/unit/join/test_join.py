@@ -10,11 +10,11 @@ import pytest
 from dfgen.commands.join import join, match
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, digest_of_tests
 from dfgen.commands.plan.records import Records
-from dfgen.errors import CheckError, OutsideError
+from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
-from dfgen.sbom.model import artefact
+from dfgen.sbom.model import artifact
 from tests.fakes.images import attestation, image, index_of
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, ARM64, a_test
@@ -117,7 +117,7 @@ def test_images_that_an_index_binds_are_found_with_their_attestations(world: Wor
 def test_an_sbom_comes_along_and_is_not_made_again(world: World) -> None:
     source = Layout(world.root.parent / "amd64")
     entry = image(AMD64, annotations=inputs(world, "a:1@amd64")).put_into(source)
-    made = artefact(entry, b"bill")
+    made = artifact(entry, b"sbom")
     for data in (*made.blobs, made.raw):
         source.add(data)
     tested = str(digest_of_tests(world.catalog.images[0]))
@@ -230,7 +230,7 @@ def test_a_blob_that_cannot_be_read_is_named(world: World) -> None:
     path = source.blob_path(manifest.config.digest)
     path.unlink()
     path.mkdir()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         joined(world, source)
     assert str(caught.value) == f"{path}: cannot be read: Is a directory"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TypeVar
 
-from dfgen.errors import DfgenError, OutsideError
+from dfgen.errors import DfgenError, ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
 from dfgen.oci.platform import Platform
@@ -76,7 +76,7 @@ class MemoryRegistry:
         digest = reference.digest
         found = self.manifests.get(digest) if digest else self.tags.get(name)
         if found is None:
-            raise OutsideError(f"{reference} is not there")
+            raise ExternalError(f"{reference} is not there")
         return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dfgen.catalog.lockfile import Lock, LockedParent
 from dfgen.catalog.model import Catalog
 from dfgen.commands.lock import lock, wanted
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
@@ -72,7 +72,7 @@ def test_entries_that_no_image_uses_are_pruned(
 
 
 def test_done_is_told_of_every_parent(catalog: Catalog, registry: MemoryRegistry) -> None:
-    registry.broken = {KEY: OutsideError("x")}
+    registry.broken = {KEY: ExternalError("x")}
     told: list[str] = []
     lock(catalog, Lock(), how(registry, done=told.append))
     assert sorted(told) == [OTHER, KEY]

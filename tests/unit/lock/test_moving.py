@@ -9,7 +9,7 @@ import pytest
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
 from dfgen.commands.lock import check, upgrade
-from dfgen.errors import CheckError, InputError, OutsideError
+from dfgen.errors import CheckError, ExternalError, InputError
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
 from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins
@@ -121,8 +121,8 @@ def test_check_tells_of_moved_and_missing_pins(
 
 def test_check_fails_when_the_outside_does(catalog: Catalog, registry: MemoryRegistry) -> None:
     first = first_lock(catalog, registry)
-    registry.broken = {KEY: OutsideError("hub is down")}
-    with pytest.raises(OutsideError) as caught:
+    registry.broken = {KEY: ExternalError("hub is down")}
+    with pytest.raises(ExternalError) as caught:
         check(catalog, first, how(registry))
     assert str(caught.value) == "bases/app/base.yaml:2:9: hub is down"
 
@@ -133,8 +133,8 @@ def test_check_tells_what_moved_also_when_another_parent_cannot_be_asked(
     first = first_lock(catalog, registry)
     old = registry.tags[KEY].descriptor.digest
     now = registry.index(KEY, amd64="a2", arm64="b2").descriptor.digest
-    registry.broken = {OTHER: OutsideError("hub is down")}
-    with pytest.raises(OutsideError) as caught:
+    registry.broken = {OTHER: ExternalError("hub is down")}
+    with pytest.raises(ExternalError) as caught:
         check(catalog, first, how(registry))
     assert caught.value.exit_code == 3
     assert str(caught.value).splitlines() == [

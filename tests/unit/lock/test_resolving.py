@@ -9,7 +9,7 @@ import pytest
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
 from dfgen.commands.lock import lock
-from dfgen.errors import CheckError, InputError, OutsideError
+from dfgen.errors import CheckError, ExternalError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
 from dfgen.oci.platform import Platform
@@ -128,7 +128,7 @@ def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
 def test_one_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:
     del registry.tags[KEY]
     changes = lock(catalog, Lock(), how(registry))
-    assert isinstance(changes.failed, OutsideError)
+    assert isinstance(changes.failed, ExternalError)
     assert str(changes.failed) == f"bases/app/base.yaml:2:9: {KEY} is not there"
     assert list(changes.lock.parents) == [OTHER]
 
@@ -138,10 +138,10 @@ def test_failures_of_several_parents_are_told_together_with_the_worst_exit_code(
 ) -> None:
     third = "docker.io/library/third:1"
     registry.index(third, amd64="t")
-    registry.broken = {name: OutsideError("hub is down") for name in (KEY, OTHER)}
+    registry.broken = {name: ExternalError("hub is down") for name in (KEY, OTHER)}
     catalog = loaded(tmp_path, FAMILY + f"parents: {{a: '{OTHER}', b: '{third}'}}\n")
     failed = lock(catalog, Lock(), how(registry)).failed
-    assert isinstance(failed, OutsideError)
+    assert isinstance(failed, ExternalError)
     assert failed.exit_code == 3
     assert str(failed).splitlines() == [
         f"bases/app/base.yaml:4:{21 + len(OTHER)}: parent {third} has no linux/arm64; it has linux/amd64",
@@ -150,7 +150,7 @@ def test_failures_of_several_parents_are_told_together_with_the_worst_exit_code(
 
 
 def test_an_unreachable_host_is_told_once(catalog: Catalog, registry: MemoryRegistry) -> None:
-    class UnreachableError(OutsideError):
+    class UnreachableError(ExternalError):
         unreachable = "hub.example.com"
 
     registry.broken = {

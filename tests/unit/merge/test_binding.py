@@ -46,7 +46,7 @@ def child(made: FakeImage, name: str = "", listed: Platform | None = None) -> Ch
 def refusal(*children: Child, before: Index | None = None, rules: Rules | None = None) -> str:
     with pytest.raises(CheckError) as caught:
         merge(TARGET, children, before=before, rules=rules)
-    assert caught.value.exit_code == ExitCode.DIFFERS
+    assert caught.value.exit_code == ExitCode.CHECK_FAILED
     return str(caught.value)
 
 

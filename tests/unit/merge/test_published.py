@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dfgen.commands.merge import Merging, Rules, merge_published
-from dfgen.errors import CheckError, ExitCode, InputError, OutsideError
+from dfgen.errors import CheckError, ExitCode, ExternalError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.oci.platform import Platform
@@ -111,7 +111,7 @@ def test_a_registry_that_never_shows_it_is_told(
     merge_published(target, sources, merging)
     fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
     fake.behaviour.lag = 1000
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         merge_published(target, sources, merging)
     digest = fake.tags[NAME]["1.0"]
     assert str(caught.value) == (
@@ -261,9 +261,9 @@ def test_a_wrong_child_stops_before_anything_is_written(fake: FakeRegistry, merg
 
 
 def test_every_child_that_is_missing_is_told(fake: FakeRegistry, merging: Merging) -> None:
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         merge_published(at(fake, NAME, "1.0"), [at(fake, NAME, "a"), at(fake, NAME, "b")], merging)
-    assert caught.value.exit_code == ExitCode.OUTSIDE
+    assert caught.value.exit_code == ExitCode.ENVIRONMENT
     assert [problem.message for problem in caught.value.problems] == [
         f"{fake.address}: cannot pull {at(fake, NAME, tag)}: not found:"
         " MANIFEST_UNKNOWN manifest unknown; check the name and the tag"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.merge import Entry, Merging, merge_several, parse_list
-from dfgen.errors import CheckError, ExitCode, OutsideError
+from dfgen.errors import CheckError, ExitCode, ExternalError
 from dfgen.registry import Registry
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import AMD64, ARM64, image
@@ -66,7 +66,7 @@ def test_one_that_fails_stops_no_other(fake: FakeRegistry, merging: Merging) -> 
     assert set(fake.tags[NAME]) >= {"0", "3"}
     assert fake.tags[NAME].keys().isdisjoint({"1", "2"})
     tag = at(fake, NAME, "1")
-    assert isinstance(several.failed, OutsideError)
+    assert isinstance(several.failed, ExternalError)
     assert str(several.failed).splitlines() == [
         f"list:2: {tag}: not merged: {tag}-x86_64 and {tag}-aarch64 are both for linux/amd64;"
         " expected one child for each platform",
@@ -81,7 +81,7 @@ def test_a_host_that_does_not_answer_is_told_once_whatever_the_lines(merging: Me
     text = "\n".join(f"{address}/app:{number} {address}/app:{number}-x86_64" for number in range(40))
     several = merge_several(entries(text), merging)
     assert several.done == ()
-    assert isinstance(several.failed, OutsideError)
+    assert isinstance(several.failed, ExternalError)
     assert re.sub(r"\([0-9]+ tr(y|ies) in [0-9.]+ s\)", "(tries)", str(several.failed)) == (
         f"{address}: unreachable: connection refused (tries); check the network and try again"
         " (40 requests failed)"
@@ -104,7 +104,7 @@ def test_the_command_merges_a_file(fake: FakeRegistry, tmp_path: Path) -> None:
     listed = tmp_path / "list"
     listed.write_text(published(fake, 2) + f"\n{at(fake, NAME, '9')} {at(fake, NAME, 'none')}\n")
     done = dfgen("-C", tmp_path, "merge", "--from", listed)
-    assert done.status == ExitCode.OUTSIDE
+    assert done.status == ExitCode.ENVIRONMENT
     assert [line.split() for line in done.out.splitlines()] == [
         ["tag", "state", "digest", "platforms"],
         *(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_INDEX, Descriptor
@@ -60,7 +60,7 @@ def test_an_incomplete_export_is_rejected(layout: Layout, tmp_path: Path) -> Non
     export(tmp_path / "out", (made.descriptor, made.raw), blobs=list(made.blobs.values()))
     path = Layout(tmp_path / "out").blob_path(made.manifest.layers[0].digest)
     path.write_bytes(b"1")
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         layout.adopt(tmp_path / "out")
     assert str(caught.value) == f"{path}: the export is incomplete, expected 5 bytes; build again"
 
@@ -92,7 +92,7 @@ def test_blobs_from_another_file_system_are_copied(layout: Layout) -> None:
 def test_a_write_error_names_the_path(layout: Layout) -> None:
     layout.root.mkdir()
     (layout.root / "blobs").write_text("a file instead of a folder")
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         layout.add(b"x")
     assert str(caught.value).endswith(
         ": cannot be written: Not a directory; free up space or choose another folder"
@@ -104,11 +104,11 @@ LIMITED = """
 import pathlib, resource, sys
 from dfgen.oci.layout import Layout
 from dfgen.oci.digest import Digest
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
     Layout(pathlib.Path(sys.argv[1])).add(b"x" * 101)
-except OutsideError as error:
+except ExternalError as error:
     print(error)
 """
 

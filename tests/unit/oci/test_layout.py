@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.errors import CheckError, ExitCode, InputError, OutsideError
+from dfgen.errors import CheckError, ExitCode, ExternalError, InputError
 from dfgen.oci.archive import index_bytes
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -234,7 +234,7 @@ def test_new_attestations_replace_the_earlier_ones_of_an_image(layout: Layout) -
 def test_an_error_names_an_unreadable_index(layout: Layout) -> None:
     path = layout.root / "index.json"
     path.mkdir(parents=True)
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         layout.entries()
     assert str(caught.value) == f"{path}: cannot be read: Is a directory"
 
@@ -244,7 +244,7 @@ def test_an_error_names_an_unreadable_blob(layout: Layout) -> None:
     path = layout.blob_path(entry.digest)
     path.unlink()
     path.mkdir()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         layout.read(entry)
     assert str(caught.value) == f"{path}: cannot be read: Is a directory"
 
@@ -253,11 +253,11 @@ def test_a_failed_write_leaves_no_temporary_file(layout: Layout, tmp_path: Path)
     made = image()
     path = layout.blob_path(made.descriptor.digest)
     (path / "in the way").mkdir(parents=True)
-    with pytest.raises(OutsideError, match="cannot be written: "):
+    with pytest.raises(ExternalError, match="cannot be written: "):
         layout.add(made.raw)
     assert list((layout.root / ".partial").iterdir()) == []
     export(tmp_path / "out", (made.descriptor, made.raw), blobs=list(made.blobs.values()))
-    with pytest.raises(OutsideError, match="cannot be written: "):
+    with pytest.raises(ExternalError, match="cannot be written: "):
         layout.adopt(tmp_path / "out")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.errors import InputError, OutsideError
+from dfgen.errors import ExternalError, InputError
 from dfgen.oci.digest import Digest
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
@@ -63,6 +63,6 @@ def test_an_error_of_a_damaged_file_says_what_to_do(tmp_path: Path, text: str, w
 
 def test_an_error_names_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "published.json").mkdir()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         Ledger(tmp_path).seen()
     assert str(caught.value) == f"{tmp_path / 'published.json'}: cannot be read: Is a directory"

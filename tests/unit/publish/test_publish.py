@@ -8,7 +8,7 @@ from pathlib import Path
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.publish import plan, publish
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from tests.fakes.clock import FakeClock
@@ -174,7 +174,7 @@ def test_one_failure_does_not_stop_the_other_versions(
     fake.script("PUT", "/v2/team/java-base/manifests/1.0$", Fault(status=403, applied=False), times=None)
     options = how(images)
     published = publish(plan(images, options), options)
-    assert isinstance(published.failed, OutsideError)
+    assert isinstance(published.failed, ExternalError)
     assert [release.bundle.name for release in published.done] == ["nginx-base:1.0"]
     assert fake.tags["team/nginx-base"] == tags(layout, "nginx-base")
     assert "1.0" not in fake.tags[NAME]
@@ -187,7 +187,7 @@ def test_a_blob_that_cannot_be_uploaded_keeps_its_version_from_being_tagged(
     fake.script("PUT", "blobs/uploads", Fault(status=403, applied=False), times=None)
     options = how(IMAGES)
     published = publish(plan(IMAGES, options), options)
-    assert isinstance(published.failed, OutsideError)
+    assert isinstance(published.failed, ExternalError)
     assert published.done == ()
     assert fake.tags == {}
     assert fake.count("PUT", "manifests") == 0

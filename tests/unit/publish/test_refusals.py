@@ -45,7 +45,7 @@ def test_a_foreign_tag_is_not_overwritten_without_force(
         f"{target}: not overwritten with {ours}: it has {theirs}, which dfgen has not seen;"
         " look at it with `dfgen inspect`, and use --force to replace it"
     )
-    assert caught.value.exit_code == ExitCode.DIFFERS
+    assert caught.value.exit_code == ExitCode.CHECK_FAILED
     assert writes(fake) == []
     forced = how(IMAGES, force=True)
     publish(plan(IMAGES, forced), forced)

@@ -35,7 +35,7 @@ def root(tmp_path: Path, fake: FakeRegistry) -> Path:
     settings = f"registry: {fake.address}/team\nplatforms: [amd64, arm64]\n"
     files = {"bases/catalog.yaml": settings, "bases/app/base.yaml": BASE, LOCK_FILE: pinned().to_text()}
     write(tmp_path, files)
-    assert dfgen("-C", tmp_path, "render").status == ExitCode.HOLDS
+    assert dfgen("-C", tmp_path, "render").status == ExitCode.SUCCESS
     app = App(root=tmp_path, output="table")
     layout = Layout(tmp_path / "dist")
     entries: dict[str, Descriptor | None] = {}
@@ -61,7 +61,7 @@ def change(root: Path) -> None:
 
 def test_what_the_catalog_says_is_published(root: Path, fake: FakeRegistry) -> None:
     done = publish(root)
-    assert (done.status, done.lines) == (ExitCode.HOLDS, ["2 of 2 versions changed"])
+    assert (done.status, done.lines) == (ExitCode.SUCCESS, ["2 of 2 versions changed"])
     assert set(fake.tags[NAME]) == {
         f"{ver}{arch}" for ver in ("1.0", "2.0") for arch in ("", "-x86_64", "-aarch64")
     }
@@ -74,7 +74,7 @@ def test_a_version_that_is_not_built_again_is_refused_before_anything_is_written
     settings.write_text(settings.read_text() + "source_date_epoch: 1\n")
     done = publish(root, "app:1.0@amd64")
     why = "; ".join(f"app:1.0@{arch}: inputs changed" for arch in ("amd64", "arm64"))
-    assert done.status == ExitCode.DIFFERS
+    assert done.status == ExitCode.CHECK_FAILED
     assert done.lines == [f"{WHERE} ({why}); {MEND}"]
     assert fake.count("PUT") == 0
 
@@ -91,7 +91,7 @@ def test_a_template_that_is_not_rendered_again_is_told(root: Path, fake: FakeReg
 def test_a_version_that_has_tests_which_it_did_not_pass_is_refused(root: Path, fake: FakeRegistry) -> None:
     write(root, {"bases/app/base.yaml": f"{BASE}tests: [{{run: [java, -version]}}]\n"})
     done = publish(root, "app:1.0")
-    assert done.status == ExitCode.DIFFERS
+    assert done.status == ExitCode.CHECK_FAILED
     why = "app:1.0@amd64: not tested yet; app:1.0@arm64: not tested yet"
     assert done.lines == [f"{WHERE} ({why}); {MEND}"]
     assert fake.tags == {}
@@ -110,16 +110,16 @@ def test_a_version_that_has_tests_which_it_did_not_pass_is_refused(root: Path, f
 def test_a_dry_run_shows_the_tags_and_says_so_too(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "--dry-run")
-    assert done.status == ExitCode.DIFFERS
+    assert done.status == ExitCode.CHECK_FAILED
     assert len(done.out.splitlines()) == 7
     assert done.lines == [f"{WHERE} (app:1.0@arm64: its Dockerfile is to be rendered); {MEND}"]
-    assert publish(root, "--dry-run", "app:2.0").status == ExitCode.HOLDS
+    assert publish(root, "--dry-run", "app:2.0").status == ExitCode.SUCCESS
 
 
 def test_it_is_published_as_it_was_built_when_asked(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "--as-built", "app:1.0")
-    assert (done.status, done.lines) == (ExitCode.HOLDS, ["1 of 1 versions changed"])
+    assert (done.status, done.lines) == (ExitCode.SUCCESS, ["1 of 1 versions changed"])
     assert set(fake.tags[NAME]) == {"1.0", "1.0-x86_64", "1.0-aarch64"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import InputError, OutsideError
+from dfgen.errors import ExternalError, InputError
 from dfgen.registry import DockerCredentials, Login
 
 HUB = "https://index.docker.io/v1/"
@@ -139,7 +139,7 @@ def test_failing_helper_is_reported_without_its_output(
 ) -> None:
     helper(folder, "safe", script)
     write(folder, credsStore="safe")
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         DockerCredentials().login("registry.example")
     assert str(caught.value) == (
         "registry.example: the credential helper docker-credential-safe failed; "
@@ -154,7 +154,7 @@ def test_hanging_helper_is_killed_with_its_children(folder: Path) -> None:
     write(folder, credsStore="safe")
     credentials = DockerCredentials(timeout=2)
     for _ in range(2):  # the error is cached, so only the first thread waits
-        with pytest.raises(OutsideError) as caught:
+        with pytest.raises(ExternalError) as caught:
             credentials.login("registry.example")
         assert str(caught.value) == (
             "registry.example: the credential helper docker-credential-safe did not respond within 2 s; "
@@ -178,7 +178,7 @@ def _runs(process: str) -> bool:
 def test_daemon_of_a_helper_is_not_waited_for(folder: Path) -> None:
     helper(folder, "safe", f"setsid sh -c 'echo $$ > {folder}/daemon; exec sleep 60' & sleep 60")
     write(folder, credsStore="safe")
-    with pytest.raises(OutsideError, match=r"docker-credential-safe did not respond within 2 s"):
+    with pytest.raises(ExternalError, match=r"docker-credential-safe did not respond within 2 s"):
         DockerCredentials(timeout=2).login("registry.example")
     daemon = int((folder / "daemon").read_text())
     os.kill(daemon, signal.SIGKILL)  # fails if it has already ended
@@ -195,13 +195,13 @@ def test_helper_cannot_be_started(folder: Path) -> None:
     program.write_text("#!/nowhere/at/all\n")
     program.chmod(0o755)
     write(folder, credsStore="safe")
-    with pytest.raises(OutsideError, match="the credential helper docker-credential-safe failed; try it"):
+    with pytest.raises(ExternalError, match="the credential helper docker-credential-safe failed; try it"):
         DockerCredentials().login("registry.example")
 
 
 def test_helper_is_not_installed(folder: Path) -> None:
     write(folder, credsStore="desktop")
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         DockerCredentials().login("registry.example")
     assert str(caught.value) == (
         "registry.example: the credential helper docker-credential-desktop from the Docker "

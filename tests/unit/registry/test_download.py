@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.reference import Repository
@@ -162,7 +162,7 @@ def test_target_cannot_be_written(
 ) -> None:
     (tmp_path / "file").touch()
     target = tmp_path / "file" / "blobs" / "layer"
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         client.download(repository, layer, target)
     assert str(caught.value) == (
         f"{target}: cannot be written: Not a directory; free up space or choose another folder"

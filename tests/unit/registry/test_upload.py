@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.reference import Reference, Repository
@@ -112,14 +112,14 @@ def test_file_is_read_in_small_parts(client: Registry, repository: Repository, f
 
 def test_truncated_file_is_not_a_network_error(client: Registry, repository: Repository, file: Path) -> None:
     file.write_bytes(DATA[:1000])
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         client.upload(repository, LAYER, file)
     assert str(caught.value) == f"{file}: truncated at byte 1000, expected 1024000 bytes; rebuild the image"
 
 
 def test_missing_file_is_not_a_network_error(client: Registry, repository: Repository, file: Path) -> None:
     file.unlink()
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         client.upload(repository, LAYER, file)
     assert str(caught.value) == f"{file}: cannot be read: No such file or directory"
 

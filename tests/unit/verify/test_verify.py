@@ -13,7 +13,7 @@ from dfgen.commands.merge import merge_layout
 from dfgen.commands.publish import Publishing, plan, publish
 from dfgen.commands.publish.ledger import Ledger
 from dfgen.commands.verify import Finding, Verifying, verify
-from dfgen.errors import OutsideError
+from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX, Descriptor
@@ -297,5 +297,5 @@ def test_a_tag_of_one_architecture_that_is_an_index(fake: FakeRegistry, layout: 
 @pytest.mark.usefixtures("published")
 def test_a_registry_that_does_not_answer_is_no_finding(fake: FakeRegistry, check: Check) -> None:
     fake.script("GET", "manifests/1.0$", Fault(status=403), times=None)
-    with pytest.raises(OutsideError, match="forbidden to pull"):
+    with pytest.raises(ExternalError, match="forbidden to pull"):
         check()
