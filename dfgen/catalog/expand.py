@@ -68,7 +68,7 @@ class Expander:
         self.gathering.check()
 
     def _attempt(self, compute: Callable[[], Value]) -> Value | None:
-        """Compute a part of an image. LocalBlobs its problems and returns None, so that others are checked too."""
+        """Compute a part of an image; if it fails, collect its problems and return None."""
         try:
             return compute()
         except InputError as error:

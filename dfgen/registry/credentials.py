@@ -140,8 +140,8 @@ def _auths_login(entry: dict[str, Any] | None) -> Login | None:
 def helper_login(name: str, registry: str, timeout: float) -> Login | None:
     """Ask the credential helper `docker-credential-NAME`; None if it has no login for the registry.
 
-    Raises ExternalError if the helper is not installed, fails or exceeds `timeout` seconds. The error contains
-    neither its output nor a cause, because its output may contain a secret. Protocol:
+    Raises ExternalError if the helper is not installed, fails or exceeds `timeout` seconds. The error has
+    neither its output nor a cause, because the output may contain a secret. Protocol:
     https://github.com/docker/docker-credential-helpers#development
     """
     helper = printable(f"{_HELPER_PREFIX}{name}")

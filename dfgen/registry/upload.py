@@ -306,7 +306,7 @@ class _Source:
     progress: _Progress
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end`. Raises ExternalError if a file is too short or unreadable."""
+        """Yield the bytes from `start` to `end`. Raises ExternalError if a file is short or unreadable."""
         self.progress.rewind(start)
         data = self.data
         for part in (

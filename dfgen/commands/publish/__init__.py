@@ -83,7 +83,7 @@ def read_back(
 ) -> None:
     """Wait until a tag shows what was pushed.
 
-    Errors: ExternalError when it does not after some seconds: a registry that lags too far, or another writer.
+    Raises ExternalError if it does not within seconds: the registry lags too far, or somebody else wrote it.
     """
     for wait in (0.0, *_PAUSES):
         if wait:
