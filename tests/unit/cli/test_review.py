@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.cli.review.text import pin, short, to_build
 from dfgen.commands.plan.records import Records
-from dfgen.commands.review.records import Kind, PinMove, Radius, Rebuild
+from dfgen.commands.review.records import Impact, Kind, PinMove, Rebuild
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest
 from tests.unit.cli.run import dfgen
@@ -53,7 +53,7 @@ def test_the_seconds_of_the_last_build_are_told(tmp_path: Path) -> None:
     names = [one["image"] for one in offline["radius"]["rebuilt"]]
     assert offline["radius"]["seconds"] is None
     Records(tmp_path / "dist").write_run({"took": {names[0]: 61.4, names[2]: 8, "other:1@amd64": 100}})
-    told = "4 images to build, 69 s together last time for 2 of them"
+    told = "4 images to build, 69 s in total last time for 2 of them"
     shown = dfgen("-C", tmp_path, "review", *sides).out.splitlines()
     reason = "pin of docker.io/library/debian:12"
     assert told in shown
@@ -69,8 +69,8 @@ def test_the_seconds_of_the_last_build_are_told(tmp_path: Path) -> None:
 
 
 def test_the_seconds_of_all_images_need_no_reserve() -> None:
-    radius = Radius(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
-    assert to_build(radius) == "1 image to build, 2 s together last time"
+    impact = Impact(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
+    assert to_build(impact) == "1 image to build, 2 s in total last time"
 
 
 def test_a_parent_whose_pins_stay_has_the_digest_that_moved() -> None:
@@ -78,7 +78,7 @@ def test_a_parent_whose_pins_stay_has_the_digest_that_moved() -> None:
     move = PinMove(
         kind=Kind.CHANGED, parent="a:1", before=old, after=new, platforms=(), images=(), place=Place("f")
     )
-    assert pin(move) == f"a:1: digest {short(old)} → {short(new)}, and no pin"
+    assert pin(move) == f"a:1: digest {short(old)} → {short(new)}, pins unchanged"
 
 
 def test_strict_fails_on_a_warning() -> None:

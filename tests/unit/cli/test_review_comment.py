@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dfgen.cli.review.markdown import LIMIT, code, markdown
-from dfgen.commands.review.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
+from dfgen.commands.review.records import Group, Impact, Kind, PinMove, PlatformMove, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from dfgen.oci.platform import Platform
@@ -49,7 +49,7 @@ def _group(number: int) -> Group:
 def test_a_fence_is_longer_than_any_in_it_and_what_does_not_fit_is_left_out_whole() -> None:
     text = markdown(Review(groups=tuple(map(_group, range(9)))))
     assert len(text.encode()) <= LIMIT
-    assert text.endswith("\nLeft out, for a comment is limited: 4 changes.\n")
+    assert text.endswith("\nLeft out, because the size of a comment is limited: 4 changes.\n")
     assert text.count("\n`````diff\n") == text.count("\n`````\n\n161 more lines.\n") == 5
     outside = re.sub(r"\n`````diff\n.*?\n`````\n", "", text, flags=re.DOTALL)
     assert outside.count("<details>") == outside.count("</details>") == 10
@@ -59,7 +59,9 @@ def test_what_is_left_out_is_counted_by_what_it_is_and_a_heading_stands_with_the
     short = Group(kind=Kind.CHANGED, title="short", steps=(), hunk=(), files=("a",))
     text = markdown(Review(groups=(_group(1), short, _group(2)), notes=("n" * 399,) * 9), limit=1000)
     assert f"### Changes\n\n**{TIMES} 1** `short` in `a`\n" in text
-    assert text.endswith("\nLeft out, for a comment is limited: 2 changes, 1 list of notes.\n")
+    assert text.endswith(
+        "\nLeft out, because the size of a comment is limited: 2 changes, 1 list of notes.\n"
+    )
 
 
 def _finding(line: int, message: str = "m", level: Level = Level.ERROR) -> Finding:
@@ -71,7 +73,7 @@ def test_risks_that_do_not_fit_are_counted() -> None:
     text = markdown(Review(risks=tuple(_finding(1, f"{at} {'m' * 300}") for at in range(500))))
     shown = text.count("\n- ")
     assert len(text.encode()) <= LIMIT
-    assert text.endswith(f"\nLeft out, for a comment is limited: {500 - shown} risks.\n")
+    assert text.endswith(f"\nLeft out, because the size of a comment is limited: {500 - shown} risks.\n")
     assert markdown(Review(risks=(_finding(1),))).count("\n- ") == 1
 
 
@@ -113,8 +115,8 @@ moves = st.builds(
     ),
     texts, few,
 )  # fmt: skip
-radii = st.builds(
-    lambda images, reasons, removed: Radius(
+impacts = st.builds(
+    lambda images, reasons, removed: Impact(
         rebuilt=tuple(Rebuild(image=one, reasons=reasons) for one in images), removed=removed
     ),
     few, few, few,
@@ -123,7 +125,7 @@ reviews = st.builds(
     Review,
     groups=st.lists(groups, max_size=4).map(tuple),
     pins=st.lists(moves, max_size=2).map(tuple),
-    radius=radii,
+    impact=impacts,
     risks=st.lists(risks, max_size=4).map(tuple),
     notes=few,
 )

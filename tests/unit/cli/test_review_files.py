@@ -180,7 +180,7 @@ def test_nothing_is_read_through_a_link_that_leads_out(
     path.symlink_to(to.format(absolute=tmp_path / "secret", up="../" * name.count("/")))
     commit(repository)
     assert "hunter2" in path.read_text()
-    stray = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
+    stray = "is a link to a file outside of the catalog's folder; replace it with the file"
     assert f"{name}: error: {stray}" in dfgen("-C", catalog, "review").out
     assert found(catalog)[0] == stray
     for words in (("main",), ("main", "topic"), ("topic", "main")):

@@ -31,7 +31,7 @@ def test_a_revision_is_compared_with_the_files(catalog: Path, base: tuple[str, .
     before = git(catalog, "status", "--porcelain", "--ignored")
     (catalog / _DOCKERFILE).write_text("FROM scratch\n")
     done = dfgen("-C", catalog, "review", *base)
-    assert "; 1 Dockerfile changed in 1 way, 1 unchanged;" in done.out.splitlines()[0]
+    assert "; 1 Dockerfile changed, 1 unchanged;" in done.out.splitlines()[0]
     assert (before, git(catalog, "branch", "--show-current")) == ("", "topic")
 
 
@@ -218,9 +218,9 @@ def test_a_revision_without_the_catalog(repository: Path, tmp_path: Path) -> Non
     commit(tmp_path / "r")
     shutil.copytree(repository / "images", tmp_path / "r/images")
     done = dfgen("-C", tmp_path / "r/images", "review", "HEAD")
-    assert "; 2 Dockerfiles new, 0 unchanged;" in done.out.splitlines()[0]
-    because = "bases/: there is no catalog"
-    assert f"note: the state before cannot be loaded, so every image counts as new: {because}" in done.out
+    assert "; 2 Dockerfiles added, 0 unchanged;" in done.out.splitlines()[0]
+    because = "bases/: no catalog found"
+    assert f"note: the old state cannot be loaded, so every image counts as new: {because}" in done.out
 
 
 # Where git does not help.

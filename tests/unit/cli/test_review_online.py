@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.commands.review.online import Asking
+from dfgen.commands.review.online import ParentQueries
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from dfgen.oci.reference import Reference
@@ -84,8 +84,8 @@ def test_nobody_is_asked_without_the_option(moved: Moved) -> None:
     done = moved.review()
     assert (done.status, moved.registry.log()) == (0, [])
     assert done.out.splitlines()[-2:] == [
-        "note: no registry was asked (--online does): what moved inside the parents, and whether each new pin is its platform's, is not known",
-        "note: no registry was asked (--online does): whether the tags still point at their pins is not known",
+        "note: no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use --online",
+        "note: no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",
     ]
 
 
@@ -107,8 +107,8 @@ def test_a_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
     moved.registry.add_image("team/os", image(ARM64, [b"later"]))
     moved.registry.add_manifest("team/os", later, OCI_INDEX, tag="1")
     assert [line for line in _risks(moved.review("--online")) if "tag-mismatch" in line] == [
-        f"{LOCK_FILE}:4: warning: {moved.key} points at {Digest.of(later)} now, and the lock has"
-        f" {Digest.of(moved.index(moved.new))}; the tag moved, or the pin was never its; run"
+        f"{LOCK_FILE}:4: warning: {moved.key} now points to {Digest.of(later)}, but the lock has"
+        f" {Digest.of(moved.index(moved.new))}; the tag moved, or the pin is wrong; run"
         f" `dfgen lock --upgrade {moved.key}` [tag-mismatch]"
     ]
 
@@ -124,8 +124,8 @@ def test_a_pin_that_is_an_index_and_one_of_another_platform_are_seen(moved: Move
     assert [line for line in _risks(done) if ": error: " in line] == [
         f"{LOCK_FILE}:9: error: the pin of {moved.key} for linux/amd64 is an index digest; expected the digest"
         f" of the linux/amd64 image; {advice} [pin-index]",
-        f"{LOCK_FILE}:10: error: the pin of {moved.key} for linux/arm64 is the image for linux/amd64; expected"
-        f" that for linux/arm64; {advice} [pin-platform]",
+        f"{LOCK_FILE}:10: error: the pin of {moved.key} for linux/arm64 is a linux/amd64 image; {advice}"
+        " [pin-platform]",
     ]
 
 
@@ -147,7 +147,7 @@ def test_what_is_not_there_is_noted_and_fails_nothing(moved: Moved) -> None:
     done = moved.review("--online")
     assert done.status == 0
     (note,) = [line for line in done.out.splitlines() if line.startswith("note: ")]
-    assert note.startswith("note: registries left 1 question without an answer; the first: ")
+    assert note.startswith("note: 1 registry request failed; the first: ")
     assert str(moved.old[0].descriptor.digest) in note
 
 
@@ -156,12 +156,12 @@ def test_a_registry_that_is_not_there_is_asked_once() -> None:
         address = gone.address
     tries: list[float] = []
     options, clock = RegistryOptions(deadline=2), Clock(sleep=tries.append)
-    asking = Asking(registry=Registry(options, None, NoCredentials(), clock), locks=(Lock(), Lock()))
+    queries = ParentQueries(registry=Registry(options, None, NoCredentials(), clock), locks=(Lock(), Lock()))
     first, second = (Reference.parse(f"{address}/team/os:{tag}") for tag in "12")
-    assert asking.resolve(first) is None
+    assert queries.resolve(first) is None
     tried = len(tries)
-    assert (asking.resolve(second), asking.look(second, Digest.of(b"x"))) == (None, None)
+    assert (queries.resolve(second), queries.inspect(second, Digest.of(b"x"))) == (None, None)
     assert len(tries) == tried
-    (note,) = asking.notes()
-    assert note.startswith("registries left 3 questions without an answer; the first: ")
-    assert asking.unanswered[1] == f"{second}: its registry cannot be reached"
+    (note,) = queries.notes()
+    assert note.startswith("3 registry requests failed; the first: ")
+    assert queries.failures[1] == f"{second}: skipped, because its registry failed before"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from dfgen.cli.review.terminal import tell
-from dfgen.commands.review.records import Group, Kind, Radius, Rebuild, Review
+from dfgen.cli.review.terminal import print_review
+from dfgen.commands.review.records import Group, Impact, Kind, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from tests.unit.cli.run import dfgen
@@ -35,7 +35,7 @@ def printed(review: Review, width: int, *, colour: bool = False) -> list[str]:
         color_system="standard" if colour else None,
         highlight=False,
     )
-    tell(review, console)
+    print_review(review, console)
     return out.getvalue().splitlines()
 
 
@@ -54,7 +54,7 @@ def test_what_would_scroll_away_is_counted() -> None:
     )
     rows = printed(Review(groups=groups), 80)
     assert [row for row in rows if "USER" in row] == [f"{TIMES} 2  USER: a → {at}" for at in range(20)]
-    assert "and 2 more changes in 4 files; `--format json` has all" in rows
+    assert "and 2 more changes in 4 files; use `--format json` to see all" in rows
 
 
 @pytest.mark.parametrize(("name", "shown"), [("pin-bump", False), ("hand-edit", True)])
@@ -76,8 +76,8 @@ def test_risks_stand_first_then_what_differs_from_the_rest() -> None:
     heads = [row for row in rows if not row.startswith(" ")]
     change = "RUN: tini added, -y → --yes; ENV added: APP_HOME=/opt/app"
     assert heads == [
-        "1 warning; 44 Dockerfiles changed in 2 ways, 0 unchanged; 0 pins moved; 44 images to build, 0 untouched",
-        "templates/app.Dockerfile.j2:9: warning: USER becomes root; expected a user without privileges at the end"
+        "1 warning; 44 Dockerfiles changed (2 different changes), 0 unchanged; 0 pins moved; 44 images to build, 0 untouched",
+        "templates/app.Dockerfile.j2:9: warning: the image now runs as root; end with an unprivileged USER"
         " (in 2 files) [user-root] (in bases/app/22.0/Dockerfile_amd64:13)",
         f"{TIMES} 2  {change}; USER: 1000:1000 → root  (differs from the rest)",
         f"{TIMES} 42  {change}",
@@ -150,8 +150,8 @@ def test_no_text_of_a_catalog_steers_the_terminal(text: str, other: str, width: 
         kind=Kind.CHANGED, title=text, steps=(), hunk=("a", "b", f"+{other}", f" {text}"), files=(other,)
     )
     risk = Finding(rule="r", level=Level.NOTE, message=text, place=Place(other, 1))
-    radius = Radius(rebuilt=(Rebuild(image=text, reasons=(other,)),), removed=(text,))
-    review = Review(groups=(group,), risks=(risk,), radius=radius, notes=(text,))
+    impact = Impact(rebuilt=(Rebuild(image=text, reasons=(other,)),), removed=(text,))
+    review = Review(groups=(group,), risks=(risk,), impact=impact, notes=(text,))
     for row in printed(review, width):
         assert cell_len(row) <= width
         assert row.isprintable(), row

@@ -22,6 +22,8 @@ from dfgen.filetree import Folder
 from dfgen.findings import Finding
 from dfgen.templating import Templates
 
+_NAMES = {"impact": "radius"}  # fields with another name in the golden files, as in dfgen's own JSON
+
 
 def texts(root: Path, pattern: str, below: str = "") -> dict[str, str]:
     """Read the files of a pattern, by path below a folder of the root."""
@@ -95,7 +97,7 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not type(value).__module__.startswith(
         ("dfgen.oci", "dfgen.errors", "dfgen.findings")
     ):
-        found = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        found = {_NAMES.get(one.name, one.name): plain(getattr(value, one.name)) for one in fields(value)}
         return {name: item for name, item in found.items() if item not in ([], None, 0)}
     if isinstance(value, Finding | str) or not isinstance(value, Sequence):
         return value if isinstance(value, int | float | None) else str(value)

@@ -46,11 +46,11 @@ def test_the_outliers_of_42_files_stand_first() -> None:
 def test_a_pin_bump_carries_no_risk_and_rebuilds_all() -> None:
     found = reviewed(GOLDEN / "pin-bump/before", GOLDEN / "pin-bump/after")
     assert found.risks == ()
-    assert [one.reasons for one in found.radius.rebuilt] == [("pin of docker.io/library/debian:12",)] * 4
+    assert [one.reasons for one in found.impact.rebuilt] == [("pin of docker.io/library/debian:12",)] * 4
     assert not found.fails(strict=True)
 
 
 def test_what_is_the_same_is_no_review_at_all() -> None:
     found = reviewed(GOLDEN / "pin-bump/before", GOLDEN / "pin-bump/before")
     assert (found.groups, found.pins, found.risks, found.notes) == ((), (), (), ())
-    assert (found.unchanged, found.radius.untouched, found.radius.rebuilt) == (4, 4, ())
+    assert (found.unchanged, found.impact.untouched, found.impact.rebuilt) == (4, 4, ())

@@ -26,7 +26,7 @@ def _stale(world: World) -> list[str]:
 
 
 def _reasons(world: World) -> set[str]:
-    return {reason for one in world.review().radius.rebuilt for reason in one.reasons}
+    return {reason for one in world.review().impact.rebuilt for reason in one.reasons}
 
 
 @pytest.mark.parametrize(
@@ -36,33 +36,33 @@ def _reasons(world: World) -> set[str]:
             "{{ packages | join(' ') }}",
             "packages: [b, a]",
             "packages: [a, b]",
-            "order or types of its settings",
+            "order or types of settings",
         ),
-        ("{{ x }}", "variables: {x: 1}", "variables: {x: true}", "order or types of its settings"),
+        ("{{ x }}", "variables: {x: 1}", "variables: {x: true}", "order or types of settings"),
         (
             "{% for name in x %}{{ name }} {% endfor %}",
             "variables: {x: {a: 1, b: 2}}",
             "variables: {x: {b: 2, a: 1}}",
-            "order or types of its settings",
+            "order or types of settings",
         ),
         (
             "{% for name in labels %}{{ name }} {% endfor %}",
             "labels: {x.b: '1', x.a: '2'}",
             "labels: {x.a: '2', x.b: '1'}",
-            "order or types of its settings",
+            "order or types of settings",
         ),
         (
             "{{ parents | join(' ') }}",
             f"parents: {{one: '{DEBIAN}'}}",
             f"parents: {{two: '{DEBIAN}'}}",
-            "parents of its stages",
+            "stage parents",
         ),
         ("{{ description }}", "description: a", "description: b", "description"),
         (
             "{{ image.end_of_life }}",
             "end_of_life: '2027-01-01'",
             "end_of_life: '2027-01-02'",
-            "settings of its family",
+            "family settings",
         ),
     ],
 )
@@ -98,4 +98,4 @@ def test_a_pin_of_a_stage_that_is_another_platforms(world: World) -> None:
 def test_nothing_is_seen_where_nothing_changed(world: World) -> None:
     world.make({}, {})
     found = reviewed(world.was, world.now)
-    assert (lines(found.risks), found.radius.rebuilt, found.radius.untouched) == ([], (), 2)
+    assert (lines(found.risks), found.impact.rebuilt, found.impact.untouched) == ([], (), 2)

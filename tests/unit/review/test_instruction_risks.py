@@ -7,55 +7,55 @@ import pytest
 from dfgen.dockerfile.names import is_secret
 from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked, put
 
-STAYS = "looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret"
-HOLDS = f"holds what {STAYS}"
-END = "expected a user without privileges at the end"
-NETWORK = "from the network; give --checksum, or copy it from the context"
+STAYS = "looks like a secret and stays in the image's history; use RUN --mount=type=secret"
+CONTAINS = "contains what looks like a secret; it stays in the image's history; use RUN --mount=type=secret"
+END = "end with an unprivileged USER"
+NETWORK = "; add --checksum, or COPY it from the context"
 COMMIT = "0123456789" * 4
 KEY = "AKIAABCDEFGHIJKLMNOP"
 CONTEXT = {f"bases/app/{name}": "" for name in ("b", "https", "a.tar.gz", "b@c")}
 
 # What stands below FROM before and after, the line of the finding there, and the finding.
 FOUND = [
-    ("USER app", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "user root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "USER 0:0", 1, f"warning: USER becomes 0:0; {END}", "user-root"),
-    ("USER app", "USER +0", 1, f"warning: USER becomes +0; {END}", "user-root"),
-    ("USER app", "USER 'ro'ot:app", 1, f"warning: USER becomes 'ro'ot:app; {END}", "user-root"),
-    ("USER app", "USER \\\n# why\n root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
-    ("USER app", "ENV U 0\nUSER ${U}:1", 2, f"warning: USER becomes ${{U}}:1 (0:1); {END}", "user-root"),
-    ("USER app", "USER ${U:-root}", 1, f"warning: USER becomes ${{U:-root}} (root); {END}", "user-root"),
-    ("ARG U=app\nUSER $U", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
+    ("USER app", "USER root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "user root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "USER 0:0", 1, f"warning: the image now runs as 0:0; {END}", "user-root"),
+    ("USER app", "USER +0", 1, f"warning: the image now runs as +0; {END}", "user-root"),
+    ("USER app", "USER 'ro'ot:app", 1, f"warning: the image now runs as 'ro'ot:app; {END}", "user-root"),
+    ("USER app", "USER \\\n# why\n root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("", "USER root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "ARG U=root\nUSER $U", 2, f"warning: the image now runs as $U (root); {END}", "user-root"),
+    ("USER app", "ENV U 0\nUSER ${U}:1", 2, f"warning: the image now runs as ${{U}}:1 (0:1); {END}", "user-root"),
+    ("USER app", "USER ${U:-root}", 1, f"warning: the image now runs as ${{U:-root}} (root); {END}", "user-root"),
+    ("ARG U=app\nUSER $U", "ARG U=root\nUSER $U", 2, f"warning: the image now runs as $U (root); {END}", "user-root"),
     (
         "USER app",
         "ONBUILD USER root\nUSER app",
         1,
-        "warning: ONBUILD USER becomes root; expected no image that is built on this as root",
+        "warning: images built on this one now run as root by ONBUILD; use an unprivileged USER",
         "user-root",
     ),
     (
         "USER app",
         "ADD https://u@x.example/a?t=1 /a\nUSER app",
         1,
-        f"warning: ADD takes https://x.example/a {NETWORK}",
+        f"warning: ADD downloads https://x.example/a{NETWORK}",
         "add-url",
     ),
-    ("", 'ADD ["https://x.example/a", "/a"]', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", 'add "https://x.example/a" /a', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", "ADD b HTTP://x.example/a /a", 1, f"warning: ADD takes HTTP://x.example/a {NETWORK}", "add-url"),
-    ("", "ADD git@x.example:a/b.git /a", 1, f"warning: ADD takes git@x.example:a/b.git {NETWORK}", "add-url"),
-    ("", "ADD https://x.example/a.git#main /a", 1, f"warning: ADD takes https://x.example/a.git#main {NETWORK}",
+    ("", 'ADD ["https://x.example/a", "/a"]', 1, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", 'add "https://x.example/a" /a', 1, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", "ADD b HTTP://x.example/a /a", 1, f"warning: ADD downloads HTTP://x.example/a{NETWORK}", "add-url"),
+    ("", "ADD git@x.example:a/b.git /a", 1, f"warning: ADD downloads git@x.example:a/b.git{NETWORK}", "add-url"),
+    ("", "ADD https://x.example/a.git#main /a", 1, f"warning: ADD downloads https://x.example/a.git#main{NETWORK}",
      "add-url"),
-    ("", "ARG U=https://x.example\nADD $U/a /a", 2, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", "ONBUILD ADD https://x.example/a /a", 1, f"warning: ONBUILD ADD takes https://x.example/a {NETWORK}",
+    ("", "ARG U=https://x.example\nADD $U/a /a", 2, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", "ONBUILD ADD https://x.example/a /a", 1, f"warning: ONBUILD ADD downloads https://x.example/a{NETWORK}",
      "add-url"),
     (
         f"ADD --checksum={locked().digest} https://x.example/a /a",
         "ADD https://x.example/a /a",
         1,
-        f"warning: ADD takes https://x.example/a {NETWORK}",
+        f"warning: ADD downloads https://x.example/a{NETWORK}",
         "add-url",
     ),
     ("", "USR a", 1, "error: 'USR' is no instruction (did you mean 'USER'?)", "unknown-instruction"),
@@ -69,9 +69,9 @@ FOUND = [
     ("", f"ENV KEY={KEY}", 1, f"error: ENV KEY {STAYS}", "secret"),
     ("", "ENV PROXY=http://u:p@x.example", 1, f"error: ENV PROXY {STAYS}", "secret"),
     ("", "ONBUILD ENV TOKEN=a", 1, f"error: ONBUILD ENV TOKEN {STAYS}", "secret"),
-    ("", f"LABEL a={KEY}", 1, f"error: LABEL {HOLDS}", "secret"),
-    ("", "RUN curl https://u:p@x.example", 1, f"error: RUN {HOLDS}", "secret"),
-    ("", f"COPY <<EOF /a\nkey = {KEY}\nEOF", 1, f"error: COPY {HOLDS}", "secret"),
+    ("", f"LABEL a={KEY}", 1, f"error: LABEL {CONTAINS}", "secret"),
+    ("", "RUN curl https://u:p@x.example", 1, f"error: RUN {CONTAINS}", "secret"),
+    ("", f"COPY <<EOF /a\nkey = {KEY}\nEOF", 1, f"error: COPY {CONTAINS}", "secret"),
 ]  # fmt: skip
 
 
@@ -98,13 +98,13 @@ STAGES = [
 def test_a_stage_runs_as_the_one_that_it_is_built_on(world: World, text: str, line: int) -> None:
     world.make({}, {"templates/t.j2": f"{text}\n"})
     [found] = world.risks()
-    assert found.startswith(f"templates/t.j2:{line - 5}: warning: USER becomes ")
+    assert found.startswith(f"templates/t.j2:{line - 5}: warning: the image now runs as ")
 
 
 def test_a_user_that_is_gone(world: World) -> None:
     world.make({}, {"templates/t.j2": "FROM {{ parent }}\n"})
     assert world.risks() == [
-        "templates/t.j2:1: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
+        "templates/t.j2:1: warning: USER app was removed, so the image runs as its parent's user, usually root; set USER (in 2 files)"
         f" [user-root] (in {AMD_FILE}:6)"
     ]
 
@@ -178,7 +178,7 @@ def test_of_the_same_change_each_file_is_looked_at(world: World) -> None:
     world.make({"templates/t.j2": f"{text}USER app\n"}, {"templates/t.j2": text})
     assert [len(group.files) for group in world.review().groups] == [2]
     assert world.risks() == [
-        f"templates/t.j2:3: warning: USER becomes 0; {END} [user-root] (in {ARM_FILE}:7)"
+        f"templates/t.j2:3: warning: the image now runs as 0; {END} [user-root] (in {ARM_FILE}:7)"
     ]
 
 
@@ -187,7 +187,7 @@ def test_a_line_of_a_macro_is_where_the_macro_has_it(world: World) -> None:
     calls = "{% import 'm.j2' as m %}\nFROM {{ parent }}\n{{ m.m('root') }}"
     world.make({}, {**macros, "templates/t.j2": calls})
     assert world.risks() == [
-        f"templates/m.j2:3: warning: USER becomes root; {END} (in 2 files) [user-root] (in {AMD_FILE}:8)"
+        f"templates/m.j2:3: warning: the image now runs as root; {END} (in 2 files) [user-root] (in {AMD_FILE}:8)"
     ]
 
 

@@ -26,8 +26,8 @@ from tests.unit.review.world import (
 
 MINE = "bases/app/1.0/Dockerfile_mine"
 NOBODYS = (
-    f"{MINE}: note: the file belongs to no version: it is neither rendered nor built; see whether that is meant"
-    " [not-rendered]"
+    f"{MINE}: note: the file belongs to no version, so it is neither rendered nor built; check whether this is"
+    " intended [not-rendered]"
 )
 
 
@@ -36,8 +36,8 @@ def test_a_hand_edit_is_found_by_the_seal(world: World) -> None:
     path = world.now / ARM_FILE
     path.write_text(path.read_text().replace("USER app", "USER app2"))
     edited = (
-        f"{ARM_FILE}:8: error: the file is generated and was edited by hand; expected what the catalog renders;"
-        " move the change to the template, then `dfgen render --force` [hand-edited]"
+        f"{ARM_FILE}:8: error: the generated file was edited by hand; move the change to the template, then `dfgen"
+        " render --force` [hand-edited]"
     )
     assert world.risks() == [edited]
     assert world.risks(templates=None) == [edited]
@@ -94,10 +94,10 @@ def test_a_from_that_is_another_platforms_or_an_index(world: World) -> None:
     amd = (world.now / AMD_FILE).read_text().replace(str(pins[AMD64].digest), str(locked().digest))
     put(world.now, {ARM_FILE: arm, AMD_FILE: amd})
     assert [line for line in world.risks() if "hand-edited" not in line] == [
-        f"{AMD_FILE}:6: error: FROM {DEBIAN} is pinned to an index digest; expected the linux/amd64 image's; run"
-        " `dfgen render` [pin-index]",
-        f"{ARM_FILE}:6: error: FROM {DEBIAN} for linux/arm64 is pinned to the image for linux/amd64; run `dfgen"
-        " render` [pin-platform]",
+        f"{AMD_FILE}:6: error: FROM {DEBIAN} is pinned to an index digest; expected the digest of the linux/amd64"
+        " image; run `dfgen render` [pin-index]",
+        f"{ARM_FILE}:6: error: FROM {DEBIAN} for linux/arm64 is pinned to a linux/amd64 image; run `dfgen render`"
+        " [pin-platform]",
     ]
 
 
@@ -112,7 +112,7 @@ def test_an_immutable_version_that_changes(world: World, what: str) -> None:
         change, why = {"bases/app/files/app.conf": "b\n"}, "context file bases/app/files/app.conf"
     world.make(base, {**base, **change})
     assert world.risks() == [
-        f"bases/app/base.yaml:4:22: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: {why};"
+        f"bases/app/base.yaml:4:22: error: app:1.0 is immutable but changes for linux/amd64 and linux/arm64: {why};"
         " add a new version instead [immutable]"
     ]
 
@@ -125,7 +125,7 @@ def test_new_files_are_looked_at_one_by_one(world: World) -> None:
     }
     write(world.now, more, {DEBIAN: locked()})
     assert world.risks() == [
-        "templates/l.j2:2: warning: USER becomes root; expected a user without privileges at the end (in 2 files)"
+        "templates/l.j2:2: warning: the image now runs as root; end with an unprivileged USER (in 2 files)"
         " [user-root] (in bases/lib/1.0/Dockerfile_amd64:7)"
     ]
 
@@ -155,7 +155,7 @@ def test_an_immutable_version_that_goes_is_placed_where_it_was(world: World) -> 
     base = BASE.replace('["1.0"]', '{"1.0": {immutable: true}, "2.0": {}}')
     world.make({"bases/app/base.yaml": base}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
     assert world.risks() == [
-        "bases/app/base.yaml:3:31: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: it is"
+        "bases/app/base.yaml:3:31: error: app:1.0 is immutable but changes for linux/amd64 and linux/arm64: it is"
         " removed; add a new version instead [immutable]"
     ]
 
@@ -177,8 +177,8 @@ def test_an_architecture_that_changes_alone_is_a_note(world: World) -> None:
     arm = "{% if arch == 'arm64' %}\nENV A=1\n{% endif %}\n"
     world.make({}, {"templates/t.j2": TEMPLATE + arm})
     assert world.risks() == [
-        "templates/t.j2:5: note: the other architectures do not change in the same way; see whether that is meant"
-        f" [arch-change] (in {ARM_FILE}:9)"
+        "templates/t.j2:5: note: the other architectures do not change in the same way; check whether this is"
+        f" intended [arch-change] (in {ARM_FILE}:9)"
     ]
 
 
@@ -186,8 +186,8 @@ def test_architectures_that_change_each_in_its_way_are_told_once(world: World) -
     base = {"bases/app/base.yaml": BASE.replace('["1.0"]', '["1.0", "2.0"]')}
     world.make(base, {**base, "templates/t.j2": TEMPLATE + "ENV A={{ 'a' if arch == 'arm64' else 'b' }}\n"})
     assert world.risks() == [
-        "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); see whether"
-        f" that is meant [arch-change] (in {AMD_FILE}:9)"
+        "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); check"
+        f" whether this is intended [arch-change] (in {AMD_FILE}:9)"
     ]
 
 

@@ -34,7 +34,7 @@ TOOL = {
 
 
 def why(world: World) -> dict[str, tuple[str, ...]]:
-    return {one.image: one.reasons for one in world.review().radius.rebuilt}
+    return {one.image: one.reasons for one in world.review().impact.rebuilt}
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def why(world: World) -> dict[str, tuple[str, ...]]:
         ({"bases/app/base.yaml": f"{BASE}variables: {{a: 2}}\n"}, ("variable a",)),
         ({"bases/app/base.yaml": f"{BASE}packages: [curl]\n"}, ("package curl",)),
         ({"bases/app/base.yaml": f"{BASE}description: mine\n"}, ("description",)),
-        ({"bases/app/base.yaml": f"{BASE}end_of_life: '2027-01-01'\n"}, ("settings of its family",)),
+        ({"bases/app/base.yaml": f"{BASE}end_of_life: '2027-01-01'\n"}, ("family settings",)),
         ({"bases/app/files/app.conf": "b\n"}, ("context file bases/app/files/app.conf",)),
         ({"bases/app/.dockerignore": "files/a*\n"}, ("context file bases/app/files/app.conf",)),
-        ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("source_date_epoch of the catalog",)),
+        ({"bases/catalog.yaml": "source_date_epoch: 1\n"}, ("catalog setting source_date_epoch",)),
         (
             {"bases/catalog.yaml": "mirrors: {docker.io: m.example}\n"},
-            ("mirrors of the catalog",),
+            ("catalog setting mirrors",),
         ),
     ],
 )
@@ -82,7 +82,7 @@ def test_the_reason_of_a_rebuild(world: World, change: dict[str, str], reasons: 
 )
 def test_what_does_not_reach_an_image_rebuilds_nothing(world: World, change: dict[str, str]) -> None:
     world.make({}, change)
-    found = world.review().radius
+    found = world.review().impact
     assert (found.rebuilt, found.untouched) == ((), 2)
 
 
@@ -90,7 +90,7 @@ def test_a_rebuild_reaches_the_children_in_build_order(world: World) -> None:
     parents = {DEBIAN: locked(), "app:1.0": locked("app:1.0")}
     write(world.was, TOOL, parents)
     write(world.now, {**TOOL, "templates/t.j2": f"{TEMPLATE}ENV A=1\n"}, parents)
-    found = world.review(seconds={"app:1.0@amd64": 20.5, "tool:1.0@arm64": 2.0}).radius
+    found = world.review(seconds={"app:1.0@amd64": 20.5, "tool:1.0@arm64": 2.0}).impact
     assert [(one.image, one.reasons, one.seconds) for one in found.rebuilt] == [
         ("app:1.0@amd64", ("template templates/t.j2",), 20.5),
         ("app:1.0@arm64", ("template templates/t.j2",), None),
@@ -103,7 +103,7 @@ def test_a_rebuild_reaches_the_children_in_build_order(world: World) -> None:
 def test_an_edit_without_any_cause_is_named(world: World) -> None:
     world.make({}, {})
     put(world.now, {"bases/app/1.0/Dockerfile_arm64": "FROM x\n"})
-    assert {one.image: one.reasons for one in world.review(templates=None).radius.rebuilt} == {
+    assert {one.image: one.reasons for one in world.review(templates=None).impact.rebuilt} == {
         "app:1.0@arm64": ("Dockerfile edited",)
     }
 
@@ -114,7 +114,7 @@ def test_another_template_and_another_stage_are_reasons(world: World) -> None:
     assert world.risks() == []
     assert why(world)["app:1.0@arm64"] == (
         "template templates/t.j2 → templates/u.j2",
-        "parents of its stages",
+        "stage parents",
     )
 
 
@@ -127,7 +127,7 @@ def test_a_hand_edit_is_built_too(world: World) -> None:
 
 def test_images_that_come_and_go(world: World) -> None:
     world.make({}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
-    found = world.review().radius
+    found = world.review().impact
     assert [(one.image, one.reasons) for one in found.rebuilt] == [
         ("app:2.0@amd64", ("new image",)),
         ("app:2.0@arm64", ("new image",)),
@@ -144,7 +144,7 @@ def test_a_file_that_was_stale_before_is_found_and_built(world: World) -> None:
         ("not-rendered", AMD_FILE),
         ("not-rendered", ARM_FILE),
     ]
-    assert [one.reasons for one in found.radius.rebuilt] == [("Dockerfile not rendered",)] * 2
+    assert [one.reasons for one in found.impact.rebuilt] == [("Dockerfile not rendered",)] * 2
 
 
 def test_a_state_before_that_does_not_load_is_a_note_and_the_rest_is_told(world: World) -> None:
@@ -154,7 +154,7 @@ def test_a_state_before_that_does_not_load_is_a_note_and_the_rest_is_told(world:
     found = world.review()
     (note,) = found.notes
     assert note.startswith(
-        "the state before cannot be loaded, so what is rebuilt is not known: bases/app/base.yaml:2:1: "
+        "the old state cannot be loaded, so the images to rebuild are unknown: bases/app/base.yaml:2:1: "
     )
     assert [risk.rule for risk in found.risks] == ["not-rendered", "not-rendered"]
 
@@ -210,7 +210,7 @@ def test_what_moved_inside_the_parent(world: World) -> None:
     old = {one.digest for one in locked().platforms.values()}
     arms = {one.platforms[ARM64].digest for one in (locked(), locked(build="2"))}
 
-    def look(reference: Reference, digest: Digest) -> ParentDetails | None:
+    def inspect(reference: Reference, digest: Digest) -> ParentDetails | None:
         assert str(reference) == DEBIAN
         known = ParentDetails(platform=AMD64, size=2_000, created="2026-01-01", user="", labels={"v": "1"})
         if digest in arms:
@@ -220,7 +220,7 @@ def test_what_moved_inside_the_parent(world: World) -> None:
         new = replace(known, size=1_500, user="app", entrypoint=("/a",))
         return replace(new, environment={"A": "1"}, labels={"v": "2"})
 
-    (move,) = moved(world, look=look)
+    (move,) = moved(world, inspect=inspect)
     assert [one.inside for one in move.platforms] == [
         (
             "size 2,000 → 1,500 bytes (-500)",
@@ -237,18 +237,18 @@ def test_a_digest_is_looked_at_once(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     asked: list[Digest] = []
 
-    def look(reference: Reference, digest: Digest) -> None:
+    def inspect(reference: Reference, digest: Digest) -> None:
         asked.append(digest)
 
-    world.review(look=look)
+    world.review(inspect=inspect)
     assert len(asked) == len(set(asked)) == 4
 
 
 def test_what_could_not_be_told_is_noted(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     assert world.review(templates=None).notes == (
-        "nothing was rendered: whether the files are what the catalog renders is not known",
-        "no registry was asked (--online does): what moved inside the parents, and whether each new pin is its"
-        " platform's, is not known",
-        "no registry was asked (--online does): whether the tags still point at their pins is not known",
+        "nothing was rendered, so stale Dockerfiles were not looked for",
+        "no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use"
+        " --online",
+        "no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",
     )

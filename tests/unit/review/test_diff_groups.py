@@ -78,7 +78,7 @@ def test_comments_are_told_apart_and_stand_last() -> None:
     assert [(one.title, one.kind) for one in grouped(before, after)] == [
         ("USER: a → b", Kind.CHANGED),
         ("bases/a: removed: 3", Kind.REMOVED),
-        ("comments and white space alone", Kind.COSMETIC),
+        ("comments and whitespace only", Kind.COSMETIC),
     ]
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_dockerfile_is_a_group_of_its_own_and_a_note() -> None:
     found, notes = groups(
         State(dockerfiles={path(1): "FROM a\n"}), State(dockerfiles={path(1): "FROM a\nENV\nENV A\n"})
     )
-    assert [one.title for one in found] == ["cannot be read as a Dockerfile"]
+    assert [one.title for one in found] == ["not a valid Dockerfile"]
     assert notes == (f"{path(1)}:3: ENV has a name but no value; expected name=value",)
 
 
@@ -114,7 +114,7 @@ def test_files_that_stay_are_counted_by_their_template() -> None:
     before = {path(one): text(one, "USER a") for one in range(5)}
     after = before | {path(one): text(one, "USER b") for one in range(3)}
     _, notes = groups(State(dockerfiles=before), State(dockerfiles=after))
-    assert notes == ("templates/t.j2: 2 of its Dockerfiles stay as they are",)
+    assert notes == ("templates/t.j2: 2 of its Dockerfiles did not change",)
 
 
 @pytest.mark.parametrize(

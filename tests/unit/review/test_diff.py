@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfgen.commands.review.diff import compare, moves
+from dfgen.commands.review.diff import compare, package_moves
 from dfgen.commands.review.records import Kind, PackageMove
 from dfgen.errors import InputError
 
@@ -19,23 +19,23 @@ def summaries(old: str, new: str) -> list[str]:
     ("old", "new", "summary"),
     [
         ("FROM a:1", "FROM a:2", "FROM: a:1 → a:2"),
-        (f"FROM a:1@{ONE}", f"FROM a:1@{TWO}", "FROM: a:1 has another digest"),
+        (f"FROM a:1@{ONE}", f"FROM a:1@{TWO}", "FROM: a:1 has a new digest"),
         (
             "FROM --platform=linux/arm64 a:1",
             "FROM --platform=linux/amd64 a:1",
-            "FROM: a:1 has another platform",
+            "FROM: a:1 has a new platform",
         ),
         (
             f"FROM --platform=linux/arm64 a:1@{ONE}",
             f"FROM --platform=linux/amd64 a:1@{TWO}",
-            "FROM: a:1 has another digest and platform",
+            "FROM: a:1 has a new digest and platform",
         ),
         ("FROM a\nUSER app", "FROM a\nUSER root", "USER: app → root"),
         ("FROM a\nUSER app", "FROM a", "USER removed: app"),
         ("FROM a", "FROM a\nUSER app", "USER added: app"),
         ('FROM a\nENTRYPOINT ["a"]', 'FROM a\nENTRYPOINT ["b", "c"]', 'ENTRYPOINT: ["a"] → ["b", "c"]'),
         ("FROM a\nENV A=1 B=2", "FROM a\nENV A=3 C=4", "ENV: A 1 → 3, B removed, C added: 4"),
-        ("FROM a\nLABEL a=1 b=2", "FROM a\nLABEL b=2 a=1", "LABEL: the order or the layout alone"),
+        ("FROM a\nLABEL a=1 b=2", "FROM a\nLABEL b=2 a=1", "LABEL: order or formatting only"),
         ("FROM a\nRUN make all", "FROM a\nRUN make it all", "RUN: + it"),
         ("FROM a\nRUN make it all", "FROM a\nRUN make all", "RUN: - it"),
         ("FROM a\nRUN apt install curl", "FROM a\nRUN apt install curl=2", "RUN: curl unpinned → 2"),
@@ -47,8 +47,8 @@ def summaries(old: str, new: str) -> list[str]:
         ("FROM a\nRUN <<E\nx\nE", "FROM a\nRUN <<E\ny\nE", "RUN: x → y"),
         ("FROM a\nRUN <<E\nset x 0\nE", "FROM a\nRUN <<E\nset x 1\nb c\nE", "RUN: set x 0 → set x 1; b c"),
         ("FROM a\nRUN <<E\nx y\nz\nE", "FROM a\nRUN <<E\nz\nE", "RUN: - x y"),
-        ("FROM a\nRUN <<E\n  x\nE", "FROM a\nRUN <<E\nx\nE", "RUN: white space within"),
-        (f"FROM a\nRUN get b@{ONE}", f"FROM a\nRUN get b@{TWO}", "RUN: another digest"),
+        ("FROM a\nRUN <<E\n  x\nE", "FROM a\nRUN <<E\nx\nE", "RUN: whitespace changed"),
+        (f"FROM a\nRUN get b@{ONE}", f"FROM a\nRUN get b@{TWO}", "RUN: new digest"),
         ("FROM a\nRUN x", "FROM a\nRUN \x1b[1m", "RUN: x → \\x1b[1m"),
         ("# escape=`\nFROM a", "# escape=\\\nFROM a", "# escape: ` → \\"),
         ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
@@ -71,7 +71,7 @@ def test_comments_and_white_space_are_no_step(old: str, new: str) -> None:
 
 
 def test_white_space_in_quotes_is_meant() -> None:
-    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: white space within"]
+    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: whitespace changed"]
 
 
 def test_lines_are_those_of_both_files() -> None:
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 
 
 def test_packages_that_moved() -> None:
-    assert moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
+    assert package_moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
         PackageMove(name="a", before="1", after="2"),
         PackageMove(name="b", before="", after=None),
         PackageMove(name="d", before=None, after=""),
