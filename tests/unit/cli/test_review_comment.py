@@ -1,4 +1,4 @@
-"""The comment of a review: within its limit, whole parts or none, and nothing of a catalog is markup."""
+"""The Markdown comment: within its limit, complete parts only, and catalog text is never markup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dfgen.findings import Finding, Level
 from dfgen.oci.platform import Platform
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in none of dfgen's own
+MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog and in no text of dfgen
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in 
         ("x" * 500, f"`{'x' * 400}… (100 more characters)`"),
     ],
 )
-def test_text_of_a_catalog_cannot_leave_its_code_marks(text: str, shown: str) -> None:
+def test_catalog_text_cannot_close_its_code_marks(text: str, shown: str) -> None:
     assert code(text) == shown
 
 
@@ -46,7 +46,7 @@ def _group(number: int) -> Group:
     return Group(kind=Kind.CHANGED, title="t", steps=(), hunk=hunk, files=("a", "b"))
 
 
-def test_a_fence_is_longer_than_any_in_it_and_what_does_not_fit_is_left_out_whole() -> None:
+def test_fence_is_longer_than_fences_inside_and_groups_that_do_not_fit_are_left_out() -> None:
     text = markdown(Review(groups=tuple(map(_group, range(9)))))
     assert len(text.encode()) <= LIMIT
     assert text.endswith("\nLeft out, because the size of a comment is limited: 4 changes.\n")
@@ -55,7 +55,7 @@ def test_a_fence_is_longer_than_any_in_it_and_what_does_not_fit_is_left_out_whol
     assert outside.count("<details>") == outside.count("</details>") == 10
 
 
-def test_what_is_left_out_is_counted_by_what_it_is_and_a_heading_stands_with_the_first_that_fits() -> None:
+def test_left_out_parts_are_counted_and_the_first_part_that_fits_has_the_heading() -> None:
     short = Group(kind=Kind.CHANGED, title="short", steps=(), hunk=(), files=("a",))
     text = markdown(Review(groups=(_group(1), short, _group(2)), notes=("n" * 399,) * 9), limit=1000)
     assert f"### Changes\n\n**{TIMES} 1** `short` in `a`\n" in text
@@ -77,7 +77,7 @@ def test_risks_that_do_not_fit_are_counted() -> None:
     assert markdown(Review(risks=(_finding(1),))).count("\n- ") == 1
 
 
-def test_the_same_risk_in_many_places_is_one_and_the_worst_is_first() -> None:
+def test_same_risk_in_many_places_is_one_and_the_most_severe_is_first() -> None:
     risks = (_finding(7, "n", Level.NOTE), *(_finding(line) for line in range(1, 41)))
     text = markdown(Review(risks=risks))
     first, note = re.findall(r"^(?:- )?(?:❌|ℹ️).*$", text, re.MULTILINE)  # noqa: RUF001
@@ -138,8 +138,8 @@ def _leaves(tokens: list[Token]) -> Iterator[Token]:
 
 @settings(max_examples=150, deadline=None)
 @given(reviews, st.sampled_from([600, 2000, 8000, LIMIT]))
-def test_nothing_of_a_catalog_is_markup_and_every_part_is_whole(review: Review, limit: int) -> None:
-    """CommonMark's own parser reads the comment: all that is the catalog's is code, all else is dfgen's."""
+def test_catalog_text_is_never_markup_and_parts_are_complete(review: Review, limit: int) -> None:
+    # According to a CommonMark parser, all catalog text is code.
     text = markdown(review, limit)
     assert len(text.encode()) <= limit
     found = [*_leaves(MarkdownIt("commonmark").parse(text))]

@@ -1,4 +1,4 @@
-"""`dfgen review --online` against a registry on loopback: what moved inside, and how often it is asked."""
+"""`dfgen review --online` with a fake registry: changes inside parents, and the number of requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 class Moved:
-    """A catalog whose parent moved, in two folders; its tag has the index after."""
+    """A catalog whose parent moved, in two folders; the tag points to the new index."""
 
     def __init__(self, root: Path, registry: FakeRegistry) -> None:
         self.root, self.registry = root, registry
@@ -80,7 +80,7 @@ def _risks(done: Done) -> list[str]:
     return [line for line in done.out.splitlines() if line.startswith((LOCK_FILE, "bases/"))]
 
 
-def test_nobody_is_asked_without_the_option(moved: Moved) -> None:
+def test_no_request_without_the_option(moved: Moved) -> None:
     done = moved.review()
     assert (done.status, moved.registry.log()) == (0, [])
     assert done.out.splitlines()[-2:] == [
@@ -89,7 +89,7 @@ def test_nobody_is_asked_without_the_option(moved: Moved) -> None:
     ]
 
 
-def test_what_moved_inside_of_a_parent_is_told_and_each_question_is_asked_once(moved: Moved) -> None:
+def test_changes_inside_a_parent_with_one_request_each(moved: Moved) -> None:
     done = moved.review("--online")
     was, now = (sum(map(len, one[0].blobs.values())) for one in (moved.old, moved.new))
     (line,) = [line for line in done.out.splitlines() if "linux/amd64 sha256:" in line]
@@ -102,7 +102,7 @@ def test_what_moved_inside_of_a_parent_is_told_and_each_question_is_asked_once(m
     assert counts == [1, 3]
 
 
-def test_a_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
+def test_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
     later = moved.index([*moved.new[:1], *moved.old[1:], image(ARM64, [b"later"])])
     moved.registry.add_image("team/os", image(ARM64, [b"later"]))
     moved.registry.add_manifest("team/os", later, OCI_INDEX, tag="1")
@@ -113,7 +113,7 @@ def test_a_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
     ]
 
 
-def test_a_pin_that_is_an_index_and_one_of_another_platform_are_seen(moved: Moved) -> None:
+def test_pin_of_an_index_and_of_another_platform(moved: Moved) -> None:
     index, wrong = moved.index(moved.new), image(AMD64, [b"wrong"])
     moved.registry.add_image("team/os", wrong)
     pins = {"linux/amd64": Digest.of(index), "linux/arm64": wrong.descriptor.digest}
@@ -129,7 +129,7 @@ def test_a_pin_that_is_an_index_and_one_of_another_platform_are_seen(moved: Move
     ]
 
 
-def test_what_is_no_image_is_not_known(moved: Moved) -> None:
+def test_digest_that_is_not_an_image(moved: Moved) -> None:
     config = moved.registry.add_blob("team/os", b"{}", "application/vnd.cncf.helm.config.v1+json")
     layer = moved.registry.add_blob("team/os", b"x")
     entry = {"mediaType": layer.media_type, "digest": str(layer.digest), "size": layer.size}
@@ -142,7 +142,7 @@ def test_what_is_no_image_is_not_known(moved: Moved) -> None:
     assert "bytes (" not in done.out
 
 
-def test_what_is_not_there_is_noted_and_fails_nothing(moved: Moved) -> None:
+def test_missing_digest_is_a_note(moved: Moved) -> None:
     del moved.registry.manifests["team/os"][str(moved.old[0].descriptor.digest)]
     done = moved.review("--online")
     assert done.status == 0
@@ -151,7 +151,7 @@ def test_what_is_not_there_is_noted_and_fails_nothing(moved: Moved) -> None:
     assert str(moved.old[0].descriptor.digest) in note
 
 
-def test_a_registry_that_is_not_there_is_asked_once() -> None:
+def test_unreachable_registry_is_requested_once() -> None:
     with FakeRegistry() as gone:
         address = gone.address
     tries: list[float] = []

@@ -1,4 +1,4 @@
-"""What changed between two Dockerfiles, instruction by instruction."""
+"""Comparison of two Dockerfiles by instruction."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def summaries(old: str, new: str) -> list[str]:
         ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
     ],
 )
-def test_a_change_is_said_by_its_meaning(old: str, new: str, summary: str) -> None:
+def test_summary_of_a_change(old: str, new: str, summary: str) -> None:
     assert summaries(old, new) == [summary]
 
 
@@ -66,25 +66,25 @@ def test_a_change_is_said_by_its_meaning(old: str, new: str, summary: str) -> No
         ("FROM a\nRUN x \\\n  # one\n  && y", "FROM a\nRUN x \\\n  # two\n  && y"),
     ],
 )
-def test_comments_and_white_space_are_no_step(old: str, new: str) -> None:
+def test_comments_and_whitespace_are_ignored(old: str, new: str) -> None:
     assert compare(old, new, "Dockerfile").steps == ()
 
 
-def test_white_space_in_quotes_is_meant() -> None:
+def test_whitespace_in_quotes_counts() -> None:
     assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: whitespace changed"]
 
 
-def test_lines_are_those_of_both_files() -> None:
+def test_step_has_the_lines_of_both_files() -> None:
     (step,) = compare("FROM a\nUSER b", "FROM a\n\n# c\nUSER d", "Dockerfile").steps
     assert (step.kind, step.before_line, step.after_line) == (Kind.CHANGED, 2, 4)
 
 
-def test_an_env_pairs_with_that_of_its_name() -> None:
+def test_env_is_compared_with_the_one_of_the_same_name() -> None:
     old, new = "FROM a\nENV A=1\nENV B=1", "FROM a\nENV B=2\nENV A=2"
     assert summaries(old, new) == ["ENV: A 1 → 2", "ENV: B 1 → 2"]
 
 
-def test_what_stands_elsewhere_moved() -> None:
+def test_moved_instruction() -> None:
     old, new = "FROM a\nUSER b\nRUN c\nENV D=1", "FROM a\nRUN c\nUSER b\nENV D=2"
     steps = compare(old, new, "Dockerfile").steps
     assert [(step.summary, step.before_line, step.after_line) for step in steps] == [
@@ -93,24 +93,24 @@ def test_what_stands_elsewhere_moved() -> None:
     ]
 
 
-def test_one_that_moved_and_one_more_of_it() -> None:
+def test_moved_and_duplicated_instruction() -> None:
     old, new = "FROM a\nRUN c\nUSER b", "FROM a\nUSER b\nRUN c\nRUN c"
     assert summaries(old, new) == ["USER moved: b", "RUN added: c"]
 
 
-def test_the_key_is_that_of_the_change_alone() -> None:
+def test_key_depends_on_the_change_only() -> None:
     first = compare(f"FROM a:1@{ONE}\nENV V=1\nUSER x", f"FROM a:1@{TWO}\nENV V=1\nUSER y", "f")
     other = compare(f"FROM a:1@{TWO}\nENV V=2\nUSER x", f"FROM a:1@{ONE}\nENV V=2\nUSER y", "g")
     assert first.key == other.key
 
 
-def test_a_file_that_cannot_be_read_is_named() -> None:
+def test_invalid_file_is_named() -> None:
     with pytest.raises(InputError) as caught:
         compare("FROM a", "", "Dockerfile")
     assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
 
 
-def test_packages_that_moved() -> None:
+def test_package_moves() -> None:
     assert package_moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
         PackageMove(name="a", before="1", after="2"),
         PackageMove(name="b", before="", after=None),

@@ -1,4 +1,4 @@
-"""What is told beside changes and risks: settings that no Dockerfile shows, what waits, what is not known."""
+"""Notes of a review: settings that no Dockerfile shows, unrendered images, and what is unknown."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ NOT_LOADED = "the old state cannot be loaded, so "
         (FAMILY, "", "end_of_life: '2027-01-01'", "end_of_life none → 2027-01-01: app:1.0"),
     ],
 )
-def test_a_setting_that_no_dockerfile_shows(world: World, file: str, old: str, new: str, note: str) -> None:
+def test_setting_that_no_dockerfile_shows(world: World, file: str, old: str, new: str, note: str) -> None:
     start = BASE if file == FAMILY else ""
     world.make({file: f"{start}{old}\n"}, {file: f"{start}{new}\n"})
     found = world.review()
@@ -77,26 +77,26 @@ def test_a_setting_that_no_dockerfile_shows(world: World, file: str, old: str, n
         (f"{BASE}packages: [curl]\n", ()),
     ],
 )
-def test_a_family_that_is_renamed(world: World, base: str, notes: tuple[str, ...]) -> None:
+def test_renamed_family(world: World, base: str, notes: tuple[str, ...]) -> None:
     world.make({}, {"bases/web/base.yaml": base, "bases/web/files/app.conf": "a\n"})
     rmtree(world.now / "bases/app")
     assert world.review().notes == notes
 
 
-def test_the_same_of_many_versions_is_told_once(world: World) -> None:
+def test_change_of_many_versions_is_noted_once(world: World) -> None:
     base = BASE.replace('["1.0"]', '["1", "2", "3", "4", "5", "6", "7"]')
     world.make({FAMILY: base}, {FAMILY: f"{base}immutable: true\n"})
     assert world.review().notes == ("now immutable: app:1, app:2, app:3, app:4, app:5 and 2 more",)
 
 
 @pytest.mark.parametrize("setting", ["provenance: true", f"sbom: 'a.example/s:1@sha256:{'a' * 64}'"])
-def test_what_an_image_is_built_with_rebuilds_it(world: World, setting: str) -> None:
+def test_build_setting_is_a_reason(world: World, setting: str) -> None:
     world.make({}, {CATALOG: f"{setting}\n"})
     reason = f"catalog setting {setting.partition(':')[0]}"
     assert [one.reasons for one in world.review().impact.rebuilt] == [(reason,)] * 2
 
 
-def test_a_new_family_whose_parent_is_not_built_yet_is_told(world: World) -> None:
+def test_new_family_with_an_unbuilt_parent_is_noted(world: World) -> None:
     world.make({}, TOOL)
     found = world.review()
     assert found.notes == (
@@ -109,7 +109,7 @@ def test_a_new_family_whose_parent_is_not_built_yet_is_told(world: World) -> Non
     ]
 
 
-def test_an_image_whose_new_parent_is_not_built_yet_keeps_its_old_dockerfile(world: World) -> None:
+def test_image_with_an_unbuilt_new_parent_keeps_its_dockerfile(world: World) -> None:
     two = BASE.replace('["1.0"]', '["1.0", "2.0"]')
     parents = {DEBIAN: locked(), "app:1.0": locked("app:1.0")}
     write(world.was, TOOL, parents)
@@ -125,7 +125,7 @@ def test_an_image_whose_new_parent_is_not_built_yet_keeps_its_old_dockerfile(wor
     ]
 
 
-def test_what_does_not_render_is_to_build_all_the_same(world: World) -> None:
+def test_image_that_does_not_render_is_built(world: World) -> None:
     world.make({}, {})
     put(world.now, {"templates/t.j2": TEMPLATE + "RUN {{ nothing }}\n"})
     found = world.review()
@@ -133,7 +133,7 @@ def test_what_does_not_render_is_to_build_all_the_same(world: World) -> None:
     assert found.notes == ()
 
 
-def test_a_broken_state_is_not_said_to_touch_nothing(world: World) -> None:
+def test_impact_of_an_invalid_state_is_unknown(world: World) -> None:
     world.make({}, {})
     put(world.now, {FAMILY: "["})
     found = world.review()
@@ -141,7 +141,7 @@ def test_a_broken_state_is_not_said_to_touch_nothing(world: World) -> None:
     assert summary(found).endswith("; images to build unknown")
 
 
-def test_what_is_known_in_spite_of_a_broken_lock_is_the_least(world: World) -> None:
+def test_impact_with_an_invalid_lock_is_a_minimum(world: World) -> None:
     world.make({}, {"bases/app/files/app.conf": "b\n"})
     before, after = state(world.was), state(world.now)
     assert not review(before, after).impact.partial
@@ -149,7 +149,7 @@ def test_what_is_known_in_spite_of_a_broken_lock_is_the_least(world: World) -> N
     assert summary(found).endswith("; at least 2 images to build")
 
 
-def test_before_was_broken(world: World) -> None:
+def test_invalid_old_catalog(world: World) -> None:
     world.make({}, {})
     put(world.was, {FAMILY: "["})
     found = world.review()
@@ -157,9 +157,19 @@ def test_before_was_broken(world: World) -> None:
     assert summary(found).endswith("; images to build unknown")
 
 
-def test_before_there_was_nothing(world: World) -> None:
+def test_invalid_old_catalog_without_dockerfiles(world: World) -> None:
     write(world.now, {}, {DEBIAN: locked()})
     put(world.was, {FAMILY: "[", LOCK_FILE: (world.now / LOCK_FILE).read_text()})
     found = world.review()
     assert found.notes[0].startswith(f"{NOT_LOADED}every image counts as new: {FAMILY}:")
     assert [one.reasons for one in found.impact.rebuilt] == [("new image",)] * 2
+
+
+def test_missing_sources_are_noted(world: World) -> None:
+    world.make({}, {}, locked(), locked(build="2"))
+    assert world.review(templates=None).notes == (
+        "nothing was rendered, so stale Dockerfiles were not looked for",
+        "no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use"
+        " --online",
+        "no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",
+    )

@@ -1,4 +1,4 @@
-"""A seeded bug of every kind that a lock can have is found, at its line, in exact words."""
+"""Risks of the lock: a seeded bug of every kind is reported with its line and exact text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.review.world import (
 AGAIN = f"run `dfgen lock --upgrade {DEBIAN}`"
 
 
-def test_a_pin_that_is_an_index_digest(world: World) -> None:
+def test_pin_with_an_index_digest(world: World) -> None:
     new = locked(build="2")
     world.make({}, {}, locked(), replace(new, platforms={**new.platforms, ARM64: Pin(new.digest)}))
     assert world.risks() == [
@@ -33,13 +33,13 @@ def test_a_pin_that_is_an_index_digest(world: World) -> None:
     ]
 
 
-def test_a_pin_that_the_registry_knows_as_an_index(world: World) -> None:
+def test_pin_that_the_registry_resolves_to_an_index(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     found = world.risks(inspect=lambda _, digest: ParentDetails())
     assert [line.rpartition(" ")[2] for line in found] == ["[pin-index]", "[pin-index]"]
 
 
-def test_a_pin_of_the_wrong_architecture_as_the_registry_knows(world: World) -> None:
+def test_pin_that_the_registry_resolves_to_another_architecture(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     assert world.risks(inspect=lambda _, digest: ParentDetails(platform=AMD64)) == [
         f"bases/lock.json:10: error: the pin of {DEBIAN} for linux/arm64 is a linux/amd64 image; {AGAIN}"
@@ -47,7 +47,7 @@ def test_a_pin_of_the_wrong_architecture_as_the_registry_knows(world: World) -> 
     ]
 
 
-def test_a_new_pin_that_two_platforms_share(world: World) -> None:
+def test_new_pin_shared_by_two_platforms(world: World) -> None:
     new = locked(build="2")
     world.make(
         {}, {}, locked(), replace(new, platforms={AMD64: new.platforms[AMD64], ARM64: new.platforms[AMD64]})
@@ -55,7 +55,7 @@ def test_a_new_pin_that_two_platforms_share(world: World) -> None:
     assert [line.rpartition(" ")[2] for line in world.risks()] == ["[pin-platform]"]
 
 
-def test_a_swapped_pair_is_one_risk(world: World) -> None:
+def test_swapped_pair_is_one_risk(world: World) -> None:
     old = locked()
     world.make(
         {}, {}, old, replace(old, platforms={AMD64: old.platforms[ARM64], ARM64: old.platforms[AMD64]})
@@ -66,7 +66,7 @@ def test_a_swapped_pair_is_one_risk(world: World) -> None:
     ]
 
 
-def test_one_architecture_that_stayed_behind(world: World) -> None:
+def test_one_architecture_did_not_move(world: World) -> None:
     old, new = locked(), locked(build="2")
     world.make({}, {}, old, replace(new, platforms={**new.platforms, ARM64: old.platforms[ARM64]}))
     assert world.risks() == [
@@ -75,7 +75,7 @@ def test_one_architecture_that_stayed_behind(world: World) -> None:
     ]
 
 
-def test_architectures_that_were_built_far_apart(world: World) -> None:
+def test_architectures_built_far_apart(world: World) -> None:
     new = locked(build="2")
     world.make({}, {}, locked(), new)
 
@@ -101,7 +101,7 @@ def test_architectures_on_different_tags(world: World) -> None:
     ]
 
 
-def test_a_tag_that_moved_since(world: World) -> None:
+def test_tag_that_moved_on(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     now = Digest.of(b"3")
     assert world.risks(resolve=lambda reference: now) == [
@@ -110,7 +110,7 @@ def test_a_tag_that_moved_since(world: World) -> None:
     ]
 
 
-def test_a_new_tag_with_the_old_ones_pins(world: World) -> None:
+def test_new_tag_with_the_pins_of_the_old_one(world: World) -> None:
     other = "docker.io/library/debian:13"
     world.make({}, {})
     (world.now / AMD_FILE).unlink()
@@ -121,7 +121,7 @@ def test_a_new_tag_with_the_old_ones_pins(world: World) -> None:
     ]
 
 
-def test_a_parent_that_lost_a_platform(world: World) -> None:
+def test_parent_lost_a_platform(world: World) -> None:
     world.make({}, {})
     lost = replace(locked(build="2"), platforms={AMD64: locked(build="2").platforms[AMD64]})
     put(world.now, {LOCK_FILE: Lock({DEBIAN: lost}).to_text()})
@@ -133,7 +133,7 @@ def test_a_parent_that_lost_a_platform(world: World) -> None:
     assert any("has no pin for linux/arm64" in line and line.endswith("[broken]") for line in found)
 
 
-def test_a_parent_that_lost_a_platform_that_nobody_needs(world: World) -> None:
+def test_parent_lost_an_unused_platform(world: World) -> None:
     base = {"bases/app/base.yaml": f"{BASE}platforms: [amd64]\n"}
     new = locked(build="2")
     world.make(base, base, locked(), replace(new, platforms={AMD64: new.platforms[AMD64]}))
@@ -143,7 +143,7 @@ def test_a_parent_that_lost_a_platform_that_nobody_needs(world: World) -> None:
     ]
 
 
-def test_a_pin_that_moved_without_its_parent(world: World) -> None:
+def test_pin_moved_without_its_parent(world: World) -> None:
     old = locked()
     world.make(
         {}, {}, old, replace(old, platforms={**old.platforms, ARM64: locked(build="2").platforms[ARM64]})
@@ -154,7 +154,7 @@ def test_a_pin_that_moved_without_its_parent(world: World) -> None:
     ]
 
 
-def test_a_new_tag_with_one_pin_of_the_old_one(world: World) -> None:
+def test_new_tag_with_one_pin_of_the_old_one(world: World) -> None:
     other = "docker.io/library/debian:13"
     new = locked(other)
     world.make({}, {})
@@ -180,7 +180,7 @@ def test_architectures_on_different_tags_in_another_stage(world: World) -> None:
     ]
 
 
-def test_other_tags_than_those_that_differed_already(world: World) -> None:
+def test_other_tags_than_before(world: World) -> None:
     names = [f"docker.io/library/debian:{tag}" for tag in (11, 10)]
     parents = {name: locked(name) for name in (DEBIAN, *names)}
     bases = [f"{BASE}overrides:\n  - when: arch == 'arm64'\n    parent: {name}\n" for name in names]
