@@ -22,6 +22,7 @@ _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link instead of a
 _BESIDE = r"\.(?:dockerignore|rego)"  # files that BuildKit reads together with a Dockerfile
 _DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_(?![^/]*{_BESIDE}$)[^/]+")
 _OWN = re.compile(rf"(?:.*/)?(?:Dockerfile_(?![^/]*{_BESIDE}$)[^/]*|base\.yaml)")
+# A reviewed change may come from anybody: a link must not make the review print other files of the machine.
 _STRAY = "is a link to a file outside of the catalog's folder; replace it with the file"
 
 
@@ -176,6 +177,7 @@ def _load(snapshot: Snapshot, other: tuple[Snapshot, _Loaded] | None = None) -> 
 
 def _is_same(one: Snapshot, other: Snapshot) -> bool:
     """Return whether both have the same catalog: loading uses nothing but what is compared here."""
+    # `one` first: content that it has need not be read from git for `other`.
     return one.settings == other.settings and one.templates.keys() == other.templates.keys()
 
 

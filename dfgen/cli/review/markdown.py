@@ -38,6 +38,7 @@ def code(text: str) -> str:
     shown = _visible(text)
     if not shown.strip():
         return ""
+    # More backticks than any run inside close the code: https://spec.commonmark.org/0.31.2/#code-spans
     marks = _marks(shown, 1)
     return f"{marks} {shown} {marks}" if "`" in shown else f"{marks}{shown}{marks}"
 

@@ -214,6 +214,7 @@ def compare(old: str, new: str, file: str) -> Difference:
         elif was is not None and now is not None:
             step = _moved if olds[was] == news[now] else _compared
             found.append(step(olds[was], news[now]))
+    # Not from the summaries, which are cut: different changes may have the same one.
     key = tuple(f"{step.kind} {step.keyword} {words}" for step, words in found)
     return Difference(tuple(step for step, _ in found), key)
 
@@ -429,6 +430,7 @@ def _without(script: str, moved: Sequence[PackageMove]) -> str:
 
 
 def _names_one(word: Word, moved: Sequence[PackageMove]) -> bool:
+    # `name=version` (apt, apk), `name-version` (yum, dnf), `name>version` (apk)
     names = (one.name for one in moved if word.value.startswith(one.name))
     return any(word.value[len(name) : len(name) + 1] in "=-~<>" for name in names)
 
@@ -462,7 +464,7 @@ _BLOCK = re.compile(
     rf"{_SPACES}#[^\n]*(?:\n|\Z)"
     rf"|(?:(?:[^\n]*[^\\\n])?\\[ \t]*\r*\n(?:{_SPACES}(?:#[^\n]*)?\n)*)*[^\n]*(?:\n|\Z)"
 )
-_DIRECTIVES = 200  # characters at the start of a file in which an escape directive is looked for
+_DIRECTIVES = 200  # characters at the start of a file that may contain an escape directive
 
 
 def blocks(text: str) -> list[Block] | None:

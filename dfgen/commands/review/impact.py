@@ -18,7 +18,7 @@ from dfgen.filetree import shown, within
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 _NOTHING = Taken(dockerfile=None, files={})
-_BUILD_SETTINGS = ("source_date_epoch", "provenance", "sbom")  # build settings that no Dockerfile shows
+_BUILD_SETTINGS = ("source_date_epoch", "provenance", "sbom")  # not visible in any Dockerfile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Comparison:
         return frozenset(texts | self.unrendered | self.changed_files)
 
     def _may_differ(self, old: Image, new: Image) -> bool:
-        """Return whether an image may read other files than before; a cheap check, mostly negative."""
+        """Return whether an image may read other files than before; cheap, and False for most images."""
         if old.family.context != new.family.context or old.path in self._changed_paths:
             return True
         parents = (find(parent, self.new.versions) for parent in new.all_parents)

@@ -17,69 +17,6 @@ from dfgen.oci.reference import Reference
 Inspect = Callable[[Reference, Digest], ParentDetails | None]
 
 
-def place(state: State, key: str, platform: Platform | None = None) -> Place:
-    """Find the line of a parent in the lock, or of its pin for a platform; line 0 if there is none."""
-    lines = state.lock_text.splitlines()
-    start = f"    {json.dumps(key)}: {{"
-    at = lines.index(start) + 1 if start in lines else 0
-    if at and platform is not None:
-        own = (
-            number for number in range(at, len(lines)) if lines[number].strip().startswith(f'"{platform}":')
-        )
-        return Place(LOCK_FILE, next(own, at - 1) + 1)
-    return Place(LOCK_FILE, at)
-
-
-def uses(catalog: Catalog | None) -> Mapping[str, tuple[str, ...]]:
-    """Return the names of the images built on each parent, by its key in the lock."""
-    found: dict[str, dict[str, None]] = {}
-    for image in catalog.images if catalog else ():
-        for parent in image.all_parents:
-            found.setdefault(parent.key, {})[image.name] = None
-    return {key: tuple(names) for key, names in found.items()}
-
-
-def references(*states: State) -> dict[str, Reference]:
-    """Return the reference from which each parent is pulled, by its key; mirrors are applied."""
-    parents: Iterator[tuple[Catalog, Parent]] = (
-        (state.catalog, parent)
-        for state in states
-        if state.catalog
-        for image in state.catalog.images
-        for parent in image.all_parents
-    )
-    return {parent.key: catalog.mirrored(parent.reference) for catalog, parent in parents}
-
-
-def replaced(before: State, after: State) -> dict[str, str]:
-    """Return replaced parents, new name to old. A parent that replaces different ones is left out."""
-    if not before.catalog or not after.catalog:
-        return {}
-    old = {image.name: [parent.key for parent in image.all_parents] for image in before.catalog.images}
-    found: dict[str, set[str]] = {}
-    for image in after.catalog.images:
-        keys = [parent.key for parent in image.all_parents]
-        for was, now in zip(old.get(image.name, ()), keys, strict=False):
-            if now not in before.lock.parents and was in before.lock.parents:
-                found.setdefault(now, set()).add(was)
-    return {now: next(iter(was)) for now, was in found.items() if len(was) == 1}
-
-
-def _platforms(old: LockedParent | None, new: LockedParent | None) -> Iterator[PlatformMove]:
-    before, after = (one.platforms if one else {} for one in (old, new))
-    for platform in sorted({*before, *after}):
-        was, now = before.get(platform), after.get(platform)
-        digests = [pin.digest if pin else None for pin in (was, now)]
-        if digests[0] != digests[1]:
-            yield PlatformMove(platform=platform, before=digests[0], after=digests[1])
-
-
-def _kind(old: LockedParent | None, new: LockedParent | None) -> Kind:
-    if old is None:
-        return Kind.ADDED
-    return Kind.CHANGED if new else Kind.REMOVED
-
-
 def moves(before: State, after: State) -> tuple[PinMove, ...]:
     """Return the parents that were added, removed or changed, sorted by name."""
     names = replaced(before, after)
@@ -104,6 +41,21 @@ def moves(before: State, after: State) -> tuple[PinMove, ...]:
         if _is_move(move):
             found.append(move)
     return tuple(found)
+
+
+def _kind(old: LockedParent | None, new: LockedParent | None) -> Kind:
+    if old is None:
+        return Kind.ADDED
+    return Kind.CHANGED if new else Kind.REMOVED
+
+
+def _platforms(old: LockedParent | None, new: LockedParent | None) -> Iterator[PlatformMove]:
+    before, after = (one.platforms if one else {} for one in (old, new))
+    for platform in sorted({*before, *after}):
+        was, now = before.get(platform), after.get(platform)
+        digests = [pin.digest if pin else None for pin in (was, now)]
+        if digests[0] != digests[1]:
+            yield PlatformMove(platform=platform, before=digests[0], after=digests[1])
 
 
 def _is_move(move: PinMove) -> bool:
@@ -153,3 +105,52 @@ def _mapping(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             yield f"{what} {name} {old.get(name, 'unset')} → {new.get(name, 'unset')}"
+
+
+def place(state: State, key: str, platform: Platform | None = None) -> Place:
+    """Find the line of a parent in the lock, or of its pin for a platform; line 0 if there is none."""
+    # A search in the text is enough: dfgen writes the lock, and always in the same layout.
+    lines = state.lock_text.splitlines()
+    start = f"    {json.dumps(key)}: {{"
+    at = lines.index(start) + 1 if start in lines else 0
+    if at and platform is not None:
+        own = (
+            number for number in range(at, len(lines)) if lines[number].strip().startswith(f'"{platform}":')
+        )
+        return Place(LOCK_FILE, next(own, at - 1) + 1)
+    return Place(LOCK_FILE, at)
+
+
+def uses(catalog: Catalog | None) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the images built on each parent, by its key in the lock."""
+    found: dict[str, dict[str, None]] = {}
+    for image in catalog.images if catalog else ():
+        for parent in image.all_parents:
+            found.setdefault(parent.key, {})[image.name] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def references(*states: State) -> dict[str, Reference]:
+    """Return the reference from which each parent is pulled, by its key; mirrors are applied."""
+    parents: Iterator[tuple[Catalog, Parent]] = (
+        (state.catalog, parent)
+        for state in states
+        if state.catalog
+        for image in state.catalog.images
+        for parent in image.all_parents
+    )
+    return {parent.key: catalog.mirrored(parent.reference) for catalog, parent in parents}
+
+
+def replaced(before: State, after: State) -> dict[str, str]:
+    """Return replaced parents, new name to old. A parent that replaces different ones is left out."""
+    if not before.catalog or not after.catalog:
+        return {}
+    old = {image.name: [parent.key for parent in image.all_parents] for image in before.catalog.images}
+    found: dict[str, set[str]] = {}
+    for image in after.catalog.images:
+        keys = [parent.key for parent in image.all_parents]
+        for was, now in zip(old.get(image.name, ()), keys, strict=False):
+            if now not in before.lock.parents and was in before.lock.parents:
+                found.setdefault(now, set()).add(was)
+    return {now: next(iter(was)) for now, was in found.items() if len(was) == 1}

@@ -148,6 +148,7 @@ def _seals(*lines: str | None) -> bool:
 def wrong_from(locks: Locks) -> Iterator[Finding]:
     """Report each FROM that is pinned to an index, or to the image of another platform."""
     owners = _owners(locks)
+    # If the lock itself pins an index, `index_digest` reports it there.
     pinned = {pin.digest for one in locks.after.lock.parents.values() for pin in one.platforms.values()}
     for path, _, text in _changed(locks.before, locks.after):
         for found in _FROM.finditer(text):

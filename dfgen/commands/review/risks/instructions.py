@@ -80,6 +80,7 @@ def adds_url(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
     known = {_source(word) for word in old.of("ADD")}
     for word in new.of("ADD"):
         if _URL.match(word.value) and _source(word) not in known:
+            # A checksum and a git commit both identify the content.
             pinned = _source(word)[1] or _COMMIT.search(word.value)
             message = f"{word.keyword} downloads {_bare(word.value)}" + (
                 ", pinned by a checksum" if pinned else "; add --checksum, or COPY it from the context"

@@ -113,6 +113,7 @@ def wrong_platform(locks: Locks) -> Iterator[Finding]:
         swapped = locks.swapped(key)
         seen: dict[Digest, Platform] = {}
         for platform, pin in sorted(locked.platforms.items()):
+            # An unknown digest that two platforms share is right for one of them at most.
             owner = locks.owner(key, pin.digest) or seen.get(pin.digest, platform)
             seen[pin.digest] = platform
             if owner != platform and platform not in swapped and not locks.is_index(key, pin.digest):
