@@ -1,4 +1,4 @@
-"""The states that a review compares: a folder that holds a catalog, or a revision."""
+"""The two states that a review compares: each a folder with a catalog, or a git revision."""
 
 from __future__ import annotations
 
@@ -18,70 +18,71 @@ from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
 from dfgen.filetree.git import Git
 from dfgen.workspace import DIST, Workspace
 
-_SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
-_BESIDE = r"\.(?:dockerignore|rego)"  # files beside a Dockerfile, which BuildKit reads with it
+_SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link instead of a folder matches, too
+_BESIDE = r"\.(?:dockerignore|rego)"  # files that BuildKit reads together with a Dockerfile
 _DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_(?![^/]*{_BESIDE}$)[^/]+")
 _OWN = re.compile(rf"(?:.*/)?(?:Dockerfile_(?![^/]*{_BESIDE}$)[^/]*|base\.yaml)")
-_STRAY = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
+# A reviewed change may come from anybody: a link must not make the review print other files of the machine.
+_STRAY = "is a link to a file outside of the catalog's folder; replace it with the file"
 
 
 class Tree(FileTree, Protocol):
-    """The files of a state; see `dfgen.filetree`. `submodules` are the paths of those that were listed."""
+    """The files of a state; see `dfgen.filetree`. `submodules` are the paths of the listed submodules."""
 
     submodules: set[str]
 
     def paths(self, parts: Sequence[str]) -> list[str]:
-        """List the files below some folders."""
+        """Return the paths of all files below these folders."""
 
     def is_stray(self, path: str) -> bool:
-        """Whether a file is a link that is not followed."""
+        """Return whether a file is a link that is not followed."""
 
     def texts(self, paths: Sequence[str]) -> dict[str, str]:
-        """Read files, by path."""
+        """Read files; returns their texts by path."""
 
     def load(self, paths: Iterable[str]) -> None:
-        """Read files that will be asked for, in one go."""
+        """Read and cache files in one go."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One state that was opened: its files, and the app of the folder where its catalog can be loaded."""
+class Snapshot:
+    """One state: its files, and the workspace of a folder from which its catalog can be loaded."""
 
-    app: Workspace
+    workspace: Workspace
     tree: Tree
 
     @cached_property
     def paths(self) -> list[str]:
-        """Its files below the two folders of a catalog."""
+        """The paths of its files in `bases/` and `templates/`."""
         return self.tree.paths([BASES, TEMPLATES])
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """What its catalog is loaded from, beside the names of its templates."""
+        """The texts from which its catalog is loaded; loading also uses the names of the templates."""
         paths = (path for path in self.paths if _SETTING.fullmatch(path) and path != LOCK_FILE)
         return self.tree.texts([*paths])
 
     @cached_property
     def lock_text(self) -> str:
-        """Its lock as it stands, "" where there is none."""
+        """The text of its lock, "" if there is none."""
         return self.tree.texts([LOCK_FILE]).get(LOCK_FILE, "") if LOCK_FILE in self.paths else ""
 
     @cached_property
     def templates(self) -> dict[str, str]:
-        """Its templates, by the name that a family writes."""
+        """The texts of its templates, by the name that a family uses."""
         start = f"{TEMPLATES}/"
         found = self.tree.texts([path for path in self.paths if path.startswith(start)])
         return {path.removeprefix(start): text for path, text in found.items()}
 
     def strays(self) -> Iterator[Problem]:
-        """The settings and Dockerfiles that are links which are not followed."""
+        """Report settings and Dockerfiles that are links to files outside of the catalog's folder."""
         for path in self.paths:
             is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path)
             if is_read and self.tree.is_stray(path):
                 yield Problem(Place(path), _STRAY)
 
     def context_files(self, parts: Sequence[str]) -> list[str]:
-        """Its files in the catalog and in build contexts elsewhere, beside those of dfgen itself."""
+        """Return its files in the catalog and in these folders, apart from dfgen's own files."""
         found = {path for path in self.paths if path.startswith(f"{BASES}/")}
         if parts:
             found |= {path for path in self.tree.paths(parts) if not path.startswith(f"{DIST}/")}
@@ -91,54 +92,57 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What a side's files say, as far as they can be read."""
+    """The catalog and lock of a snapshot, as far as they can be loaded."""
 
     catalog: Catalog | None = None
     lock: Lock = field(default_factory=Lock)
     problems: tuple[Problem, ...] = ()
 
 
-class Sides:
-    """Opens the two states of a review and reads them; what both have is read once."""
+class Snapshots:
+    """Opens and reads the two states of a review; content that both share is read once."""
 
-    def __init__(self, app: Workspace, scratch: Path, words: tuple[str, str]) -> None:
-        """Open BASE and AFTER as they were written, "" for what was not.
+    def __init__(self, workspace: Workspace, scratch: Path, words: tuple[str, str]) -> None:
+        """Open BASE and AFTER, as written on the command line; "" is the default.
 
-        Errors: InputError for what is neither a folder that holds a catalog nor a revision.
+        The settings and templates of a revision are written to the folder `scratch`. Raises InputError if one
+        is neither a folder with a catalog nor a revision.
         """
-        self._app, self._scratch = app, scratch
+        self._workspace, self._scratch = workspace, scratch
         base, after = words
         folders = [bool(word) and (Path(word) / BASES).is_dir() for word in words]
-        self._git = Git(app.root) if not folders[0] or (after and not folders[1]) else None
+        self._git = Git(workspace.root) if not folders[0] or (after and not folders[1]) else None
         self._seen = Seen(self._git)
         self.before = self._folder(Path(base)) if folders[0] else self._revision(base, "before")
         if not after:
-            self.after = Side(app=app, tree=Checkout(app.root, self._seen, self._git))
+            self.after = Snapshot(workspace=workspace, tree=Checkout(workspace.root, self._seen, self._git))
         else:
             self.after = self._folder(Path(after)) if folders[1] else self._revision(after, "after")
 
-    def _folder(self, root: Path) -> Side:
-        git = _repository(root) if self._git else None  # a revision has nothing that git ignores
-        return Side(app=Workspace(root), tree=Checkout(root, self._seen, git))
+    def _folder(self, root: Path) -> Snapshot:
+        # A revision has no ignored files, so they must not count in a folder that is compared with one.
+        git = _repository(root) if self._git else None
+        return Snapshot(workspace=Workspace(root), tree=Checkout(root, self._seen, git))
 
-    def _revision(self, word: str, name: str) -> Side:
-        git = self._git or Git(self._app.root)
+    def _revision(self, word: str, name: str) -> Snapshot:
+        git = self._git or Git(self._workspace.root)
         tree = Revision(git, git.commit(word) if word else git.base(), self._seen)
-        side = Side(app=Workspace(self._scratch / name), tree=tree)
+        snapshot = Snapshot(workspace=Workspace(self._scratch / name), tree=tree)
         start = f"{TEMPLATES}/"
         tree.write(
-            [path for path in side.paths if _SETTING.fullmatch(path) or path.startswith(start)], side.app.root
+            [path for path in snapshot.paths if _SETTING.fullmatch(path) or path.startswith(start)],
+            snapshot.workspace.root,
         )
-        return side
+        return snapshot
 
     def read(self) -> tuple[State, State]:
-        """Read both; what is wrong with one becomes the state's problems."""
+        """Read both; errors become the problems of a state."""
         now = _load(self.after)
         then = _load(self.before, (self.after, now))
         catalogs = [one.catalog for one in (then, now) if one.catalog]
         contexts = {str(family.context) for one in catalogs for family in one.families.values()}
         parts = sorted(part for part in contexts if not part.startswith(f"{BASES}/"))
-        after = _state(self.after, now, parts)  # first: what it has is not read from git
+        after = _state(self.after, now, parts)  # first, so that unchanged files need not be read from git
         return _state(self.before, then, parts), after
 
 
@@ -149,44 +153,47 @@ def _repository(folder: Path) -> Git | None:
         return None
 
 
-def _load(side: Side, known: tuple[Side, _Loaded] | None = None) -> _Loaded:
-    """Load what a side's files say; what is the same in a `known` one is not loaded again."""
-    if not any(path.startswith(f"{BASES}/") for path in side.paths):
-        return _Loaded(problems=(Problem(Place(f"{BASES}/"), "there is no catalog"),))
-    if strays := tuple(side.strays()):
+def _load(snapshot: Snapshot, other: tuple[Snapshot, _Loaded] | None = None) -> _Loaded:
+    """Load catalog and lock; those of `other` are reused if they are equal."""
+    if not any(path.startswith(f"{BASES}/") for path in snapshot.paths):
+        return _Loaded(problems=(Problem(Place(f"{BASES}/"), "no catalog found"),))
+    if strays := tuple(snapshot.strays()):
         return _Loaded(problems=strays)
     catalog, lock = None, Lock()
     problems: list[Problem] = []
     try:
-        same = known[1].catalog if known and _is_same(known[0], side) else None
-        catalog = same or side.app.catalog
+        same = other[1].catalog if other and _is_same(other[0], snapshot) else None
+        catalog = same or snapshot.workspace.catalog
     except InputError as error:
         problems.extend(error.problems)
     try:
-        lock = known[1].lock if known and known[0].lock_text == side.lock_text else side.app.lock
+        lock = (
+            other[1].lock if other and other[0].lock_text == snapshot.lock_text else snapshot.workspace.lock
+        )
     except InputError as error:
         problems.extend(error.problems)
     return _Loaded(catalog=catalog, lock=lock, problems=tuple(dict.fromkeys(problems)))
 
 
-def _is_same(one: Side, other: Side) -> bool:
-    """Whether both give the same catalog: loading one looks at nothing else. `one` is read first."""
+def _is_same(one: Snapshot, other: Snapshot) -> bool:
+    """Return whether both have the same catalog: loading uses nothing but what is compared here."""
+    # `one` first: content that it has need not be read from git for `other`.
     return one.settings == other.settings and one.templates.keys() == other.templates.keys()
 
 
-def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
-    dockerfiles = side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)])
-    files = side.tree.prints(side.context_files(parts))
-    side.tree.load(path for path in files if path.endswith(".dockerignore"))
+def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
+    dockerfiles = snapshot.tree.texts([path for path in snapshot.paths if _DOCKERFILE.fullmatch(path)])
+    files = snapshot.tree.prints(snapshot.context_files(parts))
+    snapshot.tree.load(path for path in files if path.endswith(".dockerignore"))
     versions = loaded.catalog.versions if loaded.catalog else {}
     return State(
         catalog=loaded.catalog,
         lock=loaded.lock,
-        lock_text=side.lock_text,
+        lock_text=snapshot.lock_text,
         dockerfiles=dockerfiles,
-        templates=side.templates,
-        settings=side.settings,
+        templates=snapshot.templates,
+        settings=snapshot.settings,
         files={shown(path): text for path, text in files.items()},
-        context=ContextReader(side.tree, versions, dockerfiles),
+        context=ContextReader(snapshot.tree, versions, dockerfiles),
         problems=loaded.problems,
     )

@@ -1,4 +1,4 @@
-"""A review for programs, as docs/review.schema.json says."""
+"""A review as JSON, as described by docs/review.schema.json."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from dfgen.commands.review.records import Review
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 
+_NAMES = {"impact": "radius"}  # fields with another name in the published format
+
+
+def data(review: Review) -> dict[str, Any]:
+    """Convert a review to what JSON can hold."""
+    plain = _plain(review)
+    is_known = any(one.seconds is not None for one in review.impact.rebuilt)
+    plain["radius"]["seconds"] = review.impact.seconds if is_known else None
+    return {"summary": words.summary(review), **plain}
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Digest | Platform | str):
         return str(value)
     if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {_NAMES.get(one.name, one.name): _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def data(review: Review) -> dict[str, Any]:
-    """Turn a review into what JSON holds."""
-    plain = _plain(review)
-    known = any(one.seconds is not None for one in review.radius.rebuilt)
-    plain["radius"]["seconds"] = review.radius.seconds if known else None
-    return {"summary": words.summary(review), **plain}

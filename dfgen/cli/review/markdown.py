@@ -1,4 +1,4 @@
-"""A review as a comment on a pull request: whole parts or none, and no text but dfgen's own is markup."""
+"""A review as a comment on a pull request, limited in size; text from the catalog cannot become markup."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Group, Kind, PinMove, Rebuild, Review
 from dfgen.findings import Finding, Level
 
-LIMIT = 65_536  # characters of a comment on GitHub; counted in bytes here, which is never less
-_LEFT = 300  # bytes for the line that says what was left out
-_LONGEST = 400  # characters of a line
-_LISTED = 200  # lines of a list
-_OPEN = 14  # lines of a hunk that is shown without a click
-_SHOWN = 3  # changes whose hunk is shown without a click
-_HUNK = 150  # lines of a hunk
-_ROOM = 12_000  # bytes of a list or hunk, so that one alone never takes all of the room
+LIMIT = 65_536  # characters of a comment on GitHub; bytes are counted here, never fewer than characters
+_RESERVE = 300  # bytes for the line that counts what was left out
+_MAX_LINE = 400  # characters
+_MAX_LIST = 200  # lines of a list
+_MAX_HUNK = 150  # lines of a hunk
+_MAX_BYTES = 12_000  # of a list or hunk, so that a single one cannot fill the comment
+_OPEN_LINES = 14  # longer hunks are folded
+_OPEN_GROUPS = 3  # hunks of further changes are folded
 _MARKS = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.NOTE: "ℹ️"}  # noqa: RUF001
 
-Section = tuple[str, str, list[str]]  # its heading, what one of its parts is, and the parts
+Section = tuple[str, str, list[str]]  # heading, name of a part in the singular, parts
 
 
 def _visible(text: str) -> str:
     shown = words.visible(text)
-    left = len(shown) - _LONGEST
-    return shown if left <= 0 else f"{shown[:_LONGEST]}… ({words.count(left, 'more character')})"
+    left = len(shown) - _MAX_LINE
+    return shown if left <= 0 else f"{shown[:_MAX_LINE]}… ({words.count(left, 'more character')})"
 
 
 def _marks(text: str, least: int) -> str:
@@ -34,17 +34,18 @@ def _marks(text: str, least: int) -> str:
 
 
 def code(text: str) -> str:
-    """Write text of a catalog in code marks that it cannot close; nothing in them is markup or a mention."""
+    """Put text into code marks that it cannot close: neither markup nor mentions work inside of them."""
     shown = _visible(text)
     if not shown.strip():
         return ""
+    # More backticks than any run inside close the code: https://spec.commonmark.org/0.31.2/#code-spans
     marks = _marks(shown, 1)
     return f"{marks} {shown} {marks}" if "`" in shown else f"{marks}{shown}{marks}"
 
 
 def _fitting(lines: Sequence[str], most: int) -> int:
-    """How many lines fit, of `most` at most."""
-    room = _ROOM
+    """Return how many lines fit, at most `most`."""
+    room = _MAX_BYTES
     for at, line in enumerate(lines[:most]):
         room -= len(line.encode()) + 1
         if room < 0:
@@ -54,7 +55,7 @@ def _fitting(lines: Sequence[str], most: int) -> int:
 
 def _fence(lines: Sequence[str]) -> str:
     shown = [*map(_visible, lines)]
-    fitting = _fitting(shown, _HUNK)
+    fitting = _fitting(shown, _MAX_HUNK)
     text = "\n".join(shown[:fitting])
     marks = _marks(text, 3)
     left = len(shown) - fitting
@@ -68,13 +69,13 @@ def _folded(title: str, body: str) -> str:
 
 def _listed(found: Sequence[str]) -> str:
     lines = [f"- {code(one)}" for one in found]
-    fitting = _fitting(lines, _LISTED)
+    fitting = _fitting(lines, _MAX_LIST)
     more = [f"- and {len(lines) - fitting} more"] if fitting < len(lines) else []
     return "\n".join([*lines[:fitting], *more])
 
 
 def _risk(found: Sequence[Finding]) -> str:
-    """Write what is wrong, once, and where; further places are folded."""
+    """Format risks with the same message as one; several places are folded."""
     first = found[0]
     generated = f" (in {code(str(first.generated))})" if first.generated else ""
     times = f" **{words.times(found)}**" if len(found) > 1 else ""
@@ -90,9 +91,9 @@ def _group(group: Group, *, is_open: bool) -> str:
     alone = f" in {code(group.files[0])}" if len(group.files) == 1 else ""
     parts = [f"**{words.times(group.files)}**{differs} {code(group.title)}{alone}"]
     if hunk := words.hunk(group):
-        body, short = _fence(hunk), len(hunk) <= _OPEN
+        body, short = _fence(hunk), len(hunk) <= _OPEN_LINES
         shown = is_open and short and group.kind in (Kind.CHANGED, Kind.ADDED)
-        parts.append(body if shown else _folded(f"Difference of {words.count(len(hunk), 'line')}", body))
+        parts.append(body if shown else _folded(f"Diff of {words.count(len(hunk), 'line')}", body))
     if not alone:
         parts.append(_folded(f"{len(group.files)} files", _listed(group.files)))
     return "\n\n".join(parts)
@@ -104,31 +105,31 @@ def _pin(move: PinMove) -> str:
 
 
 def _builds(found: Sequence[Sequence[Rebuild]]) -> str:
-    """List the images that are built below the reasons that they share."""
+    """List the images to build below their common reasons."""
     lines: list[str] = []
     for images in found:
         lines.append(f"- **{words.times(images)}** {' '.join(map(code, images[0].reasons))}")
         lines += [f"  - {code(words.image(one))}" for one in images]
-    fitting = _fitting(lines, _LISTED)
+    fitting = _fitting(lines, _MAX_LIST)
     left = sum(line.startswith(" ") for line in lines[fitting:])
     return "\n".join([*lines[:fitting], *([f"- and {left} more"] if left else [])])
 
 
 def _sections(review: Review) -> Iterator[Section]:
-    """Yield what a comment has, the most important first."""
+    """Yield the sections of a comment, the most important first."""
     yield "### Risks\n\n", "risk", [_risk(one) for one in words.alike(review.risks)]
     yield (
         "### Changes\n\n",
         "change",
         [
-            _group(one, is_open=at < _SHOWN and not words.told_by_pins(one, review))
+            _group(one, is_open=at < _OPEN_GROUPS and not words.is_pin_move(one, review))
             for at, one in enumerate(review.groups)
         ],
     )
     yield "### Pins\n\n", "pin", [_pin(one) for one in review.pins]
-    if rebuilt := words.builds(review.radius):
-        yield "", "list of images to build", [_folded(words.to_build(review.radius), _builds(rebuilt))]
-    if removed := review.radius.removed:
+    if rebuilt := words.builds(review.impact):
+        yield "", "list of images to build", [_folded(words.to_build(review.impact), _builds(rebuilt))]
+    if removed := review.impact.removed:
         title = f"{words.count(len(removed), 'image')} removed"
         yield "", "list of images removed", [_folded(title, _listed(removed))]
     if review.notes:
@@ -136,20 +137,20 @@ def _sections(review: Review) -> Iterator[Section]:
 
 
 def markdown(review: Review, limit: int = LIMIT) -> str:
-    """Write a review in at most `limit` bytes; what does not fit is left out whole, and counted."""
+    """Format a review in at most `limit` bytes; a part that does not fit is left out and counted."""
     text, left = f"**dfgen review**: {words.summary(review)}\n", Counter[str]()
     for heading, what, parts in _sections(review):
         begun = False
         for part in parts:
             longer = f"{text}{_before(part, text)}{part}\n" if begun else f"{text}\n{heading}{part}\n"
-            if len(longer.encode()) > limit - _LEFT:
+            if len(longer.encode()) > limit - _RESERVE:
                 left[what] += 1
             else:
                 text, begun = longer, True
     counted = ", ".join(words.count(number, what) for what, number in left.items())
-    return text + (f"\nLeft out, for a comment is limited: {counted}.\n" if left else "")
+    return text + (f"\nLeft out, because the size of a comment is limited: {counted}.\n" if left else "")
 
 
 def _before(part: str, text: str) -> str:
-    """What parts a part from the text before it: the items of a list stand close together."""
+    """Return an empty line before a part, except between the items of a list."""
     return "" if part.startswith("- ") and text.splitlines()[-1].lstrip().startswith("- ") else "\n"

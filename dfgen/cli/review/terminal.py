@@ -1,4 +1,4 @@
-"""A review for the terminal: what is wrong first, then what differs, then the rest."""
+"""A review for the terminal: risks first, then changes, pins, images to build and notes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 _COLOURS = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold blue"}
 _DIFF = {"+": "green", "-": "red", "@": "cyan"}
-_HUNK = 40  # lines of a hunk
-_ROWS = 3  # rows of a list of names
-_GROUPS = 20  # changes that are shown on a terminal
-_PIPED = 120  # columns that a list is cut for where there is no terminal
-_LEAST = 20  # columns, however narrow the terminal is
-_HANG = 4
+_MAX_HUNK = 40  # lines of a hunk
+_MAX_ROWS = 3  # rows of a list of names
+_MAX_GROUPS = 20  # changes on a terminal
+_PIPE_WIDTH = 120  # columns for lists, if the output is not a terminal
+_MIN_WIDTH = 20  # columns, even on a narrower terminal
+_INDENT = 4
 
-Fold = Literal["words", "letters", "cut"]  # where it is broken, or whether its end is left out
-Piece = tuple[str, str]  # text and its style
+Fold = Literal["words", "letters", "cut"]  # wrap at words, wrap anywhere, or cut off
+Piece = tuple[str, str]  # text and style
 
 
 class Line(NamedTuple):
-    """A line to print: how far it is indented, what is in it, and what becomes of it when it is too long."""
+    """A line to print: its indentation, its pieces, and how it is folded if it is too long."""
 
     indent: int
     pieces: Sequence[Piece]
@@ -36,8 +36,8 @@ class Line(NamedTuple):
 
 
 def _names(found: Sequence[str], width: int, what: str = "") -> str:
-    """Write as many names as fit in some rows, and how many more there are."""
-    room, shown = width * _ROWS, 0
+    """Return as many names as fit, followed by the number of the rest."""
+    room, shown = width * _MAX_ROWS, 0
     while shown < len(found) and (not shown or room >= len(found[shown])):
         room -= len(found[shown]) + 2
         shown += 1
@@ -46,7 +46,7 @@ def _names(found: Sequence[str], width: int, what: str = "") -> str:
 
 
 def _files(paths: Sequence[str]) -> list[str]:
-    """Write the files of one folder together: `bases/app/1.0/Dockerfile_{amd64,arm64}`."""
+    """Join the files of each folder: `bases/app/1.0/Dockerfile_{amd64,arm64}`."""
     folders: dict[str, list[str]] = {}
     for path in paths:
         start, _, end = path.rpartition("_")
@@ -69,13 +69,12 @@ def _risk(found: Sequence[Finding], width: int) -> Iterator[Line]:
     yield Line(0, pieces)
     if len(found) > 1:
         more = [str(one.place) for one in found[1:]]
-        yield Line(_HANG, [(f"{words.times(found)}, also at {_names(more, width)}", "")])
+        yield Line(_INDENT, [(f"{words.times(found)}, also at {_names(more, width)}", "")])
 
 
 def _diff(line: str) -> Line:
-    """What is the same on both sides is there to find the place: its end does not matter."""
-    style = _DIFF.get(line[:1], "")
-    return Line(_HANG, [(line, style)], "letters" if style else "cut")
+    style = _DIFF.get(line[:1], "")  # none for unchanged lines, which only show where the change is
+    return Line(_INDENT, [(line, style)], "letters" if style else "cut")
 
 
 def _group(group: Group, width: int, *, is_short: bool) -> Iterator[Line]:
@@ -83,54 +82,54 @@ def _group(group: Group, width: int, *, is_short: bool) -> Iterator[Line]:
     yield Line(0, [(f"{words.times(group.files)}  ", "bold cyan"), (group.title, "cyan"), *outlier])
     if group.kind in (Kind.CHANGED, Kind.ADDED) and not is_short:
         hunk = words.hunk(group)[1:]
-        yield from map(_diff, hunk[:_HUNK])
-        if len(hunk) > _HUNK:
-            yield Line(_HANG, [(f"and {words.count(len(hunk) - _HUNK, 'more line')}", "dim")])
-    yield Line(_HANG, [(f"in {_names(_files(group.files), width, ' folders')}", "dim")])
+        yield from map(_diff, hunk[:_MAX_HUNK])
+        if len(hunk) > _MAX_HUNK:
+            yield Line(_INDENT, [(f"and {words.count(len(hunk) - _MAX_HUNK, 'more line')}", "dim")])
+    yield Line(_INDENT, [(f"in {_names(_files(group.files), width, ' folders')}", "dim")])
 
 
 def _pins(review: Review) -> Iterator[Line]:
     for move in review.pins:
         yield Line(0, [("pin  ", "bold cyan"), (words.pin(move), "cyan")])
-        yield from (Line(_HANG, [(words.platform(one), "")]) for one in move.platforms)
+        yield from (Line(_INDENT, [(words.platform(one), "")]) for one in move.platforms)
 
 
-def _radius(review: Review, width: int) -> Iterator[Line]:
-    for found in words.builds(review.radius):
+def _impact(review: Review, width: int) -> Iterator[Line]:
+    for found in words.builds(review.impact):
         reasons = ", ".join(found[0].reasons)
         yield Line(0, [(f"build {words.times(found)}  ", "bold cyan"), (reasons, "cyan")])
-        yield Line(_HANG, [(_names([*map(words.image, found)], width), "")])
-    if any(one.seconds is not None for one in review.radius.rebuilt):
-        yield Line(0, [(words.to_build(review.radius), "")])
-    if removed := review.radius.removed:
+        yield Line(_INDENT, [(_names([*map(words.image, found)], width), "")])
+    if any(one.seconds is not None for one in review.impact.rebuilt):
+        yield Line(0, [(words.to_build(review.impact), "")])
+    if removed := review.impact.removed:
         yield Line(0, [(f"removed {words.times(removed)}  ", "bold cyan"), (_names(removed, width), "")])
 
 
-def _left(groups: Sequence[Group]) -> Iterator[Line]:
-    """Count what is not shown: what stands above would have scrolled away."""
+def _rest(groups: Sequence[Group]) -> Iterator[Line]:
+    """Count the changes that are not shown, so that the risks do not scroll away."""
     if groups:
         files = words.count(sum(len(group.files) for group in groups), "file")
-        more = f"and {words.count(len(groups), 'more change')} in {files}; `--format json` has all"
+        more = f"and {words.count(len(groups), 'more change')} in {files}; use `--format json` to see all"
         yield Line(0, [(more, "bold cyan")])
 
 
 def _lines(review: Review, width: int, *, is_terminal: bool) -> Iterator[Line]:
-    shown = _GROUPS if is_terminal else len(review.groups)
+    shown = _MAX_GROUPS if is_terminal else len(review.groups)
     yield Line(0, [(words.summary(review), "bold")])
     for found in words.alike(review.risks):
         yield from _risk(found, width)
     for group in review.groups[:shown]:
-        yield from _group(group, width, is_short=is_terminal and words.told_by_pins(group, review))
-    yield from _left(review.groups[shown:])
+        yield from _group(group, width, is_short=is_terminal and words.is_pin_move(group, review))
+    yield from _rest(review.groups[shown:])
     yield from _pins(review)
-    yield from _radius(review, width)
+    yield from _impact(review, width)
     yield from (Line(0, [(f"note: {note}", "dim")]) for note in review.notes)
 
 
-def tell(review: Review, console: Console | None = None) -> None:
-    """Print a review for a person, as wide as the terminal; whole lines where there is none."""
+def print_review(review: Review, console: Console | None = None) -> None:
+    """Print a review: at most as wide as the terminal, or with complete lines to a pipe."""
     console = console or _console()
-    width = console.width - _HANG if console.is_terminal else _PIPED
+    width = console.width - _INDENT if console.is_terminal else _PIPE_WIDTH
     for line in _lines(review, width, is_terminal=console.is_terminal):
         for text in _texts(console, line):
             console.print(text, soft_wrap=True)
@@ -143,15 +142,15 @@ def _console() -> Console:
 
 
 def _texts(console: Console, line: Line) -> Iterator[Text]:
-    """Give a line as the rows that it takes on the terminal, those after the first further to the right."""
+    """Fold a line into rows of the terminal, with a hanging indent."""
     from rich.text import Text
 
     text = Text.assemble(*((words.visible(piece), style) for piece, style in line.pieces), tab_size=4)
     text.expand_tabs()
-    width = max(_LEAST, console.width - line.indent - _HANG)
+    width = max(_MIN_WIDTH, console.width - line.indent - _INDENT)
     rows = _rows(console, text, line.fold, width) if console.is_terminal else [text]
     for at, row in enumerate(rows):
-        yield Text(" " * (line.indent + (_HANG if at else 0))) + row
+        yield Text(" " * (line.indent + (_INDENT if at else 0))) + row
 
 
 def _rows(console: Console, text: Text, fold: Fold, width: int) -> Sequence[Text]:

@@ -1,4 +1,4 @@
-"""The blast radius: which images are rebuilt, and why, through the catalog's graph."""
+"""The impact of a change: which images are rebuilt, and why, through the catalog's graph."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dfgen.catalog.context import ContextReader, Taken
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
-from dfgen.commands.review.records import Radius, Rebuild, State
+from dfgen.commands.review.records import Impact, Rebuild, State
 from dfgen.errors import Problem
 from dfgen.filetree import shown, within
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
 _NOTHING = Taken(dockerfile=None, files={})
-_BUILT_WITH = ("source_date_epoch", "provenance", "sbom")  # what decides beside a Dockerfile and its context
+_BUILD_SETTINGS = ("source_date_epoch", "provenance", "sbom")  # not visible in any Dockerfile
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two states whose catalogs both load, and the Dockerfiles that the state after gives when rendered.
+    """Two states whose catalogs both load, and the rendered Dockerfiles of the new one.
 
-    `unrendered` are the paths of changed ones that it does not give yet: their parent is to be built, or they
-    fail.
+    `unrendered` are the paths of changed Dockerfiles that cannot be rendered yet: their parent is not built,
+    or rendering fails.
     """
 
     before: State
@@ -38,18 +38,18 @@ class Comparison:
 
     @cached_property
     def earlier(self) -> Mapping[str, Image]:
-        """The images of the state before, by name."""
+        """The images of the old state, by name."""
         return {image.name: image for image in self.old.images}
 
     @cached_property
     def changed_files(self) -> frozenset[str]:
-        """The context files that came, went or differ."""
+        """The context files that were added, removed or changed."""
         old, new = self.before.files, self.after.files
         return frozenset(path for path in {*old, *new} if old.get(path) != new.get(path))
 
     @cached_property
     def changed_templates(self) -> frozenset[str]:
-        """The templates that came, went or differ."""
+        """The templates that were added, removed or changed."""
         old, new = self.before.templates, self.after.templates
         return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
@@ -62,7 +62,7 @@ class Comparison:
         return {}
 
     def templates(self, image: Image) -> list[str]:
-        """The changed templates that an image is rendered from."""
+        """Return the changed templates from which an image is rendered."""
         if not self.changed_templates:
             return []
         name = image.template
@@ -73,13 +73,13 @@ class Comparison:
 
     @cached_property
     def _readers(self) -> tuple[ContextReader, ContextReader] | None:
-        """What reads the context of either state; that of the state after sees what is rendered."""
+        """The context readers of both states; the new one reads the rendered Dockerfiles."""
         before, after = self.before.context, self.after.context
         return (before, after.overlaid(self.rendered)) if before and after else None
 
     @cached_property
     def _changed_paths(self) -> frozenset[str]:
-        """Every path that differs between the states, as far as a build may read it."""
+        """Every path that differs between the states and that a build may read."""
         old, new = self.before, self.after
         was = {**old.settings, **old.dockerfiles, LOCK_FILE: old.lock_text}
         now = {**new.settings, **new.dockerfiles, **self.rendered, LOCK_FILE: new.lock_text}
@@ -87,18 +87,18 @@ class Comparison:
         return frozenset(texts | self.unrendered | self.changed_files)
 
     def _may_differ(self, old: Image, new: Image) -> bool:
-        """Whether what an image takes from its context may differ: most images need not be looked at."""
+        """Return whether an image may read other files than before; cheap, and False for most images."""
         if old.family.context != new.family.context or old.path in self._changed_paths:
             return True
         parents = (find(parent, self.new.versions) for parent in new.all_parents)
         if any(parent.path in self._changed_paths for parent in parents if parent):
             return True
         if new.family.name not in self._touched:
-            places = (str(new.family.context), str(new.family.folder))
+            folders = (str(new.family.context), str(new.family.folder))
             self._touched[new.family.name] = any(
-                place == "." or path.startswith(f"{place}/")
+                folder == "." or path.startswith(f"{folder}/")
                 for path in self._changed_paths
-                for place in places
+                for folder in folders
             )
         return self._touched[new.family.name]
 
@@ -107,53 +107,54 @@ class Comparison:
         return {}
 
     def _taken(self, image: Image) -> tuple[Taken, Taken] | None:
-        """Read what an image takes from its context, before and after; None if nothing about it changed."""
-        if image.name not in self._takes:
+        """Return what an image reads from its context in both states; None if it cannot differ."""
+        if image.name not in self._taken_by:
             old = self.earlier.get(image.name)
             found = None
             if self._readers and (old is None or self._may_differ(old, image)):
                 before, after = self._readers
                 found = (before.taken(old) if old else _NOTHING, after.taken(image))
-            self._takes[image.name] = found
-        return self._takes[image.name]
+            self._taken_by[image.name] = found
+        return self._taken_by[image.name]
 
     @cached_property
-    def _takes(self) -> dict[str, tuple[Taken, Taken] | None]:
+    def _taken_by(self) -> dict[str, tuple[Taken, Taken] | None]:
         return {}
 
-    def context(self, image: Image) -> list[str]:
-        """List the files that an image takes from its context in one state only, or that differ.
+    def context_changes(self, image: Image) -> list[str]:
+        """Return the context files of an image that were added, removed or changed.
 
-        What BuildKit would refuse counts for what it takes all the same.
+        Files that BuildKit would reject count too.
         """
         taken = self._taken(image)
         if taken is None or image.name not in self.earlier:
             return []
         was, now = taken
         paths = _differing_paths(was.files, now.files)
-        where = str(image.family.context).removeprefix(".")
-        beside = f"{image.dockerfile.parent}/"
-        named = [shown(path if path.startswith(beside) else within(where, path)) for path in paths]
-        if was.dockerfile != now.dockerfile:  # which says itself that it takes other files
+        root = str(image.family.context).removeprefix(".")
+        version = f"{image.dockerfile.parent}/"
+        named = [shown(path if path.startswith(version) else within(root, path)) for path in paths]
+        if was.dockerfile != now.dockerfile:
+            # A changed COPY may select other, unchanged files; the change of the Dockerfile already shows it.
             named = [path for path in named if path in self._changed_paths]
         return named
 
-    def refused(self, image: Image) -> list[Problem]:
-        """List what BuildKit would refuse of an image's context, and would not before."""
+    def context_problems(self, image: Image) -> list[Problem]:
+        """Return the problems of an image's context that BuildKit would reject, apart from old ones."""
         taken = self._taken(image)
         if taken is None or taken[1].dockerfile is None:
             return []
-        known = {problem.message for problem in taken[0].problems}
-        return [problem for problem in taken[1].problems if problem.message not in known]
+        old = {problem.message for problem in taken[0].problems}
+        return [problem for problem in taken[1].problems if problem.message not in old]
 
     def text(self, image: Image) -> str:
-        """What the image's Dockerfile says once it is rendered."""
+        """Return the text of the image's Dockerfile, rendered if possible."""
         path = image.path
         return self.rendered.get(path, self.after.dockerfiles.get(path, ""))
 
 
 def inputs(of: Comparison, image: Image) -> Iterator[str]:
-    """Yield what of an image's own inputs to rendering changed: templates, settings, pins."""
+    """Yield the changed inputs of rendering an image: templates, settings, pins."""
     old = of.earlier.get(image.name)
     if old is None:
         yield "new image"
@@ -163,12 +164,12 @@ def inputs(of: Comparison, image: Image) -> Iterator[str]:
     else:
         yield from (f"template {TEMPLATES}/{name}" for name in of.templates(image))
     yield from _pins(of, old, image)
-    if old is not image:  # it is, where nothing that a catalog is loaded from changed
+    if old is not image:  # unchanged settings are loaded once, for both states
         yield from _settings(of, old, image)
 
 
 def _pins(of: Comparison, old: Image, new: Image) -> Iterator[str]:
-    """Yield the parents that are others now, or have another pin for the platform of their stage."""
+    """Yield the parents that were replaced, or whose pin for the platform of their stage changed."""
     before, after = _stages(old), _stages(new)
     for stage, parent in after.items():
         was = before.get(stage)
@@ -187,35 +188,35 @@ def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
     found += _differing("package", *packages)
     stages = ([(name, parent.platform) for name, parent in _stages(one).items()] for one in (old, new))
     if operator.ne(*stages):
-        found.append("parents of its stages")
+        found.append("stage parents")
     if old.family.description != new.family.description:
         found.append("description")
     for name in ("registry", "mirrors"):
         if getattr(of.old, name) != getattr(of.new, name):
-            found.append(f"{name} of the catalog")
+            found.append(f"catalog setting {name}")
     options = ((one.family.jinja, one.family.snippets, one.end_of_life) for one in (old, new))
     if len({*options}) > 1:
-        found.append("settings of its family")
+        found.append("family settings")
     yield from found or _order(old, new)
 
 
 def _order(old: Image, new: Image) -> Iterator[str]:
-    """A template sees in which order things stand, and whether 1 is a number, a text or a switch."""
+    # A template can read the order of settings, and tell the number 1 from the text "1" and from `true`.
     written = (
         repr((one.variables, one.labels, [(package.name, package.version) for package in one.packages]))
         for one in (old, new)
     )
     if operator.ne(*written):
-        yield "order or types of its settings"
+        yield "order or types of settings"
 
 
 def _stages(image: Image) -> dict[str, Parent]:
-    """The parents of all stages by name, that of the image itself first."""
+    """Return the parents of all stages by name; "" is the image's own."""
     return {"": image.parent, **image.parents}
 
 
 def _differing_paths(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """List the paths that differ; a folder only if nothing in it does."""
+    """Return the paths that differ; a folder only if nothing inside of it differs."""
     paths = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
     inside = {str(above) for path in paths for above in PurePosixPath(path).parents}
     return [path for path in paths if path not in inside]
@@ -229,34 +230,34 @@ def _differing(what: str, old: Mapping[str, object], new: Mapping[str, object]) 
 
 def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Iterator[str]:
     if image.name not in of.earlier:
-        yield "new image"  # all else about it is new too
+        yield "new image"  # everything else about it is new, too
         return
     path, text = image.path, of.text(image)
-    # What is committed is what gets built, and what is rendered is what will be committed.
+    # The committed Dockerfile is built, and the rendered one will be committed.
     same = of.before.dockerfiles.get(path, "") == of.after.dockerfiles.get(path, "") == text
     if not same or path in of.unrendered:
         edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
         yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
-    yield from (f"context file {path}" for path in of.context(image))
-    for name in _BUILT_WITH:
+    yield from (f"context file {path}" for path in of.context_changes(image))
+    for name in _BUILD_SETTINGS:
         if getattr(of.old, name) != getattr(of.new, name):
-            yield f"{name} of the catalog"
+            yield f"catalog setting {name}"
     for parent in image.all_parents:
         own = find(parent, of.new.versions)
         if own and own.name in rebuilt:
             yield f"rebuild of {own.name}"
 
 
-def radius(of: Comparison, seconds: Mapping[str, float]) -> Radius:
-    """Find every image that is built again, in build order, with the reasons of each."""
+def impact_of(of: Comparison, seconds: Mapping[str, float]) -> Impact:
+    """Return the images to build, in build order, each with its reasons and its entry in `seconds`."""
     rebuilt: dict[str, Rebuild] = {}
     for image in in_order(of.new.images):
         reasons = tuple(dict.fromkeys(_reasons(of, image, rebuilt)))
         if reasons:
-            known = seconds.get(image.name)
-            rebuilt[image.name] = Rebuild(image=image.name, reasons=reasons, seconds=known)
+            last = seconds.get(image.name)
+            rebuilt[image.name] = Rebuild(image=image.name, reasons=reasons, seconds=last)
     left = {image.name for image in of.new.images}
-    return Radius(
+    return Impact(
         rebuilt=tuple(rebuilt.values()),
         removed=tuple(name for name in of.earlier if name not in left),
         untouched=len(left) - len(rebuilt),

@@ -1,4 +1,4 @@
-"""What a review asks of registries; what gets no answer is not known, and is counted."""
+"""Registry requests of `review --online`; a request that fails leaves its result unknown and is counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.commands.inspect import inspect
+from dfgen.commands import inspect
 from dfgen.commands.review.records import ParentDetails
 from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.digest import Digest
@@ -19,37 +19,40 @@ from dfgen.oci.reference import Reference
 from dfgen.registry import Registry
 from dfgen.registry.errors import RateLimited, Unreachable
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(eq=False, kw_only=True)
-class Asking:
-    """Asks about the parents of both locks; a registry that cannot be reached is asked no more."""
+class ParentQueries:
+    """Requests details of the parents in both locks; skips a registry after it failed.
+
+    `failures` are the messages of failed and skipped requests.
+    """
 
     registry: Registry
     locks: tuple[Lock, Lock]
-    unanswered: list[str] = field(default_factory=list)
-    _silent: set[str] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    _skipped: set[str] = field(default_factory=set)
 
-    def look(self, reference: Reference, digest: Digest) -> ParentDetails | None:
-        """What a digest holds; two GETs for an image."""
+    def inspect(self, reference: Reference, digest: Digest) -> ParentDetails | None:
+        """Return the details of a digest: two GET requests for an image, one for an index."""
         pinned = replace(reference, digest=digest)
-        return self._ask(pinned, lambda: self._details(pinned, digest))
+        return self._query(pinned, lambda: self._details(pinned, digest))
 
     def resolve(self, reference: Reference) -> Digest | None:
-        """What a tag points at now: one HEAD."""
-        return self._ask(reference, lambda: self.registry.resolve(reference).digest)
+        """Return the current digest of a tag: one HEAD request."""
+        return self._query(reference, lambda: self.registry.resolve(reference).digest)
 
     def notes(self) -> Iterator[str]:
-        """Say what stayed without an answer, with the first cause."""
-        if self.unanswered:
-            number = len(self.unanswered)
-            questions = "1 question" if number == 1 else f"{number} questions"
-            yield f"registries left {questions} without an answer; the first: {self.unanswered[0]}"
+        """Count the failed requests, with the first cause."""
+        if self.failures:
+            number = len(self.failures)
+            requests = "1 registry request" if number == 1 else f"{number} registry requests"
+            yield f"{requests} failed; the first: {self.failures[0]}"
 
     @cached_property
     def _pinned(self) -> dict[Digest, Platform]:
-        """The platform for which a digest is pinned: what a configuration leaves open is as there."""
+        """The platform for which each digest is pinned; it completes the image's configuration."""
         return {
             pin.digest: platform
             for lock in reversed(self.locks)
@@ -57,17 +60,17 @@ class Asking:
             for platform, pin in locked.platforms.items()
         }
 
-    def _ask(self, reference: Reference, question: Callable[[], Answer | None]) -> Answer | None:
+    def _query(self, reference: Reference, request: Callable[[], Result | None]) -> Result | None:
         host = reference.repository.registry
-        if host in self._silent:
-            self.unanswered.append(f"{reference}: its registry cannot be reached")
+        if host in self._skipped:
+            self.failures.append(f"{reference}: skipped, because its registry failed before")
             return None
         try:
-            return question()
+            return request()
         except (ExternalError, CheckError) as error:
             if isinstance(error, Unreachable | RateLimited):
-                self._silent.add(host)
-            self.unanswered.append(str(error))
+                self._skipped.add(host)
+            self.failures.append(str(error))
             return None
 
     def _details(self, pinned: Reference, digest: Digest) -> ParentDetails | None:
@@ -76,8 +79,8 @@ class Asking:
             return ParentDetails()
         listed = self._pinned.get(digest)
         reader = Remote(self.registry, pinned.repository)
-        (image,) = inspect(str(pinned), document, reader, listed).images
-        if image.platform is None:  # a chart or a signature
+        (image,) = inspect.inspect(str(pinned), document, reader, listed).images
+        if image.platform is None:  # not an image, for example a Helm chart or a signature
             return None
         os_version = image.platform.os_version if listed is None or listed.os_version else ""
         settings = image.settings

@@ -1,4 +1,4 @@
-"""Which parents moved: old and new digest per platform, and what moved inside where that is known."""
+"""Compares two locks: which parents moved, per platform, and what changed inside of them."""
 
 from __future__ import annotations
 
@@ -14,79 +14,16 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 
-Look = Callable[[Reference, Digest], ParentDetails | None]
-
-
-def place(state: State, key: str, platform: Platform | None = None) -> Place:
-    """Find a parent in the lock's text, or its pin for a platform; line 0 where it is not found."""
-    lines = state.lock_text.splitlines()
-    start = f"    {json.dumps(key)}: {{"
-    at = lines.index(start) + 1 if start in lines else 0
-    if at and platform is not None:
-        own = (
-            number for number in range(at, len(lines)) if lines[number].strip().startswith(f'"{platform}":')
-        )
-        return Place(LOCK_FILE, next(own, at - 1) + 1)
-    return Place(LOCK_FILE, at)
-
-
-def uses(catalog: Catalog | None) -> Mapping[str, tuple[str, ...]]:
-    """List the images that are built on each parent of the lock."""
-    found: dict[str, dict[str, None]] = {}
-    for image in catalog.images if catalog else ():
-        for parent in image.all_parents:
-            found.setdefault(parent.key, {})[image.name] = None
-    return {key: tuple(names) for key, names in found.items()}
-
-
-def references(*states: State) -> dict[str, Reference]:
-    """Find where each parent of the lock is read."""
-    parents: Iterator[tuple[Catalog, Parent]] = (
-        (state.catalog, parent)
-        for state in states
-        if state.catalog
-        for image in state.catalog.images
-        for parent in image.all_parents
-    )
-    return {parent.key: catalog.mirrored(parent.reference) for catalog, parent in parents}
-
-
-def replaced(before: State, after: State) -> dict[str, str]:
-    """Find the parents that came in another's place: new name to old, as far as all images agree."""
-    if not before.catalog or not after.catalog:
-        return {}
-    old = {image.name: [parent.key for parent in image.all_parents] for image in before.catalog.images}
-    found: dict[str, set[str]] = {}
-    for image in after.catalog.images:
-        keys = [parent.key for parent in image.all_parents]
-        for was, now in zip(old.get(image.name, ()), keys, strict=False):
-            if now not in before.lock.parents and was in before.lock.parents:
-                found.setdefault(now, set()).add(was)
-    return {now: next(iter(was)) for now, was in found.items() if len(was) == 1}
-
-
-def _platforms(old: LockedParent | None, new: LockedParent | None) -> Iterator[PlatformMove]:
-    before, after = (one.platforms if one else {} for one in (old, new))
-    for platform in sorted({*before, *after}):
-        was, now = before.get(platform), after.get(platform)
-        digests = [pin.digest if pin else None for pin in (was, now)]
-        if digests[0] != digests[1]:
-            yield PlatformMove(platform=platform, before=digests[0], after=digests[1])
-
-
-def _kind(old: LockedParent | None, new: LockedParent | None) -> Kind:
-    if old is None:
-        return Kind.ADDED
-    return Kind.CHANGED if new else Kind.REMOVED
+Inspect = Callable[[Reference, Digest], ParentDetails | None]
 
 
 def moves(before: State, after: State) -> tuple[PinMove, ...]:
-    """Compare two locks: what moved, came and went, by the parent's name."""
+    """Return the parents that were added, removed or changed, sorted by name."""
     names = replaced(before, after)
     users, earlier = uses(after.catalog), uses(before.catalog)
-    gone = {was for was in names.values() if was not in after.lock.parents}
+    replaced_names = {was for was in names.values() if was not in after.lock.parents}
     found = []
-    for key in sorted({*before.lock.parents, *after.lock.parents} - gone):
+    for key in sorted({*before.lock.parents, *after.lock.parents} - replaced_names):
         old = before.lock.parents.get(names.get(key, key))
         new = after.lock.parents.get(key)
         if old == new and key not in names:
@@ -101,32 +38,49 @@ def moves(before: State, after: State) -> tuple[PinMove, ...]:
             place=place(after, key),
             replaces=names.get(key, ""),
         )
-        if _moved(move):
+        if _is_move(move):
             found.append(move)
     return tuple(found)
 
 
-def _moved(move: PinMove) -> bool:
-    """Whether it is more than a date or a size that was written again."""
+def _kind(old: LockedParent | None, new: LockedParent | None) -> Kind:
+    if old is None:
+        return Kind.ADDED
+    return Kind.CHANGED if new else Kind.REMOVED
+
+
+def _platforms(old: LockedParent | None, new: LockedParent | None) -> Iterator[PlatformMove]:
+    before, after = (one.platforms if one else {} for one in (old, new))
+    for platform in sorted({*before, *after}):
+        was, now = before.get(platform), after.get(platform)
+        digests = [pin.digest if pin else None for pin in (was, now)]
+        if digests[0] != digests[1]:
+            yield PlatformMove(platform=platform, before=digests[0], after=digests[1])
+
+
+def _is_move(move: PinMove) -> bool:
+    """Return whether more than the date or the size of a lock entry changed."""
     return bool(move.platforms) or move.before != move.after or bool(move.replaces)
 
 
 def with_details(
-    found: tuple[PinMove, ...], known: Mapping[str, Reference], look: Look
+    found: tuple[PinMove, ...], references: Mapping[str, Reference], inspect: Inspect
 ) -> tuple[PinMove, ...]:
-    """Say what moved inside of each parent, where `look` knows both of its digests."""
+    """Add the changes inside of each parent for which `inspect` returns details of both digests."""
     return tuple(
-        replace(move, platforms=tuple(_looked(one, move, known, look) for one in move.platforms))
+        replace(move, platforms=tuple(_with_inside(one, move, references, inspect) for one in move.platforms))
         for move in found
     )
 
 
-def _looked(one: PlatformMove, move: PinMove, known: Mapping[str, Reference], look: Look) -> PlatformMove:
-    new = known.get(move.parent)
-    old = known.get(move.replaces or move.parent)
+def _with_inside(
+    one: PlatformMove, move: PinMove, references: Mapping[str, Reference], inspect: Inspect
+) -> PlatformMove:
+    new = references.get(move.parent)
+    old = references.get(move.replaces or move.parent)
     if not (one.before and one.after and old and new):
         return one
-    was, now = look(old, one.before), look(new, one.after)
+    was, now = inspect(old, one.before), inspect(new, one.after)
     return replace(one, inside=tuple(_inside(was, now))) if was and now else one
 
 
@@ -151,3 +105,52 @@ def _mapping(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             yield f"{what} {name} {old.get(name, 'unset')} → {new.get(name, 'unset')}"
+
+
+def place(state: State, key: str, platform: Platform | None = None) -> Place:
+    """Find the line of a parent in the lock, or of its pin for a platform; line 0 if there is none."""
+    # A search in the text is enough: dfgen writes the lock, and always in the same layout.
+    lines = state.lock_text.splitlines()
+    start = f"    {json.dumps(key)}: {{"
+    at = lines.index(start) + 1 if start in lines else 0
+    if at and platform is not None:
+        own = (
+            number for number in range(at, len(lines)) if lines[number].strip().startswith(f'"{platform}":')
+        )
+        return Place(LOCK_FILE, next(own, at - 1) + 1)
+    return Place(LOCK_FILE, at)
+
+
+def uses(catalog: Catalog | None) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the images built on each parent, by its key in the lock."""
+    found: dict[str, dict[str, None]] = {}
+    for image in catalog.images if catalog else ():
+        for parent in image.all_parents:
+            found.setdefault(parent.key, {})[image.name] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def references(*states: State) -> dict[str, Reference]:
+    """Return the reference from which each parent is pulled, by its key; mirrors are applied."""
+    parents: Iterator[tuple[Catalog, Parent]] = (
+        (state.catalog, parent)
+        for state in states
+        if state.catalog
+        for image in state.catalog.images
+        for parent in image.all_parents
+    )
+    return {parent.key: catalog.mirrored(parent.reference) for catalog, parent in parents}
+
+
+def replaced(before: State, after: State) -> dict[str, str]:
+    """Return replaced parents, new name to old. A parent that replaces different ones is left out."""
+    if not before.catalog or not after.catalog:
+        return {}
+    old = {image.name: [parent.key for parent in image.all_parents] for image in before.catalog.images}
+    found: dict[str, set[str]] = {}
+    for image in after.catalog.images:
+        keys = [parent.key for parent in image.all_parents]
+        for was, now in zip(old.get(image.name, ()), keys, strict=False):
+            if now not in before.lock.parents and was in before.lock.parents:
+                found.setdefault(now, set()).add(was)
+    return {now: next(iter(was)) for now, was in found.items() if len(was) == 1}

@@ -1,4 +1,4 @@
-"""What review takes and gives: the two states, what may be asked beside them, and what was found."""
+"""Input and result of a review: the two states, the optional sources, and what was found."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dfgen.oci.reference import Reference
 class State:
     """One side of a review; every path is relative to the catalog's root, with `/`.
 
-    `catalog` is None, and `problems` say why, where it cannot be loaded; an unreadable lock is an empty one.
-    `lock_text` is the lock as it stands, so that a pin has a line. `dockerfiles` are the texts of every
-    `bases/*/*/Dockerfile_*`; `templates` are texts by the name that a family writes; `settings` are those of
-    `catalog.yaml` and every `base.yaml`. `files` are whatever else lies in a build context, each with
-    anything that changes when its content or mode does. `context` reads what an image takes of them.
+    `catalog` is None if it cannot be loaded; `problems` then say why. An unreadable lock is an empty one.
+    `lock_text` is the lock file's text, to find the line of a pin. `dockerfiles` are the texts of all
+    `bases/*/*/Dockerfile_*`. `templates` are texts by the name that a family uses for them. `settings` are
+    the texts of `catalog.yaml` and all `base.yaml`. `files` are all other files in build contexts, each with
+    a fingerprint of its content and mode. `context` reads which of them an image uses.
     """
 
     catalog: Catalog | None = None
@@ -41,7 +41,10 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParentDetails:
-    """What is known of one digest of a parent. `size` is bytes; `platform` is None for an index."""
+    """The manifest and configuration behind a parent's digest.
+
+    `size` is in bytes; `platform` is None for an index.
+    """
 
     platform: Platform | None = None
     size: int = 0
@@ -55,17 +58,17 @@ class ParentDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a review may ask beside the two states; without one, it notes what it could not tell.
+    """Optional sources of a review; a note says what remains unknown without one of them.
 
-    `templates` are those that render an image of the state after. `look` gives what a parent's digest holds,
-    `resolve` what its tag points at now: None where that is not known. `parity` gives the differences between
-    the platforms of versions, from all their images and what is rendered, by path. `origins` give for each
-    line of what an image renders the line of the template that made it, None for dfgen's header. `seconds`
-    are the last build's, by image name.
+    `templates` render the images of the new state. `inspect` returns the details of a parent's digest, and
+    `resolve` the current digest of a tag; both return None if that is unknown. `parity` returns undeclared
+    differences between the platforms of versions, given all their images and the rendered texts by path.
+    `origins` returns the template line of each rendered line of an image, None for dfgen's header.
+    `seconds` are the durations of the last builds, by image name.
     """
 
     templates: TemplatesFor | None = None
-    look: Callable[[Reference, Digest], ParentDetails | None] | None = None
+    inspect: Callable[[Reference, Digest], ParentDetails | None] | None = None
     resolve: Callable[[Reference], Digest | None] | None = None
     parity: Callable[[Sequence[Image], Mapping[str, str]], Sequence[Finding]] | None = None
     origins: Callable[[Image], Sequence[Place | None]] | None = None
@@ -73,17 +76,20 @@ class Sources:
 
 
 class Kind(StrEnum):
-    """What became of a file, an instruction or a pin."""
+    """How a file, an instruction or a pin changed."""
 
     ADDED = "added"
     REMOVED = "removed"
     CHANGED = "changed"
-    COSMETIC = "cosmetic"  # comments and white space alone
+    COSMETIC = "cosmetic"  # comments and whitespace only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageMove:
-    """A package that a RUN installs; a version is "" where none is written, None where the package is not."""
+    """A change of a package that a RUN installs.
+
+    A version is "" if the RUN does not pin one, and None if the RUN does not install the package.
+    """
 
     name: str
     before: str | None
@@ -92,9 +98,10 @@ class PackageMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One instruction that changed; a text is "" and a line 0 where the instruction is not.
+    """A changed instruction; on the side where it does not exist, the text is "" and the line 0.
 
-    `summary` says it in one line: `RUN: curl added, wget removed`. Lines are the representative file's.
+    `summary` is one line, for example `RUN: curl added, wget removed`. Lines are those of the first file of
+    the group.
     """
 
     kind: Kind
@@ -109,9 +116,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The same change in `files`, shown by the first of them: its steps, and its unified diff in `hunk`.
+    """The same change in all `files`; `steps` and `hunk`, the unified diff, are those of the first file.
 
-    A file that is new or gone has no steps. An outlier is of a larger group's template and differs.
+    An added or removed file has no steps. An outlier uses the template of a much larger group, but changes
+    in another way.
     """
 
     kind: Kind
@@ -124,7 +132,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformMove:
-    """A parent's pin for one platform, None where there is none, and in words what moved inside of it."""
+    """A changed pin of a parent for one platform; a digest is None if there is no pin.
+
+    `inside` lists the differences between the two images, in words.
+    """
 
     platform: Platform
     before: Digest | None
@@ -134,9 +145,9 @@ class PlatformMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinMove:
-    """A parent of the lock that moved. `before` and `after` are what its tag pointed at, an index mostly.
+    """A changed parent in the lock; `before` and `after` are the digests of its tag, usually of an index.
 
-    `replaces` is the parent's name before, where the same images went from one tag to another.
+    `replaces` is the name of the old parent if the same images switched from one tag to another.
     """
 
     kind: Kind
@@ -151,7 +162,7 @@ class PinMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
-    """An image that is built again or for the first time, and why; `seconds` are the last build's."""
+    """An image to build, and why; `seconds` is the duration of its last build, None if unknown."""
 
     image: str
     reasons: tuple[str, ...]
@@ -159,10 +170,10 @@ class Rebuild:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Radius:
-    """How far the change reaches: what is rebuilt, in build order, what goes, and how many images stay.
+class Impact:
+    """The images to build, in build order, those that are removed, and how many stay untouched.
 
-    It is `partial` where a state cannot be loaded: more than is told may be rebuilt.
+    `partial` if a state cannot be loaded: more images may have to be built.
     """
 
     rebuilt: tuple[Rebuild, ...] = ()
@@ -172,22 +183,22 @@ class Radius:
 
     @property
     def seconds(self) -> float:
-        """The seconds of the last builds together, as far as they are known."""
+        """The total duration of the last builds; an unknown one counts as 0."""
         return sum(one.seconds or 0.0 for one in self.rebuilt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """All that a reviewer is told. `unchanged` is how many Dockerfiles are the same byte for byte."""
+    """The result of a review; `unchanged` is the number of Dockerfiles that are identical byte for byte."""
 
     groups: tuple[Group, ...] = ()
     pins: tuple[PinMove, ...] = ()
-    radius: Radius = field(default_factory=Radius)
+    impact: Impact = field(default_factory=Impact)
     risks: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     unchanged: int = 0
 
     def fails(self, *, strict: bool) -> bool:
-        """Whether a risk is an error, or, when strict, a warning."""
+        """Return whether a risk is an error or, if strict, a warning."""
         failing = (Level.ERROR, Level.WARNING) if strict else (Level.ERROR,)
         return any(risk.level in failing for risk in self.risks)

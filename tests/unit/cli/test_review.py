@@ -1,4 +1,4 @@
-"""`dfgen review`: its golden comments, its JSON, and its limit."""
+"""`dfgen review`: golden comments, JSON, durations and exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.cli.review.text import pin, short, to_build
 from dfgen.commands.plan.records import Records
-from dfgen.commands.review.records import Kind, PinMove, Radius, Rebuild
+from dfgen.commands.review.records import Impact, Kind, PinMove, Rebuild
 from dfgen.errors import Place
 from dfgen.oci.digest import Digest
 from tests.unit.cli.run import dfgen
@@ -23,7 +23,7 @@ CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_comment_is_the_golden_one(case: str) -> None:
+def test_comment_is_the_golden_one(case: str) -> None:
     folder = GOLDEN / case
     done = dfgen("review", "--format", "markdown", folder / "before", folder / "after")
     assert done.out == (folder / "review.md").read_text(encoding="utf-8")
@@ -41,44 +41,44 @@ def test_json_follows_the_published_schema(case: str) -> None:
         jsonschema_rs.validate(schema, {**found, "more": 1})
 
 
-def test_a_change_of_42_files_fits_one_screen() -> None:
+def test_change_of_42_files_fits_one_screen() -> None:
     text = (GOLDEN / "template-42/review.md").read_text()
     shown = re.sub(r"<details>(<summary>.*?</summary>).*?</details>", r"\1", text, flags=re.DOTALL)
     assert len([line for line in shown.splitlines() if line.strip()]) <= 40
 
 
-def test_the_seconds_of_the_last_build_are_told(tmp_path: Path) -> None:
+def test_seconds_of_the_last_builds(tmp_path: Path) -> None:
     sides = [GOLDEN / "pin-bump" / side for side in ("before", "after")]
     offline = json.loads(dfgen("--format", "json", "review", *sides).out)
     names = [one["image"] for one in offline["radius"]["rebuilt"]]
     assert offline["radius"]["seconds"] is None
     Records(tmp_path / "dist").write_run({"took": {names[0]: 61.4, names[2]: 8, "other:1@amd64": 100}})
-    told = "4 images to build, 69 s together last time for 2 of them"
+    total = "4 images to build, 69 s in total last time for 2 of them"
     shown = dfgen("-C", tmp_path, "review", *sides).out.splitlines()
     reason = "pin of docker.io/library/debian:12"
-    assert told in shown
+    assert total in shown
     at = shown.index(f"build {TIMES} 4  {reason}")
     expected = f"    {names[0]} (61 s last time), {names[1]}, {names[2]} (8 s last time), {names[3]}"
     assert shown[at + 1] == expected
     comment = dfgen("-C", tmp_path, "review", "--format", "markdown", *sides).out
-    assert f"<details><summary>{told}</summary>\n\n- **{TIMES} 4** `{reason}`\n" in comment
+    assert f"<details><summary>{total}</summary>\n\n- **{TIMES} 4** `{reason}`\n" in comment
     assert f"\n  - `{names[0]} (61 s last time)`\n  - `{names[1]}`\n" in comment
     data = json.loads(dfgen("-C", tmp_path, "--format", "json", "review", *sides).out)["radius"]
     assert data["seconds"] == pytest.approx(69.4)
     assert [one["seconds"] for one in data["rebuilt"]] == [61.4, None, 8.0, None]
 
 
-def test_the_seconds_of_all_images_need_no_reserve() -> None:
-    radius = Radius(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
-    assert to_build(radius) == "1 image to build, 2 s together last time"
+def test_seconds_known_for_all_images() -> None:
+    impact = Impact(rebuilt=(Rebuild(image="a", reasons=("new image",), seconds=2.0),))
+    assert to_build(impact) == "1 image to build, 2 s in total last time"
 
 
-def test_a_parent_whose_pins_stay_has_the_digest_that_moved() -> None:
+def test_moved_digest_with_unchanged_pins() -> None:
     old, new = (Digest.of(text.encode()) for text in "ab")
     move = PinMove(
         kind=Kind.CHANGED, parent="a:1", before=old, after=new, platforms=(), images=(), place=Place("f")
     )
-    assert pin(move) == f"a:1: digest {short(old)} → {short(new)}, and no pin"
+    assert pin(move) == f"a:1: digest {short(old)} → {short(new)}, pins unchanged"
 
 
 def test_strict_fails_on_a_warning() -> None:

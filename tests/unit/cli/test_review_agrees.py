@@ -1,4 +1,4 @@
-"""`render --check` and `review` agree about which Dockerfiles are not rendered, whatever changed."""
+"""`render --check` and `review` report the same stale Dockerfiles, whatever changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.cli.run import Done, dfgen
 from tests.unit.repositories import TEMPLATE, commit
 from tests.unit.review.world import DEBIAN, locked, put
 
-# The spellings of {0} as the name of a template; {1} is it in capitals.
+# Spellings of the template name {0}; {1} is the name in capitals.
 _SPELLINGS = (
     ' "{0}" ',
     '"{0}" ',
@@ -48,7 +48,7 @@ Change = Callable[[Path], object]
 
 
 def _template(include: str, imported: str, extended: str | None) -> str:
-    """Write a template that includes a part, calls an imported macro and may extend another."""
+    """Return a template that includes a part, calls an imported macro and may extend another template."""
     name = ("{0}" if "gone" in imported and "[" in imported else imported).replace("{0}", "macros.j2")
     name = name.replace("{1}", "MACROS.J2")
     name = name if name != "macros.j2" else ' "macros.j2" '
@@ -146,7 +146,7 @@ def _make(root: Path, template: str) -> None:
 
 
 def _checked(root: Path) -> tuple[Done, set[str], set[str]]:
-    """Run `render --check`; the files that it refuses, and those that wait."""
+    """Run `render --check`; returns the rejected files and those that wait for a parent, too."""
     done = dfgen("-C", root, "render", "--check")
     lines = [re.match(r"(bases/\S+/Dockerfile_\w+): (waits for)?", line) for line in done.lines]
     found = [line for line in lines if line]
@@ -154,7 +154,7 @@ def _checked(root: Path) -> tuple[Done, set[str], set[str]]:
 
 
 def _reviewed(before: Path, after: Path) -> tuple[Done, set[tuple[str, str]], bool]:
-    """Review; the rule and file of each error of a file, and whether the state after is broken."""
+    """Review; returns rule and file of each error of a file, and whether the new state is broken, too."""
     done = dfgen("--format", "json", "review", before, after)
     risks = [one for one in json.loads(done.out)["risks"] if one["level"] == "error"]
     files = {
@@ -180,20 +180,20 @@ def test_render_check_and_review_agree(
     shutil.copytree(before, after)
     for name in then:
         _CHANGES[name](after)
-    check, refused, waiting = _checked(after)
+    check, rejected, waiting = _checked(after)
     review, found, is_broken = _reviewed(before, after)
     if is_broken:
         assert (check.status, review.status) == (2, 1)
         return
-    # Nothing is rendered for an image that waits, so that only its seal can tell of a hand edit.
-    assert {path for _, path in found if path not in waiting} == refused
+    # An image that waits is not rendered, so only a broken seal shows a hand edit.
+    assert {path for _, path in found if path not in waiting} == rejected
     assert {rule for rule, path in found if path in waiting} <= {"hand-edited"}
-    if refused:
+    if rejected:
         assert (check.status, review.status) == (1, 1)
 
 
 @pytest.mark.parametrize("spelling", _SPELLINGS)
-def test_a_part_that_changed_since_a_commit(repository: Path, catalog: Path, spelling: str) -> None:
+def test_included_template_changed_since_a_commit(repository: Path, catalog: Path, spelling: str) -> None:
     base = (catalog / "bases/app/base.yaml").read_text()
     include = f"{{% include{spelling.format('part.j2', 'PART.J2')}%}}\n"
     variables = "variables: {yes: true, names: {part.j2: part.j2}}\n"

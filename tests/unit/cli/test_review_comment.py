@@ -1,4 +1,4 @@
-"""The comment of a review: within its limit, whole parts or none, and nothing of a catalog is markup."""
+"""The Markdown comment: within its limit, complete parts only, and catalog text is never markup."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dfgen.cli.review.markdown import LIMIT, code, markdown
-from dfgen.commands.review.records import Group, Kind, PinMove, PlatformMove, Radius, Rebuild, Review
+from dfgen.commands.review.records import Group, Impact, Kind, PinMove, PlatformMove, Rebuild, Review
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from dfgen.oci.platform import Platform
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in none of dfgen's own
+MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog and in no text of dfgen
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ MARK = "\N{GREEK CAPITAL LETTER OMEGA}"  # in every text of the catalog, and in 
         ("x" * 500, f"`{'x' * 400}… (100 more characters)`"),
     ],
 )
-def test_text_of_a_catalog_cannot_leave_its_code_marks(text: str, shown: str) -> None:
+def test_catalog_text_cannot_close_its_code_marks(text: str, shown: str) -> None:
     assert code(text) == shown
 
 
@@ -46,20 +46,22 @@ def _group(number: int) -> Group:
     return Group(kind=Kind.CHANGED, title="t", steps=(), hunk=hunk, files=("a", "b"))
 
 
-def test_a_fence_is_longer_than_any_in_it_and_what_does_not_fit_is_left_out_whole() -> None:
+def test_fence_is_longer_than_fences_inside_and_groups_that_do_not_fit_are_left_out() -> None:
     text = markdown(Review(groups=tuple(map(_group, range(9)))))
     assert len(text.encode()) <= LIMIT
-    assert text.endswith("\nLeft out, for a comment is limited: 4 changes.\n")
+    assert text.endswith("\nLeft out, because the size of a comment is limited: 4 changes.\n")
     assert text.count("\n`````diff\n") == text.count("\n`````\n\n161 more lines.\n") == 5
     outside = re.sub(r"\n`````diff\n.*?\n`````\n", "", text, flags=re.DOTALL)
     assert outside.count("<details>") == outside.count("</details>") == 10
 
 
-def test_what_is_left_out_is_counted_by_what_it_is_and_a_heading_stands_with_the_first_that_fits() -> None:
+def test_left_out_parts_are_counted_and_the_first_part_that_fits_has_the_heading() -> None:
     short = Group(kind=Kind.CHANGED, title="short", steps=(), hunk=(), files=("a",))
     text = markdown(Review(groups=(_group(1), short, _group(2)), notes=("n" * 399,) * 9), limit=1000)
     assert f"### Changes\n\n**{TIMES} 1** `short` in `a`\n" in text
-    assert text.endswith("\nLeft out, for a comment is limited: 2 changes, 1 list of notes.\n")
+    assert text.endswith(
+        "\nLeft out, because the size of a comment is limited: 2 changes, 1 list of notes.\n"
+    )
 
 
 def _finding(line: int, message: str = "m", level: Level = Level.ERROR) -> Finding:
@@ -71,11 +73,11 @@ def test_risks_that_do_not_fit_are_counted() -> None:
     text = markdown(Review(risks=tuple(_finding(1, f"{at} {'m' * 300}") for at in range(500))))
     shown = text.count("\n- ")
     assert len(text.encode()) <= LIMIT
-    assert text.endswith(f"\nLeft out, for a comment is limited: {500 - shown} risks.\n")
+    assert text.endswith(f"\nLeft out, because the size of a comment is limited: {500 - shown} risks.\n")
     assert markdown(Review(risks=(_finding(1),))).count("\n- ") == 1
 
 
-def test_the_same_risk_in_many_places_is_one_and_the_worst_is_first() -> None:
+def test_same_risk_in_many_places_is_one_and_the_most_severe_is_first() -> None:
     risks = (_finding(7, "n", Level.NOTE), *(_finding(line) for line in range(1, 41)))
     text = markdown(Review(risks=risks))
     first, note = re.findall(r"^(?:- )?(?:❌|ℹ️).*$", text, re.MULTILINE)  # noqa: RUF001
@@ -113,8 +115,8 @@ moves = st.builds(
     ),
     texts, few,
 )  # fmt: skip
-radii = st.builds(
-    lambda images, reasons, removed: Radius(
+impacts = st.builds(
+    lambda images, reasons, removed: Impact(
         rebuilt=tuple(Rebuild(image=one, reasons=reasons) for one in images), removed=removed
     ),
     few, few, few,
@@ -123,7 +125,7 @@ reviews = st.builds(
     Review,
     groups=st.lists(groups, max_size=4).map(tuple),
     pins=st.lists(moves, max_size=2).map(tuple),
-    radius=radii,
+    impact=impacts,
     risks=st.lists(risks, max_size=4).map(tuple),
     notes=few,
 )
@@ -136,8 +138,8 @@ def _leaves(tokens: list[Token]) -> Iterator[Token]:
 
 @settings(max_examples=150, deadline=None)
 @given(reviews, st.sampled_from([600, 2000, 8000, LIMIT]))
-def test_nothing_of_a_catalog_is_markup_and_every_part_is_whole(review: Review, limit: int) -> None:
-    """CommonMark's own parser reads the comment: all that is the catalog's is code, all else is dfgen's."""
+def test_catalog_text_is_never_markup_and_parts_are_complete(review: Review, limit: int) -> None:
+    # According to a CommonMark parser, all catalog text is code.
     text = markdown(review, limit)
     assert len(text.encode()) <= limit
     found = [*_leaves(MarkdownIt("commonmark").parse(text))]

@@ -1,4 +1,4 @@
-"""`dfgen review` builds what a change of a context file changes, as BuildKit takes it, and nothing else."""
+"""A changed context file is a reason to build exactly the images whose build reads it, as in BuildKit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES = ("files/a.conf", "files/b.conf", "files/s/c.conf", "v2/a")
 
 
 def _make(repository: Path, catalog: Path, instruction: str, ignore: tuple[str, str] | None = None) -> Path:
-    """Commit a family whose Dockerfile has an instruction; return its context."""
+    """Commit a family with this instruction in its Dockerfile; returns its context folder."""
     context = catalog / "bases/app"
     for name in _FILES:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def _make(repository: Path, catalog: Path, instruction: str, ignore: tuple[str, 
         ("COPY <<EOF /x\nfiles/a.conf\nEOF", "files/a.conf", False),
     ],
 )
-def test_a_file_that_changes(
+def test_changed_file(
     repository: Path, catalog: Path, instruction: str, changed: str, is_built: bool
 ) -> None:
     (_make(repository, catalog, instruction) / changed).write_text("changed\n")
@@ -67,7 +67,7 @@ def test_a_file_that_changes(
         ((_BESIDE, "files/b.conf\n"), "files/b.conf", False),
     ],
 )
-def test_a_file_and_an_ignore_file(
+def test_changed_file_and_an_ignore_file(
     repository: Path, catalog: Path, ignore: tuple[str, str], changed: str, is_built: bool
 ) -> None:
     (_make(repository, catalog, "COPY files /x/", ignore) / changed).write_text("changed\n")
@@ -75,7 +75,7 @@ def test_a_file_and_an_ignore_file(
 
 
 @pytest.mark.parametrize("name", [".dockerignore", _BESIDE])
-def test_an_ignore_file_that_changes(repository: Path, catalog: Path, name: str) -> None:
+def test_changed_ignore_file(repository: Path, catalog: Path, name: str) -> None:
     context = _make(repository, catalog, "COPY files /x/", (name, "files/b.conf\n"))
     (context / name).write_text("files/b.conf\n# a comment\n")
     assert found(catalog, "HEAD") == []
@@ -103,7 +103,7 @@ def test_triggers_of_a_parent(repository: Path, catalog: Path) -> None:
     assert found(catalog, "HEAD") == ["context file bases/app/files/s/c.conf"]
 
 
-def test_a_source_that_is_missing_is_a_risk_at_the_templates_line(repository: Path, catalog: Path) -> None:
+def test_missing_source_is_a_risk_at_the_template_line(repository: Path, catalog: Path) -> None:
     context = _make(repository, catalog, "COPY files/a.conf /x/")
     (context / "files/a.conf").unlink()
     done = dfgen("-C", catalog, "--format", "json", "review", "HEAD")
@@ -121,7 +121,7 @@ def test_a_source_that_is_missing_is_a_risk_at_the_templates_line(repository: Pa
     assert found(catalog, "HEAD") == []  # it was missing before
 
 
-def test_an_ignore_file_that_buildkit_refuses_is_a_risk(repository: Path, catalog: Path) -> None:
+def test_ignore_file_that_buildkit_rejects_is_a_risk(repository: Path, catalog: Path) -> None:
     context = _make(repository, catalog, "COPY files/a.conf /x/")
     (context / ".dockerignore").write_text("a\n[z-\n")
     assert found(catalog, "HEAD") == [

@@ -1,4 +1,4 @@
-"""What a review of a revision costs, counted where times would depend on the machine."""
+"""The cost of reviewing a revision, as counts: times would depend on the machine."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_review_costs_git_the_same_whatever_changed(root: Path) -> None:
+def test_cost_of_git_does_not_depend_on_the_change(root: Path) -> None:
     none = count(root, "review", "HEAD")
     template = root / "templates/base.j2"
     template.write_text(template.read_text().replace("USER 1000", "USER 1001"))
     assert dfgen("-C", root, "render").status == 0
     every = count(root, "review", "HEAD")
     assert (none["programs run"], every["programs run"]) == (6, 6 + len(("templates", "Dockerfiles")))
-    # The records of builds that are not there; settings and template twice: to compare, and to load.
+    # Build records (missing); settings and template twice: to compare, and to load.
     assert none["files opened"] == every["files opened"] == FILES + 1 + 2 * 3
     assert none["templates compiled"] == every["templates compiled"] == 1

@@ -1,4 +1,4 @@
-"""`dfgen review` of files that git or the file system has in another way than they were committed."""
+"""`dfgen review` of files whose form differs between the working tree and git: CRLF, links, modes, LFS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.repositories import commit, found, git
 _DOCKERFILE = "bases/app/1.0/Dockerfile_amd64"
 
 
-def test_what_git_ignores_is_no_part_of_a_change(repository: Path, catalog: Path) -> None:
+def test_ignored_files_are_skipped(repository: Path, catalog: Path) -> None:
     (repository / ".gitignore").write_text("*.pyc\n")
     commit(repository)
     (catalog / "bases/app/files/x.pyc").write_text("")
@@ -33,7 +33,7 @@ def test_what_git_ignores_is_no_part_of_a_change(repository: Path, catalog: Path
     ]
 
 
-def test_a_folder_in_no_repository_and_a_revision(catalog: Path, tmp_path: Path) -> None:
+def test_folder_outside_of_a_repository_and_a_revision(catalog: Path, tmp_path: Path) -> None:
     shutil.copytree(catalog, tmp_path / "copy")
     assert found(catalog, "main", tmp_path / "copy") == []
     (tmp_path / "copy/bases/app/files/app.conf").write_text("b\n")
@@ -62,7 +62,7 @@ def test_names_of_files(repository: Path, catalog: Path, name: bytes, shown: str
         assert (done.status, printable(shown) in done.out) == (0, True)
 
 
-def test_a_name_that_buildkit_cannot_read(repository: Path, catalog: Path) -> None:
+def test_name_that_buildkit_cannot_read(repository: Path, catalog: Path) -> None:
     Path(os.fsdecode(os.fsencode(catalog / "bases/app/files/caf") + b"\xe9")).write_text("a")
     commit(repository)
     assert found(catalog, "HEAD") == []
@@ -73,18 +73,18 @@ def test_a_name_that_buildkit_cannot_read(repository: Path, catalog: Path) -> No
     ]
 
 
-def test_a_program(repository: Path, catalog: Path) -> None:
+def test_executable_file(repository: Path, catalog: Path) -> None:
     path = catalog / "bases/app/files/app.conf"
     path.chmod(0o755)
     assert found(catalog) == ["context file bases/app/files/app.conf"]
     commit(repository)
     assert found(catalog, "HEAD") == []
-    path.chmod(0o611)  # what git keeps is whether its owner may run it
+    path.chmod(0o611)  # git stores only the executable bit of the owner
     assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
 
 
 @pytest.mark.parametrize("attributes", ["", "* text=auto eol=crlf\n", "* text\n* -text diff\n"])
-def test_a_checkout_with_crlf(repository: Path, catalog: Path, attributes: str) -> None:
+def test_checkout_with_crlf(repository: Path, catalog: Path, attributes: str) -> None:
     (repository / ".gitattributes").write_text(attributes)
     commit(repository)
     git(repository, "config", "core.autocrlf", "" if attributes else "true")
@@ -92,18 +92,18 @@ def test_a_checkout_with_crlf(repository: Path, catalog: Path, attributes: str) 
         path for name in ("bases", "templates") for path in (catalog / name).rglob("*") if path.is_file()
     ):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    if "-text" in attributes:  # then CRLF was written by somebody
+    if "-text" in attributes:  # then git did not write the CRLF
         assert set(found(catalog)) >= {_DOCKERFILE, "template templates/t.j2"}
         return
     assert found(catalog) == []
     (catalog / "bases/app/files/app.conf").write_bytes(b"b\r\n")
     assert found(catalog) == ["context file bases/app/files/app.conf"]
-    git(repository, "add", "-A")  # what git makes of it is the same
+    git(repository, "add", "-A")  # git normalizes the line ends
     git(repository, "commit", "-qm", "more")
     assert found(catalog, "main", "topic") == ["context file bases/app/files/app.conf"]
 
 
-def test_a_file_that_cannot_be_read(catalog: Path) -> None:
+def test_unreadable_file(catalog: Path) -> None:
     (catalog / _DOCKERFILE).unlink()
     (catalog / _DOCKERFILE).symlink_to("Dockerfile_amd64")
     done = dfgen("-C", catalog, "review")
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read(catalog: Path) -> None:
     assert (done.status, done.lines, done.out) == (3, [expected], "")
 
 
-def test_crlf_that_was_committed_is_not_a_change(repository: Path, catalog: Path) -> None:
+def test_committed_crlf_is_not_a_change(repository: Path, catalog: Path) -> None:
     (catalog / "bases/app/files/app.conf").write_bytes(b"a\r\n")
     commit(repository)
     git(repository, "config", "core.autocrlf", "true")
@@ -119,19 +119,19 @@ def test_crlf_that_was_committed_is_not_a_change(repository: Path, catalog: Path
     assert found(catalog, "HEAD", "topic") == []
 
 
-def test_a_large_file_is_its_pointer(repository: Path, catalog: Path) -> None:
+def test_git_lfs_file_is_compared_by_its_pointer(repository: Path, catalog: Path) -> None:
     path = catalog / "bases/app/files/app.conf"
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"  # of "a"
     path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 1\n")
     commit(repository)
     assert found(catalog, "HEAD") == []
-    path.write_text("a")  # as a checkout with git-lfs has it
+    path.write_text("a")  # as checked out by git-lfs
     assert found(catalog, "HEAD") == []
     path.write_text("b")
     assert found(catalog, "HEAD") == ["context file bases/app/files/app.conf"]
 
 
-def test_a_submodule_counts_by_its_commit(repository: Path, catalog: Path, tmp_path: Path) -> None:
+def test_submodule_is_compared_by_its_commit(repository: Path, catalog: Path, tmp_path: Path) -> None:
     other = repositories.repository(tmp_path / "other", folder=".")
     git(repository, "submodule", "--quiet", "add", str(other), "images/bases/app/files/vendor")
     vendor = "bases/app/files/vendor"
@@ -141,16 +141,16 @@ def test_a_submodule_counts_by_its_commit(repository: Path, catalog: Path, tmp_p
     assert found(catalog, "main", "topic") == [f"context file {vendor}"]
     assert found(catalog, "HEAD") == []
     git(tmp_path, "clone", "-q", str(repository), "clone")
-    assert found(tmp_path / "clone/images", "HEAD") == []  # where the submodule is not checked out
+    assert found(tmp_path / "clone/images", "HEAD") == []  # the submodule is not checked out
     (catalog / vendor / "new").write_text("")
-    assert found(catalog, "HEAD") == []  # it is for the submodule to commit it
+    assert found(catalog, "HEAD") == []  # not committed in the submodule
     commit(catalog / vendor)
     assert found(catalog, "HEAD") == [f"context file {vendor}"]
     commit(repository)
     assert found(catalog, "HEAD~1", "HEAD") == [f"context file {vendor}"]
 
 
-def test_a_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Path) -> None:
+def test_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Path) -> None:
     (tmp_path / "outer").mkdir()
     git(tmp_path / "outer", "init", "-q")
     git(tmp_path / "outer", "submodule", "--quiet", "add", str(repository), "inner")
@@ -170,7 +170,7 @@ def test_a_catalog_in_a_submodule(repository: Path, catalog: Path, tmp_path: Pat
         ("bases/catalog.yaml", "{up}../.git/config"),
     ],
 )
-def test_nothing_is_read_through_a_link_that_leads_out(
+def test_link_out_of_the_catalog_is_not_read(
     repository: Path, catalog: Path, tmp_path: Path, name: str, to: str
 ) -> None:
     (tmp_path / "secret").write_text("hunter2: [\n")
@@ -180,7 +180,7 @@ def test_nothing_is_read_through_a_link_that_leads_out(
     path.symlink_to(to.format(absolute=tmp_path / "secret", up="../" * name.count("/")))
     commit(repository)
     assert "hunter2" in path.read_text()
-    stray = "is a link out of the catalog's folder, which a review does not follow; put the file itself there"
+    stray = "is a link to a file outside of the catalog's folder; replace it with the file"
     assert f"{name}: error: {stray}" in dfgen("-C", catalog, "review").out
     assert found(catalog)[0] == stray
     for words in (("main",), ("main", "topic"), ("topic", "main")):
@@ -188,7 +188,7 @@ def test_nothing_is_read_through_a_link_that_leads_out(
         assert "hunter2" not in done.out + done.err
 
 
-def test_a_link_within_the_catalog_is_followed(repository: Path, catalog: Path) -> None:
+def test_link_within_the_catalog_is_followed(repository: Path, catalog: Path) -> None:
     (catalog / "bases/app/base.yaml").rename(catalog / "bases/app/real.yaml")
     (catalog / "bases/app/base.yaml").symlink_to("real.yaml")
     (catalog / "templates/t.j2").rename(catalog / "templates/real.j2")
@@ -199,7 +199,7 @@ def test_a_link_within_the_catalog_is_followed(repository: Path, catalog: Path) 
     assert dfgen("-C", catalog, "review", "main", "topic").status == 0
 
 
-def test_a_link_in_a_context_is_what_it_leads_to(repository: Path, catalog: Path) -> None:
+def test_link_in_a_context_is_compared_by_its_target(repository: Path, catalog: Path) -> None:
     link = catalog / "bases/app/files/app.conf"
     link.unlink()
     link.symlink_to("/etc/passwd")

@@ -1,4 +1,4 @@
-"""`dfgen review --online` against a registry on loopback: what moved inside, and how often it is asked."""
+"""`dfgen review --online` with a fake registry: changes inside parents, and the number of requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
-from dfgen.commands.review.online import Asking
+from dfgen.commands.review.online import ParentQueries
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from dfgen.oci.reference import Reference
@@ -35,7 +35,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 class Moved:
-    """A catalog whose parent moved, in two folders; its tag has the index after."""
+    """A catalog whose parent moved, in two folders; the tag points to the new index."""
 
     def __init__(self, root: Path, registry: FakeRegistry) -> None:
         self.root, self.registry = root, registry
@@ -80,16 +80,16 @@ def _risks(done: Done) -> list[str]:
     return [line for line in done.out.splitlines() if line.startswith((LOCK_FILE, "bases/"))]
 
 
-def test_nobody_is_asked_without_the_option(moved: Moved) -> None:
+def test_no_request_without_the_option(moved: Moved) -> None:
     done = moved.review()
     assert (done.status, moved.registry.log()) == (0, [])
     assert done.out.splitlines()[-2:] == [
-        "note: no registry was asked (--online does): what moved inside the parents, and whether each new pin is its platform's, is not known",
-        "note: no registry was asked (--online does): whether the tags still point at their pins is not known",
+        "note: no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use --online",
+        "note: no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",
     ]
 
 
-def test_what_moved_inside_of_a_parent_is_told_and_each_question_is_asked_once(moved: Moved) -> None:
+def test_changes_inside_a_parent_with_one_request_each(moved: Moved) -> None:
     done = moved.review("--online")
     was, now = (sum(map(len, one[0].blobs.values())) for one in (moved.old, moved.new))
     (line,) = [line for line in done.out.splitlines() if "linux/amd64 sha256:" in line]
@@ -102,18 +102,18 @@ def test_what_moved_inside_of_a_parent_is_told_and_each_question_is_asked_once(m
     assert counts == [1, 3]
 
 
-def test_a_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
+def test_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
     later = moved.index([*moved.new[:1], *moved.old[1:], image(ARM64, [b"later"])])
     moved.registry.add_image("team/os", image(ARM64, [b"later"]))
     moved.registry.add_manifest("team/os", later, OCI_INDEX, tag="1")
     assert [line for line in _risks(moved.review("--online")) if "tag-mismatch" in line] == [
-        f"{LOCK_FILE}:4: warning: {moved.key} points at {Digest.of(later)} now, and the lock has"
-        f" {Digest.of(moved.index(moved.new))}; the tag moved, or the pin was never its; run"
+        f"{LOCK_FILE}:4: warning: {moved.key} now points to {Digest.of(later)}, but the lock has"
+        f" {Digest.of(moved.index(moved.new))}; the tag moved, or the pin is wrong; run"
         f" `dfgen lock --upgrade {moved.key}` [tag-mismatch]"
     ]
 
 
-def test_a_pin_that_is_an_index_and_one_of_another_platform_are_seen(moved: Moved) -> None:
+def test_pin_of_an_index_and_of_another_platform(moved: Moved) -> None:
     index, wrong = moved.index(moved.new), image(AMD64, [b"wrong"])
     moved.registry.add_image("team/os", wrong)
     pins = {"linux/amd64": Digest.of(index), "linux/arm64": wrong.descriptor.digest}
@@ -124,12 +124,12 @@ def test_a_pin_that_is_an_index_and_one_of_another_platform_are_seen(moved: Move
     assert [line for line in _risks(done) if ": error: " in line] == [
         f"{LOCK_FILE}:9: error: the pin of {moved.key} for linux/amd64 is an index digest; expected the digest"
         f" of the linux/amd64 image; {advice} [pin-index]",
-        f"{LOCK_FILE}:10: error: the pin of {moved.key} for linux/arm64 is the image for linux/amd64; expected"
-        f" that for linux/arm64; {advice} [pin-platform]",
+        f"{LOCK_FILE}:10: error: the pin of {moved.key} for linux/arm64 is a linux/amd64 image; {advice}"
+        " [pin-platform]",
     ]
 
 
-def test_what_is_no_image_is_not_known(moved: Moved) -> None:
+def test_digest_that_is_not_an_image(moved: Moved) -> None:
     config = moved.registry.add_blob("team/os", b"{}", "application/vnd.cncf.helm.config.v1+json")
     layer = moved.registry.add_blob("team/os", b"x")
     entry = {"mediaType": layer.media_type, "digest": str(layer.digest), "size": layer.size}
@@ -142,26 +142,26 @@ def test_what_is_no_image_is_not_known(moved: Moved) -> None:
     assert "bytes (" not in done.out
 
 
-def test_what_is_not_there_is_noted_and_fails_nothing(moved: Moved) -> None:
+def test_missing_digest_is_a_note(moved: Moved) -> None:
     del moved.registry.manifests["team/os"][str(moved.old[0].descriptor.digest)]
     done = moved.review("--online")
     assert done.status == 0
     (note,) = [line for line in done.out.splitlines() if line.startswith("note: ")]
-    assert note.startswith("note: registries left 1 question without an answer; the first: ")
+    assert note.startswith("note: 1 registry request failed; the first: ")
     assert str(moved.old[0].descriptor.digest) in note
 
 
-def test_a_registry_that_is_not_there_is_asked_once() -> None:
+def test_unreachable_registry_is_requested_once() -> None:
     with FakeRegistry() as gone:
         address = gone.address
     tries: list[float] = []
     options, clock = RegistryOptions(deadline=2), Clock(sleep=tries.append)
-    asking = Asking(registry=Registry(options, None, NoCredentials(), clock), locks=(Lock(), Lock()))
+    queries = ParentQueries(registry=Registry(options, None, NoCredentials(), clock), locks=(Lock(), Lock()))
     first, second = (Reference.parse(f"{address}/team/os:{tag}") for tag in "12")
-    assert asking.resolve(first) is None
+    assert queries.resolve(first) is None
     tried = len(tries)
-    assert (asking.resolve(second), asking.look(second, Digest.of(b"x"))) == (None, None)
+    assert (queries.resolve(second), queries.inspect(second, Digest.of(b"x"))) == (None, None)
     assert len(tries) == tried
-    (note,) = asking.notes()
-    assert note.startswith("registries left 3 questions without an answer; the first: ")
-    assert asking.unanswered[1] == f"{second}: its registry cannot be reached"
+    (note,) = queries.notes()
+    assert note.startswith("3 registry requests failed; the first: ")
+    assert queries.failures[1] == f"{second}: skipped, because its registry failed before"

@@ -1,4 +1,4 @@
-"""Architectures of a version that differ without a word in the catalog, within `dfgen review`."""
+"""Undeclared differences between architectures in `dfgen review`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _put(root: Path, template: str, base: str = FAMILY) -> Path:
     return root
 
 
-def _told(root: Path, old: str, new: str, base: str = FAMILY) -> tuple[list[str], list[str]]:
+def _findings(root: Path, old: str, new: str, base: str = FAMILY) -> tuple[list[str], list[str]]:
     before, after = _put(root / "before", old, base), _put(root / "after", new, base)
     found, linted = (
         [line for line in done.out.splitlines() if "[arch-parity]" in line]
@@ -38,24 +38,24 @@ def _told(root: Path, old: str, new: str, base: str = FAMILY) -> tuple[list[str]
     return found, linted
 
 
-def test_a_new_difference_is_told_once_as_lint_tells_it(root: Path) -> None:
+def test_new_difference_is_reported_once_as_in_lint(root: Path) -> None:
     base = FAMILY.replace('["1.0"]', '["1.0", "2.0"]')
-    found, linted = _told(root, PLAIN, ODD, base)
+    found, linted = _findings(root, PLAIN, ODD, base)
     assert found == linted
     assert found == [
         f"{T}:6: warning: amd64: `RUN a` | arm64: `RUN b` — {END} (in 2 files) [arch-parity] (in {AMD64}:8)"
     ]
 
 
-def test_names_of_platforms_are_no_difference(root: Path) -> None:
-    assert _told(root, "FROM {{ parent }}\n", PLAIN) == ([], [])
+def test_platform_names_are_not_a_difference(root: Path) -> None:
+    assert _findings(root, "FROM {{ parent }}\n", PLAIN) == ([], [])
 
 
-def test_versions_that_stay_are_not_told(root: Path) -> None:
-    found, linted = _told(root, ODD, ODD)
+def test_unchanged_versions_are_not_reported(root: Path) -> None:
+    found, linted = _findings(root, ODD, ODD)
     assert (found, len(linted)) == ([], 1)
 
 
-def test_a_rule_that_is_switched_off_is_not_told(root: Path) -> None:
+def test_disabled_rule_is_not_reported(root: Path) -> None:
     base = f"{FAMILY}lint: {{ignore: {{arch-parity: meant}}}}\n"
-    assert _told(root, PLAIN, ODD, base) == ([], [])
+    assert _findings(root, PLAIN, ODD, base) == ([], [])

@@ -16,7 +16,7 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.cli.app import App
 from dfgen.commands.review import review
 from dfgen.filetree import Folder
-from dfgen.workspace.snapshots import Sides
+from dfgen.workspace.snapshots import Snapshots
 from tests.unit import repositories
 from tests.unit.catalogs import FAMILY, write
 
@@ -174,8 +174,8 @@ def expected(before: Mapping[str, Taken], after: Mapping[str, Taken]) -> set[str
 def reviewed(root: Path) -> set[str]:
     """Name the images that a review of the working tree lists as built again."""
     with tempfile.TemporaryDirectory() as scratch:
-        before, after = Sides(App(root=root, output="json"), Path(scratch), ("HEAD", "")).read()
-        return {one.image for one in review(before, after).radius.rebuilt}
+        before, after = Snapshots(App(root=root, output="json"), Path(scratch), ("HEAD", "")).read()
+        return {one.image for one in review(before, after).impact.rebuilt}
 
 
 @settings(max_examples=20, deadline=None)

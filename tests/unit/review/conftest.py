@@ -1,4 +1,4 @@
-"""The world of a review test, in a folder of its own."""
+"""Fixtures of the review tests."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.unit.review.world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Two states that are still to be made."""
+    """Return two states in a temporary folder, not yet written."""
     return World(tmp_path)

@@ -1,4 +1,4 @@
-"""States read from folders, and the lines by which tests say what a review found."""
+"""Reads states from folders, and formats reviews for comparison."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from dfgen.filetree import Folder
 from dfgen.findings import Finding
 from dfgen.templating import Templates
 
+_NAMES = {"impact": "radius"}  # fields with another name in the golden files, as in dfgen's own JSON
+
 
 def texts(root: Path, pattern: str, below: str = "") -> dict[str, str]:
-    """Read the files of a pattern, by path below a folder of the root."""
+    """Read the files that match a pattern; returns texts by their path relative to `below`."""
     files = (path for path in sorted(root.glob(pattern)) if path.is_file())
     return {str(path.relative_to(root / below)): path.read_text(encoding="utf-8") for path in files}
 
 
 def state(root: Path) -> State:
-    """Read one side of a review, with everything in `bases/*/files` as context files."""
+    """Read one side of a review; the context files are those in `bases/*/files`."""
     problems: tuple[Problem, ...] = ()
     catalog = None
     try:
@@ -67,35 +69,35 @@ def rendered(root: Path, of: State) -> dict[str, str]:
     return {file.path: file.new for file in done.files if file.new is not None}
 
 
-def follows(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
-    """Follow the lines of a state's images to its templates."""
+def origins_of(root: Path, of: State) -> Callable[[Image], Sequence[Place | None]]:
+    """Return a function that finds the template lines of an image, as `origins` of a review."""
     templates = folder(root)
 
-    def follow(image: Image) -> Sequence[Place | None]:
+    def origins(image: Image) -> Sequence[Place | None]:
         assert isinstance(of.catalog, Catalog)
         return template_lines(of.catalog, of.lock, templates, image)
 
-    return follow
+    return origins
 
 
 def reviewed(before: Path, after: Path, **more: Any) -> Review:
-    """Review two folders, with rendering; further sources by keyword."""
+    """Review two folders, with rendering; `more` are further sources, by name."""
     old, new = state(before), state(after)
-    sources = {"templates": folder(after), "origins": follows(after, new), **more}
+    sources = {"templates": folder(after), "origins": origins_of(after, new), **more}
     return review(old, new, Sources(**sources))
 
 
 def lines(findings: Iterable[Finding]) -> list[str]:
-    """Write findings as a person reads them."""
+    """Format findings as on the command line."""
     return [str(one) for one in findings]
 
 
 def plain(value: Any) -> Any:
-    """Turn records into what JSON holds; None, 0 and empty lists are left out."""
+    """Convert records to JSON values, without None, 0 and empty lists."""
     if is_dataclass(value) and not type(value).__module__.startswith(
         ("dfgen.oci", "dfgen.errors", "dfgen.findings")
     ):
-        found = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        found = {_NAMES.get(one.name, one.name): plain(getattr(value, one.name)) for one in fields(value)}
         return {name: item for name, item in found.items() if item not in ([], None, 0)}
     if isinstance(value, Finding | str) or not isinstance(value, Sequence):
         return value if isinstance(value, int | float | None) else str(value)
@@ -103,5 +105,5 @@ def plain(value: Any) -> Any:
 
 
 def as_json(found: Review) -> str:
-    """Write a review as the golden files have it."""
+    """Format a review as in the golden files."""
     return json.dumps(plain(found), indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Golden pull requests: a folder each, with the two states and the review of them."""
+"""Golden reviews: a folder each, with the two states and their review."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NAMES = sorted(path.name for path in GOLDEN.iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_golden_pull_request_gives_its_review(name: str) -> None:
+def test_golden_review(name: str) -> None:
     folder = GOLDEN / name
     expected = (folder / "review.json").read_text(encoding="utf-8")
     assert as_json(reviewed(folder / "before", folder / "after")) == expected
 
 
-def test_the_cases_of_a_reviewer_are_all_there() -> None:
+def test_golden_cases() -> None:
     assert NAMES == [
         "deleted-family",
         "half-rendered",
@@ -33,7 +33,7 @@ def test_the_cases_of_a_reviewer_are_all_there() -> None:
     ]
 
 
-def test_the_outliers_of_42_files_stand_first() -> None:
+def test_outliers_of_42_files_come_first() -> None:
     found = reviewed(GOLDEN / "template-42/before", GOLDEN / "template-42/after")
     assert [(len(group.files), group.outlier) for group in found.groups] == [(2, True), (42, False)]
     assert [step.summary for step in found.groups[0].steps] == [
@@ -43,14 +43,14 @@ def test_the_outliers_of_42_files_stand_first() -> None:
     ]
 
 
-def test_a_pin_bump_carries_no_risk_and_rebuilds_all() -> None:
+def test_pin_bump_has_no_risk_and_rebuilds_all() -> None:
     found = reviewed(GOLDEN / "pin-bump/before", GOLDEN / "pin-bump/after")
     assert found.risks == ()
-    assert [one.reasons for one in found.radius.rebuilt] == [("pin of docker.io/library/debian:12",)] * 4
+    assert [one.reasons for one in found.impact.rebuilt] == [("pin of docker.io/library/debian:12",)] * 4
     assert not found.fails(strict=True)
 
 
-def test_what_is_the_same_is_no_review_at_all() -> None:
+def test_equal_states_have_an_empty_review() -> None:
     found = reviewed(GOLDEN / "pin-bump/before", GOLDEN / "pin-bump/before")
     assert (found.groups, found.pins, found.risks, found.notes) == ((), (), (), ())
-    assert (found.unchanged, found.radius.untouched, found.radius.rebuilt) == (4, 4, ())
+    assert (found.unchanged, found.impact.untouched, found.impact.rebuilt) == (4, 4, ())

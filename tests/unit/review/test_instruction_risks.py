@@ -1,4 +1,4 @@
-"""What an instruction risks is found however it is written, and ordinary Dockerfiles raise no alarm."""
+"""Risks of instructions are found in every spelling, without false positives."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import pytest
 from dfgen.dockerfile.names import is_secret
 from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked, put
 
-STAYS = "looks like a secret; what it holds can be read in the image's history; use RUN --mount=type=secret"
-HOLDS = f"holds what {STAYS}"
-END = "expected a user without privileges at the end"
-NETWORK = "from the network; give --checksum, or copy it from the context"
+STAYS = "looks like a secret and stays in the image's history; use RUN --mount=type=secret"
+CONTAINS = "contains what looks like a secret; it stays in the image's history; use RUN --mount=type=secret"
+END = "end with an unprivileged USER"
+NETWORK = "; add --checksum, or COPY it from the context"
 COMMIT = "0123456789" * 4
 KEY = "AKIAABCDEFGHIJKLMNOP"
 CONTEXT = {f"bases/app/{name}": "" for name in ("b", "https", "a.tar.gz", "b@c")}
 
-# What stands below FROM before and after, the line of the finding there, and the finding.
+# The text below FROM in both states, the line of the finding in it, and the finding.
 FOUND = [
-    ("USER app", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "user root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "USER 0:0", 1, f"warning: USER becomes 0:0; {END}", "user-root"),
-    ("USER app", "USER +0", 1, f"warning: USER becomes +0; {END}", "user-root"),
-    ("USER app", "USER 'ro'ot:app", 1, f"warning: USER becomes 'ro'ot:app; {END}", "user-root"),
-    ("USER app", "USER \\\n# why\n root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("", "USER root", 1, f"warning: USER becomes root; {END}", "user-root"),
-    ("USER app", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
-    ("USER app", "ENV U 0\nUSER ${U}:1", 2, f"warning: USER becomes ${{U}}:1 (0:1); {END}", "user-root"),
-    ("USER app", "USER ${U:-root}", 1, f"warning: USER becomes ${{U:-root}} (root); {END}", "user-root"),
-    ("ARG U=app\nUSER $U", "ARG U=root\nUSER $U", 2, f"warning: USER becomes $U (root); {END}", "user-root"),
+    ("USER app", "USER root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "user root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "USER 0:0", 1, f"warning: the image now runs as 0:0; {END}", "user-root"),
+    ("USER app", "USER +0", 1, f"warning: the image now runs as +0; {END}", "user-root"),
+    ("USER app", "USER 'ro'ot:app", 1, f"warning: the image now runs as 'ro'ot:app; {END}", "user-root"),
+    ("USER app", "USER \\\n# why\n root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("", "USER root", 1, f"warning: the image now runs as root; {END}", "user-root"),
+    ("USER app", "ARG U=root\nUSER $U", 2, f"warning: the image now runs as $U (root); {END}", "user-root"),
+    ("USER app", "ENV U 0\nUSER ${U}:1", 2, f"warning: the image now runs as ${{U}}:1 (0:1); {END}", "user-root"),
+    ("USER app", "USER ${U:-root}", 1, f"warning: the image now runs as ${{U:-root}} (root); {END}", "user-root"),
+    ("ARG U=app\nUSER $U", "ARG U=root\nUSER $U", 2, f"warning: the image now runs as $U (root); {END}", "user-root"),
     (
         "USER app",
         "ONBUILD USER root\nUSER app",
         1,
-        "warning: ONBUILD USER becomes root; expected no image that is built on this as root",
+        "warning: images built on this one now run as root by ONBUILD; use an unprivileged USER",
         "user-root",
     ),
     (
         "USER app",
         "ADD https://u@x.example/a?t=1 /a\nUSER app",
         1,
-        f"warning: ADD takes https://x.example/a {NETWORK}",
+        f"warning: ADD downloads https://x.example/a{NETWORK}",
         "add-url",
     ),
-    ("", 'ADD ["https://x.example/a", "/a"]', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", 'add "https://x.example/a" /a', 1, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", "ADD b HTTP://x.example/a /a", 1, f"warning: ADD takes HTTP://x.example/a {NETWORK}", "add-url"),
-    ("", "ADD git@x.example:a/b.git /a", 1, f"warning: ADD takes git@x.example:a/b.git {NETWORK}", "add-url"),
-    ("", "ADD https://x.example/a.git#main /a", 1, f"warning: ADD takes https://x.example/a.git#main {NETWORK}",
+    ("", 'ADD ["https://x.example/a", "/a"]', 1, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", 'add "https://x.example/a" /a', 1, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", "ADD b HTTP://x.example/a /a", 1, f"warning: ADD downloads HTTP://x.example/a{NETWORK}", "add-url"),
+    ("", "ADD git@x.example:a/b.git /a", 1, f"warning: ADD downloads git@x.example:a/b.git{NETWORK}", "add-url"),
+    ("", "ADD https://x.example/a.git#main /a", 1, f"warning: ADD downloads https://x.example/a.git#main{NETWORK}",
      "add-url"),
-    ("", "ARG U=https://x.example\nADD $U/a /a", 2, f"warning: ADD takes https://x.example/a {NETWORK}", "add-url"),
-    ("", "ONBUILD ADD https://x.example/a /a", 1, f"warning: ONBUILD ADD takes https://x.example/a {NETWORK}",
+    ("", "ARG U=https://x.example\nADD $U/a /a", 2, f"warning: ADD downloads https://x.example/a{NETWORK}", "add-url"),
+    ("", "ONBUILD ADD https://x.example/a /a", 1, f"warning: ONBUILD ADD downloads https://x.example/a{NETWORK}",
      "add-url"),
     (
         f"ADD --checksum={locked().digest} https://x.example/a /a",
         "ADD https://x.example/a /a",
         1,
-        f"warning: ADD takes https://x.example/a {NETWORK}",
+        f"warning: ADD downloads https://x.example/a{NETWORK}",
         "add-url",
     ),
     ("", "USR a", 1, "error: 'USR' is no instruction (did you mean 'USER'?)", "unknown-instruction"),
@@ -69,16 +69,14 @@ FOUND = [
     ("", f"ENV KEY={KEY}", 1, f"error: ENV KEY {STAYS}", "secret"),
     ("", "ENV PROXY=http://u:p@x.example", 1, f"error: ENV PROXY {STAYS}", "secret"),
     ("", "ONBUILD ENV TOKEN=a", 1, f"error: ONBUILD ENV TOKEN {STAYS}", "secret"),
-    ("", f"LABEL a={KEY}", 1, f"error: LABEL {HOLDS}", "secret"),
-    ("", "RUN curl https://u:p@x.example", 1, f"error: RUN {HOLDS}", "secret"),
-    ("", f"COPY <<EOF /a\nkey = {KEY}\nEOF", 1, f"error: COPY {HOLDS}", "secret"),
+    ("", f"LABEL a={KEY}", 1, f"error: LABEL {CONTAINS}", "secret"),
+    ("", "RUN curl https://u:p@x.example", 1, f"error: RUN {CONTAINS}", "secret"),
+    ("", f"COPY <<EOF /a\nkey = {KEY}\nEOF", 1, f"error: COPY {CONTAINS}", "secret"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "line", "message", "rule"), FOUND)
-def test_what_an_instruction_risks(
-    world: World, old: str, new: str, line: int, message: str, rule: str
-) -> None:
+def test_risk_of_an_instruction(world: World, old: str, new: str, line: int, message: str, rule: str) -> None:
     before, after = ({"templates/t.j2": f"FROM {{{{ parent }}}}\n{text}\n", **CONTEXT} for text in (old, new))
     world.make(before, after)
     assert world.risks() == [
@@ -95,16 +93,16 @@ STAGES = [
 
 
 @pytest.mark.parametrize(("text", "line"), STAGES)
-def test_a_stage_runs_as_the_one_that_it_is_built_on(world: World, text: str, line: int) -> None:
+def test_stage_inherits_the_user(world: World, text: str, line: int) -> None:
     world.make({}, {"templates/t.j2": f"{text}\n"})
     [found] = world.risks()
-    assert found.startswith(f"templates/t.j2:{line - 5}: warning: USER becomes ")
+    assert found.startswith(f"templates/t.j2:{line - 5}: warning: the image now runs as ")
 
 
-def test_a_user_that_is_gone(world: World) -> None:
+def test_removed_user(world: World) -> None:
     world.make({}, {"templates/t.j2": "FROM {{ parent }}\n"})
     assert world.risks() == [
-        "templates/t.j2:1: warning: USER app is gone; the image runs as its parent's user, root mostly (in 2 files)"
+        "templates/t.j2:1: warning: USER app was removed, so the image runs as its parent's user, usually root; set USER (in 2 files)"
         f" [user-root] (in {AMD_FILE}:6)"
     ]
 
@@ -127,7 +125,7 @@ QUIET = [
 
 
 @pytest.mark.parametrize("line", QUIET)
-def test_what_is_no_risk(world: World, line: str) -> None:
+def test_harmless_instruction(world: World, line: str) -> None:
     world.make({}, {"templates/t.j2": f"{TEMPLATE}{line}\n", **CONTEXT})
     assert world.risks() == []
 
@@ -145,7 +143,7 @@ A=eyJhbGciOiJIUzI.eyJzdWIiOiIxMjM.SflKxwRJSMeKKF2QT
 
 
 @pytest.mark.parametrize("word", HARMLESS.split())
-def test_names_and_values_that_are_no_secret(word: str) -> None:
+def test_names_and_values_that_are_not_a_secret(word: str) -> None:
     name, _, value = word.partition("=")
     assert not is_secret(name, value)
 
@@ -159,39 +157,39 @@ def test_names_and_values_that_are_a_secret(word: str) -> None:
 @pytest.mark.parametrize(
     "words", [f"--checksum={locked().digest} https://x.example/a", f"https://x.example/a.git#{COMMIT}:b"]
 )
-def test_an_add_that_is_pinned_is_a_note(world: World, words: str) -> None:
+def test_pinned_add_is_a_note(world: World, words: str) -> None:
     world.make({}, {"templates/t.j2": f"{TEMPLATE}ADD {words} /a\n"})
     found = world.review()
     assert [(risk.rule, risk.level) for risk in found.risks] == [("add-url", "note")]
     assert not found.fails(strict=True)
 
 
-def test_what_was_there_before_is_not_told(world: World) -> None:
+def test_old_risk_is_not_reported(world: World) -> None:
     text = f"FROM {{{{ parent }}}}\nENV TOKEN=a\nADD https://x.example/a /a\nRUN {KEY}\nONBUILD USER root\nUSER root\n"
     world.make({"templates/t.j2": text}, {"templates/t.j2": f"{text}WORKDIR /a\n"})
     assert world.risks() == []
 
 
-def test_of_the_same_change_each_file_is_looked_at(world: World) -> None:
-    """The line that is taken away is the same; what it leaves behind is not."""
+def test_each_file_of_a_group_is_checked(world: World) -> None:
+    # The removed line is the same in both files, but the remaining USER is not.
     text = "FROM {{ parent }}\n{% if arch == 'arm64' %}\nUSER 0\n{% else %}\nUSER 1\n{% endif %}\n"
     world.make({"templates/t.j2": f"{text}USER app\n"}, {"templates/t.j2": text})
     assert [len(group.files) for group in world.review().groups] == [2]
     assert world.risks() == [
-        f"templates/t.j2:3: warning: USER becomes 0; {END} [user-root] (in {ARM_FILE}:7)"
+        f"templates/t.j2:3: warning: the image now runs as 0; {END} [user-root] (in {ARM_FILE}:7)"
     ]
 
 
-def test_a_line_of_a_macro_is_where_the_macro_has_it(world: World) -> None:
+def test_line_of_a_macro(world: World) -> None:
     macros = {"templates/m.j2": "{% macro m(user) %}\nRUN a\nUSER {{ user }}\n{% endmacro %}\n"}
     calls = "{% import 'm.j2' as m %}\nFROM {{ parent }}\n{{ m.m('root') }}"
     world.make({}, {**macros, "templates/t.j2": calls})
     assert world.risks() == [
-        f"templates/m.j2:3: warning: USER becomes root; {END} (in 2 files) [user-root] (in {AMD_FILE}:8)"
+        f"templates/m.j2:3: warning: the image now runs as root; {END} (in 2 files) [user-root] (in {AMD_FILE}:8)"
     ]
 
 
-def test_a_line_that_a_hand_edit_moved_is_found_and_one_that_it_made_has_no_template(world: World) -> None:
+def test_line_moved_by_a_hand_edit_has_a_template_line_and_an_added_one_has_none(world: World) -> None:
     world.make(
         {"templates/t.j2": "FROM {{ parent }}\n"}, {"templates/t.j2": "FROM {{ parent }}\nENV TOKEN=a\n"}
     )

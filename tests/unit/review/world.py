@@ -1,4 +1,4 @@
-"""One small catalog in two states, each a folder, and the review of them."""
+"""A small catalog in two states, each in a folder, and their review."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def put(root: Path, files: Files) -> None:
 
 
 class World:
-    """Two states of one small catalog; `was` and `now` are their folders."""
+    """Two states of a small catalog, in the folders `was` and `now`."""
 
     def __init__(self, folder: Path) -> None:
         self.was, self.now = folder / "was", folder / "now"

@@ -1,4 +1,4 @@
-"""What may go wrong with a change: one small function a risk, each finding with its file and line."""
+"""Risks of a change: one small function for each risk; it yields findings with their file and line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dfgen.findings import Finding, Level
 
 
 def error(rule: str, message: str, place: Place) -> Finding:
-    """A finding that fails a review."""
+    """Return a finding that fails a review."""
     return Finding(rule=rule, level=Level.ERROR, message=message, place=place)
 
 
 def warning(rule: str, message: str, place: Place) -> Finding:
-    """A finding that fails a strict review."""
+    """Return a finding that fails a review only with `--strict`."""
     return Finding(rule=rule, level=Level.WARNING, message=message, place=place)

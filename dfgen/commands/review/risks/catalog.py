@@ -1,180 +1,127 @@
-"""Risks of generated files: stale, edited by hand, or with a FROM that is not the lock's."""
+"""Risks of images and their files: immutable versions, contexts, stale or edited Dockerfiles, wrong FROMs."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
 from dfgen.catalog import layers
-from dfgen.catalog.model import Catalog, Image
-from dfgen.commands import render as header
-from dfgen.commands.render import Change, File
-from dfgen.commands.review.diff import is_pin, neutral
+from dfgen.catalog.model import Image
+from dfgen.commands.render import Change, File, is_generated, is_intact
 from dfgen.commands.review.impact import Comparison
-from dfgen.commands.review.records import Group, Kind, Radius, State, Step
+from dfgen.commands.review.records import Impact, State
 from dfgen.commands.review.risks import error
 from dfgen.commands.review.risks.pins import Locks
-from dfgen.dockerfile.names import platform_names
 from dfgen.errors import InputError, Place, listing, printable
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
 from dfgen.oci.platform import Platform
 
+_SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")
+_FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
+# The rules with a place in a Dockerfile.
+_RULES = frozenset(("add-url", "arch-change", "context", "secret", "unknown-instruction", "user-root"))
 
-def _place(of: Comparison, image: Image) -> Place:
-    """Where the version is said to be immutable: now, or before when that is gone."""
-    now = [one for one in of.new.images if one.name == image.name]
-    set_by = (layers.last(one.layers, "immutable") for one in (*now, image))
-    return next((found[1].place("immutable") for found in set_by if found), image.place)
+Origins = Callable[[Image], Sequence[Place | None]]
 
 
-def immutable(of: Comparison, radius: Radius) -> Iterator[Finding]:
-    """A version that was promised never to change, and does. One that is no longer immutable counts too."""
-    changed = {one.image: one.reasons for one in radius.rebuilt}
-    changed |= dict.fromkeys(radius.removed, ("it is removed",))
+# Images.
+
+
+def immutable(of: Comparison, impact: Impact) -> Iterator[Finding]:
+    """Report immutable versions that change or are removed; `immutable` in the old state counts."""
+    changed = {one.image: one.reasons for one in impact.rebuilt}
+    changed |= dict.fromkeys(impact.removed, ("it is removed",))
     for version, images in of.old.versions.items():
         touched = [one for one in images if one.immutable and one.name in changed]
         if touched:
             names = listing(str(one.platform) for one in touched)
             reasons = listing(dict.fromkeys(reason for one in touched for reason in changed[one.name]))
-            message = f"{version} is immutable and changes for {names}: {reasons}; add a new version instead"
-            yield error("immutable", message, _place(of, touched[0]))
+            message = f"{version} is immutable but changes for {names}: {reasons}; add a new version instead"
+            yield error("immutable", message, _immutable_place(of, touched[0]))
+
+
+def _immutable_place(of: Comparison, image: Image) -> Place:
+    """Return the place of the `immutable` setting in the new state, else in the old one."""
+    now = [one for one in of.new.images if one.name == image.name]
+    set_by = (layers.last(one.layers, "immutable") for one in (*now, image))
+    return next((found[1].place("immutable") for found in set_by if found), image.place)
 
 
 def context(of: Comparison) -> Iterator[Finding]:
-    """A source that is missing from the context, or an ignore file that cannot be read; once a family."""
+    """Report sources missing from the context and invalid ignore files, once a family."""
     seen: set[tuple[str, str]] = set()
     for image in of.new.images:
-        for problem in of.refused(image):
+        for problem in of.context_problems(image):
             key = (image.family.name, problem.message)
             if key not in seen:
                 seen.add(key)
                 yield error("context", problem.message, problem.place or image.place)
 
 
-Origins = Callable[[Image], Sequence[Place | None]]
-
-_RULES = frozenset(("add-url", "arch-change", "context", "secret", "unknown-instruction", "user-root"))
+# Generated files.
 
 
-def at_templates(
-    findings: Iterable[Finding], after: State, rendered: Mapping[str, str], origins: Origins
-) -> Iterator[Finding]:
-    """Place risks of instructions at the template's line, with the generated line beside it.
+def of_files(before: State, after: State, rendered: Sequence[File]) -> Iterator[Finding]:
+    """Report files that are stale, edited by hand, or of no version."""
+    paths = {file.path for file in rendered}
+    yield from _differing(before, rendered)
+    yield from _hand_edited(before, after, paths)
+    yield from _of_no_version(before, after, paths)
 
-    What stands in a file that was edited by hand and not in what is rendered has no other place.
-    """
-    images = _by_path(after.catalog)
-    for one in findings:
-        image = images.get(one.place.file) if one.rule in _RULES and one.generated is None else None
-        # What did not change is not rendered again: its file is what the template gives.
-        text = rendered.get(one.place.file, after.dockerfiles.get(one.place.file))
-        if image is None or text is None or not one.place.line:
-            yield one
+
+def _differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
+    """Report each file of the new state that `dfgen render --check` rejects."""
+    for file in files:
+        if file.change is Change.NONE:
             continue
-        line = _same_line(after.dockerfiles.get(one.place.file, ""), text, one.place.line)
-        places = origins(image) if line else ()
-        place = places[line - 1] if line <= len(places) and line else None
-        yield replace(one, place=place, generated=one.place) if place else one
+        if file.old is None or file.new is None:
+            yield _rejected(file, 0)
+        elif _is_edited(before.dockerfiles.get(file.path), file.old):
+            yield _hand_edit(file.path, _first_difference(file.new, file.old))
+        else:
+            yield _rejected(file, _first_difference(file.new, file.old))
 
 
-def _by_path(catalog: Catalog | None) -> dict[str, Image]:
-    return {image.path: image for image in catalog.images} if catalog else {}
+def _hand_edited(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
+    """Report each changed file with a broken seal that was not rendered for comparison."""
+    for path, old, text in _changed(before, after):
+        if path not in rendered and _is_edited(old, text):
+            yield _hand_edit(path, _first_difference(old or text, text))
 
 
-def _same_line(there: str, rendered: str, line: int) -> int:
-    """Find a line of a file in what is rendered; 0 when it is not there."""
-    if there == rendered:
-        return line
-    matcher = difflib.SequenceMatcher(None, there.splitlines(), rendered.splitlines(), autojunk=False)
-    blocks = matcher.get_matching_blocks()
-    return next((line - at + to for at, to, size in blocks if at < line <= at + size), 0)
-
-
-def _siblings(after: State) -> Mapping[str, list[str]]:
-    """The Dockerfiles of each version, by its folder."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(after.dockerfiles):
-        found.setdefault(path.rpartition("/")[0], []).append(path)
-    return found
-
-
-def _family(path: str) -> str:
-    return "/".join(path.split("/")[:2])
-
-
-def _may_differ(step: Step) -> bool:
-    return step.keyword == "FROM" or is_pin(step)
-
-
-def _likeness(group: Group) -> Hashable:
-    """What a group's files have in common, whatever each says of its own platform."""
-    names = _names(group.files[0].rpartition("_")[2])
-    return tuple((step.kind, names(step.before), names(step.after)) for step in group.steps)
-
-
-def _names(suffix: str) -> Callable[[str], str]:
-    """Write one word for all that the platform of a Dockerfile's name is called."""
-    try:
-        names = platform_names(Platform.parse(suffix))
-    except InputError:
-        return neutral
-    return lambda text: names.sub("<platform>", neutral(text))
-
-
-def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> Iterator[Finding]:
-    """Tell, once a group, of files whose version has another file that is not of the group.
-
-    That may be meant, so it is a note; a version stands with the first of the groups that have it. FROM,
-    digests and the platform's own names may differ. Of versions with a file that is `known` to have something
-    else, or of a family whose architectures differ without a word in the catalog, enough is told already.
-    """
-    siblings = _siblings(after)
-    worse = {place.file for one in known for place in (one.place, one.generated) if place}
-    unlike = {_family(one.generated.file) for one in known if one.rule == "arch-parity" and one.generated}
-    told: set[str] = set()
-    alike: dict[Hashable, set[str]] = {}
-    for group in groups:
-        alike.setdefault(_likeness(group), set()).update(group.files)
-    for group in groups:
-        if group.kind is not Kind.CHANGED or all(map(_may_differ, group.steps)):
-            continue
-        if _family(group.files[0]) in unlike:
-            continue
-        own = alike[_likeness(group)]
-        folders = {path.rpartition("/")[0]: path for path in reversed(group.files)}
-        odd = {one: path for one, path in folders.items() if not own.issuperset(siblings.get(one, ()))}
-        new = sorted(
-            path
-            for folder, path in odd.items()
-            if folder not in told and path not in worse and worse.isdisjoint(siblings.get(folder, ()))
+def _of_no_version(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
+    """Note each new file that belongs to no version of either state and was not generated."""
+    if not before.catalog or not after.catalog:
+        return
+    old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
+    known = {*before.dockerfiles, *old, *new, *rendered}
+    for path in sorted(after.dockerfiles.keys() - known):
+        message = (
+            "the file belongs to no version, so it is neither rendered nor built; check whether this is"
+            " intended"
         )
-        told.update(odd)
-        if new:
-            line = next((step.after_line for step in group.steps if step.after_line), 0)
-            versions = f" (in {len(new)} versions)" if len(new) > 1 else ""
-            message = (
-                f"the other architectures do not change in the same way{versions}; see whether that is meant"
-            )
-            yield Finding(rule="arch-change", level=Level.NOTE, message=message, place=Place(new[0], line))
+        yield Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
 
 
-_FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
-_SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")
+def _rejected(file: File, line: int) -> Finding:
+    rule = "hand-edited" if file.change is Change.EDITED else "not-rendered"
+    return error(rule, f"the file {file.problem.message}", Place(file.path, line))
 
 
-def _first_difference(old: str, new: str) -> int:
-    """The first line of `new` that is not as in `old`, beside the seal."""
-    pairs = enumerate(zip_longest(old.splitlines(), new.splitlines()), start=1)
-    last = len(new.splitlines())
-    return next((min(at, last) for at, (one, other) in pairs if one != other and not _sealed(one, other)), 1)
+def _hand_edit(path: str, line: int) -> Finding:
+    message = (
+        "the generated file was edited by hand; move the change to the template, then `dfgen render --force`"
+    )
+    return error("hand-edited", message, Place(path, line))
 
 
-def _sealed(*lines: str | None) -> bool:
-    return all(line and _SEAL.fullmatch(line) for line in lines)
+def _is_edited(old: str | None, text: str) -> bool:
+    # Without its seal, a file that was generated before counts as edited, too.
+    return not is_intact(text) if is_generated(text) else old is not None and is_generated(old)
 
 
 def _changed(before: State, after: State) -> Iterator[tuple[str, str | None, str]]:
@@ -184,64 +131,24 @@ def _changed(before: State, after: State) -> Iterator[tuple[str, str | None, str
             yield path, old, text
 
 
-def _edited(old: str | None, text: str) -> bool:
-    if header.is_generated(text):
-        return not header.is_intact(text)
-    return old is not None and header.is_generated(old)
+def _first_difference(old: str, new: str) -> int:
+    """Return the first line of `new` that differs, apart from the seal."""
+    pairs = enumerate(zip_longest(old.splitlines(), new.splitlines()), start=1)
+    last = len(new.splitlines())
+    return next((min(at, last) for at, (one, other) in pairs if one != other and not _seals(one, other)), 1)
 
 
-def differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
-    """Yield a finding for each file of the state after that `dfgen render --check` refuses."""
-    for file in files:
-        if file.change is Change.NONE:
-            continue
-        if file.old is None or file.new is None:
-            yield _refused(file, 0)
-        elif _edited(before.dockerfiles.get(file.path), file.old):
-            yield _hand_edit(file.path, _first_difference(file.new, file.old))
-        else:
-            yield _refused(file, _first_difference(file.new, file.old))
+def _seals(*lines: str | None) -> bool:
+    return all(line and _SEAL.fullmatch(line) for line in lines)
 
 
-def hand_edited(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
-    """Yield a finding for each other file that changed and has a broken seal.
-
-    `rendered` are the paths of the files that `differing` compares.
-    """
-    for path, old, text in _changed(before, after):
-        if path not in rendered and _edited(old, text):
-            yield _hand_edit(path, _first_difference(old or text, text))
-
-
-def _refused(file: File, line: int) -> Finding:
-    rule = "hand-edited" if file.change is Change.EDITED else "not-rendered"
-    return error(rule, f"the file {file.problem.message}", Place(file.path, line))
-
-
-def _hand_edit(path: str, line: int) -> Finding:
-    message = (
-        "the file is generated and was edited by hand; expected what the catalog renders; move the"
-        " change to the template, then `dfgen render --force`"
-    )
-    return error("hand-edited", message, Place(path, line))
-
-
-def of_no_version(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
-    """Note each new file that belongs to no version of either state and was not generated."""
-    if not before.catalog or not after.catalog:
-        return
-    old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
-    known = {*before.dockerfiles, *old, *new, *rendered}
-    for path in sorted(after.dockerfiles.keys() - known):
-        message = (
-            "the file belongs to no version: it is neither rendered nor built; see whether that is meant"
-        )
-        yield Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
+# FROM and the lock.
 
 
 def wrong_from(locks: Locks) -> Iterator[Finding]:
-    """A FROM whose digest is not the lock's: an index, or the image of another platform."""
+    """Report each FROM that is pinned to an index, or to the image of another platform."""
     owners = _owners(locks)
+    # If the lock itself pins an index, `index_digest` reports it there.
     pinned = {pin.digest for one in locks.after.lock.parents.values() for pin in one.platforms.values()}
     for path, _, text in _changed(locks.before, locks.after):
         for found in _FROM.finditer(text):
@@ -250,17 +157,18 @@ def wrong_from(locks: Locks) -> Iterator[Finding]:
             name, place = printable(found[2]), Place(path, text.count("\n", 0, found.start()) + 1)
             if digest in locks.indexes - pinned:
                 message = (
-                    f"FROM {name} is pinned to an index digest; expected the {printable(found[1])} image's"
+                    f"FROM {name} is pinned to an index digest; expected the digest of the"
+                    f" {printable(found[1])} image"
                 )
                 yield error("pin-index", f"{message}; run `dfgen render`", place)
             elif platform and known and platform not in known:
-                names = " and ".join(sorted(map(str, known)))
-                message = f"FROM {name} for {platform} is pinned to the image for {names}"
+                names = " or ".join(sorted(map(str, known)))
+                message = f"FROM {name} for {platform} is pinned to a {names} image"
                 yield error("pin-platform", f"{message}; run `dfgen render`", place)
 
 
 def _owners(locks: Locks) -> dict[Digest, set[Platform]]:
-    """The platforms that either lock has a digest for; the one after alone may be the one that is wrong."""
+    """Return the platforms for which either lock pins a digest; a wrong pin may be in the new lock only."""
     found: dict[Digest, set[Platform]] = {}
     for state in (locks.before, locks.after):
         for locked in state.lock.parents.values():
@@ -274,3 +182,36 @@ def _platform(text: str) -> Platform | None:
         return Platform.parse(text)
     except InputError:
         return None
+
+
+# Places in templates.
+
+
+def at_templates(
+    findings: Iterable[Finding], after: State, rendered: Mapping[str, str], origins: Origins
+) -> Iterator[Finding]:
+    """Move findings in Dockerfiles to the line of the template, with the generated line beside it.
+
+    A line that exists only in a file edited by hand has no template line; its finding stays.
+    """
+    images = {image.path: image for image in after.catalog.images} if after.catalog else {}
+    for one in findings:
+        image = images.get(one.place.file) if one.rule in _RULES and one.generated is None else None
+        # An unchanged image is not rendered again: its file is what the template renders.
+        text = rendered.get(one.place.file, after.dockerfiles.get(one.place.file))
+        if image is None or text is None or not one.place.line:
+            yield one
+            continue
+        line = _same_line(after.dockerfiles.get(one.place.file, ""), text, one.place.line)
+        places = origins(image) if line else ()
+        place = places[line - 1] if line <= len(places) and line else None
+        yield replace(one, place=place, generated=one.place) if place else one
+
+
+def _same_line(committed: str, rendered: str, line: int) -> int:
+    """Find a line of the committed file in the rendered text; 0 if it is not there."""
+    if committed == rendered:
+        return line
+    matcher = difflib.SequenceMatcher(None, committed.splitlines(), rendered.splitlines(), autojunk=False)
+    blocks = matcher.get_matching_blocks()
+    return next((line - at + to for at, to, size in blocks if at < line <= at + size), 0)

@@ -1,4 +1,4 @@
-"""The same change is one group; what differs from it stands first."""
+"""Groups of files with the same change, outliers first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def grouped(before: Texts, after: Texts) -> tuple[Group, ...]:
     return groups(State(dockerfiles=before), State(dockerfiles=after))[0]
 
 
-def test_versions_that_change_alike_are_one_group() -> None:
+def test_versions_with_the_same_change_are_one_group() -> None:
     before = {path(one): text(one, f"ENV V={one}\nUSER a") for one in range(9)}
     after = {path(one): text(one, f"ENV V={one}\nUSER b") for one in range(9)}
     (group,) = grouped(before, after)
@@ -32,35 +32,35 @@ def test_versions_that_change_alike_are_one_group() -> None:
     assert [line for line in group.hunk if line[0] in "+-"][2:] == ["-USER a", "+USER b"]
 
 
-def test_the_same_change_is_looked_at_once() -> None:
-    looked: list[str] = []
+def test_same_change_is_compared_once() -> None:
+    compared: list[str] = []
 
     def counting(old: str, new: str, file: str) -> Difference:
-        looked.append(file)
+        compared.append(file)
         return compare(old, new, file)
 
     before = {path(one): text(one, f"ENV V={one}\nUSER a") for one in range(9)}
     after = {path(one): text(one, f"ENV V={one}\nUSER b") for one in range(9)} | {path(9): "FROM c\n"}
     found, _ = groups(State(dockerfiles=before), State(dockerfiles=after), counting)
     assert [len(group.files) for group in found] == [9, 1]
-    assert looked == [path(0)]
+    assert compared == [path(0)]
 
 
 @pytest.mark.parametrize("body", ["RUN <<E\n{}\n{}\nE", "RUN x \\\n  # why\n  {} \\\n  {}"])
-def test_what_is_uncertain_is_looked_at_as_a_whole(body: str) -> None:
+def test_heredocs_and_continued_lines_are_grouped(body: str) -> None:
     before = {path(one): text(one, body.format(one, "a")) for one in range(3)}
     after = {path(one): text(one, body.format(one, "b")) for one in range(3)}
     assert [(one.title, len(one.files)) for one in grouped(before, after)] == [("RUN: a → b", 3)]
 
 
-def test_an_outlier_stands_before_the_large_group() -> None:
+def test_outlier_comes_first() -> None:
     before = {path(one): text(one, "USER a") for one in range(7)}
     after = {path(one): text(one, "USER b" if one < 5 else "USER c") for one in range(7)}
     found = [(one.title, len(one.files), one.outlier) for one in grouped(before, after)]
     assert found == [("USER: a → c", 2, True), ("USER: a → b", 5, False)]
 
 
-def test_another_template_is_no_outlier() -> None:
+def test_file_of_another_template_is_not_an_outlier() -> None:
     before = {path(one): text(one, "USER a", "t" if one < 5 else "other") for one in range(6)}
     after = {
         path(one): text(one, "USER b" if one < 5 else "USER c", "t" if one < 5 else "other")
@@ -72,17 +72,17 @@ def test_another_template_is_no_outlier() -> None:
     ]
 
 
-def test_comments_are_told_apart_and_stand_last() -> None:
+def test_cosmetic_changes_come_last() -> None:
     before = {path(1): text(1, "USER a"), path(2): text(2, "USER a"), path(3): text(3, "USER a")}
     after = {path(1): text(1, "# why\nUSER   a"), path(2): text(2, "USER b")}
     assert [(one.title, one.kind) for one in grouped(before, after)] == [
         ("USER: a → b", Kind.CHANGED),
         ("bases/a: removed: 3", Kind.REMOVED),
-        ("comments and white space alone", Kind.COSMETIC),
+        ("comments and whitespace only", Kind.COSMETIC),
     ]
 
 
-def test_what_comes_or_goes_is_named_where_the_family_stays() -> None:
+def test_added_and_removed_versions_are_named() -> None:
     alone = {path(1): text(1, "USER a")}
     versions = alone | {path(one): text(one, "USER a") for one in range(2, 7)}
     platform = alone | {path(1, "s390x"): text(1, "USER a")}
@@ -96,38 +96,38 @@ def test_what_comes_or_goes_is_named_where_the_family_stays() -> None:
     ]
 
 
-def test_a_long_title_is_cut_with_a_count() -> None:
+def test_long_title_is_cut_with_a_count() -> None:
     before, after = {path(1): "FROM a\n"}, {path(1): "FROM a\nUSER a\nENV A=1\nCMD b\nWORKDIR /c\nEXPOSE 1\n"}
     (group,) = grouped(before, after)
     assert group.title == "USER added: a; ENV added: A=1; CMD added: b; and 2 more"
 
 
-def test_what_is_no_dockerfile_is_a_group_of_its_own_and_a_note() -> None:
+def test_invalid_dockerfile_is_a_group_and_a_note() -> None:
     found, notes = groups(
         State(dockerfiles={path(1): "FROM a\n"}), State(dockerfiles={path(1): "FROM a\nENV\nENV A\n"})
     )
-    assert [one.title for one in found] == ["cannot be read as a Dockerfile"]
+    assert [one.title for one in found] == ["not a valid Dockerfile"]
     assert notes == (f"{path(1)}:3: ENV has a name but no value; expected name=value",)
 
 
-def test_files_that_stay_are_counted_by_their_template() -> None:
+def test_unchanged_files_of_a_template_are_counted() -> None:
     before = {path(one): text(one, "USER a") for one in range(5)}
     after = before | {path(one): text(one, "USER b") for one in range(3)}
     _, notes = groups(State(dockerfiles=before), State(dockerfiles=after))
-    assert notes == ("templates/t.j2: 2 of its Dockerfiles stay as they are",)
+    assert notes == ("templates/t.j2: 2 of its Dockerfiles did not change",)
 
 
 @pytest.mark.parametrize(
     ("old", "new"), [("FROM b:1", "FROM b:2"), (f"LABEL d=sha256:{'1' * 64}", f"LABEL d=sha256:{'2' * 64}")]
 )
-def test_that_other_parents_stay_is_no_surprise(old: str, new: str) -> None:
+def test_unchanged_files_are_not_counted_for_new_parents(old: str, new: str) -> None:
     before = {path(one): text(one, old) for one in range(5)}
     after = before | {path(one): text(one, new) for one in range(4)}
     found, notes = groups(State(dockerfiles=before), State(dockerfiles=after))
     assert ([len(group.files) for group in found], notes) == ([4], ())
 
 
-def test_a_hunk_leaves_the_seal_out_and_names_what_is_new() -> None:
+def test_hunk_omits_the_seal() -> None:
     assert not any(
         "dfgen:sha256" in line for line in hunk("a", text(1, "USER a"), text(2, "USER b")) if line[0] != " "
     )

@@ -1,4 +1,4 @@
-"""The blocks of a Dockerfile, and the risks of many files with the same change."""
+"""Blocks of a Dockerfile, and the shortcut that they give to risks of many files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PIECES = ("RUN a", "USER root", "\u2003", "  # c", "#", " ", "\\", "\t", "\r", 
 
 
 @given(st.lists(st.sampled_from(_PIECES)).map("".join))
-def test_a_block_is_what_the_parser_reads_as_one_statement(text: str) -> None:
+def test_blocks_agree_with_the_parser(text: str) -> None:
     cut = blocks(text) or []
     statements = ["".join(f"{line}\n" for line in one.lines) for one in Reader(text)]
     assert [block.removesuffix("\n") for block in cut] == [one.removesuffix("\n") for one in statements]
@@ -59,7 +59,7 @@ def test_changes(old: str, new: str, found: object) -> None:
     assert changes(old, new) == found
 
 
-def test_the_risk_of_many_files_is_reported_once() -> None:
+def test_risk_of_many_files_is_reported_once() -> None:
     old = {f"{number}": f"FROM a:{number}\nENV V={number}\nUSER 1\n" for number in range(9)}
     new = {name: text.replace("USER 1", "USER 0") for name, text in old.items()}
     group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=tuple(old))
@@ -67,7 +67,7 @@ def test_the_risk_of_many_files_is_reported_once() -> None:
     assert (str(risk.place), risk.message.endswith(" (in 9 files)")) == ("0:3", True)
 
 
-# Every line that a Dockerfile here may have at its place.
+# The alternatives for each part of a Dockerfile.
 _LINES = (
     ("FROM a\n", "FROM a AS one\nUSER root\nFROM one\n", "# syntax=docker/dockerfile\nFROM a\n"),
     ("", "ENV who=root\n", "ENV a_token=x\n", "ARG who\n"),
@@ -76,7 +76,7 @@ _LINES = (
 )
 
 
-def test_a_rule_finds_in_what_it_reads_what_it_finds_in_the_file() -> None:
+def test_rule_finds_the_same_in_its_view_as_in_the_file() -> None:
     texts = ["".join(lines) for lines in product(*_LINES)]
     for at, old in enumerate(texts):
         for new in texts[at % 61 :: 61]:
@@ -85,7 +85,7 @@ def test_a_rule_finds_in_what_it_reads_what_it_finds_in_the_file() -> None:
                 assert rule.find("f", *read) == rule.find("f", old, new)
 
 
-def test_what_no_rule_depends_on_is_not_looked_at() -> None:
+def test_skipped_changes_have_no_risks() -> None:
     texts = ["".join(lines) for lines in product(*_LINES)]
     for old, new in zip(texts, texts[7:], strict=False):
         group = Group(kind=Kind.ADDED, title="", steps=(), hunk=(), files=("f",))
@@ -95,6 +95,6 @@ def test_what_no_rule_depends_on_is_not_looked_at() -> None:
         assert shown == {(one.rule, one.message, one.place.line) for one in risks}
 
 
-def test_what_is_not_new_is_no_risk() -> None:
+def test_unchanged_file_has_no_risks() -> None:
     for text in map("".join, product(*_LINES)):
         assert [one for rule in instructions.RISKS for one in rule.find("f", text, text)] == []

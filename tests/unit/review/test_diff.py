@@ -1,10 +1,10 @@
-"""What changed between two Dockerfiles, instruction by instruction."""
+"""Comparison of two Dockerfiles by instruction."""
 
 from __future__ import annotations
 
 import pytest
 
-from dfgen.commands.review.diff import compare, moves
+from dfgen.commands.review.diff import compare, package_moves
 from dfgen.commands.review.records import Kind, PackageMove
 from dfgen.errors import InputError
 
@@ -19,23 +19,23 @@ def summaries(old: str, new: str) -> list[str]:
     ("old", "new", "summary"),
     [
         ("FROM a:1", "FROM a:2", "FROM: a:1 → a:2"),
-        (f"FROM a:1@{ONE}", f"FROM a:1@{TWO}", "FROM: a:1 has another digest"),
+        (f"FROM a:1@{ONE}", f"FROM a:1@{TWO}", "FROM: a:1 has a new digest"),
         (
             "FROM --platform=linux/arm64 a:1",
             "FROM --platform=linux/amd64 a:1",
-            "FROM: a:1 has another platform",
+            "FROM: a:1 has a new platform",
         ),
         (
             f"FROM --platform=linux/arm64 a:1@{ONE}",
             f"FROM --platform=linux/amd64 a:1@{TWO}",
-            "FROM: a:1 has another digest and platform",
+            "FROM: a:1 has a new digest and platform",
         ),
         ("FROM a\nUSER app", "FROM a\nUSER root", "USER: app → root"),
         ("FROM a\nUSER app", "FROM a", "USER removed: app"),
         ("FROM a", "FROM a\nUSER app", "USER added: app"),
         ('FROM a\nENTRYPOINT ["a"]', 'FROM a\nENTRYPOINT ["b", "c"]', 'ENTRYPOINT: ["a"] → ["b", "c"]'),
         ("FROM a\nENV A=1 B=2", "FROM a\nENV A=3 C=4", "ENV: A 1 → 3, B removed, C added: 4"),
-        ("FROM a\nLABEL a=1 b=2", "FROM a\nLABEL b=2 a=1", "LABEL: the order or the layout alone"),
+        ("FROM a\nLABEL a=1 b=2", "FROM a\nLABEL b=2 a=1", "LABEL: order or formatting only"),
         ("FROM a\nRUN make all", "FROM a\nRUN make it all", "RUN: + it"),
         ("FROM a\nRUN make it all", "FROM a\nRUN make all", "RUN: - it"),
         ("FROM a\nRUN apt install curl", "FROM a\nRUN apt install curl=2", "RUN: curl unpinned → 2"),
@@ -47,14 +47,14 @@ def summaries(old: str, new: str) -> list[str]:
         ("FROM a\nRUN <<E\nx\nE", "FROM a\nRUN <<E\ny\nE", "RUN: x → y"),
         ("FROM a\nRUN <<E\nset x 0\nE", "FROM a\nRUN <<E\nset x 1\nb c\nE", "RUN: set x 0 → set x 1; b c"),
         ("FROM a\nRUN <<E\nx y\nz\nE", "FROM a\nRUN <<E\nz\nE", "RUN: - x y"),
-        ("FROM a\nRUN <<E\n  x\nE", "FROM a\nRUN <<E\nx\nE", "RUN: white space within"),
-        (f"FROM a\nRUN get b@{ONE}", f"FROM a\nRUN get b@{TWO}", "RUN: another digest"),
+        ("FROM a\nRUN <<E\n  x\nE", "FROM a\nRUN <<E\nx\nE", "RUN: whitespace changed"),
+        (f"FROM a\nRUN get b@{ONE}", f"FROM a\nRUN get b@{TWO}", "RUN: new digest"),
         ("FROM a\nRUN x", "FROM a\nRUN \x1b[1m", "RUN: x → \\x1b[1m"),
         ("# escape=`\nFROM a", "# escape=\\\nFROM a", "# escape: ` → \\"),
         ("FROM a", "# syntax=b\nFROM a", "# syntax: none → b"),
     ],
 )
-def test_a_change_is_said_by_its_meaning(old: str, new: str, summary: str) -> None:
+def test_summary_of_a_change(old: str, new: str, summary: str) -> None:
     assert summaries(old, new) == [summary]
 
 
@@ -66,25 +66,25 @@ def test_a_change_is_said_by_its_meaning(old: str, new: str, summary: str) -> No
         ("FROM a\nRUN x \\\n  # one\n  && y", "FROM a\nRUN x \\\n  # two\n  && y"),
     ],
 )
-def test_comments_and_white_space_are_no_step(old: str, new: str) -> None:
+def test_comments_and_whitespace_are_ignored(old: str, new: str) -> None:
     assert compare(old, new, "Dockerfile").steps == ()
 
 
-def test_white_space_in_quotes_is_meant() -> None:
-    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: white space within"]
+def test_whitespace_in_quotes_counts() -> None:
+    assert summaries('FROM a\nRUN echo "a  b"', 'FROM a\nRUN echo "a b"') == ["RUN: whitespace changed"]
 
 
-def test_lines_are_those_of_both_files() -> None:
+def test_step_has_the_lines_of_both_files() -> None:
     (step,) = compare("FROM a\nUSER b", "FROM a\n\n# c\nUSER d", "Dockerfile").steps
     assert (step.kind, step.before_line, step.after_line) == (Kind.CHANGED, 2, 4)
 
 
-def test_an_env_pairs_with_that_of_its_name() -> None:
+def test_env_is_compared_with_the_one_of_the_same_name() -> None:
     old, new = "FROM a\nENV A=1\nENV B=1", "FROM a\nENV B=2\nENV A=2"
     assert summaries(old, new) == ["ENV: A 1 → 2", "ENV: B 1 → 2"]
 
 
-def test_what_stands_elsewhere_moved() -> None:
+def test_moved_instruction() -> None:
     old, new = "FROM a\nUSER b\nRUN c\nENV D=1", "FROM a\nRUN c\nUSER b\nENV D=2"
     steps = compare(old, new, "Dockerfile").steps
     assert [(step.summary, step.before_line, step.after_line) for step in steps] == [
@@ -93,25 +93,25 @@ def test_what_stands_elsewhere_moved() -> None:
     ]
 
 
-def test_one_that_moved_and_one_more_of_it() -> None:
+def test_moved_and_duplicated_instruction() -> None:
     old, new = "FROM a\nRUN c\nUSER b", "FROM a\nUSER b\nRUN c\nRUN c"
     assert summaries(old, new) == ["USER moved: b", "RUN added: c"]
 
 
-def test_the_key_is_that_of_the_change_alone() -> None:
+def test_key_depends_on_the_change_only() -> None:
     first = compare(f"FROM a:1@{ONE}\nENV V=1\nUSER x", f"FROM a:1@{TWO}\nENV V=1\nUSER y", "f")
     other = compare(f"FROM a:1@{TWO}\nENV V=2\nUSER x", f"FROM a:1@{ONE}\nENV V=2\nUSER y", "g")
     assert first.key == other.key
 
 
-def test_a_file_that_cannot_be_read_is_named() -> None:
+def test_invalid_file_is_named() -> None:
     with pytest.raises(InputError) as caught:
         compare("FROM a", "", "Dockerfile")
     assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
 
 
-def test_packages_that_moved() -> None:
-    assert moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
+def test_package_moves() -> None:
+    assert package_moves({"a": "1", "b": "", "c": "1"}, {"a": "2", "c": "1", "d": ""}) == (
         PackageMove(name="a", before="1", after="2"),
         PackageMove(name="b", before="", after=None),
         PackageMove(name="d", before=None, after=""),

@@ -1,4 +1,4 @@
-"""A seeded bug of every kind that files and images can have is found, at its line, in exact words."""
+"""Risks of files and images: a seeded bug of every kind is reported with its line and exact text."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from tests.unit.review.world import (
 )
 
 MINE = "bases/app/1.0/Dockerfile_mine"
-NOBODYS = (
-    f"{MINE}: note: the file belongs to no version: it is neither rendered nor built; see whether that is meant"
-    " [not-rendered]"
+NO_VERSION = (
+    f"{MINE}: note: the file belongs to no version, so it is neither rendered nor built; check whether this is"
+    " intended [not-rendered]"
 )
 
 
-def test_a_hand_edit_is_found_by_the_seal(world: World) -> None:
+def test_hand_edit_breaks_the_seal(world: World) -> None:
     world.make({}, {})
     path = world.now / ARM_FILE
     path.write_text(path.read_text().replace("USER app", "USER app2"))
     edited = (
-        f"{ARM_FILE}:8: error: the file is generated and was edited by hand; expected what the catalog renders;"
-        " move the change to the template, then `dfgen render --force` [hand-edited]"
+        f"{ARM_FILE}:8: error: the generated file was edited by hand; move the change to the template, then `dfgen"
+        " render --force` [hand-edited]"
     )
     assert world.risks() == [edited]
     assert world.risks(templates=None) == [edited]
 
 
-def test_a_seal_that_was_taken_away_is_a_hand_edit(world: World) -> None:
+def test_removed_seal_is_a_hand_edit(world: World) -> None:
     world.make({}, {})
     put(
         world.now,
@@ -59,7 +59,7 @@ def test_a_seal_that_was_taken_away_is_a_hand_edit(world: World) -> None:
         {"templates/t.j2": "{% include 'more.j2' %}\n", "templates/more.j2": TEMPLATE + "WORKDIR /app\n"},
     ],
 )
-def test_a_template_change_without_rendering(world: World, change: Files) -> None:
+def test_template_change_without_rendering(world: World, change: Files) -> None:
     world.make({}, {})
     put(world.now, change)
     assert world.risks() == [
@@ -68,13 +68,13 @@ def test_a_template_change_without_rendering(world: World, change: Files) -> Non
     ]
 
 
-def test_a_lock_change_without_rendering(world: World) -> None:
+def test_lock_change_without_rendering(world: World) -> None:
     world.make({}, {})
     put(world.now, {LOCK_FILE: Lock({DEBIAN: locked(build="2")}).to_text()})
     assert [line.partition(" ")[0] for line in world.risks()] == [f"{AMD_FILE}:6:", f"{ARM_FILE}:6:"]
 
 
-def test_versions_that_are_not_rendered_or_left_over(world: World) -> None:
+def test_missing_and_left_over_dockerfiles(world: World) -> None:
     world.make({}, {})
     put(world.now, {"bases/app/base.yaml": BASE.replace("1.0", "2.0") + "platforms: [amd64]\n"})
     assert world.risks() == [
@@ -87,22 +87,22 @@ def test_versions_that_are_not_rendered_or_left_over(world: World) -> None:
     ]
 
 
-def test_a_from_that_is_another_platforms_or_an_index(world: World) -> None:
+def test_from_with_an_index_or_another_platform(world: World) -> None:
     world.make({}, {})
     pins = locked().platforms
     arm = (world.now / ARM_FILE).read_text().replace(str(pins[ARM64].digest), str(pins[AMD64].digest))
     amd = (world.now / AMD_FILE).read_text().replace(str(pins[AMD64].digest), str(locked().digest))
     put(world.now, {ARM_FILE: arm, AMD_FILE: amd})
     assert [line for line in world.risks() if "hand-edited" not in line] == [
-        f"{AMD_FILE}:6: error: FROM {DEBIAN} is pinned to an index digest; expected the linux/amd64 image's; run"
-        " `dfgen render` [pin-index]",
-        f"{ARM_FILE}:6: error: FROM {DEBIAN} for linux/arm64 is pinned to the image for linux/amd64; run `dfgen"
-        " render` [pin-platform]",
+        f"{AMD_FILE}:6: error: FROM {DEBIAN} is pinned to an index digest; expected the digest of the linux/amd64"
+        " image; run `dfgen render` [pin-index]",
+        f"{ARM_FILE}:6: error: FROM {DEBIAN} for linux/arm64 is pinned to a linux/amd64 image; run `dfgen render`"
+        " [pin-platform]",
     ]
 
 
 @pytest.mark.parametrize("what", ["template", "context"])
-def test_an_immutable_version_that_changes(world: World, what: str) -> None:
+def test_immutable_version_changes(world: World, what: str) -> None:
     base = {
         "bases/app/base.yaml": 'template: t.j2\nparent: docker.io/library/debian:12\nversions:\n  "1.0": {immutable: true}\n'
     }
@@ -112,12 +112,12 @@ def test_an_immutable_version_that_changes(world: World, what: str) -> None:
         change, why = {"bases/app/files/app.conf": "b\n"}, "context file bases/app/files/app.conf"
     world.make(base, {**base, **change})
     assert world.risks() == [
-        f"bases/app/base.yaml:4:22: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: {why};"
+        f"bases/app/base.yaml:4:22: error: app:1.0 is immutable but changes for linux/amd64 and linux/arm64: {why};"
         " add a new version instead [immutable]"
     ]
 
 
-def test_new_files_are_looked_at_one_by_one(world: World) -> None:
+def test_new_files_are_checked(world: World) -> None:
     world.make({}, {})
     more = {
         "bases/lib/base.yaml": BASE.replace("t.j2", "l.j2"),
@@ -125,12 +125,12 @@ def test_new_files_are_looked_at_one_by_one(world: World) -> None:
     }
     write(world.now, more, {DEBIAN: locked()})
     assert world.risks() == [
-        "templates/l.j2:2: warning: USER becomes root; expected a user without privileges at the end (in 2 files)"
+        "templates/l.j2:2: warning: the image now runs as root; end with an unprivileged USER (in 2 files)"
         " [user-root] (in bases/lib/1.0/Dockerfile_amd64:7)"
     ]
 
 
-def test_a_state_that_does_not_load_is_a_risk(world: World) -> None:
+def test_invalid_catalog_is_a_risk(world: World) -> None:
     world.make({}, {})
     put(world.now, {"bases/app/base.yaml": "parent: docker.io/library/debian:12\nversions: ['1.0']\n"})
     found = world.review(templates=None)
@@ -138,72 +138,72 @@ def test_a_state_that_does_not_load_is_a_risk(world: World) -> None:
     assert found.fails(strict=False)
 
 
-def test_a_template_that_does_not_render_is_a_risk(world: World) -> None:
+def test_template_error_is_a_risk(world: World) -> None:
     world.make({}, {})
     put(world.now, {"templates/t.j2": "FROM {{ parent }}\nUSER {{ nobody }}\n"})
     assert [(risk.rule, str(risk.place)) for risk in world.review().risks] == [("broken", "templates/t.j2:2")]
 
 
-def test_a_platform_that_is_a_variable_is_nobodys(world: World) -> None:
+def test_platform_in_a_variable_is_not_checked(world: World) -> None:
     world.make({}, {})
     text = f"FROM --platform=$BUILDPLATFORM a@{locked().platforms[AMD64].digest}\n"
     put(world.now, {MINE: text})
-    assert world.risks() == [NOBODYS]
+    assert world.risks() == [NO_VERSION]
 
 
-def test_an_immutable_version_that_goes_is_placed_where_it_was(world: World) -> None:
+def test_removed_immutable_version_has_its_old_place(world: World) -> None:
     base = BASE.replace('["1.0"]', '{"1.0": {immutable: true}, "2.0": {}}')
     world.make({"bases/app/base.yaml": base}, {"bases/app/base.yaml": BASE.replace("1.0", "2.0")})
     assert world.risks() == [
-        "bases/app/base.yaml:3:31: error: app:1.0 is immutable and changes for linux/amd64 and linux/arm64: it is"
+        "bases/app/base.yaml:3:31: error: app:1.0 is immutable but changes for linux/amd64 and linux/arm64: it is"
         " removed; add a new version instead [immutable]"
     ]
 
 
-def test_a_file_that_cannot_be_read_has_no_more_risks(world: World) -> None:
+def test_invalid_dockerfile_has_no_instruction_risks(world: World) -> None:
     world.make({}, {})
     put(world.now, {MINE: "FROM a\nENV\nENV A\nUSER root\n"})
-    assert world.risks() == [NOBODYS]
+    assert world.risks() == [NO_VERSION]
 
 
-def test_a_file_of_no_version_that_was_there_is_told_no_more(world: World) -> None:
+def test_old_file_of_no_version_is_not_reported(world: World) -> None:
     world.make({}, {})
     for root in (world.was, world.now):
         put(root, {MINE: "FROM a\n"})
     assert world.risks() == []
 
 
-def test_an_architecture_that_changes_alone_is_a_note(world: World) -> None:
+def test_change_of_one_architecture_is_a_note(world: World) -> None:
     arm = "{% if arch == 'arm64' %}\nENV A=1\n{% endif %}\n"
     world.make({}, {"templates/t.j2": TEMPLATE + arm})
     assert world.risks() == [
-        "templates/t.j2:5: note: the other architectures do not change in the same way; see whether that is meant"
-        f" [arch-change] (in {ARM_FILE}:9)"
+        "templates/t.j2:5: note: the other architectures do not change in the same way; check whether this is"
+        f" intended [arch-change] (in {ARM_FILE}:9)"
     ]
 
 
-def test_architectures_that_change_each_in_its_way_are_told_once(world: World) -> None:
+def test_different_changes_per_architecture_are_reported_once(world: World) -> None:
     base = {"bases/app/base.yaml": BASE.replace('["1.0"]', '["1.0", "2.0"]')}
     world.make(base, {**base, "templates/t.j2": TEMPLATE + "ENV A={{ 'a' if arch == 'arm64' else 'b' }}\n"})
     assert world.risks() == [
-        "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); see whether"
-        f" that is meant [arch-change] (in {AMD_FILE}:9)"
+        "templates/t.j2:4: note: the other architectures do not change in the same way (in 2 versions); check"
+        f" whether this is intended [arch-change] (in {AMD_FILE}:9)"
     ]
 
 
-def test_an_architecture_may_say_its_own_name(world: World) -> None:
+def test_platform_names_may_differ(world: World) -> None:
     text = f"{TEMPLATE}RUN get a-{{{{ arch }}}}.tgz {{{{ platform.uname }}}}\n"
     world.make({}, {"templates/t.j2": text})
     assert (len(world.review().groups), world.risks()) == (2, [])
 
 
-def test_of_a_version_that_is_rendered_in_part_that_is_enough(world: World) -> None:
+def test_partly_rendered_version_has_no_arch_change_note(world: World) -> None:
     world.make({}, {"templates/t.j2": f"{TEMPLATE}ENV A=1\n"})
     put(world.now, {ARM_FILE: (world.was / ARM_FILE).read_text()})
     assert [risk.rule for risk in world.review().risks] == ["not-rendered"]
 
 
-def test_of_a_family_whose_architectures_differ_unsaid_that_is_enough(world: World) -> None:
+def test_arch_parity_finding_replaces_the_arch_change_note(world: World) -> None:
     world.make({}, {"templates/t.j2": TEMPLATE + "ENV A={{ 'a' if arch == 'arm64' else 'b' }}\n"})
     place = Place("templates/t.j2", 4)
     said = Finding(
@@ -212,7 +212,7 @@ def test_of_a_family_whose_architectures_differ_unsaid_that_is_enough(world: Wor
     assert world.review(parity=lambda images, rendered: [said]).risks == (said,)
 
 
-def test_a_digest_in_a_label_is_no_other_change(world: World) -> None:
+def test_digest_in_a_label_may_differ(world: World) -> None:
     template = {"templates/t.j2": "FROM {{ parent }}\nLABEL base={{ parent.digest }}\nUSER app\n"}
     old, new = locked(), locked(build="2")
     world.make(

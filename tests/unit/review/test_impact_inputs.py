@@ -1,4 +1,4 @@
-"""Whatever changes what an image is rendered from is seen, so that no file that is not rendered again passes."""
+"""A change of any input of rendering is a reason, and every stale Dockerfile is reported."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def world(tmp_path: Path) -> World:
 
 
 def _stale(world: World) -> list[str]:
-    """Which files a review says were not rendered again."""
+    """Return the files that a review reports as stale."""
     return [risk.place.file for risk in world.review().risks if risk.rule == _STALE]
 
 
 def _reasons(world: World) -> set[str]:
-    return {reason for one in world.review().radius.rebuilt for reason in one.reasons}
+    return {reason for one in world.review().impact.rebuilt for reason in one.reasons}
 
 
 @pytest.mark.parametrize(
@@ -36,39 +36,37 @@ def _reasons(world: World) -> set[str]:
             "{{ packages | join(' ') }}",
             "packages: [b, a]",
             "packages: [a, b]",
-            "order or types of its settings",
+            "order or types of settings",
         ),
-        ("{{ x }}", "variables: {x: 1}", "variables: {x: true}", "order or types of its settings"),
+        ("{{ x }}", "variables: {x: 1}", "variables: {x: true}", "order or types of settings"),
         (
             "{% for name in x %}{{ name }} {% endfor %}",
             "variables: {x: {a: 1, b: 2}}",
             "variables: {x: {b: 2, a: 1}}",
-            "order or types of its settings",
+            "order or types of settings",
         ),
         (
             "{% for name in labels %}{{ name }} {% endfor %}",
             "labels: {x.b: '1', x.a: '2'}",
             "labels: {x.a: '2', x.b: '1'}",
-            "order or types of its settings",
+            "order or types of settings",
         ),
         (
             "{{ parents | join(' ') }}",
             f"parents: {{one: '{DEBIAN}'}}",
             f"parents: {{two: '{DEBIAN}'}}",
-            "parents of its stages",
+            "stage parents",
         ),
         ("{{ description }}", "description: a", "description: b", "description"),
         (
             "{{ image.end_of_life }}",
             "end_of_life: '2027-01-01'",
             "end_of_life: '2027-01-02'",
-            "settings of its family",
+            "family settings",
         ),
     ],
 )
-def test_a_setting_that_changes_the_text(
-    world: World, template: str, old: str, new: str, reason: str
-) -> None:
+def test_setting_that_changes_the_text(world: World, template: str, old: str, new: str, reason: str) -> None:
     files = {_BASE: f"{BASE}{old}\n", "templates/t.j2": f"FROM {{{{ parent }}}}\nRUN echo {template}\n"}
     world.make(files, files)
     put(world.now, {_BASE: f"{BASE}{new}\n"})
@@ -76,7 +74,7 @@ def test_a_setting_that_changes_the_text(
     assert _reasons(world) == {reason}
 
 
-def test_a_pin_of_a_stage_that_is_another_platforms(world: World) -> None:
+def test_pin_of_a_stage_with_a_fixed_platform(world: World) -> None:
     template = "FROM {{ parents.tool }} AS tool\nFROM {{ parent }}\n"
     base = f"{BASE}parents: {{tool: {{image: 'docker.io/library/tool:1', platform: linux/amd64}}}}\n"
     tool = locked("docker.io/library/tool:1")
@@ -95,7 +93,7 @@ def test_a_pin_of_a_stage_that_is_another_platforms(world: World) -> None:
     assert _stale(world) == [ARM_FILE.replace("arm64", "amd64"), ARM_FILE]
 
 
-def test_nothing_is_seen_where_nothing_changed(world: World) -> None:
+def test_no_change_has_no_findings(world: World) -> None:
     world.make({}, {})
     found = reviewed(world.was, world.now)
-    assert (lines(found.risks), found.radius.rebuilt, found.radius.untouched) == ([], (), 2)
+    assert (lines(found.risks), found.impact.rebuilt, found.impact.untouched) == ([], (), 2)
