@@ -185,6 +185,11 @@ class Image:
         return f"{self.version}{self.platform.tag_suffix}"
 
     @property
+    def layout_name(self) -> str:
+        """Its name in the layout: `java-base:1.0-aarch64`."""
+        return f"{self.family.name}:{self.tag}"
+
+    @property
     def path(self) -> str:
         """Its Dockerfile, relative to the root: `bases/java-base/1.0/Dockerfile_arm64`."""
         return f"{BASES}/{self.family.name}/{self.version}/{self.platform.dockerfile}"

@@ -1,4 +1,4 @@
-"""`dfgen inspect`: what an index or image is."""
+"""`dfgen inspect`: show or compare indexes and images."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SPARE = ("command", "created", "user", "layers", "base")
 @click.argument("reference", metavar="REF")
 @click.argument("other", metavar="[REF]", required=False)
 @click.option(
-    "--platform", metavar="PLATFORM", help="Only this platform, in full: environment, labels, layers."
+    "--platform", metavar="PLATFORM", help="Show only this platform, with environment, labels and layers."
 )
-@click.option("--raw", is_flag=True, help="The bytes of the manifest or index as they are.")
+@click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte.")
 @click.pass_context
 def command(ctx: click.Context, reference: str, other: str | None, platform: str | None, raw: bool) -> None:
-    """Show an index or image: of a registry, a layout's folder (dist, dist:java-base:21) or an archive.
+    """Show an index or image of a registry, an OCI layout (dist, dist:java-base:21) or an archive.
 
-    With two, say how they differ; exit code 1 when they do.
+    With two REFs, show their differences; exit code 1 if there are any.
     """
     app: App = ctx.obj
     found = _read(app, reference, platform)
@@ -77,9 +77,9 @@ def _row(image: ImageRecord) -> tuple[object, ...]:
     settings = image.settings
     command = " ".join((*settings.entrypoint, *settings.cmd))
     platform = str(image.listed or image.platform or "")
-    if not image.agrees:
+    if not image.platform_matches:
         platform += f" (its configuration says {image.platform})"
-    size = show.size(image.size) if image.here else "not here"
+    size = show.size(image.size) if image.is_present else "missing"
     return (platform, image.digest, size, layers, settings.created, image.base_name, settings.user, command)
 
 

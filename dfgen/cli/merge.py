@@ -1,4 +1,4 @@
-"""`dfgen merge`: bind tags that are in a registry."""
+"""`dfgen merge`: merge published images of several platforms under one tag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands.merge import Entry, Merged, Merging, Rules, merge_published, merge_several, read_list
+from dfgen.commands.merge import (
+    Merged,
+    MergeRequest,
+    Merging,
+    Rules,
+    merge_all,
+    merge_published,
+    read_list,
+)
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
 
@@ -19,11 +27,15 @@ COLUMNS = ("tag", "state", "digest", "platforms")
 
 @click.command("merge")
 @click.argument("words", metavar="[NAME:TAG CHILD...]", nargs=-1)
-@click.option("--from", "source", metavar="FILE", help="Merge each line of a file (- is standard input).")
+@click.option(
+    "--from", "source", metavar="FILE", help="Run the merges listed in a file (- is standard input)."
+)
 @click.option("--expect", metavar="DIGEST", help="Fail unless the tag has this digest now.")
-@click.option("--drop", is_flag=True, help="Allow that platforms which the tag has now are lost.")
-@click.option("--architecture-independent", is_flag=True, help="Allow architectures with the same layers.")
-@click.option("--dry-run", is_flag=True, help="Say which digest the tag will have; write nothing.")
+@click.option("--drop", is_flag=True, help="Allow removing platforms from the tag.")
+@click.option(
+    "--architecture-independent", is_flag=True, help="Allow the same layers for several architectures."
+)
+@click.option("--dry-run", is_flag=True, help="Show the digest that the tag would get; write nothing.")
 @click.pass_obj
 def command(
     app: App,
@@ -34,11 +46,11 @@ def command(
     architecture_independent: bool,
     dry_run: bool,
 ) -> None:
-    """Bind images that are published, one for each platform, under one tag.
+    """Merge published images, one for each platform, under one tag.
 
-    A CHILD is a tag or digest, of any registry; an index gives all its images, with their attestations.
-    With --from, each line of a file is NAME:TAG CHILD...; all are merged at once, and one that fails stops no
-    other.
+    A CHILD is a tag or digest in any registry; an index adds all its images, with their attestations.
+    With --from, each line of the file is NAME:TAG CHILD...; the merges run concurrently, and a failure does
+    not stop the others.
     """
     _check(words, source, expect)
     how = Merging(
@@ -46,10 +58,10 @@ def command(
         rules=Rules(architecture_independent=architecture_independent, drop=drop),
         expect=Digest(expect) if expect else None,
         dry_run=dry_run,
-        kept=app.layout,
+        local_blobs=app.layout,
     )
     if source is not None:
-        _several(read_list(sys.stdin if source == "-" else Path(source)), how, app.output)
+        _merge_list(read_list(sys.stdin if source == "-" else Path(source)), how, app.output)
         return
     target, *children = [Reference.parse(word) for word in words]
     merged = merge_published(target, children, how)
@@ -62,20 +74,20 @@ def _check(words: Sequence[str], source: str | None, expect: str | None) -> None
     if source is None and len(words) < 2:
         raise click.UsageError("Expected NAME:TAG and at least one CHILD, or --from FILE")
     if source is not None and (words or expect):
-        raise click.UsageError("--from FILE names all merges; it goes without NAME:TAG and --expect")
+        raise click.UsageError("--from cannot be combined with NAME:TAG or --expect")
 
 
-def _several(entries: Sequence[Entry], how: Merging, output: str) -> None:
-    several = merge_several(entries, how)
+def _merge_list(requests: Sequence[MergeRequest], how: Merging, output: str) -> None:
+    results = merge_all(requests, how)
     rows = (
         (one.name, _state(one, how), one.digest, [str(entry.platform) for entry in one.index.images])
-        for one in several.done
+        for one in results.done
     )
     show.rows(COLUMNS, rows, output)
-    changed = sum(1 for one in several.done if one.changed)
-    show.note(f"{changed} of {len(entries)} tags {'would change' if how.dry_run else 'changed'}")
-    if several.failed:
-        raise several.failed
+    changed = sum(1 for one in results.done if one.changed)
+    show.note(f"{changed} of {len(requests)} tags {'would change' if how.dry_run else 'changed'}")
+    if results.failed:
+        raise results.failed
 
 
 def _state(merged: Merged, how: Merging) -> str:

@@ -1,4 +1,4 @@
-"""`dfgen publish`: the layout to registries."""
+"""`dfgen publish`: push built images to registries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.cli.progress import transferring
 from dfgen.commands import plan as planning
-from dfgen.commands import publish as stage
+from dfgen.commands import publish as publishing
 from dfgen.commands.publish.release import Release
 
 COLUMNS = ("tag", "state", "digest")
@@ -23,13 +23,13 @@ COLUMNS = ("tag", "state", "digest")
     "registries",
     multiple=True,
     metavar="REGISTRY",
-    help="Where to, such as registry.example.com/team; may be given again. Default: the catalog's.",
+    help="Target registry, for example registry.example.com/team; repeatable. Default: the catalog's.",
 )
-@click.option("--dry-run", is_flag=True, help="Say which tags will have which digests; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the digest that each tag would get; write nothing.")
+@click.option("--as-built", is_flag=True, help="Publish even if the catalog has changed since the build.")
 @click.option(
-    "--as-built", is_flag=True, help="Publish what was built though the catalog has moved on since."
+    "--force", is_flag=True, help="Overwrite tags that dfgen did not publish; never immutable ones."
 )
-@click.option("--force", is_flag=True, help="Overwrite tags that somebody else moved; never immutable ones.")
 @click.option("--deadline", type=float, default=300.0, help="Seconds for each request, retries included.")
 @click.pass_obj
 def command(
@@ -41,23 +41,22 @@ def command(
     force: bool,
     deadline: float,
 ) -> None:
-    """Push what is built: blobs, then manifests, then each architecture's tag, and the merged tag last.
+    """Push built images: blobs, then manifests, then each architecture's tag, and the merged tag last.
 
-    A version that is not what the catalog says any more is refused, unless --as-built allows it.
+    Versions that were built from an older state of the catalog are refused, unless --as-built allows them.
     """
     app.deadline = deadline
     images = app.images(select)
     stale = {} if as_built else planning.stale(images, app.lock, app.planning, app.dockerfiles)
     with transferring() as (total, progress):
         how = app.publishing(registries, stale=stale, force=force, total=total, progress=progress)
-        releases = stage.plan(images, how)
-        published = stage.Published(done=releases) if dry_run else stage.publish(releases, how)
+        releases = publishing.plan(images, how)
+        published = publishing.Published(done=releases) if dry_run else publishing.publish(releases, how)
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:
-        stage.check(releases)
+        publishing.check(releases)
     changed = sum(1 for release in published.done if release.changes)
-    words = "would change" if dry_run else "changed"
-    show.note(f"{changed} of {len(releases)} versions {words}")
+    show.note(f"{changed} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
     if published.failed:
         raise published.failed
 

@@ -1,4 +1,4 @@
-"""`dfgen verify`: what is published is what the catalog says."""
+"""`dfgen verify`: check published images against the catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands.verify import Verifying, verify
+from dfgen.commands.verify import NOT_PUBLISHED, Mismatch, Verifying, verify
 from dfgen.errors import ExitCode
 
 COLUMNS = ("reference", "what", "expected", "found")
@@ -21,11 +21,11 @@ COLUMNS = ("reference", "what", "expected", "found")
     "registries",
     multiple=True,
     metavar="REGISTRY",
-    help="Where to look. Default: the catalog's.",
+    help="Registry to check, for example registry.example.com/team; repeatable. Default: the catalog's.",
 )
 @click.pass_context
 def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[str]) -> None:
-    """Read the registry back: tags, digests, platforms, layers and parents, against the catalog."""
+    """Check published tags, digests, platforms, layers and parents against catalog, lock and layout."""
     app: App = ctx.obj
     images = app.images(select)
     how = Verifying(
@@ -35,10 +35,18 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
         registry=app.registry,
         registries=app.targets(registries),
     )
-    findings = verify(images, how)
-    rows = ((one.reference, one.what, one.expected, one.found) for one in findings)
+    mismatches = verify(images, how)
+    rows = ((one.reference, one.what, one.expected, one.found) for one in mismatches)
     show.rows(COLUMNS, rows, app.output)
     versions = len({image.merged_name for image in images})
-    show.note(f"{versions} versions, {len(images)} images verified: {len(findings) or 'nothing'} amiss")
-    if findings:
+    show.note(f"{versions} versions, {len(images)} images verified: {_summary(mismatches)}")
+    if mismatches:
         ctx.exit(ExitCode.CHECK_FAILED)
+
+
+def _summary(mismatches: Sequence[Mismatch]) -> str:
+    if not mismatches:
+        return "all match"
+    count = f"{len(mismatches)} mismatch{'es' if len(mismatches) > 1 else ''}"
+    is_incomplete = any(one.found == NOT_PUBLISHED for one in mismatches)
+    return f"{count}; run `dfgen publish`" if is_incomplete else count

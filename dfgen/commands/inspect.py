@@ -1,10 +1,11 @@
-"""Inspect: what an index or an image is, as records; where it is read from makes no difference."""
+"""Read an index or image from a registry, a layout or an archive into the same records, and compare two."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from dfgen.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A layer as it is stored: `size` in bytes; `shared` when another platform's image has it too."""
+    """A layer; `size` is in bytes, compressed; `shared` if another platform's image has it too."""
 
     digest: Digest
     size: int
@@ -31,7 +32,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a configuration says about running the image; lists are in its own order."""
+    """The settings of an image configuration; lists keep its order."""
 
     created: str = ""
     env: tuple[str, ...] = ()
@@ -46,10 +47,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
-    """One image. `listed` is its platform by the index, `platform` by its own configuration.
+    """One image; `listed` is the platform of its index entry, `platform` that of its configuration.
 
-    `size` is that of configuration and layers, in bytes, as they are stored. With `here` false only its entry
-    in the index is known: an archive may hold one platform of many.
+    `size` is the sum of configuration and compressed layers in bytes. If `is_present` is false, only the
+    index entry could be read: an archive may have only some platforms of its index.
     """
 
     digest: Digest
@@ -60,32 +61,32 @@ class ImageRecord:
     layers: tuple[Layer, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
-    here: bool = True
+    is_present: bool = True
 
     @property
     def base_name(self) -> str:
-        """What it is built on, by its annotation or else its label."""
-        return self._said(BASE_NAME)
+        """The name of its base, from its annotation or else its label; empty if it has neither."""
+        return self._annotation_or_label(BASE_NAME)
 
     @property
     def base_digest(self) -> str:
-        """The digest of what it is built on."""
-        return self._said(BASE_DIGEST)
+        """The digest of its base, like `base_name`."""
+        return self._annotation_or_label(BASE_DIGEST)
 
     @property
-    def agrees(self) -> bool:
-        """Whether its configuration says the platform by which it is listed."""
+    def platform_matches(self) -> bool:
+        """Whether its configuration has the platform of its index entry; also True if one is unknown."""
         return self.listed is None or self.platform is None or self.listed == self.platform
 
-    def _said(self, key: str) -> str:
+    def _annotation_or_label(self, key: str) -> str:
         return self.annotations.get(key) or self.settings.labels.get(key, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationRecord:
-    """Provenance or an SBOM: what it belongs to, and the size of its manifest in bytes.
+    """A provenance attestation or SBOM; `of` is the digest of its image, `size` its manifest's in bytes.
 
-    `type` is the media type of what it holds, where its entry says so: `application/vnd.cyclonedx+json`.
+    `type` is the artifact type of its entry, for example `application/vnd.cyclonedx+json`, or empty.
     """
 
     digest: Digest
@@ -96,7 +97,7 @@ class AttestationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected:
-    """An index with its images, or a single image; `raw` are the bytes that its digest names."""
+    """An index with its images, or a single image; `raw` are the bytes of its digest."""
 
     name: str
     digest: Digest
@@ -108,17 +109,17 @@ class Inspected:
 
     @property
     def size(self) -> int:
-        """Bytes of all its images together; what several share is counted once."""
+        """The size of all images in bytes; shared layers count once."""
         layers = {layer.digest: layer.size for image in self.images for layer in image.layers}
         configurations = sum(image.size - sum(layer.size for layer in image.layers) for image in self.images)
         return configurations + sum(layers.values())
 
     def only(self, platform: Platform) -> Inspected:
-        """Narrow it to one platform. Errors: InputError naming those it has."""
+        """Return only the images of one platform. Raises InputError if there are none."""
         images = tuple(image for image in self.images if platform in (image.listed, image.platform))
         if not images:
             has = listing(str(image.listed or image.platform) for image in self.images)
-            raise InputError(f"{self.name}: has no {platform}; it has {has}")
+            raise InputError(f"{self.name}: has no image for {platform}; it has {has}")
         kept = {str(image.digest) for image in images}
         attestations = tuple(one for one in self.attestations if one.of in kept)
         return replace(self, images=images, attestations=attestations)
@@ -126,7 +127,7 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One way in which two differ; an empty side has none. Without a platform it concerns both as a whole."""
+    """A difference; a side without the value is empty. `platform` is None if it is not specific to one."""
 
     platform: Platform | None
     what: str
@@ -135,16 +136,16 @@ class Difference:
 
 
 class _Store(Reader, Protocol):
-    """A folder or file with images in it."""
+    """A layout or an archive."""
 
     def entries(self) -> Mapping[str, Descriptor]:
-        """What it holds, by name."""
+        """Return its images and indexes by name."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An index or image by its name, and where the rest of it is read."""
+    """An index or image with its name, and the reader for the rest of it."""
 
     name: str
     document: Manifest | Index
@@ -154,9 +155,9 @@ class Opened:
 def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[Opened]:
     """Open `dist`, `dist:java-base:1.0`, `image.tar`, `image.tar:name:tag`, or a reference.
 
-    What exists below `root` as a folder or file is one; else it is a reference, for which `registry` is
-    called. A folder or archive without a name gives everything that is in it.
-    Errors: InputError for what is none of these, and for a name that is not there.
+    Layouts and archives are searched below `root`; any other text is a reference, for which `registry` is
+    called. Without a name, all images of a layout or archive are opened.
+    Raises InputError if the text is none of these, or if the name is not found.
     """
     where, _, name = text.partition(":")
     path = root / where
@@ -164,6 +165,7 @@ def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[O
         return _stored(where, name, _Folder(path))
     if path.is_file():
         return _stored(where, name, Archive(path))
+    # A folder that is not a layout does not hide a reference: `debian` may be both.
     try:
         reference = Reference.parse(text)
     except InputError:
@@ -176,10 +178,10 @@ def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[O
 
 
 class _Folder(Layout):
-    """A layout of any tool, where images may have no name."""
+    """A layout written by any tool, in which images may have no name."""
 
     def entries(self) -> Mapping[str, Descriptor]:
-        """Every image, by its name or else by a short digest."""
+        """Return every image by its name, or else by its short digest."""
         images = (entry for entry in self.descriptors() if not entry.is_attestation)
         return {entry.annotations.get(REF_NAME) or entry.digest.short: entry for entry in images}
 
@@ -188,8 +190,8 @@ def _stored(where: str, name: str, store: _Store) -> list[Opened]:
     entries = store.entries()
     if name and name not in entries:
         known = list(entries)
-        hint = nearest(name, known) or f"; it has {', '.join(known[:10]) or 'nothing'}"
-        raise InputError(f"{where}: holds no {name!r}{hint}")
+        hint = nearest(name, known) or f"; it has {', '.join(known[:10]) or 'no images'}"
+        raise InputError(f"{where}: {name!r} not found{hint}")
     chosen = [name] if name else list(entries)
     return [Opened(f"{where}:{one}", store.manifest(entries[one]), store) for one in chosen]
 
@@ -197,9 +199,9 @@ def _stored(where: str, name: str, store: _Store) -> list[Opened]:
 def inspect(
     name: str, document: Manifest | Index, reader: Reader, listed: Platform | None = None
 ) -> Inspected:
-    """Read all images of an index, or a single one: one manifest and one configuration each.
+    """Read all images of an index, or a single image: one manifest and one configuration each.
 
-    `listed` is the platform of a single one, where somebody lists it.
+    `listed` is the platform of a single image, if an index lists it.
     """
     single = replace(document.descriptor, platform=listed)
     entries = document.images if isinstance(document, Index) else (single,)
@@ -223,7 +225,7 @@ def _image(name: str, entry: Descriptor, document: Manifest | Index, reader: Rea
     try:
         manifest = document if isinstance(document, Manifest) else reader.manifest(entry)
     except CheckError:
-        return replace(record, here=False)
+        return replace(record, is_present=False)
     if isinstance(manifest, Index):
         return replace(record, annotations=manifest.annotations)
     record = replace(
@@ -237,13 +239,14 @@ def _image(name: str, entry: Descriptor, document: Manifest | Index, reader: Rea
     )
     try:
         configuration = configuration_of(name, manifest, reader)
-    except CheckError:  # a chart, a signature: nothing to run, and still something to look at
+    except CheckError:  # not an image, for example a chart or a signature; its layers are still shown
         return record
     platform = configured_platform(configuration, entry.platform)
     return replace(record, platform=platform, settings=_settings(configuration))
 
 
 def _settings(configuration: Mapping[str, Any]) -> Settings:
+    # Configurations are untrusted: values of a wrong type count as unset.
     run = _mapping(configuration.get("config"))
     return Settings(
         created=str(configuration.get("created") or ""),
@@ -280,19 +283,18 @@ def _attestations(document: Manifest | Index) -> Iterator[AttestationRecord]:
 
 
 def compare(left: Inspected, right: Inspected) -> tuple[Difference, ...]:
-    """List how two indexes or images differ, platform by platform; nothing where their digests agree."""
+    """List the differences of two indexes or images by platform; none if their digests are equal."""
     if left.digest == right.digest:
         return ()
-    found = [_different(None, "digest", str(left.digest), str(right.digest))]
+    found = [_difference(None, "digest", str(left.digest), str(right.digest))]
     found.extend(_mappings(None, "annotation", left.annotations, right.annotations))
-    sides = [{image.listed or image.platform: image for image in one.images} for one in (left, right)]
-    for platform in sorted({**sides[0], **sides[1]}, key=str):
-        pair = (sides[0].get(platform), sides[1].get(platform))
-        found.extend(_images(platform, *pair))
+    old, new = ({image.listed or image.platform: image for image in one.images} for one in (left, right))
+    for platform in sorted({**old, **new}, key=str):
+        found.extend(_images(platform, old.get(platform), new.get(platform)))
     return tuple(difference for difference in found if difference.left != difference.right)
 
 
-def _different(platform: Platform | None, what: str, left: str, right: str) -> Difference:
+def _difference(platform: Platform | None, what: str, left: str, right: str) -> Difference:
     return Difference(platform=platform, what=what, left=left, right=right)
 
 
@@ -301,10 +303,10 @@ def _images(
 ) -> Iterator[Difference]:
     if left is None or right is None:
         digests = (str(one.digest) if one else "" for one in (left, right))
-        yield _different(platform, "image", *digests)
+        yield _difference(platform, "image", *digests)
         return
-    for what, tell in _TEXTS.items():
-        yield _different(platform, what, tell(left), tell(right))
+    for what, text_of in _COMPARED.items():
+        yield _difference(platform, what, text_of(left), text_of(right))
     yield from _layers(platform, left, right)
     yield from _mappings(platform, "annotation", left.annotations, right.annotations)
     environments = [dict(text.partition("=")[::2] for text in one.settings.env) for one in (left, right)]
@@ -312,7 +314,7 @@ def _images(
     yield from _mappings(platform, "label", left.settings.labels, right.settings.labels)
 
 
-_TEXTS: Mapping[str, Callable[[ImageRecord], str]] = {
+_COMPARED: Mapping[str, Callable[[ImageRecord], str]] = {
     "digest": lambda image: str(image.digest),
     "platform": lambda image: str(image.platform or ""),
     "size": lambda image: str(image.size),
@@ -327,19 +329,13 @@ _TEXTS: Mapping[str, Callable[[ImageRecord], str]] = {
 
 
 def _layers(platform: Platform | None, left: ImageRecord, right: ImageRecord) -> Iterator[Difference]:
-    """Tell the layers after the last that both have in common, counted from the lowest."""
-    sides = [[str(layer.digest) for layer in one.layers] for one in (left, right)]
-    common = 0
-    while all(common < len(side) for side in sides) and sides[0][common] == sides[1][common]:
-        common += 1
-    rest: Sequence[Sequence[str]] = [side[common:] for side in sides]
-    for number in range(max(map(len, rest))):
-        digests = (side[number] if number < len(side) else "" for side in rest)
-        yield _different(platform, f"layer {common + number + 1}", *digests)
+    sides = ([str(layer.digest) for layer in image.layers] for image in (left, right))
+    for number, (old, new) in enumerate(zip_longest(*sides, fillvalue=""), 1):
+        yield _difference(platform, f"layer {number}", old, new)
 
 
 def _mappings(
     platform: Platform | None, what: str, left: Mapping[str, str], right: Mapping[str, str]
 ) -> Iterator[Difference]:
     for key in sorted({*left, *right}):
-        yield _different(platform, f"{what} {key}", left.get(key, ""), right.get(key, ""))
+        yield _difference(platform, f"{what} {key}", left.get(key, ""), right.get(key, ""))

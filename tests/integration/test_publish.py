@@ -1,4 +1,4 @@
-"""What is written into layouts and registries, read back by tools that know nothing of dfgen."""
+"""Layouts and published images, checked with other tools: crane, skopeo, docker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LOCK = pinned()
 
 
 def layer(name: str, content: bytes) -> tuple[bytes, Digest]:
-    """A layer with one file, and the digest of what it unpacks to."""
+    """Return a compressed layer with one file, and the digest of its uncompressed tar (diff ID)."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as file:
         member = tarfile.TarInfo(name)
@@ -53,7 +53,7 @@ def layer(name: str, content: bytes) -> tuple[bytes, Digest]:
 
 
 def real(platform: Platform, salt: bytes = b"", size: int = 100_000) -> FakeImage:
-    """An image that any engine can load."""
+    """Return an image that any engine can load."""
     noise = random.Random(f"{platform} {salt!r}").randbytes(size)
     layers = [layer("common", b"the same in both"), layer("own", noise)]
     rootfs = {"type": "layers", "diff_ids": [str(digest) for _, digest in layers]}
@@ -104,7 +104,7 @@ def publish_to(prefix: str, layout: Layout, client: Registry) -> Published:
 
 
 def digests(layout: Layout) -> dict[str, str]:
-    """What every tag has to be."""
+    """Return the expected digest of every tag."""
     return {name.partition(":")[2]: str(entry.digest) for name, entry in layout.entries().items()}
 
 
@@ -131,17 +131,17 @@ TOOLS = {"crane": by_crane, "skopeo": by_skopeo, "docker": by_buildx}
 
 @pytest.fixture(params=TOOLS)
 def digest_of(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """What another tool says that a tag is."""
+    """Return a function that resolves a tag with another tool."""
     need(request.param)
     return TOOLS[request.param]
 
 
 def need(tool: str) -> None:
     if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed; apt-get install {tool} brings it")
+        pytest.skip(f"{tool} is not installed; run apt-get install {tool}")
 
 
-def test_other_clients_agree_with_every_digest(
+def test_other_clients_resolve_the_same_digests(
     layout: Layout, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     (release,) = publish_to(prefix, layout, client).done
@@ -150,7 +150,7 @@ def test_other_clients_agree_with_every_digest(
     assert {tag: digest_of(f"{prefix}/java-base:{tag}") for tag in planned} == planned
 
 
-def test_what_was_published_verifies_and_again_changes_nothing(
+def test_a_publish_verifies_and_a_second_one_changes_nothing(
     layout: Layout, prefix: str, client: Registry
 ) -> None:
     publish_to(prefix, layout, client)
@@ -159,17 +159,17 @@ def test_what_was_published_verifies_and_again_changes_nothing(
     (release,) = publish_to(prefix, layout, client).done
     assert not release.changes
     unpinned = replace(how, lock=Lock())
-    assert {finding.what for finding in verify(pair(), unpinned)} == {"base digest"}
+    assert {mismatch.what for mismatch in verify(pair(), unpinned)} == {"base digest"}
 
 
-def test_crane_finds_nothing_wrong(layout: Layout, prefix: str, client: Registry) -> None:
+def test_crane_validates_the_published_images(layout: Layout, prefix: str, client: Registry) -> None:
     need("crane")
     publish_to(prefix, layout, client)
     for tag in digests(layout):
         run("crane", "validate", "--insecure", "--remote", f"{prefix}/java-base:{tag}")
 
 
-def test_skopeo_reads_the_layout_and_publishes_the_same(layout: Layout, prefix: str) -> None:
+def test_skopeo_copies_the_layout_with_the_same_digests(layout: Layout, prefix: str) -> None:
     need("skopeo")
     for tag, digest in digests(layout).items():
         target = f"{prefix}/java-base:{tag}"
@@ -213,7 +213,7 @@ def buildx(context: Path, platform: Platform, export: Path) -> None:
     run("docker", "buildx", "build", *options, str(context))
 
 
-def test_what_buildx_exports_with_provenance_is_published_as_plain_images_and_their_attestations(
+def test_exports_of_buildx_are_published_as_plain_images_with_attestations(
     tmp_path: Path, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     layout = Layout(tmp_path / "built")
@@ -232,7 +232,7 @@ def test_what_buildx_exports_with_provenance_is_published_as_plain_images_and_th
     assert {tag: digest_of(f"{prefix}/java-base:{tag}") for tag in digests(layout)} == digests(layout)
 
 
-def test_merging_from_two_other_repositories_mounts_and_crane_agrees(
+def test_other_clients_resolve_the_index_of_a_merge_from_another_repository(
     layout: Layout, prefix: str, client: Registry, digest_of: Callable[[str], str]
 ) -> None:
     publish_to(f"{prefix}/builders", layout, client)
@@ -276,7 +276,7 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_killed_at_random_moments_the_next_run_ends_right(
+def test_after_a_kill_at_a_random_moment_the_next_run_completes(
     tmp_path: Path, prefix: str, client: Registry
 ) -> None:
     layout = Layout(tmp_path / "dist")
@@ -288,7 +288,7 @@ def test_killed_at_random_moments_the_next_run_ends_right(
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         merged = client.current(Reference.parse(f"{prefix}/java-base:1.0"))
-        if merged:  # whichever it is, it is whole
+        if merged:  # the old or the new one, but complete
             assert isinstance(parse(merged.raw), Index)
             for child in merged.manifests:  # type: ignore[union-attr]
                 reference = Reference.parse(f"{prefix}/java-base").with_tag("").at(child.digest)

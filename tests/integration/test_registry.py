@@ -36,7 +36,7 @@ pytestmark = pytest.mark.integration
 
 LAYER = os.urandom(3_000_000)
 ALICE = Login(username="alice", password="open-sesame")
-# What `htpasswd -nbB alice open-sesame` writes.
+# Output of `htpasswd -nbB alice open-sesame`.
 HTPASSWD = "alice:$2b$05$6bKhyPZOE7tpVSoAjNmTM.TQsK0mJRXH2xJ3GdYjkamIr4W4iJl52\n"
 CONFIG = """\
 version: 0.1
@@ -58,7 +58,7 @@ class Logins:
 
 @pytest.fixture
 def repository() -> Repository:
-    """A repository of its own in the registry that is there."""
+    """A new repository in the demo registry."""
     return Repository(os.environ["DFGEN_DEMO_REGISTRY"], f"dfgen-test/{uuid.uuid4().hex}")
 
 
@@ -76,7 +76,9 @@ def push(client: Registry, reference: Reference, what: FakeImage) -> Descriptor:
     return what.descriptor
 
 
-def test_what_is_pushed_is_read_back_by_us_and_by_others(client: Registry, repository: Repository) -> None:
+def test_a_pushed_index_is_read_by_dfgen_and_by_a_plain_http_client(
+    client: Registry, repository: Repository
+) -> None:
     pair = [image(AMD64, [LAYER]), image(ARM64, [b"arm", LAYER], docker=True)]
     suffixes = ["x86_64", "aarch64"]
     made = [
@@ -104,14 +106,15 @@ def test_what_is_pushed_is_read_back_by_us_and_by_others(client: Registry, repos
 
 
 @pytest.mark.parametrize("chunk", [0, 700_000])
-def test_a_blob_goes_up_once_and_comes_down_whole(
+def test_a_blob_is_uploaded_once_and_downloaded_intact(
     chunk: int, client: Registry, repository: Repository, tmp_path: Path
 ) -> None:
     (tmp_path / "layer").write_bytes(LAYER)
     layer = Descriptor.of(LAYER, "application/octet-stream")
     if chunk:
         client = Registry(RegistryOptions(chunk_size=chunk), credentials=NoCredentials())
-        client._uploader._chunked.add(repository.registry)  # as if it had refused a monolithic upload
+        # As if the registry had refused a monolithic upload.
+        client._uploader._chunked.add(repository.registry)
     sent: list[int] = []
     assert client.upload(repository, layer, tmp_path / "layer", progress=sent.append) is Uploaded.UPLOADED
     assert sum(sent) == len(LAYER)
@@ -129,7 +132,7 @@ def test_a_blob_is_mounted_from_another_repository(client: Registry, repository:
     assert client.has_blob(other, layer.digest)
 
 
-def test_what_is_missing_is_missing(client: Registry, repository: Repository) -> None:
+def test_a_missing_tag_is_an_error(client: Registry, repository: Repository) -> None:
     with pytest.raises(Missing) as caught:
         client.manifest(Reference(repository, "1.0"))
     assert str(caught.value) == (
@@ -151,7 +154,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def guarded(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry of our own, with basic authentication over TLS."""
+    """The address of a new registry with basic authentication over TLS."""
     program = shutil.which("docker-registry")
     assert program, "docker-registry is not on PATH, where the demo puts it"
     folder = tmp_path_factory.mktemp("registry")
@@ -199,7 +202,7 @@ def test_basic_authentication_over_tls(guarded: str, certificates: Certificates)
     assert client.upload(other, layer, LAYER, mount_from=[reference.repository]) is Uploaded.MOUNTED
 
 
-def test_nobody_and_the_wrong_password_are_turned_away(guarded: str, certificates: Certificates) -> None:
+def test_no_login_and_a_wrong_password_are_rejected(guarded: str, certificates: Certificates) -> None:
     reference = Reference(Repository(guarded, "team/app"), "1.0")
     login = f"`docker login {guarded}`"
     with pytest.raises(Unauthorized) as caught:
@@ -214,7 +217,7 @@ def test_nobody_and_the_wrong_password_are_turned_away(guarded: str, certificate
     )
 
 
-def test_without_the_authority_nothing_is_sent(guarded: str) -> None:
+def test_an_untrusted_certificate_is_rejected(guarded: str) -> None:
     client = Registry(RegistryOptions(tls=frozenset({guarded})), credentials=Logins(ALICE))
     with pytest.raises(Unreachable, match="its certificate is not trusted"):
         client.resolve(Reference(Repository(guarded, "team/app"), "1.0"))

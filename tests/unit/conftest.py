@@ -1,4 +1,4 @@
-"""Unit tests have a home of their own, so that no configuration of the user changes what they find."""
+"""Fixtures of the unit tests: an empty home, so that the user's configuration has no effect, and fakes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.registry import FakeRegistry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,3 +21,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
             environment.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()

@@ -1,4 +1,8 @@
-"""Publish: the layout to registries, so that whoever pulls a tag meanwhile gets all of the old or the new."""
+"""Publish versions from the layout to registries: blobs first, then manifests, then tags.
+
+A tag is written only after everything that it refers to, and the merged tag last, so that a client that pulls
+during a publish gets the complete old or the complete new image.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.commands.publish.release import Bundle, Release, Tag, bundle_of, outdated, refusal
+from dfgen.commands.publish.release import Bundle, Release, Tag, overwrite_refusal, read_bundle, stale_refusal
 from dfgen.concurrent import attempt, combined, each
 from dfgen.errors import CheckError, DfgenError, ExternalError, Problem
 from dfgen.oci.digest import Digest
@@ -19,84 +23,8 @@ from dfgen.registry import Registry
 
 BlobKey = tuple[str, Digest]  # registry and digest
 
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A blob that one registry gets: the repositories that want it, and those that may have it already."""
-
-    descriptor: Descriptor
-    wanted: dict[Repository, None] = field(default_factory=dict)
-    homes: dict[Repository, None] = field(default_factory=dict)
-
-
-def transfers(releases: Sequence[Release], catalog: Catalog) -> Mapping[BlobKey, Transfer]:
-    """List the blobs of all manifests that are missing."""
-    found: dict[BlobKey, Transfer] = {}
-    for release in releases:
-        homes = dict.fromkeys(_parents(release, catalog))
-        for key, blob in _blobs_missing(release):
-            transfer = found.setdefault(key, Transfer(blob))
-            transfer.wanted[release.repository] = None
-            transfer.homes.update(homes)
-    for release in releases:
-        for key in _blobs_there(release):
-            if key in found:
-                found[key].homes[release.repository] = None
-    return found
-
-
-def keys_of(release: Release) -> Iterable[BlobKey]:
-    """The blobs that have to be there before a release's manifests."""
-    return (key for key, _ in _blobs_missing(release))
-
-
-def _blobs_missing(release: Release) -> Iterator[tuple[BlobKey, Descriptor]]:
-    for manifest in release.missing:
-        for blob in manifest.blobs:
-            yield (release.repository.registry, blob.digest), blob
-
-
-def _blobs_there(release: Release) -> Iterator[BlobKey]:
-    for image, tag in release.images.items():
-        if not tag.changes:
-            blobs = release.bundle.images[image].blobs
-            yield from ((release.repository.registry, blob.digest) for blob in blobs)
-
-
-def _parents(release: Release, catalog: Catalog) -> Iterator[Repository]:
-    """The parents' repositories in the same registry: it may take their layers from there."""
-    for image in release.bundle.images:
-        parent = image.parent
-        if parent.family:
-            home = catalog.reference(parent.family, parent.version, release.registry)
-        else:
-            home = catalog.mirrored(parent.reference)
-        if home.repository.registry == release.repository.registry:
-            yield home.repository
-
-
-_PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds before each further look, for registries that lag
-
-
-def read_back(
-    registry: Registry, reference: Reference, digest: Digest, pause: Callable[[float], None]
-) -> None:
-    """Wait until a tag shows what was pushed.
-
-    Raises ExternalError if it does not within seconds: the registry lags too far, or somebody else wrote it.
-    """
-    for wait in (0.0, *_PAUSES):
-        if wait:
-            pause(wait)
-        found = registry.find(reference)
-        if found and found.digest == digest:
-            return
-    shown = str(found.digest) if found else "nothing"
-    advice = "another writer moved the tag, or the registry lags; look with `dfgen inspect` and run it again"
-    raise ExternalError(f"{reference}: pushed {digest}, but the registry shows {shown}; {advice}")
-
-
-_LOOKS_AT_ONCE = 16  # tags that are looked at: as many as connections are kept
+_TAG_THREADS = 16  # concurrent HEAD requests for tags: as many as the client keeps connections
+_PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)  # seconds before each further request, for registries that lag
 
 
 def _ignore(_count: int) -> None:
@@ -105,11 +33,11 @@ def _ignore(_count: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """How to publish: to which registries, each a prefix such as `registry.example/team`.
+    """How to publish, and to which registries, each a prefix, for example `registry.example/team`.
 
-    `total` is told once how many bytes there are at most, `progress` how many more are there now (fewer than
-    none when a try starts over); `pause` waits for some seconds. `stale` says of images, by name, in what the
-    catalog has moved on since they were built.
+    `total` is called once with the maximum number of bytes to transfer, `progress` with the bytes that each
+    step added (negative if an upload starts over), and `pause` with seconds to wait. `stale` has, by image
+    name, the reason why an image no longer matches the catalog.
     """
 
     catalog: Catalog
@@ -126,52 +54,54 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was published whole, and what failed; a second run goes on where this one ended."""
+    """The releases that were published completely, and the errors of the others; a second run resumes."""
 
     done: tuple[Release, ...]
     failed: DfgenError | None = None
 
 
 def plan(images: Sequence[Image], how: Publishing) -> tuple[Release, ...]:
-    """See what publishing the versions of these images will do: a HEAD a tag, and a HEAD a new manifest.
+    """Compute what publishing the versions of these images will do; one HEAD per tag and per new manifest.
 
-    Errors: CheckError for versions that are not whole in the layout, besides what registries raise.
+    Raises CheckError if a version is incomplete in the layout, and the errors of the registries.
     """
     names = dict.fromkeys(image.merged_name for image in images)
     entries = how.store.entries()
-    bundles = each(lambda name: bundle_of(name, how.catalog.versions[name], how.store, entries), names)
+    bundles = each(lambda name: read_bundle(name, how.catalog.versions[name], how.store, entries), names)
     pairs = [(bundle, registry) for registry in how.registries for bundle in bundles]
     seen = how.ledger.seen()
-    wanted = [_wanted(bundle, registry, how) for bundle, registry in pairs]
-    looked = [reference for tags in wanted for reference in tags]
-    # All versions' tags together: threads for each version would be more than connections are kept.
-    now = dict(zip(looked, each(lambda one: _now(one, how), looked, _LOOKS_AT_ONCE), strict=True))
-    tags = [[Tag(reference=one, digest=tags[one], now=now[one]) for one in tags] for tags in wanted]
+    wanted = [_tag_digests(bundle, registry, how) for bundle, registry in pairs]
+    references = [reference for digests in wanted for reference in digests]
+    # One pool for the tags of all versions: a pool per version would exceed the kept connections.
+    found = each(lambda reference: _current(reference, how), references, _TAG_THREADS)
+    current = dict(zip(references, found, strict=True))
+    tags = [
+        [Tag(reference=one, digest=digest, current=current[one]) for one, digest in digests.items()]
+        for digests in wanted
+    ]
     return tuple(each(lambda one: _release(*one[0], one[1], seen, how), zip(pairs, tags, strict=True)))
 
 
 def check(releases: Iterable[Release]) -> None:
-    """Refuse to publish what is stale, and to overwrite what must not be.
-
-    Errors: CheckError with every version and tag concerned.
-    """
-    refusals = dict.fromkeys(refused for release in releases for refused in release.refusals)
+    """Raise CheckError with every version that is stale and every tag that must not be overwritten."""
+    refusals = dict.fromkeys(refusal for release in releases for refusal in release.refusals)
     if refusals:
-        raise CheckError(Problem(None, refused) for refused in refusals)
+        raise CheckError(Problem(None, refusal) for refusal in refusals)
 
 
 def publish(releases: Sequence[Release], how: Publishing) -> Published:
-    """Do what was planned: all blobs, then version by version the manifests, architectures' tags, merged tag.
+    """Publish planned releases: all blobs, then the manifests and tags of each version, its merged tag last.
 
-    Errors: CheckError for a tag that must not be overwritten, before anything is written.
+    Raises CheckError like `check`, before anything is written.
     """
     check(releases)
     seen = how.ledger.seen()
     tags = {str(tag.reference): tag for release in releases for tag in release.tags}
-    # Before the first tag moves: a run that is killed must know again what it replaces and what it writes.
+    # Recorded before the first tag moves: after a kill, the next run must recognize both the digests that it
+    # was replacing and those that it wrote.
     how.ledger.record(
         {
-            name: {*seen.get(name, ()), tag.digest, *([tag.now] if tag.now else [])}
+            name: {*seen.get(name, ()), tag.digest, *([tag.current] if tag.current else [])}
             for name, tag in tags.items()
         }
     )
@@ -183,19 +113,48 @@ def publish(releases: Sequence[Release], how: Publishing) -> Published:
     return Published(done=done, failed=combined(errors) if errors else None)
 
 
-def _wanted(bundle: Bundle, registry: str, how: Publishing) -> Mapping[Reference, Digest]:
-    """The tags of a version with the digests that they will have; the merged one is the last."""
+def push_by_digest(registry: Registry, repository: Repository, manifest: Manifest) -> None:
+    """Write a manifest under its digest, without a tag."""
+    target = Reference(repository, digest=manifest.descriptor.digest)
+    registry.put_manifest(target, manifest.raw, manifest.media_type)
+
+
+def await_tag(registry: Registry, tag: Reference, digest: Digest, pause: Callable[[float], None]) -> None:
+    """Poll a tag until the registry returns the pushed digest.
+
+    Raises ExternalError if it still does not after 7.75 seconds.
+    """
+    for seconds in (0.0, *_PAUSES):
+        if seconds:
+            pause(seconds)
+        found = registry.find(tag)
+        if found and found.digest == digest:
+            return
+    shown = f"returns {found.digest}" if found else "does not return the tag"
+    fix = f"check with `dfgen inspect {tag}`, then run the command again"
+    cause = "another writer moved the tag, or the registry lags"
+    raise ExternalError(f"{tag}: pushed {digest}, but the registry {shown}; {cause}; {fix}")
+
+
+def _tag_digests(bundle: Bundle, registry: str, how: Publishing) -> Mapping[Reference, Digest]:
+    """Return the digest that each tag of a version will have; the merged tag is last."""
     digests = {image.tag: manifest.descriptor.digest for image, manifest in bundle.images.items()}
     first = next(iter(bundle.images))
     digests[first.version] = bundle.index.descriptor.digest
     return {how.catalog.reference(first.family.name, tag, registry): one for tag, one in digests.items()}
 
 
+def _current(reference: Reference, how: Publishing) -> Digest | None:
+    found = how.registry.find(reference)
+    return found.digest if found else None
+
+
 def _release(
     bundle: Bundle, registry: str, tags: Sequence[Tag], seen: Mapping[str, frozenset[Digest]], how: Publishing
 ) -> Release:
-    known = ((tag, _known(tag, seen, how)) for tag in tags)
-    why = [refusal(tag, bundle.immutable, digests, how.force) for tag, digests in known]
+    refusals = [
+        overwrite_refusal(tag, bundle.immutable, _own_digests(tag, seen, how), how.force) for tag in tags
+    ]
     *own, merged = tags
     release = Release(
         bundle=bundle,
@@ -203,108 +162,149 @@ def _release(
         images=dict(zip(bundle.images, own, strict=True)),
         merged=merged,
         missing=(),
-        refusals=tuple(filter(None, (outdated(bundle, how.stale), *why))),
+        refusals=tuple(filter(None, (stale_refusal(bundle, how.stale), *refusals))),
     )
     return replace(release, missing=_missing(release, how))
 
 
-def _known(tag: Tag, seen: Mapping[str, frozenset[Digest]], how: Publishing) -> frozenset[Digest]:
-    """Say which digests of a tag are dfgen's: those on record here, else what the image says of itself.
+def _own_digests(tag: Tag, seen: Mapping[str, frozenset[Digest]], how: Publishing) -> frozenset[Digest]:
+    """Return the digests of a tag that dfgen published: those of the ledger, or else the annotated one.
 
-    A fresh CI machine has no record; an image that carries the annotation was published by another run.
+    A fresh CI machine has no ledger; there, the annotation INPUTS shows that dfgen built the image.
     """
-    known = seen.get(str(tag.reference), frozenset())
-    if known or tag.now is None or not tag.changes:
-        return known
-    document = how.registry.manifest(Reference(tag.reference.repository, digest=tag.now))
+    own = seen.get(str(tag.reference), frozenset())
+    if own or tag.current is None or not tag.changes:
+        return own
+    document = how.registry.manifest(Reference(tag.reference.repository, digest=tag.current))
     if isinstance(document, Index):
+        # One image is enough: dfgen publishes an index only with images that it built.
         first = next(iter(document.images), None)
         if first is None:
-            return known
+            return own
         document = how.registry.manifest(Reference(tag.reference.repository, digest=first.digest))
-    return frozenset([tag.now]) if INPUTS in document.annotations else known
-
-
-def _now(reference: Reference, how: Publishing) -> Digest | None:
-    found = how.registry.find(reference)
-    return found.digest if found else None
+    return frozenset([tag.current]) if INPUTS in document.annotations else own
 
 
 def _missing(release: Release, how: Publishing) -> tuple[Manifest, ...]:
-    """Find the manifests that the registry lacks; what a tag shows is there."""
+    """Find the manifests that the registry does not have; those of unchanged tags need no request."""
     unsure = [release.bundle.images[image] for image, tag in release.images.items() if tag.changes]
     unsure += release.bundle.attestations if release.merged.changes else ()
 
-    def is_there(manifest: Manifest) -> bool:
-        """One HEAD, by digest."""
-        return _now(Reference(release.repository, digest=manifest.descriptor.digest), how) is not None
+    def is_missing(manifest: Manifest) -> bool:
+        return _current(Reference(release.repository, digest=manifest.descriptor.digest), how) is None
 
     return tuple(
-        manifest for manifest, there in zip(unsure, each(is_there, unsure), strict=True) if not there
+        manifest for manifest, missing in zip(unsure, each(is_missing, unsure), strict=True) if missing
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """A blob for one registry: the repositories that need it, and those to mount it from.
+
+    `targets` and `sources` are dicts for their order.
+    """
+
+    descriptor: Descriptor
+    targets: dict[Repository, None] = field(default_factory=dict)
+    sources: dict[Repository, None] = field(default_factory=dict)
+
+
 def _upload(releases: Sequence[Release], how: Publishing) -> Mapping[BlobKey, DfgenError]:
-    """Upload what is missing, each blob once for each registry; what fails is returned."""
-    wanted = transfers(releases, how.catalog)
-    how.total(sum(transfer.descriptor.size * len(transfer.wanted) for transfer in wanted.values()))
+    """Upload the blobs of all missing manifests, each once per registry; return the errors."""
+    transfers = _transfers(releases, how.catalog)
+    how.total(sum(transfer.descriptor.size * len(transfer.targets) for transfer in transfers.values()))
 
-    def upload(transfer: Transfer) -> None:
-        """Each repository that has got the blob is a home from which the next can mount it."""
-        homes = list(transfer.homes)
-        for repository in transfer.wanted:
-            _upload_one(transfer.descriptor, repository, homes, how)
-            homes.insert(0, repository)
+    def upload(transfer: _Transfer) -> None:
+        sources = list(transfer.sources)
+        for repository in transfer.targets:
+            _upload_blob(transfer.descriptor, repository, sources, how)
+            sources.insert(0, repository)  # the next repository can mount it from here
 
-    results = zip(wanted, attempt(upload, wanted.values()), strict=True)
+    results = zip(transfers, attempt(upload, transfers.values()), strict=True)
     return {key: error for key, error in results if isinstance(error, DfgenError)}
 
 
-def _upload_one(
-    blob: Descriptor, repository: Repository, homes: Sequence[Repository], how: Publishing
+def _transfers(releases: Sequence[Release], catalog: Catalog) -> Mapping[BlobKey, _Transfer]:
+    found: dict[BlobKey, _Transfer] = {}
+    for release in releases:
+        parents = dict.fromkeys(_parent_repositories(release, catalog))
+        for key, blob in _missing_blobs(release):
+            transfer = found.setdefault(key, _Transfer(blob))
+            transfer.targets[release.repository] = None
+            transfer.sources.update(parents)
+    for release in releases:
+        for key in _published_blobs(release):
+            if key in found:
+                found[key].sources[release.repository] = None
+    return found
+
+
+def _missing_blobs(release: Release) -> Iterator[tuple[BlobKey, Descriptor]]:
+    for manifest in release.missing:
+        for blob in manifest.blobs:
+            yield (release.repository.registry, blob.digest), blob
+
+
+def _published_blobs(release: Release) -> Iterator[BlobKey]:
+    for image, tag in release.images.items():
+        if not tag.changes:
+            blobs = release.bundle.images[image].blobs
+            yield from ((release.repository.registry, blob.digest) for blob in blobs)
+
+
+def _parent_repositories(release: Release, catalog: Catalog) -> Iterator[Repository]:
+    """Find the parents' repositories in the same registry, from which their layers can be mounted."""
+    for image in release.bundle.images:
+        parent = image.parent
+        if parent.family:
+            reference = catalog.reference(parent.family, parent.version, release.registry)
+        else:
+            reference = catalog.mirrored(parent.reference)
+        if reference.repository.registry == release.repository.registry:
+            yield reference.repository
+
+
+def _upload_blob(
+    blob: Descriptor, repository: Repository, sources: Sequence[Repository], how: Publishing
 ) -> None:
     sent = 0
 
     def progress(count: int) -> None:
-        """Count what is sent, to tell at the end what did not need to be."""
         nonlocal sent
         sent += count
         how.progress(count)
 
-    how.registry.upload(repository, blob, how.store.blob_path(blob.digest), homes, progress)
-    how.progress(blob.size - sent)  # what was there already, or came from another repository
+    how.registry.upload(repository, blob, how.store.blob_path(blob.digest), sources, progress)
+    how.progress(blob.size - sent)  # a blob that was skipped or mounted counts as transferred
 
 
 def _write(release: Release, failures: Mapping[BlobKey, DfgenError], how: Publishing) -> Release:
-    """Write manifests and tags in the order that leaves no tag without what it names."""
-    if lost := [failures[key] for key in keys_of(release) if key in failures]:
-        raise combined(lost)
-
-    def put(manifest: Manifest) -> None:
-        """By digest: no tag moves yet."""
-        target = Reference(release.repository, digest=manifest.descriptor.digest)
-        how.registry.put_manifest(target, manifest.raw, manifest.media_type)
-
-    each(put, release.missing)
-    if release.missing:
-        each(lambda tag: _check_still(tag, how), [tag for tag in release.tags if tag.changes])
+    """Write the manifests by digest, then the tags; no tag ever refers to something missing."""
+    if errors := [failures[key] for key, _ in _missing_blobs(release) if key in failures]:
+        raise combined(errors)
+    each(lambda manifest: push_by_digest(how.registry, release.repository, manifest), release.missing)
+    changed = [tag for tag in release.tags if tag.changes]
+    if release.missing:  # the uploads took time, in which another writer may have moved a tag
+        each(lambda tag: _check_unmoved(tag, how), changed)
     each(
         lambda image: _put_tag(release.images[image], release.bundle.images[image], how),
         [image for image, tag in release.images.items() if tag.changes],
     )
     if release.merged.changes:
         _put_tag(release.merged, release.bundle.index, how)
-    written = [tag for tag in release.tags if tag.changes]
-    each(lambda tag: read_back(how.registry, tag.reference, tag.digest, how.pause), written)
+    each(lambda tag: await_tag(how.registry, tag.reference, tag.digest, how.pause), changed)
     return release
 
 
-def _check_still(tag: Tag, how: Publishing) -> None:
-    """Uploads take their time: see that nobody moved the tag meanwhile."""
-    now = _now(tag.reference, how)
-    if now not in (tag.now, tag.digest) and not how.force:
-        moved = f"it had {tag.now or 'nothing'} before the upload and has {now or 'nothing'} now"
-        raise CheckError(f"{tag.reference}: not overwritten with {tag.digest}: {moved}; publish again")
+def _check_unmoved(tag: Tag, how: Publishing) -> None:
+    current = _current(tag.reference, how)
+    if current not in (tag.current, tag.digest) and not how.force:
+        moved = f"before: {tag.current or 'none'}, now: {current or 'none'}"
+        raise CheckError(
+            f"{tag.reference}: not overwritten with {tag.digest}: the tag changed during the upload"
+            f" ({moved}); publish again"
+        )
 
 
 def _put_tag(tag: Tag, document: Manifest | Index, how: Publishing) -> None:

@@ -1,4 +1,4 @@
-"""What dfgen last saw behind each published tag, kept beside the images: `dist/published.json`."""
+"""The ledger of published tags in `dist/published.json`: the digests that dfgen last saw for each tag."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _FORMAT = 1
 
 
 class Ledger:
-    """The tags of all registries; several processes may write it.
+    """The published tags of all registries; safe for concurrent processes.
 
-    A tag has more than one digest only while a publish is under way, or after one that was killed.
+    A tag has more than one digest only during a publish, or after one that was killed.
     """
 
     def __init__(self, root: Path) -> None:
-        """Take the layout's folder; it is made by the first write."""
+        """`root` is the layout's folder; the first write creates it."""
         self._root, self._path = root, root / LEDGER_FILE
 
     def seen(self) -> Mapping[str, frozenset[Digest]]:
-        """The digests by the tag's full reference. Errors: InputError for a file that is damaged."""
+        """Return the digests by the tag's full reference. Raises InputError if the file is damaged."""
         try:
             data = json.loads(self._path.read_text(encoding="utf-8"))
             if data["version"] != _FORMAT:
@@ -36,11 +36,11 @@ class Ledger:
         except OSError as error:
             raise ExternalError(f"{self._path}: cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-            advice = "delete it, and where a tag is refused then, look at it and use --force"
-            raise InputError(Problem(Place(str(self._path)), f"is damaged: {error}; {advice}")) from error
+            fix = "delete it; if a tag is then refused, check it with `dfgen inspect` and use --force"
+            raise InputError(Problem(Place(str(self._path)), f"is damaged: {error}; {fix}")) from error
 
     def record(self, changes: Mapping[str, Iterable[Digest]]) -> None:
-        """Set what is known of some tags, in one step."""
+        """Replace the digests of some tags in one atomic write."""
         with files.locked(self._root / ".lock"):
             before = self.seen()
             after = {**before, **{tag: frozenset(digests) for tag, digests in changes.items()}}

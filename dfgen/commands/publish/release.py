@@ -1,4 +1,4 @@
-"""A version as it lies in the layout, and what publishing it does to the tags of a registry."""
+"""A version as it is in the layout, and what publishing it to one registry changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dfgen.oci.reference import Reference, Repository
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A version, whole: its index, the manifest of each of its images, and their attestations."""
+    """A complete version: its index, the manifests of its images, and their attestations."""
 
     name: str
     index: Index
@@ -24,37 +24,37 @@ class Bundle:
 
     @property
     def immutable(self) -> bool:
-        """Whether a tag of this version never moves."""
+        """Whether published tags of this version must never move."""
         return any(image.immutable for image in self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """A tag, the digest that it will have, and the one that it has now, None where it is not there."""
+    """A tag with the digest that it will get; `current` is its digest now, or None if it does not exist."""
 
     reference: Reference
     digest: Digest
-    now: Digest | None
+    current: Digest | None
 
     @property
     def state(self) -> str:
         """`new`, `unchanged` or `moves`."""
-        if self.now is None:
+        if self.current is None:
             return "new"
-        return "unchanged" if self.now == self.digest else "moves"
+        return "unchanged" if self.current == self.digest else "moves"
 
     @property
     def changes(self) -> bool:
         """Whether it has to be written."""
-        return self.now != self.digest
+        return self.current != self.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What publishing a version to one registry will do.
 
-    `images` has the tag of each architecture and `missing` the manifests that the registry does not have.
-    `refusals` says why it must not be done.
+    `images` has the tag of each architecture, `missing` the manifests that the registry does not have, and
+    `refusals` the reasons why it must not be published.
     """
 
     bundle: Bundle
@@ -66,12 +66,12 @@ class Release:
 
     @property
     def repository(self) -> Repository:
-        """Where the version goes."""
+        """The target repository."""
         return self.merged.reference.repository
 
     @property
     def tags(self) -> tuple[Tag, ...]:
-        """All tags in the order in which they are written."""
+        """All tags, in the order in which they are written."""
         return (*self.images.values(), self.merged)
 
     @property
@@ -80,8 +80,10 @@ class Release:
         return bool(self.missing) or any(tag.changes for tag in self.tags)
 
 
-def bundle_of(name: str, images: Sequence[Image], store: Layout, entries: Mapping[str, Descriptor]) -> Bundle:
-    """Read a version from the layout. Errors: CheckError for one that is not whole there."""
+def read_bundle(
+    name: str, images: Sequence[Image], store: Layout, entries: Mapping[str, Descriptor]
+) -> Bundle:
+    """Read a version from the layout. Raises CheckError if it is incomplete, damaged or not merged."""
     entry = entries.get(name)
     if entry is None:
         raise _refused(name, "it is not merged in the layout")
@@ -102,40 +104,18 @@ def bundle_of(name: str, images: Sequence[Image], store: Layout, entries: Mappin
     )
 
 
-def outdated(bundle: Bundle, stale: Mapping[str, str]) -> str | None:
-    """Say that a version is not what the catalog says any more; `stale` has the reason by image."""
-    moved = [f"{image.name}: {stale[image.name]}" for image in bundle.images if image.name in stale]
-    if not moved:
-        return None
-    why = f"the catalog has moved on since it was built ({'; '.join(moved)})"
-    as_built = "or publish what was built with --as-built"
-    return f"{bundle.name}: not published: {why}; run `dfgen build {bundle.name}`, {as_built}"
-
-
-def refusal(tag: Tag, immutable: bool, seen: Collection[Digest], force: bool) -> str | None:
-    """Say why a tag must not be moved; `seen` are the digests that dfgen knows it by."""
-    if tag.state != "moves" or (not immutable and (force or tag.now in seen)):
-        return None
-    has = f"{tag.reference}: not overwritten with {tag.digest}: it has {tag.now}"
-    if immutable:
-        return f"{has} and its version is immutable; publish under a new version"
-    known = f", dfgen last saw {listing(sorted(map(str, seen)))}" if seen else ", which dfgen has not seen"
-    return f"{has}{known}; look at it with `dfgen inspect`, and use --force to replace it"
-
-
 def _check_children(
     name: str, images: Sequence[Image], index: Index, entries: Mapping[str, Descriptor]
 ) -> None:
-    bound = {child.platform: child.digest for child in index.images}
-    wanted = {image.platform for image in images}
-    if set(bound) != wanted:
-        has, expected = (listing(map(str, sorted(found))) for found in (filter(None, bound), wanted))
-        raise _refused(name, f"its index binds {has}, expected {expected}")
+    found = {child.platform: child.digest for child in index.images}
+    expected = {image.platform for image in images}
+    if set(found) != expected:
+        texts = (listing(map(str, sorted(platforms))) for platforms in (filter(None, found), expected))
+        raise _refused(name, "its index contains {}, expected {}".format(*texts))
     for image in images:
-        child = f"{image.family.name}:{image.tag}"
-        entry = entries.get(child)
-        if entry is None or entry.digest != bound[image.platform]:
-            raise _refused(name, f"its index does not bind {child} as it was built last")
+        entry = entries.get(image.layout_name)
+        if entry is None or entry.digest != found[image.platform]:
+            raise _refused(name, f"its index does not contain the latest build of {image.layout_name}")
 
 
 def _child(index: Index, image: Image) -> Descriptor:
@@ -144,9 +124,34 @@ def _child(index: Index, image: Image) -> Descriptor:
 
 def _manifest(name: str, found: Manifest | Index) -> Manifest:
     if isinstance(found, Index):
-        raise _refused(name, "its index binds another index, expected image manifests")
+        raise _refused(name, "its index contains another index, expected image manifests")
     return found
 
 
 def _refused(name: str, why: str) -> CheckError:
     return CheckError(f"{name}: not published: {why}; run `dfgen build {name}`")
+
+
+def stale_refusal(bundle: Bundle, stale: Mapping[str, str]) -> str | None:
+    """Return why a version must not be published if it no longer matches the catalog, else None.
+
+    `stale` has the reason by image name.
+    """
+    reasons = [f"{image.name}: {stale[image.name]}" for image in bundle.images if image.name in stale]
+    if not reasons:
+        return None
+    why = f"it was built from an older state of the catalog ({'; '.join(reasons)})"
+    fix = f"run `dfgen build {bundle.name}`, or publish it unchanged with --as-built"
+    return f"{bundle.name}: not published: {why}; {fix}"
+
+
+def overwrite_refusal(tag: Tag, immutable: bool, own: Collection[Digest], force: bool) -> str | None:
+    """Return why a tag must not be overwritten, else None; `own` are its digests that dfgen published."""
+    if tag.state != "moves" or (not immutable and (force or tag.current in own)):
+        return None
+    start = f"{tag.reference}: not overwritten with {tag.digest}: it has {tag.current}"
+    if immutable:
+        return f"{start} and its version is immutable; publish under a new version"
+    seen = f"but dfgen last saw {listing(sorted(map(str, own)))}" if own else "which dfgen did not publish"
+    fix = f"check it with `dfgen inspect {tag.reference}`, and use --force to overwrite it"
+    return f"{start}, {seen}; {fix}"

@@ -1,4 +1,4 @@
-"""`dfgen lock` against a registry on loopback: what it writes, says and asks."""
+"""`dfgen lock` against a registry on loopback: output, lock file and requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 def _publish(registry: FakeRegistry, layer: bytes) -> list[str]:
-    """Put an index of both architectures under team/os:1 and give its pins."""
+    """Publish an index of both architectures as team/os:1 and return its pins."""
     amd64 = registry.add_image("team/os", image(layers=(layer,)))
     arm64 = registry.add_image("team/os", image(ARM64, layers=(layer,)))
     entries = [amd64, arm64]
@@ -46,7 +46,7 @@ def _pins(root: Path) -> list[str]:
     return [str(pin.digest) for _, pin in sorted(entry.platforms.items())]
 
 
-def test_locking_writes_the_lock_and_shows_the_pins(root: Path, registry: FakeRegistry) -> None:
+def test_lock_writes_the_file_and_shows_the_pins(root: Path, registry: FakeRegistry) -> None:
     pins = _publish(registry, b"first")
     done = dfgen("-C", root, "--format", "json", "lock")
     assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
@@ -59,9 +59,7 @@ def test_locking_writes_the_lock_and_shows_the_pins(root: Path, registry: FakeRe
     assert dfgen("-C", root, "render").status == 0
 
 
-def test_a_lock_that_is_complete_is_not_written_and_nobody_is_asked(
-    root: Path, registry: FakeRegistry
-) -> None:
+def test_a_complete_lock_is_not_written_and_costs_no_request(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock").status == 0
     before = (root / LOCK_FILE).stat()
     registry.forget()
@@ -78,14 +76,14 @@ def test_a_dry_run_writes_nothing(root: Path) -> None:
     assert not (root / LOCK_FILE).exists()
 
 
-def test_check_holds_until_a_parent_moves_and_upgrade_mends_it(root: Path, registry: FakeRegistry) -> None:
+def test_check_fails_once_a_parent_moves_until_it_is_upgraded(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock").status == 0
-    assert dfgen("-C", root, "lock", "--check").lines == [f"{LOCK_FILE}: every pin is what its tag points at"]
+    assert dfgen("-C", root, "lock", "--check").lines == [f"{LOCK_FILE}: all pins match their tags"]
     pins = _publish(registry, b"second")
     done = dfgen("-C", root, "lock", "--check")
     assert done.status == 1
     assert done.lines[0].startswith(
-        f"bases/app/base.yaml:2:9: {registry.address}/team/os:1 moved: locked sha256:"
+        f"bases/app/base.yaml:2:9: {registry.address}/team/os:1 has moved: locked sha256:"
     )
     assert dfgen("-C", root, "lock").status == 0
     assert _pins(root) != pins
@@ -94,7 +92,7 @@ def test_check_holds_until_a_parent_moves_and_upgrade_mends_it(root: Path, regis
     assert dfgen("-C", root, "lock", "--check").status == 0
 
 
-def test_a_half_published_parent_is_said_to_be_held(root: Path, registry: FakeRegistry) -> None:
+def test_a_partly_moved_parent_is_held_back(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock").status == 0
     entries = [
         registry.add_image("team/os", image(layers=(b"second",))),
@@ -106,8 +104,8 @@ def test_a_half_published_parent_is_said_to_be_held(root: Path, registry: FakeRe
     assert (done.status, done.lines) == (
         0,
         [
-            f"{key}: held back: only linux/amd64 moved, linux/arm64 did not yet; architectures move together"
-            f" (`dfgen lock --upgrade {key} --uneven` moves it all the same)",
+            f"{key}: held back: only linux/amd64 moved, not linux/arm64; wait, or run"
+            f" `dfgen lock --upgrade {key} --uneven`",
             f"{LOCK_FILE}: 1 parents, 0 changed",
         ],
     )
@@ -117,45 +115,42 @@ def test_a_half_published_parent_is_said_to_be_held(root: Path, registry: FakeRe
 
 
 @pytest.mark.parametrize("words", [("--uneven",), ("--upgrade", "--uneven"), ("--check", "--uneven")])
-def test_uneven_is_for_named_parents_alone(root: Path, words: tuple[str, ...]) -> None:
+def test_uneven_requires_named_parents(root: Path, words: tuple[str, ...]) -> None:
     done = dfgen("-C", root, "lock", *words)
     assert done.status == 2
-    assert "--uneven goes with --upgrade PARENT; name the parents that may move so" in done.lines[-1]
+    assert "--uneven requires --upgrade PARENT; name the parents to move" in done.lines[-1]
 
 
-def test_unused_entries_and_families_that_are_not_built_are_said(root: Path) -> None:
+def test_unused_entries_and_unbuilt_families_are_reported(root: Path) -> None:
     assert dfgen("-C", root, "lock").status == 0
     base = (root / "bases/app/base.yaml").read_text()
     child = "template: t.j2\nparent: app:1\nversions: ['2']\n"
     write(root, {"bases/app/base.yaml": base, "bases/child/base.yaml": child})
     assert dfgen("-C", root, "lock").lines == [
-        "app:1: a family that is not built yet; `dfgen build` pins it",
+        "app:1: not built yet; run `dfgen build` to pin it",
         f"{LOCK_FILE}: 1 parents, 0 changed",
     ]
     lock = locks.read(root)
-    more = lock.with_parents({"docker.io/library/gone:1": next(iter(lock.parents.values()))})
+    more = lock.with_parents({"docker.io/library/unused:1": next(iter(lock.parents.values()))})
     write(root, {LOCK_FILE: more.to_text()})
-    assert (
-        "docker.io/library/gone:1: no image is built on it any more; removed"
-        in dfgen("-C", root, "lock").lines
-    )
+    assert "docker.io/library/unused:1: unused pin removed" in dfgen("-C", root, "lock").lines
     assert locks.read(root) == lock
 
 
-def test_a_missing_platform_is_told_and_the_others_are_locked(root: Path, registry: FakeRegistry) -> None:
+def test_a_missing_platform_is_an_error(root: Path, registry: FakeRegistry) -> None:
     other = f"template: t.j2\nparent: {registry.address}/team/os:1\nversions: ['1']\nplatforms: [s390x]\n"
     write(root, {"bases/wide/base.yaml": other})
     done = dfgen("-C", root, "lock")
     assert (done.status, done.lines[-1]) == (
         2,
-        f"bases/app/base.yaml:2:9: parent {registry.address}/team/os:1 has no linux/s390x;"
+        f"bases/app/base.yaml:2:9: parent {registry.address}/team/os:1 has no image for linux/s390x;"
         " it has linux/amd64 and linux/arm64",
     )
 
 
-def test_a_registry_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    with FakeRegistry() as gone:
-        address = gone.address
+def test_an_unreachable_registry_is_named(tmp_path: Path) -> None:
+    with FakeRegistry() as stopped:
+        address = stopped.address
     base = f"template: t.j2\nparent: {address}/team/os:1\nversions: ['1']\n"
     write(tmp_path, {"bases/app/base.yaml": base})
     done = dfgen("-C", tmp_path, "lock", "--deadline", "0.2")
@@ -165,7 +160,7 @@ def test_a_registry_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / LOCK_FILE).exists()
 
 
-def test_a_family_that_is_in_the_layout_is_pinned_from_it(root: Path) -> None:
+def test_a_built_family_is_pinned_from_the_layout(root: Path) -> None:
     child = "template: t.j2\nparent: app:1\nversions: ['2']\n"
     write(root, {"bases/child/base.yaml": child})
     layout = Layout(root / "dist")
@@ -183,8 +178,8 @@ def test_a_family_that_is_in_the_layout_is_pinned_from_it(root: Path) -> None:
     assert dfgen("-C", root, "render", "child").status == 0
 
 
-def test_a_version_in_the_layout_that_is_a_single_image_is_no_parent_yet(root: Path) -> None:
+def test_a_family_that_is_not_merged_is_not_pinned(root: Path) -> None:
     write(root, {"bases/child/base.yaml": "template: t.j2\nparent: app:1\nversions: ['2']\n"})
     layout = Layout(root / "dist")
     layout.tag({"app:1": image().put_into(layout)})
-    assert "app:1: a family that is not built yet; `dfgen build` pins it" in dfgen("-C", root, "lock").lines
+    assert "app:1: not built yet; run `dfgen build` to pin it" in dfgen("-C", root, "lock").lines

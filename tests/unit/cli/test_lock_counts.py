@@ -1,4 +1,4 @@
-"""What `dfgen lock` asks of a registry, counted, and what it says of a quota before it asks."""
+"""The number of requests of `dfgen lock`, and its warning about pull quotas."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def root(tmp_path: Path, registry: FakeRegistry) -> Path:
 
 @pytest.fixture
 def many(root: Path, registry: FakeRegistry) -> Path:
-    """Twelve parents, t10 to t21, besides the one that is there."""
+    """A catalog with twelve more parents, t10 to t21."""
     tags = [f"t{number}" for number in range(10, 22)]
     _publish(registry, *tags)
     parent = f"parent: '{registry.address}/team/os:{{{{ version }}}}'"
@@ -47,7 +47,7 @@ def many(root: Path, registry: FakeRegistry) -> Path:
     return root
 
 
-def test_parents_of_one_repository_share_a_token_and_cost_one_get_then_one_head(
+def test_parents_of_one_repository_share_a_token_and_cost_one_request_each(
     root: Path, registry: FakeRegistry
 ) -> None:
     registry.behaviour.auth.kind = "token"
@@ -60,15 +60,15 @@ def test_parents_of_one_repository_share_a_token_and_cost_one_get_then_one_head(
         registry.behaviour.auth.issued.clear()
         assert dfgen("-C", root, *words).status == 0
         assert registry.behaviour.auth.issued == [frozenset({("team/os", "pull")})]
-        let_in = [seen for seen in registry.seen if "/manifests/" in seen.call.path and seen.status == 200]
-        assert sorted(seen.call.path for seen in let_in) == [
+        accepted = [seen for seen in registry.seen if "/manifests/" in seen.call.path and seen.status == 200]
+        assert sorted(seen.call.path for seen in accepted) == [
             "/v2/team/os/manifests/1",
             "/v2/team/os/manifests/2",
         ]
-        assert {seen.call.method for seen in let_in} == {method}
+        assert {seen.call.method for seen in accepted} == {method}
 
 
-def test_a_quota_that_does_not_suffice_is_said_before_a_parent_is_read(
+def test_an_insufficient_quota_is_reported_before_parents_are_read(
     many: Path, registry: FakeRegistry
 ) -> None:
     registry.behaviour.quota = (100, 3, 21600)
@@ -76,8 +76,8 @@ def test_a_quota_that_does_not_suffice_is_said_before_a_parent_is_read(
     assert (done.status, done.lines) == (
         0,
         [
-            f"{registry.address}: 3 of 100 pulls per 6 h are left, 13 parents have to be read;"
-            " `docker login` there, wait, or name a mirror under mirrors in catalog.yaml",
+            f"{registry.address}: 13 parents to resolve, but only 3 of 100 pulls per 6 h left;"
+            f" run `docker login {registry.address}`, wait, or set a mirror under `mirrors` in catalog.yaml",
             "bases/lock.json: 13 parents, 13 changed",
         ],
     )
@@ -85,7 +85,7 @@ def test_a_quota_that_does_not_suffice_is_said_before_a_parent_is_read(
 
 
 @pytest.mark.parametrize("quota", [None, (100, 13, 21600)])
-def test_nothing_is_said_of_a_quota_that_suffices_or_is_not_there(
+def test_no_warning_for_a_sufficient_or_unknown_quota(
     many: Path, registry: FakeRegistry, quota: tuple[int, int, int] | None
 ) -> None:
     registry.behaviour.quota = quota
@@ -98,7 +98,7 @@ def test_nothing_is_said_of_a_quota_that_suffices_or_is_not_there(
 
 
 @pytest.mark.parametrize("status", [405, 429, 503])
-def test_a_registry_that_does_not_answer_the_question_is_asked_once(
+def test_an_error_of_the_quota_request_is_ignored_without_retries(
     many: Path, registry: FakeRegistry, status: int
 ) -> None:
     registry.script("HEAD", "/manifests/", Fault(status=status), times=5)

@@ -1,4 +1,4 @@
-"""What `dfgen lock --upgrade` shows of a pin that moves, and what that costs."""
+"""The sizes and dates that `dfgen lock --upgrade` shows, and the requests they cost."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def test_an_upgrade_shows_sizes_and_dates_before_and_after(
         f"| {key} | linux/amd64 | {old[0]} | {new[0]} | app:1@amd64 | {moved} |",
         f"| {key} | linux/arm64 | {old[1]} | {new[1]} | app:1@arm64 | {moved} |",
     ]
-    # One GET of the index, then manifest and configuration of each platform, before and after.
+    # One GET for the index; manifest and configuration for both platforms, before and after.
     assert (registry.count("HEAD"), registry.count("GET")) == (1, 1 + 2 * 2 * 2)
-    told = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
-    assert [(row["size"], row["created"]) for row in told] == [
+    rows = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
+    assert [(row["size"], row["created"]) for row in rows] == [
         ({"old": 1500, "new": 2000}, {"old": "2025-01-02", "new": "2025-02-03"})
     ] * 2
 
 
-def test_an_old_image_that_is_gone_is_unknown(root: Path, registry: FakeRegistry, old: list[str]) -> None:
+def test_a_deleted_old_image_is_unknown(root: Path, registry: FakeRegistry, old: list[str]) -> None:
     new = _publish(registry, [b"b"], _NEW)
     for digest in old:
         del registry.manifests["team/os"][digest]
@@ -80,14 +80,14 @@ def test_an_old_image_that_is_gone_is_unknown(root: Path, registry: FakeRegistry
 
 
 @pytest.mark.parametrize("created", [None, 7, "", "yesterday", "\x1b[31m", ["2025-01-02T00:00:00Z"]])
-def test_a_date_that_is_none_is_unknown(root: Path, registry: FakeRegistry, created: object) -> None:
+def test_an_invalid_date_is_unknown(root: Path, registry: FakeRegistry, created: object) -> None:
     _publish(registry, [b"b"], created)
     (row, _) = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
     assert row["created"] == {"old": "2025-01-02", "new": None}
     assert row["size"] == {"old": 1500, "new": 1}
 
 
-def test_a_configuration_that_is_refused_is_unknown(root: Path, registry: FakeRegistry) -> None:
+def test_a_forbidden_configuration_is_unknown(root: Path, registry: FakeRegistry) -> None:
     _publish(registry, [b"b"], _NEW)
     registry.script("GET", "/blobs/", Fault(status=403), times=4)
     (row, _) = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
@@ -95,9 +95,7 @@ def test_a_configuration_that_is_refused_is_unknown(root: Path, registry: FakeRe
     assert row["size"] == {"old": 1500, "new": 1}
 
 
-def test_nothing_more_is_asked_for_what_did_not_move_or_has_no_pin(
-    root: Path, registry: FakeRegistry
-) -> None:
+def test_unchanged_and_new_pins_cost_no_further_request(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock", "--upgrade").status == 0
     assert (registry.count("HEAD"), registry.count("GET")) == (1, 0)
     (root / "bases/lock.json").unlink()

@@ -1,4 +1,4 @@
-"""One index of two images and an attestation, in a registry, a layout or a file, and what is told of it."""
+"""An index of two images and an attestation, to put into a registry, a layout or an archive and to inspect."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BOUND, PROOF = attestation(ARM)
 INDEX = index_of([AMD.descriptor, ARM.descriptor, BOUND])
 
 
-def look(text: str, root: Path = Path()) -> list[Inspected]:
+def inspect_all(text: str, root: Path = Path()) -> list[Inspected]:
     def registry() -> Registry:
         return Registry(RegistryOptions(), None, NoCredentials())
 

@@ -1,4 +1,4 @@
-"""What differs between two."""
+"""Compare two indexes or images."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, OCI_INDEX
 from tests.fakes.images import AMD64, image, index_of
 from tests.fakes.registry import FakeRegistry
-from tests.unit.inspect.images import AMD, ARM, NAME, RUN, layout_at, look, put
+from tests.unit.inspect.images import AMD, ARM, NAME, RUN, inspect_all, layout_at, put
 
 
 def differences(found: tuple[Difference, ...]) -> list[tuple[str, str, str, str]]:
     return [(str(one.platform or ""), one.what, one.left, one.right) for one in found]
 
 
-def test_two_that_are_the_same_do_not_differ(fake: FakeRegistry, tmp_path: Path) -> None:
+def test_equal_digests_have_no_differences(fake: FakeRegistry, tmp_path: Path) -> None:
     layout_at(tmp_path)
-    assert compare(look(put(fake))[0], look("dist:java-base:1.0", tmp_path)[0]) == ()
+    assert compare(inspect_all(put(fake))[0], inspect_all("dist:java-base:1.0", tmp_path)[0]) == ()
 
 
-def test_what_differs_between_two(fake: FakeRegistry) -> None:
-    (left,) = look(put(fake))
+def test_all_kinds_of_differences(fake: FakeRegistry) -> None:
+    (left,) = inspect_all(put(fake))
     run = {**RUN, "Env": ["PATH=/usr/bin", "TZ=UTC"], "User": "root", "Labels": {"a": "c"}}
     newer = image(AMD64, [b"common", b"new", b"more"], config={"created": "now", "config": run})
     raw = index_of([fake.add_image(NAME, newer)])
     fake.add_manifest(NAME, raw, OCI_INDEX, "2")
-    (right,) = look(f"{fake.address}/{NAME}:2")
+    (right,) = inspect_all(f"{fake.address}/{NAME}:2")
     amd = "linux/amd64"
     old_size, new_size = (sum(map(len, one.blobs.values())) for one in (AMD, newer))
     assert differences(compare(left, right)) == [

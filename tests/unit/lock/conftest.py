@@ -1,3 +1,5 @@
+"""Fixtures of the lock tests: two parents in a registry, and a catalog built on them."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A registry in memory that counts what it is asked."""
+"""A registry in memory that records its requests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
 class MemoryRegistry:
-    """Tags by full reference; every manifest that was ever tagged can be read by its digest.
+    """Tags by full reference; every manifest that was ever tagged stays readable by its digest.
 
-    `asked` holds each request as `HEAD docker.io/library/x:1`, `GET …`, `BLOB repository`.
+    `requests` has each request as `HEAD docker.io/library/x:1`, `GET …`, `BLOB repository`.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class MemoryRegistry:
         self.manifests: dict[Digest, Manifest | Index] = {}
         self.blobs: dict[Digest, bytes] = {}
         self.broken: dict[str, DfgenError] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def index(self, name: str, **builds: str) -> Index:
-        """Tag an index: a platform's alias and what distinguishes its image, `amd64="first"`."""
+        """Tag an index; each keyword is a platform with the content of its image, `amd64="first"`."""
         entries = [
             Descriptor.of(build.encode(), OCI_MANIFEST, Platform.parse(alias))
             for alias, build in builds.items()
@@ -44,7 +44,7 @@ class MemoryRegistry:
         return found
 
     def single(self, name: str, config: object) -> Manifest:
-        """Tag one image, without an index, with that configuration."""
+        """Tag a single image with this configuration."""
         raw = config if isinstance(config, bytes) else json.dumps(config).encode()
         self.blobs[Digest.of(raw)] = raw
         data = {
@@ -58,15 +58,15 @@ class MemoryRegistry:
         return self.tag(name, found)
 
     def resolve(self, reference: Reference) -> Descriptor:
-        self.asked.append(f"HEAD {reference}")
+        self.requests.append(f"HEAD {reference}")
         return self._find(reference).descriptor
 
     def manifest(self, reference: Reference) -> Manifest | Index:
-        self.asked.append(f"GET {reference}")
+        self.requests.append(f"GET {reference}")
         return self._find(reference)
 
     def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
-        self.asked.append(f"BLOB {repository}")
+        self.requests.append(f"BLOB {repository}")
         return self.blobs[descriptor.digest]
 
     def _find(self, reference: Reference) -> Manifest | Index:
@@ -76,12 +76,12 @@ class MemoryRegistry:
         digest = reference.digest
         found = self.manifests.get(digest) if digest else self.tags.get(name)
         if found is None:
-            raise ExternalError(f"{reference} is not there")
+            raise ExternalError(f"{reference} not found")
         return found
 
 
 def digests(found: Manifest | Index, *aliases: str) -> Sequence[str]:
-    """The digests of an index's platforms."""
+    """Return the digests of platforms in an index."""
     assert isinstance(found, Index)
     entries = [found.find(Platform.parse(alias)) for alias in aliases]
     return [str(entry.digest) for entry in entries if entry]

@@ -1,4 +1,4 @@
-"""What the lock tests share: two parents in a registry, and a catalog built on them."""
+"""Names of the parents in the lock tests, and helpers to lock them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def how(registry: MemoryRegistry, today: str = "2026-01-31", **more: Any) -> Loc
 
 def first_lock(catalog: Catalog, registry: MemoryRegistry) -> Lock:
     first = lock(catalog, Lock(), how(registry)).lock
-    registry.asked.clear()
+    registry.requests.clear()
     return first
 
 

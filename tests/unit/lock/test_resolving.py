@@ -1,4 +1,4 @@
-"""What a tag has to be to become a pin, and how failures are told."""
+"""Resolve parents: which images of a tag can be pinned, and the errors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
 from dfgen.oci.platform import Platform
 from tests.unit.catalogs import FAMILY, loaded
-from tests.unit.lock.fakes import MemoryRegistry
+from tests.unit.lock.fakes import CONFIG, MemoryRegistry
 from tests.unit.lock.parents import KEY, OTHER, how, pins
 
+NOT_AN_IMAGE = f"parent {KEY}: is not an image: its configuration ({CONFIG}) has no platform"
 
-def test_a_single_image_is_pinned_when_its_platform_is_the_wanted(
-    tmp_path: Path, registry: MemoryRegistry
-) -> None:
+
+def test_a_single_image_of_the_required_platform_is_pinned(tmp_path: Path, registry: MemoryRegistry) -> None:
     one = loaded(tmp_path, FAMILY + "platforms: [arm64]\n")
     image = registry.single(KEY, {"os": "linux", "architecture": "arm64", "variant": "v8"})
     changes = lock(one, Lock(), how(registry))
-    assert registry.asked == [f"GET {KEY}", "BLOB docker.io/library/busybox"]
+    assert registry.requests == [f"GET {KEY}", "BLOB docker.io/library/busybox"]
     entry = changes.lock.parents[KEY]
     assert (entry.digest, entry.media_type) == (image.descriptor.digest, OCI_MANIFEST)
     assert entry.platforms[Platform.parse("arm64")].size == len(image.raw)
@@ -33,15 +33,15 @@ def test_a_single_image_is_pinned_when_its_platform_is_the_wanted(
 @pytest.mark.parametrize(
     ("config", "kind", "message"),
     [
-        ({"os": "linux", "architecture": "amd64"}, InputError, f"parent {KEY} has no linux/arm64; it has linux/amd64"),
-        ({"os": "windows", "architecture": "amd64"}, InputError, f"parent {KEY} has no linux/amd64 and linux/arm64; it has windows/amd64"),
-        ({}, CheckError, f"parent {KEY} has no image configuration: it names no architecture"),
-        ([], CheckError, f"parent {KEY} has no image configuration: 'list' object has no attribute 'get'"),
-        (b"x", CheckError, f"parent {KEY} has no image configuration: Expecting value: line 1 column 1 (char 0)"),
+        ({"os": "linux", "architecture": "amd64"}, InputError, f"parent {KEY} has no image for linux/arm64; it has linux/amd64"),
+        ({"os": "windows", "architecture": "amd64"}, InputError, f"parent {KEY} has no image for linux/amd64 and linux/arm64; it has windows/amd64"),
+        ({}, CheckError, NOT_AN_IMAGE),
+        ([], CheckError, NOT_AN_IMAGE),
+        (b"x", CheckError, f"parent {KEY}: invalid JSON in its configuration: Expecting value: line 1 column 1 (char 0)"),
         (b"[" * 100_000, CheckError, None),
     ],
 )  # fmt: skip
-def test_a_single_image_of_something_else(
+def test_a_single_image_of_another_kind_is_refused(
     tmp_path: Path, registry: MemoryRegistry, config: object, kind: type[Exception], message: str | None
 ) -> None:
     registry.single(KEY, config)
@@ -51,18 +51,18 @@ def test_a_single_image_of_something_else(
         assert str(failed) == f"bases/app/base.yaml:2:9: {message}"
 
 
-def test_a_missing_platform_lists_those_that_are_there(tmp_path: Path, registry: MemoryRegistry) -> None:
+def test_a_missing_platform_lists_the_available_ones(tmp_path: Path, registry: MemoryRegistry) -> None:
     wide = loaded(tmp_path, FAMILY + "platforms: [amd64, riscv64, ppc64le]\n")
     changes = lock(wide, Lock(), how(registry))
     assert isinstance(changes.failed, InputError)
     assert str(changes.failed) == (
-        f"bases/app/base.yaml:2:9: parent {KEY} has no linux/ppc64le and linux/riscv64;"
+        f"bases/app/base.yaml:2:9: parent {KEY} has no image for linux/ppc64le and linux/riscv64;"
         " it has linux/amd64, linux/arm64 and linux/s390x"
     )
     assert changes.lock == Lock()
 
 
-def test_attestations_and_windows_are_no_platforms_and_the_first_entry_counts(
+def test_attestations_and_nested_indexes_are_ignored_and_the_first_entry_counts(
     tmp_path: Path, registry: MemoryRegistry
 ) -> None:
     amd64, nested = Platform.parse("amd64"), Platform.parse("arm64")
@@ -88,27 +88,27 @@ def test_attestations_and_windows_are_no_platforms_and_the_first_entry_counts(
     assert pins(lock(one, Lock(), how(registry))) == [f"linux/amd64 {first.digest}"]
     both = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
     assert str(both.failed) == (
-        f"bases/app/base.yaml:2:9: parent {KEY} has no linux/arm64; it has linux/amd64 and windows/amd64:10.0.1"
+        f"bases/app/base.yaml:2:9: parent {KEY} has no image for linux/arm64; it has linux/amd64 and windows/amd64:10.0.1"
     )
 
 
-def test_an_entry_without_a_platform_is_asked_for_it(tmp_path: Path, registry: MemoryRegistry) -> None:
+def test_an_entry_without_a_platform_is_read_for_it(tmp_path: Path, registry: MemoryRegistry) -> None:
     name = f"{KEY}-unlisted"
-    odd = registry.single(f"{name}-chart", {"name": "a chart"})
+    chart = registry.single(f"{name}-chart", {"name": "a chart"})
     arm = registry.single(f"{name}-arm", {"os": "linux", "architecture": "arm64"})
     more = registry.single(f"{name}-more", {"os": "linux", "architecture": "arm64", "x": 1})
     amd = Descriptor.of(b"amd", OCI_MANIFEST, Platform.parse("amd64"))
-    registry.tag(KEY, canonical_index([amd, odd.descriptor, arm.descriptor, more.descriptor]))
+    registry.tag(KEY, canonical_index([amd, chart.descriptor, arm.descriptor, more.descriptor]))
     changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
     assert changes.failed is None
     first = next(
         one for one in _order(registry, KEY) if one in (arm.descriptor.digest, more.descriptor.digest)
     )
     assert pins(changes) == [f"linux/amd64 {amd.digest}", f"linux/arm64 {first}"]
-    assert registry.asked[0] == f"GET {KEY}"
+    assert registry.requests[0] == f"GET {KEY}"
 
 
-def test_entries_without_a_platform_cost_nothing_where_all_is_listed(
+def test_entries_without_a_platform_are_not_read_if_all_platforms_are_listed(
     tmp_path: Path, registry: MemoryRegistry
 ) -> None:
     both = [
@@ -116,7 +116,7 @@ def test_entries_without_a_platform_cost_nothing_where_all_is_listed(
     ]
     registry.tag(KEY, canonical_index([*both, Descriptor.of(b"?", OCI_MANIFEST)]))
     assert lock(loaded(tmp_path, FAMILY), Lock(), how(registry)).failed is None
-    assert registry.asked == [f"GET {KEY}"]
+    assert registry.requests == [f"GET {KEY}"]
 
 
 def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
@@ -125,17 +125,15 @@ def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
     return [entry.digest for entry in found.manifests]
 
 
-def test_one_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:
+def test_a_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:
     del registry.tags[KEY]
     changes = lock(catalog, Lock(), how(registry))
     assert isinstance(changes.failed, ExternalError)
-    assert str(changes.failed) == f"bases/app/base.yaml:2:9: {KEY} is not there"
+    assert str(changes.failed) == f"bases/app/base.yaml:2:9: {KEY} not found"
     assert list(changes.lock.parents) == [OTHER]
 
 
-def test_failures_of_several_parents_are_told_together_with_the_worst_exit_code(
-    tmp_path: Path, registry: MemoryRegistry
-) -> None:
+def test_failures_are_combined_with_the_highest_exit_code(tmp_path: Path, registry: MemoryRegistry) -> None:
     third = "docker.io/library/third:1"
     registry.index(third, amd64="t")
     registry.broken = {name: ExternalError("hub is down") for name in (KEY, OTHER)}
@@ -144,12 +142,12 @@ def test_failures_of_several_parents_are_told_together_with_the_worst_exit_code(
     assert isinstance(failed, ExternalError)
     assert failed.exit_code == 3
     assert str(failed).splitlines() == [
-        f"bases/app/base.yaml:4:{21 + len(OTHER)}: parent {third} has no linux/arm64; it has linux/amd64",
-        f"hub is down (parents concerned: {OTHER}, {KEY})",
+        f"bases/app/base.yaml:4:{21 + len(OTHER)}: parent {third} has no image for linux/arm64; it has linux/amd64",
+        f"hub is down (affected parents: {OTHER}, {KEY})",
     ]
 
 
-def test_an_unreachable_host_is_told_once(catalog: Catalog, registry: MemoryRegistry) -> None:
+def test_an_unreachable_host_is_reported_once(catalog: Catalog, registry: MemoryRegistry) -> None:
     class UnreachableError(ExternalError):
         unreachable = "hub.example.com"
 
@@ -159,5 +157,5 @@ def test_an_unreachable_host_is_told_once(catalog: Catalog, registry: MemoryRegi
     }
     failed = lock(catalog, Lock(), how(registry)).failed
     assert str(failed) == (
-        f"hub: 3 tries in 5 s; `make demo` needs no registry (parents concerned: {OTHER}, {KEY})"
+        f"hub: 3 tries in 5 s; `make demo` needs no registry (affected parents: {OTHER}, {KEY})"
     )

@@ -1,8 +1,6 @@
-"""What the merge tests share: a fake registry, and a client that waits for nothing."""
+"""Fixtures of the merge tests: two images, and a client whose pauses take no time."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,17 +15,6 @@ AMD, ARM = image(AMD64, [b"amd64 layer"]), image(ARM64, [b"arm64 layer"])
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def client(clock: FakeClock) -> Registry:
     return Registry(RegistryOptions(), None, NoCredentials(), clock.clock)
 
@@ -37,7 +24,7 @@ def at(fake: FakeRegistry, name: str, tag: str = "") -> Reference:
 
 
 def put(fake: FakeRegistry, name: str = NAME) -> tuple[Reference, Reference]:
-    """Put two images in a repository, as two builders would."""
+    """Push two per-architecture tags, as two builders would."""
     fake.add_image(name, AMD, "1.0-x86_64")
     fake.add_image(name, ARM, "1.0-aarch64")
     return at(fake, name, "1.0-x86_64"), at(fake, name, "1.0-aarch64")

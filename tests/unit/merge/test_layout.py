@@ -1,4 +1,4 @@
-"""Merging in the layout: what was built is bound under its version, if all of it is there."""
+"""Merge in the layout: complete versions get an index."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def put(layout: Layout, images: dict[str, FakeImage]) -> None:
     layout.tag(changes)
 
 
-def test_a_version_is_bound_under_its_name_with_what_it_is_built_on(layout: Layout) -> None:
+def test_a_version_is_merged_under_its_name_with_its_base(layout: Layout) -> None:
     put(layout, BOTH)
     lock = pinned()
     result = merge_layout(layout, lock, VERSIONS)
@@ -47,7 +47,7 @@ def test_a_version_is_bound_under_its_name_with_what_it_is_built_on(layout: Layo
     assert layout.is_intact(entry, deep=True)
 
 
-def test_again_nothing_changes(layout: Layout) -> None:
+def test_a_second_merge_changes_nothing(layout: Layout) -> None:
     put(layout, BOTH)
     first = merge_layout(layout, pinned(), VERSIONS).merged[0]
     before = (layout.root / "index.json").stat().st_ino
@@ -57,7 +57,7 @@ def test_again_nothing_changes(layout: Layout) -> None:
     assert (layout.root / "index.json").stat().st_ino == before
 
 
-def test_an_index_that_was_lost_is_written_again(layout: Layout) -> None:
+def test_a_missing_index_is_written_again(layout: Layout) -> None:
     put(layout, BOTH)
     digest = merge_layout(layout, pinned(), VERSIONS).merged[0].digest
     layout.blob_path(digest).unlink()
@@ -65,7 +65,7 @@ def test_an_index_that_was_lost_is_written_again(layout: Layout) -> None:
     assert layout.is_intact(layout.entries()["java-base:1.0"])
 
 
-def test_a_version_waits_for_all_its_platforms(layout: Layout) -> None:
+def test_a_version_waits_until_all_platforms_are_built(layout: Layout) -> None:
     put(layout, {"java-base:1.0-x86_64": AMD})
     result = merge_layout(layout, pinned(), VERSIONS)
     assert result.waiting == {"java-base:1.0": (ARM64,)}
@@ -73,18 +73,18 @@ def test_a_version_waits_for_all_its_platforms(layout: Layout) -> None:
     assert list(layout.entries()) == ["java-base:1.0-x86_64"]
 
 
-def test_an_image_of_an_earlier_build_is_not_bound_with_a_new_one(layout: Layout) -> None:
+def test_images_of_different_builds_are_not_mixed(layout: Layout) -> None:
     put(layout, BOTH)
     built = {name: made.descriptor.digest for name, made in BOTH.items()}
     assert merge_layout(layout, pinned(), VERSIONS, built).merged[0].changed
     newer = image(AMD64, [b"newer"])
     put(layout, {"java-base:1.0-x86_64": newer})
-    built = {"java-base:1.0-x86_64": newer.descriptor.digest}  # that of arm64 failed this time
+    built = {"java-base:1.0-x86_64": newer.descriptor.digest}  # the arm64 build failed
     result = merge_layout(layout, pinned(), VERSIONS, built)
     assert result.waiting == {"java-base:1.0": (ARM64,)}
 
 
-def test_one_wrong_version_does_not_stop_the_others(layout: Layout) -> None:
+def test_a_failed_version_does_not_stop_the_others(layout: Layout) -> None:
     wrong = image(ARM64, [b"2"], config_platform=AMD64)
     put(layout, {**BOTH, "java-base:2.0-x86_64": AMD, "java-base:2.0-aarch64": wrong})
     result = merge_layout(layout, pinned(), {**VERSIONS, "java-base:2.0": pair(version="2.0")})
@@ -92,11 +92,11 @@ def test_one_wrong_version_does_not_stop_the_others(layout: Layout) -> None:
     assert isinstance(result.failed, CheckError)
     assert str(result.failed) == (
         "java-base:2.0: not merged: java-base:2.0-aarch64 is listed for linux/arm64,"
-        " but its configuration says linux/amd64; build it again for its platform"
+        " but its configuration says linux/amd64; rebuild it for its platform"
     )
 
 
-def test_same_layers_need_the_family_to_say_so(layout: Layout) -> None:
+def test_same_layers_need_the_setting_of_the_family(layout: Layout) -> None:
     same = {"x": image(AMD64), "y": image(ARM64)}
     put(layout, {"static:1.0-x86_64": same["x"], "static:1.0-aarch64": same["y"]})
     assert merge_layout(layout, pinned(), {"static:1.0": pair(family("static"))}).failed
@@ -104,18 +104,18 @@ def test_same_layers_need_the_family_to_say_so(layout: Layout) -> None:
     assert merge_layout(layout, pinned(), {"static:1.0": independent}).merged[0].changed
 
 
-def test_attestations_are_bound_and_the_images_stay_plain(layout: Layout) -> None:
-    bound, proof = attestation(ARM)
+def test_attestations_are_added_to_the_index_only(layout: Layout) -> None:
+    proof_entry, proof = attestation(ARM)
     proof.put_into(layout)
     put(layout, BOTH)
-    layout.tag({}, [bound])
+    layout.tag({}, [proof_entry])
     (merged,) = merge_layout(layout, pinned(), VERSIONS).merged
-    assert merged.index.manifests[2:] == (bound,)
+    assert merged.index.manifests[2:] == (proof_entry,)
     assert layout.entries()["java-base:1.0-aarch64"].digest == ARM.descriptor.digest
     assert layout.is_intact(layout.entries()["java-base:1.0"], deep=True)
 
 
-def test_different_parents_or_none_pinned_leave_the_base_out(layout: Layout) -> None:
+def test_no_base_for_different_or_unpinned_parents(layout: Layout) -> None:
     put(layout, BOTH)
     assert merge_layout(layout, Lock(), VERSIONS).merged[0].index.annotations == {}
     mixed = (catalog_image(AMD64), catalog_image(ARM64, parent="docker.io/library/alpine:3"))

@@ -1,4 +1,4 @@
-"""Lists of merges: what is read, and every problem of a file at once."""
+"""Lists of merges: the format, and all problems of a file in one error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.commands.merge import Entry, parse_list, read_list
+from dfgen.commands.merge import MergeRequest, parse_list, read_list
 from dfgen.errors import InputError, Place
 from dfgen.oci.reference import Reference
 
@@ -15,11 +15,11 @@ from dfgen.oci.reference import Reference
 def test_a_line_is_a_merge() -> None:
     text = "# images of a release\n\nreg.example/a:1 reg.example/a:1-x86_64\treg.example/a:1-aarch64 # both\n"
     target, *children = (Reference.parse(f"reg.example/a:{tag}") for tag in ("1", "1-x86_64", "1-aarch64"))
-    expected = Entry(target=target, children=tuple(children), place=Place("list", 3))
+    expected = MergeRequest(target=target, children=tuple(children), place=Place("list", 3))
     assert parse_list(text, "list") == (expected,)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported() -> None:
     text = "\n".join(
         [
             "reg.example/a:1",
@@ -35,20 +35,20 @@ def test_all_problems_are_told_at_once() -> None:
         "list:1: reg.example/a:1 has no children; expected NAME:TAG CHILD...",
         "list:2: 'reg.example/B:1' is not an image reference: 'B' is not a repository;"
         " repository names must be lowercase; expected [registry/]name[:tag][@digest]",
-        "list:4: reg.example/c:1 is merged on line 3 already; name it once",
-        "list:5: reg.example/c:1 is itself merged on line 3; name the images that it binds",
+        "list:4: reg.example/c:1 is already merged on line 3; list it once",
+        "list:5: reg.example/c:1 is itself merged on line 3; list its images instead",
     ]
 
 
-def test_a_tag_may_be_bound_again_into_itself() -> None:
-    (entry,) = parse_list("reg.example/a:1 reg.example/a:1 reg.example/a:1-s390x", "list")
-    assert entry.children[0] == entry.target
+def test_a_tag_may_be_a_child_of_itself() -> None:
+    (request,) = parse_list("reg.example/a:1 reg.example/a:1 reg.example/a:1-s390x", "list")
+    assert request.children[0] == request.target
 
 
-def test_nothing_to_merge_is_told(tmp_path: Path) -> None:
+def test_an_empty_or_unreadable_list_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_list(io.StringIO("# nothing\n"))
-    assert str(caught.value) == "standard input: names no merge; expected lines of NAME:TAG CHILD..."
+    assert str(caught.value) == "standard input: has no merges; expected lines of NAME:TAG CHILD..."
     path = tmp_path / "list"
     with pytest.raises(InputError) as caught:
         read_list(path)
@@ -56,4 +56,4 @@ def test_nothing_to_merge_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(InputError) as caught:
         read_list(path)
-    assert str(caught.value) == f"{path}: not UTF-8; expected text"
+    assert str(caught.value) == f"{path}: is not UTF-8 text"

@@ -1,4 +1,4 @@
-"""Merging in registries: how many requests, what is brought from where, and when nothing is written."""
+"""Merge in registries: request counts, copies from other repositories, and refusals."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def merging(client: Registry, clock: FakeClock) -> Merging:
     return how(client, clock)
 
 
-def test_two_foreign_tags_cost_six_requests_and_one_to_read_back(
-    fake: FakeRegistry, merging: Merging
-) -> None:
+def test_two_images_cost_six_requests_and_one_to_confirm(fake: FakeRegistry, merging: Merging) -> None:
     merged = merge_published(at(fake, NAME, "1.0"), put(fake), merging)
     assert merged.changed
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
@@ -43,7 +41,7 @@ def test_two_foreign_tags_cost_six_requests_and_one_to_read_back(
     ]
 
 
-def test_a_tag_that_moves_costs_no_more(fake: FakeRegistry, merging: Merging) -> None:
+def test_a_tag_that_moves_costs_the_same(fake: FakeRegistry, merging: Merging) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
     merge_published(target, sources, merging)
     fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
@@ -53,7 +51,7 @@ def test_a_tag_that_moves_costs_no_more(fake: FakeRegistry, merging: Merging) ->
     assert fake.count() == 7
 
 
-def test_a_token_is_one_more(fake: FakeRegistry, merging: Merging) -> None:
+def test_authentication_adds_only_token_requests(fake: FakeRegistry, merging: Merging) -> None:
     fake.behaviour.auth = Auth(kind="token", anonymous=frozenset({"pull", "push"}))
     merge_published(at(fake, NAME, "1.0"), put(fake), merging)
     answered = [line for line in fake.log() if not line.endswith(" 401") and "/token" not in line]
@@ -61,7 +59,7 @@ def test_a_token_is_one_more(fake: FakeRegistry, merging: Merging) -> None:
     assert fake.count("", "^/token") <= 2  # one to pull, one to push
 
 
-def test_unchanged_there_is_no_put(fake: FakeRegistry, merging: Merging) -> None:
+def test_an_unchanged_tag_is_not_written(fake: FakeRegistry, merging: Merging) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
     first = merge_published(target, sources, merging)
     fake.forget()
@@ -72,7 +70,7 @@ def test_unchanged_there_is_no_put(fake: FakeRegistry, merging: Merging) -> None
     assert fake.count() == 5
 
 
-def test_a_dry_run_says_the_digest_and_writes_nothing(
+def test_a_dry_run_returns_the_digest_and_writes_nothing(
     fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, "other/repository", "1.0"), put(fake)
@@ -81,7 +79,7 @@ def test_a_dry_run_says_the_digest_and_writes_nothing(
     assert dry.digest == merge_published(target, sources, how(client, clock)).digest
 
 
-def test_a_moved_tag_is_read_back_until_the_registry_shows_it(
+def test_a_moved_tag_is_polled_until_the_registry_shows_it(
     fake: FakeRegistry, merging: Merging, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
@@ -96,7 +94,7 @@ def test_a_moved_tag_is_read_back_until_the_registry_shows_it(
     assert fake.count("HEAD", "manifests/1.0$") == 3
 
 
-def test_a_new_tag_is_read_back_too(fake: FakeRegistry, merging: Merging, clock: FakeClock) -> None:
+def test_a_new_tag_is_polled_too(fake: FakeRegistry, merging: Merging, clock: FakeClock) -> None:
     sources = put(fake)
     fake.behaviour.lag = 1
     merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
@@ -104,7 +102,7 @@ def test_a_new_tag_is_read_back_too(fake: FakeRegistry, merging: Merging, clock:
     assert clock.pauses == [0.25]
 
 
-def test_a_registry_that_never_shows_it_is_told(
+def test_a_tag_that_the_registry_never_shows_is_an_error(
     fake: FakeRegistry, merging: Merging, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
@@ -115,33 +113,31 @@ def test_a_registry_that_never_shows_it_is_told(
         merge_published(target, sources, merging)
     digest = fake.tags[NAME]["1.0"]
     assert str(caught.value) == (
-        f"{target}: pushed {digest}, but the registry shows nothing; another writer moved the tag,"
-        " or the registry lags; look with `dfgen inspect` and run it again"
+        f"{target}: pushed {digest}, but the registry does not return the tag; another writer moved"
+        f" the tag, or the registry lags; check with `dfgen inspect {target}`, then run the command again"
     )
     assert sum(clock.pauses) == 7.75
 
 
-def test_expect_guards_against_a_tag_that_moved(
-    fake: FakeRegistry, client: Registry, clock: FakeClock
-) -> None:
+def test_expect_refuses_a_tag_that_moved(fake: FakeRegistry, client: Registry, clock: FakeClock) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
     expected = Digest.of(b"what was there")
     with pytest.raises(CheckError) as caught:
         merge_published(target, sources, how(client, clock, expect=expected))
     assert str(caught.value) == (
-        f"{target}: not merged: expected {expected}, it is not there;"
-        " see what moved it with `dfgen inspect`, and merge again"
+        f"{target}: not merged: expected {expected}, but the tag does not exist;"
+        f" check it with `dfgen inspect {target}`, then merge again"
     )
     now = merge_published(target, sources, how(client, clock)).digest
     fake.add_image(NAME, image(ARM64, [b"newer"]), "1.0-aarch64")
     fake.forget()
-    with pytest.raises(CheckError, match=f"expected {expected}, it is {now};"):
+    with pytest.raises(CheckError, match=f"expected {expected}, but the tag has {now};"):
         merge_published(target, sources, how(client, clock, expect=expected))
     assert fake.count("PUT") == 0
     assert merge_published(target, sources, how(client, clock, expect=now)).changed
 
 
-def test_a_platform_of_the_tag_is_not_dropped_unless_told(
+def test_a_platform_of_the_tag_is_not_dropped_unless_allowed(
     fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
@@ -149,14 +145,14 @@ def test_a_platform_of_the_tag_is_not_dropped_unless_told(
     with pytest.raises(CheckError) as caught:
         merge_published(target, sources[:1], how(client, clock))
     assert str(caught.value) == (
-        f"{target}: not merged: it has linux/arm64 now and would lose that;"
-        " add a child for it, or allow it with --drop"
+        f"{target}: not merged: the tag has linux/arm64, which would be removed;"
+        " add the missing images, or use --drop"
     )
     assert fake.tags[NAME]["1.0"] == str(before)
     assert merge_published(target, sources[:1], how(client, clock, rules=Rules(drop=True))).before == before
 
 
-def test_a_tag_that_was_a_single_image_may_become_an_index(fake: FakeRegistry, merging: Merging) -> None:
+def test_a_single_image_may_become_an_index(fake: FakeRegistry, merging: Merging) -> None:
     sources = put(fake)
     fake.add_image(NAME, AMD, "1.0")
     merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
@@ -164,7 +160,7 @@ def test_a_tag_that_was_a_single_image_may_become_an_index(fake: FakeRegistry, m
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
 
 
-def test_the_platform_of_a_tag_that_was_a_single_image_is_not_dropped_either(
+def test_the_platform_of_a_single_image_is_not_dropped_unless_allowed(
     fake: FakeRegistry, client: Registry, clock: FakeClock
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
@@ -172,34 +168,34 @@ def test_the_platform_of_a_tag_that_was_a_single_image_is_not_dropped_either(
     with pytest.raises(CheckError) as caught:
         merge_published(target, sources[:1], how(client, clock))
     assert str(caught.value) == (
-        f"{target}: not merged: it has linux/arm64 now and would lose that;"
-        " add a child for it, or allow it with --drop"
+        f"{target}: not merged: the tag has linux/arm64, which would be removed;"
+        " add the missing images, or use --drop"
     )
     assert merge_published(target, sources, how(client, clock)).changed
     fake.add_image(NAME, image(ARM64, [b"older"]), "1.0")
     assert merge_published(target, sources[:1], how(client, clock, rules=Rules(drop=True))).changed
 
 
-def test_what_buildx_pushes_with_provenance_is_flattened(fake: FakeRegistry, merging: Merging) -> None:
+def test_indexes_of_buildx_with_provenance_are_flattened(fake: FakeRegistry, merging: Merging) -> None:
     expected = []
     for made, tag in ((AMD, "1.0-x86_64"), (ARM, "1.0-aarch64")):
-        bound, proof = attestation(made)
+        proof_entry, proof = attestation(made)
         fake.add_image(NAME, made)
         fake.add_image(NAME, proof)
-        nested = index_of([made.descriptor, bound])
+        nested = index_of([made.descriptor, proof_entry])
         fake.add_manifest(NAME, nested, OCI_INDEX, tag)
-        expected.append(bound)
+        expected.append(proof_entry)
     sources = [at(fake, NAME, "1.0-x86_64"), at(fake, NAME, "1.0-aarch64")]
     merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
     assert [entry.digest for entry in merged.index.images] == [AMD.descriptor.digest, ARM.descriptor.digest]
     assert list(merged.index.manifests[2:]) == expected
 
 
-def _names(pattern: str, fake: FakeRegistry) -> list[str]:
+def _requests(pattern: str, fake: FakeRegistry) -> list[str]:
     return [line for line in fake.log() if re.search(pattern, line)]
 
 
-def test_from_another_repository_blobs_are_mounted(fake: FakeRegistry, merging: Merging) -> None:
+def test_blobs_of_another_repository_are_mounted(fake: FakeRegistry, merging: Merging) -> None:
     sources = put(fake, "builder/java-base")
     merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
     for made in (AMD, ARM):
@@ -207,23 +203,23 @@ def test_from_another_repository_blobs_are_mounted(fake: FakeRegistry, merging: 
         assert str(made.descriptor.digest) in fake.manifests[NAME]
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
     layers = "|".join(str(made.manifest.layers[0].digest) for made in (AMD, ARM))
-    assert _names(f"GET .*({layers})", fake) == []
-    assert len(_names("POST .* 201", fake)) == 4
-    assert _names("PUT .*/uploads/", fake) == []
-    # Two reads, a look, two mounts and a PUT for each image; then a look, a PUT and a look for the tag.
+    assert _requests(f"GET .*({layers})", fake) == []
+    assert len(_requests("POST .* 201", fake)) == 4
+    assert _requests("PUT .*/uploads/", fake) == []
+    # Per image: two GETs, a HEAD, two mounts and a PUT. For the tag: a GET, a PUT and a HEAD.
     assert fake.count() == 2 * (2 + 1 + 2 + 1) + 3
 
 
-def test_where_nothing_can_be_mounted_blobs_are_copied(fake: FakeRegistry, merging: Merging) -> None:
+def test_blobs_are_copied_if_they_cannot_be_mounted(fake: FakeRegistry, merging: Merging) -> None:
     fake.behaviour.mounts = False
     merged = merge_published(at(fake, NAME, "1.0"), put(fake, "builder/java-base"), merging)
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
     assert set(map(str, AMD.blobs)) <= set(fake.blobs[NAME])
 
 
-def test_attestations_come_along_from_another_registry(fake: FakeRegistry, merging: Merging) -> None:
-    bound, proof = attestation(ARM)
-    nested = index_of([ARM.descriptor, bound])
+def test_attestations_are_copied_from_another_registry(fake: FakeRegistry, merging: Merging) -> None:
+    proof_entry, proof = attestation(ARM)
+    nested = index_of([ARM.descriptor, proof_entry])
     with FakeRegistry() as other:
         other.add_image("b/java", ARM)
         other.add_image("b/java", proof)
@@ -231,13 +227,13 @@ def test_attestations_come_along_from_another_registry(fake: FakeRegistry, mergi
         fake.add_image(NAME, AMD, "1.0-x86_64")
         sources = [at(fake, NAME, "1.0-x86_64"), at(other, "b/java", "arm")]
         merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
-    assert fake.manifests[NAME][str(bound.digest)][0] == proof.raw
+    assert fake.manifests[NAME][str(proof_entry.digest)][0] == proof.raw
     assert set(map(str, proof.blobs)) <= set(fake.blobs[NAME])
     assert len(merged.index.manifests) == 3
     fake.forget()
 
 
-def test_layers_that_lie_elsewhere_by_design_are_not_copied(fake: FakeRegistry, merging: Merging) -> None:
+def test_layers_with_urls_are_not_copied(fake: FakeRegistry, merging: Merging) -> None:
     windows = Platform.of("windows", "amd64", os_version="10.0.20348.1")
     made = image(windows, [b"base of windows", b"ours"])
     base = str(made.manifest.layers[0].digest)
@@ -252,7 +248,7 @@ def test_layers_that_lie_elsewhere_by_design_are_not_copied(fake: FakeRegistry, 
     assert set(fake.blobs[NAME]) == set(map(str, kept))
 
 
-def test_a_wrong_child_stops_before_anything_is_written(fake: FakeRegistry, merging: Merging) -> None:
+def test_a_wrong_child_is_refused_before_anything_is_written(fake: FakeRegistry, merging: Merging) -> None:
     fake.add_image("b/java", AMD, "a")
     fake.add_image("b/java", image(layers=[b"2"]), "b")
     with pytest.raises(CheckError, match="are both for linux/amd64"):
@@ -260,7 +256,7 @@ def test_a_wrong_child_stops_before_anything_is_written(fake: FakeRegistry, merg
     assert fake.count("PUT") + fake.count("POST") == 0
 
 
-def test_every_child_that_is_missing_is_told(fake: FakeRegistry, merging: Merging) -> None:
+def test_every_missing_child_is_reported(fake: FakeRegistry, merging: Merging) -> None:
     with pytest.raises(ExternalError) as caught:
         merge_published(at(fake, NAME, "1.0"), [at(fake, NAME, "a"), at(fake, NAME, "b")], merging)
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
@@ -276,5 +272,5 @@ def test_a_target_without_a_tag_is_refused(fake: FakeRegistry, merging: Merging)
     with pytest.raises(InputError) as caught:
         merge_published(target, put(fake), merging)
     assert str(caught.value) == (
-        f"{target}: cannot be merged into; expected a tag, such as {target.repository}:1.0"
+        f"{target}: cannot merge into it; use a tag, for example {target.repository}:1.0"
     )

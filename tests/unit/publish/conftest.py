@@ -1,15 +1,15 @@
-"""What the publish tests share: a layout that is built and merged, a fake registry, and a client on it."""
+"""Fixtures of the publish tests: a layout with merged versions, and the options of a publish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Image
+from dfgen.catalog.model import Image, by_version
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.publish import Publishing
 from dfgen.commands.publish.ledger import Ledger
@@ -27,28 +27,16 @@ How = Callable[..., Publishing]
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "dist")
 
 
 def built(images: Sequence[Image], stamp: str = "") -> dict[str, FakeImage]:
-    """What a build of catalog images gives; another stamp gives another image."""
+    """Return the images that a build would produce; a different stamp gives different images."""
     made = {}
     for one in images:
-        name = f"{one.family.name}:{one.tag}"
-        layers = [f"base {one.platform}".encode(), f"{name} {stamp}".encode()]
-        made[name] = image(one.platform, layers, annotations={INPUTS: str(Digest.of(layers[1]))})
+        layers = [f"base {one.platform}".encode(), f"{one.layout_name} {stamp}".encode()]
+        made[one.layout_name] = image(one.platform, layers, annotations={INPUTS: str(Digest.of(layers[1]))})
     return made
 
 
@@ -58,10 +46,7 @@ def build(layout: Layout) -> Build:
 
     def build(images: Sequence[Image], stamp: str = "") -> None:
         put(layout, built(images, stamp))
-        versions: dict[str, list[Image]] = {}
-        for one in images:
-            versions.setdefault(one.merged_name, []).append(one)
-        result = merge_layout(layout, Lock(), versions)
+        result = merge_layout(layout, Lock(), by_version(images))
         assert (result.failed, result.waiting) == (None, {})
 
     return build
@@ -74,10 +59,10 @@ def put(layout: Layout, images: Mapping[str, FakeImage]) -> None:
 
 @pytest.fixture
 def how(fake: FakeRegistry, layout: Layout, clock: FakeClock) -> How:
-    """Make the options of a publish of some images to the fake registry."""
+    """Return the options to publish images to the fake registry."""
 
     def how(images: Sequence[Image], **options: Any) -> Publishing:
-        given = {
+        defaults = {
             "catalog": catalog(images, f"{fake.address}/team"),
             "store": layout,
             "registry": Registry(RegistryOptions(), None, NoCredentials(), clock.clock),
@@ -85,13 +70,13 @@ def how(fake: FakeRegistry, layout: Layout, clock: FakeClock) -> How:
             "registries": [f"{fake.address}/team"],
             "pause": clock.sleep,
         }
-        return Publishing(**{**given, **options})
+        return Publishing(**{**defaults, **options})
 
     return how
 
 
 def tags(layout: Layout, name: str = "java-base") -> dict[str, str]:
-    """What the registry's tags have to be after a publish."""
+    """Return the digests that the registry's tags must have after a publish."""
     found = layout.entries()
     return {key.partition(":")[2]: str(entry.digest) for key, entry in found.items() if key.startswith(name)}
 

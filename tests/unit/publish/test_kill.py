@@ -1,4 +1,4 @@
-"""A publish that is killed at any request: no tag is wrong, and the next run ends right."""
+"""A publish that is killed at any request leaves only valid tags, and the next run completes it."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ if failed:
 
 
 class Killing(FakeRegistry):
-    """Kills a process when the n-th request of a kind comes in, before or after it is carried out."""
+    """Kills a process at its n-th matching request, before or after handling it."""
 
     victim: subprocess.Popen[bytes] | None = None
     left = 0
-    kind = ""  # what the method and path have to match
-    carried_out = False
+    pattern = ""  # regular expression for method and path
+    is_handled = False
 
     def handle(self, call: Call) -> tuple[Response, Fault]:
-        self.left -= bool(re.search(self.kind, f"{call.method} {call.path}"))
+        self.left -= bool(re.search(self.pattern, f"{call.method} {call.path}"))
         if self.victim and self.left == 0:
-            answered = super().handle(call) if self.carried_out else (Response(status=500), Fault(reset=True))
+            response = super().handle(call) if self.is_handled else (Response(status=500), Fault(reset=True))
             os.kill(self.victim.pid, signal.SIGKILL)
             self.victim.wait()
-            return answered
+            return response
         return super().handle(call)
 
 
@@ -63,31 +63,31 @@ def registry() -> Iterator[Killing]:
         yield registry
 
 
-def run(registry: Killing, layout: Layout, kill_at: int = 0, carried_out: bool = False) -> int:
+def run(registry: Killing, layout: Layout, kill_at: int = 0, is_handled: bool = False) -> int:
     command = [sys.executable, "-c", PUBLISH, f"{registry.address}/team", str(layout.root)]
-    registry.victim, registry.left, registry.carried_out = None, kill_at, carried_out
+    registry.victim, registry.left, registry.is_handled = None, kill_at, is_handled
     process = subprocess.Popen(command, cwd=Path(__file__).parents[3])
     registry.victim = process if kill_at else None
     return process.wait()
 
 
-def assert_no_tag_is_half(registry: Killing) -> None:
-    """Whatever is tagged is there with all that it names, and the merged tag only with its pair."""
+def assert_tags_are_complete(registry: Killing) -> None:
+    """Everything that a tag refers to exists, and the merged tag refers to both architectures' tags."""
     tags = registry.tags.get(NAME, {})
     for digest in tags.values():
         document = parse(*registry.manifests[NAME][digest])
         for entry in document.manifests if isinstance(document, Index) else document.blobs:
-            home = registry.manifests if isinstance(document, Index) else registry.blobs
-            assert str(entry.digest) in home[NAME]
+            stored = registry.manifests if isinstance(document, Index) else registry.blobs
+            assert str(entry.digest) in stored[NAME]
     if "1.0" in tags:
         merged = parse(*registry.manifests[NAME][tags["1.0"]])
         assert isinstance(merged, Index)
-        bound = sorted(str(entry.digest) for entry in merged.images)
-        assert bound == sorted(tags[tag] for tag in ("1.0-x86_64", "1.0-aarch64"))
+        children = sorted(str(entry.digest) for entry in merged.images)
+        assert children == sorted(tags[tag] for tag in ("1.0-x86_64", "1.0-aarch64"))
 
 
 def uploads(registry: Killing) -> Counter[str]:
-    """How often each blob was uploaded."""
+    """Count the uploads of each blob."""
     return Counter(
         seen.call.value("digest")
         for seen in registry.seen
@@ -95,37 +95,37 @@ def uploads(registry: Killing) -> Counter[str]:
     )
 
 
-def test_killed_at_any_request_it_leaves_no_tag_wrong_and_ends_right_the_next_time(
+def test_a_kill_at_any_request_leaves_valid_tags_and_the_next_run_completes(
     registry: Killing, build: Build, layout: Layout
 ) -> None:
     build(pair())
     assert run(registry, layout) == 0
     expected, total = dict(registry.tags[NAME]), registry.count()
     chance = random.Random(total)
-    # The last requests write manifests and tags; the ones before them, blobs.
+    # The last requests write manifests and tags, those before them upload blobs.
     points = [*chance.sample(range(1, total - 6), 3), *chance.sample(range(total - 6, total + 1), 3)]
     for number, point in enumerate(points):
         for store in (registry.tags, registry.manifests, registry.blobs):
             store.clear()
         registry.forget()
         (layout.root / "published.json").unlink()
-        assert run(registry, layout, point, carried_out=bool(number % 2)) == -signal.SIGKILL
-        assert_no_tag_is_half(registry)
+        assert run(registry, layout, point, is_handled=bool(number % 2)) == -signal.SIGKILL
+        assert_tags_are_complete(registry)
         assert run(registry, layout) == 0
         assert registry.tags[NAME] == expected
-        assert_no_tag_is_half(registry)
+        assert_tags_are_complete(registry)
         assert set(uploads(registry).values()) == {1}
 
 
-def test_killed_while_tags_move_it_knows_its_own_tags_again(
+def test_after_a_kill_while_tags_move_their_digests_are_recognized(
     registry: Killing, build: Build, layout: Layout
 ) -> None:
     build(pair())
     assert run(registry, layout) == 0
     before = dict(registry.tags[NAME])
     build(pair(), "new")
-    registry.kind = "PUT .*/manifests/1.0-"
-    assert run(registry, layout, 2, carried_out=True) == -signal.SIGKILL
+    registry.pattern = "PUT .*/manifests/1.0-"
+    assert run(registry, layout, 2, is_handled=True) == -signal.SIGKILL
     assert registry.tags[NAME]["1.0"] == before["1.0"]
     assert registry.tags[NAME] != before
     build(pair(), "newer")

@@ -57,8 +57,8 @@ def test_an_error_of_a_damaged_file_says_what_to_do(tmp_path: Path, text: str, w
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         Ledger(tmp_path).seen()
-    advice = "delete it, and where a tag is refused then, look at it and use --force"
-    assert str(caught.value) == f"{path}: is damaged: {why}; {advice}"
+    fix = "delete it; if a tag is then refused, check it with `dfgen inspect` and use --force"
+    assert str(caught.value) == f"{path}: is damaged: {why}; {fix}"
 
 
 def test_an_error_names_an_unreadable_file(tmp_path: Path) -> None:

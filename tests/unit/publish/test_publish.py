@@ -1,4 +1,4 @@
-"""Publishing: what is written in which order, what is not written again, and what is refused."""
+"""Publish: the order of writes, no needless requests, shared layers, and failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "team/java-base"
 IMAGES = pair()
 
 
-def test_all_tags_are_there_and_the_merged_one_comes_last(
+def test_blobs_then_manifests_then_tags_with_the_merged_tag_last(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     build(IMAGES)
@@ -41,7 +41,7 @@ def test_all_tags_are_there_and_the_merged_one_comes_last(
     assert by_tag[-1] == "manifests/1.0"
 
 
-def test_unchanged_it_costs_one_head_a_tag(fake: FakeRegistry, build: Build, how: How) -> None:
+def test_an_unchanged_version_costs_one_head_per_tag(fake: FakeRegistry, build: Build, how: How) -> None:
     build(IMAGES)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)
@@ -54,22 +54,20 @@ def test_unchanged_it_costs_one_head_a_tag(fake: FakeRegistry, build: Build, how
     assert fake.count() == 3
 
 
-def test_the_plan_says_exactly_what_will_be_there(
+def test_the_plan_has_the_digests_that_are_published(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     build(IMAGES)
     options = how(IMAGES)
     (release,) = plan(IMAGES, options)
     assert writes(fake) == []
-    said = {tag.reference.tag: (str(tag.digest), tag.state) for tag in release.tags}
-    assert said == {tag: (digest, "new") for tag, digest in tags(layout).items()}
+    planned = {tag.reference.tag: (str(tag.digest), tag.state) for tag in release.tags}
+    assert planned == {tag: (digest, "new") for tag, digest in tags(layout).items()}
     publish([release], options)
-    assert fake.tags[NAME] == {tag: digest for tag, (digest, _) in said.items()}
+    assert fake.tags[NAME] == {tag: digest for tag, (digest, _) in planned.items()}
 
 
-def test_only_the_image_that_changed_is_uploaded(
-    fake: FakeRegistry, build: Build, how: How, layout: Layout
-) -> None:
+def test_only_a_changed_image_is_uploaded(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
     build(IMAGES)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)
@@ -77,19 +75,18 @@ def test_only_the_image_that_changed_is_uploaded(
     build(IMAGES[1:])
     newer = {**built(IMAGES[:1], "new"), **built(IMAGES[1:])}
     put(layout, newer)
-    build_again(layout)
+    merge_again(layout)
     fake.forget()
     (release,) = plan(IMAGES, options)
     assert [tag.state for tag in release.tags] == ["moves", "unchanged", "moves"]
     publish([release], options)
     assert fake.tags[NAME] == tags(layout)
-    # One new layer; the configuration and the base layer are there, and the base layer is not sent again.
+    # Only one layer is new; the registry has the configuration and the base layer.
     assert fake.count("PUT", "blobs/uploads") == 1
     assert fake.count("PUT", "manifests") == 3
 
 
-def build_again(layout: Layout) -> None:
-    """Merge what lies in the layout."""
+def merge_again(layout: Layout) -> None:
     merge_layout(layout, Lock(), {"java-base:1.0": IMAGES})
 
 
@@ -104,7 +101,7 @@ def test_progress_counts_every_byte_once(fake: FakeRegistry, build: Build, how: 
     assert sum(pieces) == totals[0]
 
 
-def test_a_layer_that_two_families_share_is_uploaded_once_and_mounted(
+def test_a_layer_shared_by_two_families_is_uploaded_once_and_mounted(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     images = [*IMAGES, *pair(family("java-app"))]
@@ -136,7 +133,7 @@ def test_the_layers_of_a_parent_in_the_same_registry_are_mounted(
     assert sources == ["mirror/debian"]
 
 
-def test_several_registries_in_one_run(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
+def test_publish_to_several_registries(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
     build(IMAGES)
     with FakeRegistry() as other:
         options = how(IMAGES, registries=[f"{fake.address}/team", f"{other.address}/x/y"])
@@ -146,18 +143,18 @@ def test_several_registries_in_one_run(fake: FakeRegistry, build: Build, how: Ho
         assert other.tags["x/y/java-base"] == fake.tags[NAME] == tags(layout)
 
 
-def test_attestations_are_published_beside_the_images(
+def test_attestations_are_published_with_their_images(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     made = built(IMAGES)
-    bound, proof = attestation(made["java-base:1.0-aarch64"])
+    proof_entry, proof = attestation(made["java-base:1.0-aarch64"])
     proof.put_into(layout)
     put(layout, made)
-    layout.tag({}, [bound])
-    build_again(layout)
+    layout.tag({}, [proof_entry])
+    merge_again(layout)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)
-    assert fake.manifests[NAME][str(bound.digest)][0] == proof.raw
+    assert fake.manifests[NAME][str(proof_entry.digest)][0] == proof.raw
     assert fake.tags[NAME] == tags(layout)
     child = fake.tags[NAME]["1.0-aarch64"]
     assert child == str(made["java-base:1.0-aarch64"].descriptor.digest)
@@ -180,9 +177,7 @@ def test_one_failure_does_not_stop_the_other_versions(
     assert "1.0" not in fake.tags[NAME]
 
 
-def test_a_blob_that_cannot_be_uploaded_keeps_its_version_from_being_tagged(
-    fake: FakeRegistry, build: Build, how: How
-) -> None:
+def test_a_version_with_a_failed_upload_is_not_tagged(fake: FakeRegistry, build: Build, how: How) -> None:
     build(IMAGES)
     fake.script("PUT", "blobs/uploads", Fault(status=403, applied=False), times=None)
     options = how(IMAGES)
@@ -193,21 +188,21 @@ def test_a_blob_that_cannot_be_uploaded_keeps_its_version_from_being_tagged(
     assert fake.count("PUT", "manifests") == 0
 
 
-def test_every_tag_that_is_written_is_read_back(
+def test_written_tags_are_polled_until_the_registry_shows_them(
     fake: FakeRegistry, build: Build, how: How, clock: FakeClock
 ) -> None:
     fake.behaviour.lag = 1
     options = how(IMAGES)
-    for stamp in ("", "new"):  # a tag that is new, and one that moves
+    for stamp in ("", "new"):  # a new tag, then a tag that moves
         build(IMAGES, stamp)
         clock.pauses.clear()
         assert publish(plan(IMAGES, options), options).failed is None
         assert clock.pauses == [0.25] * 3
-        assert fake.count("HEAD", "manifests/1.0$") == 4  # to plan, before the write, to read back twice
+        assert fake.count("HEAD", "manifests/1.0$") == 4  # to plan, before the write, and twice to confirm it
         fake.forget()
 
 
-def test_a_tag_that_the_registry_never_shows_is_told(
+def test_a_tag_that_the_registry_never_shows_is_an_error(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     build(IMAGES)
@@ -217,12 +212,13 @@ def test_a_tag_that_the_registry_never_shows_is_told(
     published = publish(releases, options)
     assert published.done == ()
     assert str(published.failed) == (
-        f"{fake.address}/{NAME}:1.0: pushed {tags(layout)['1.0']}, but the registry shows nothing;"
-        " another writer moved the tag, or the registry lags; look with `dfgen inspect` and run it again"
+        f"{fake.address}/{NAME}:1.0: pushed {tags(layout)['1.0']}, but the registry does not return"
+        " the tag; another writer moved the tag, or the registry lags;"
+        f" check with `dfgen inspect {fake.address}/{NAME}:1.0`, then run the command again"
     )
 
 
-def test_nothing_is_written_beside_the_layout(build: Build, how: How, layout: Layout, tmp_path: Path) -> None:
+def test_no_files_are_left_outside_the_layout(build: Build, how: How, layout: Layout, tmp_path: Path) -> None:
     build(IMAGES)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)

@@ -1,4 +1,4 @@
-"""What publishing refuses: tags of others, immutable versions, and what is not whole in the layout."""
+"""Publish refuses tags of other writers, immutable versions and versions that are incomplete in the layout."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ IMAGES = pair()
 
 
 def foreign(fake: FakeRegistry, tag: str = "1.0") -> Digest:
-    """Let somebody else publish under a tag."""
-    made = image(AMD64, [b"somebody else's"])
+    """Publish under a tag as another writer would."""
+    made = image(AMD64, [b"another writer's"])
     fake.add_image(NAME, made)
     raw = index_of([made.descriptor])
     fake.add_manifest(NAME, raw, OCI_INDEX, tag)
@@ -42,8 +42,8 @@ def test_a_foreign_tag_is_not_overwritten_without_force(
     ours = tags(layout)["1.0"]
     target = f"{fake.address}/{NAME}:1.0"
     assert str(caught.value) == (
-        f"{target}: not overwritten with {ours}: it has {theirs}, which dfgen has not seen;"
-        " look at it with `dfgen inspect`, and use --force to replace it"
+        f"{target}: not overwritten with {ours}: it has {theirs}, which dfgen did not publish;"
+        f" check it with `dfgen inspect {target}`, and use --force to overwrite it"
     )
     assert caught.value.exit_code == ExitCode.CHECK_FAILED
     assert writes(fake) == []
@@ -52,7 +52,7 @@ def test_a_foreign_tag_is_not_overwritten_without_force(
     assert fake.tags[NAME] == tags(layout)
 
 
-def test_a_tag_that_moved_since_dfgen_last_saw_it_is_refused(
+def test_a_tag_that_another_writer_moved_is_refused(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     build(IMAGES)
@@ -63,10 +63,10 @@ def test_a_tag_that_moved_since_dfgen_last_saw_it_is_refused(
     theirs = foreign(fake)
     with pytest.raises(CheckError) as caught:
         check(plan(IMAGES, options))
-    assert f"it has {theirs}, dfgen last saw {last}; look at it" in str(caught.value)
+    assert f"it has {theirs}, but dfgen last saw {last}; check it" in str(caught.value)
 
 
-def test_a_machine_without_a_record_knows_dfgens_own_images(
+def test_without_a_ledger_the_annotation_identifies_own_images(
     fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
 ) -> None:
     build(IMAGES)
@@ -78,7 +78,7 @@ def test_a_machine_without_a_record_knows_dfgens_own_images(
     assert fake.tags[NAME] == tags(layout)
 
 
-def test_a_record_outweighs_what_an_image_says_of_itself(
+def test_the_ledger_takes_precedence_over_the_annotation(
     fake: FakeRegistry, build: Build, how: How, layout: Layout, tmp_path: Path
 ) -> None:
     build(IMAGES)
@@ -93,9 +93,7 @@ def test_a_record_outweighs_what_an_image_says_of_itself(
         check(plan(IMAGES, options))
 
 
-def test_what_dfgen_published_itself_moves(
-    fake: FakeRegistry, build: Build, how: How, layout: Layout
-) -> None:
+def test_own_tags_move(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
     build(IMAGES)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)
@@ -124,7 +122,7 @@ def test_an_immutable_version_never_moves(fake: FakeRegistry, build: Build, how:
     assert fake.tags[NAME] == before
 
 
-def test_a_tag_that_moves_during_the_upload_is_left_alone(
+def test_a_tag_that_moves_during_the_upload_is_not_overwritten(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     build(IMAGES)
@@ -137,8 +135,8 @@ def test_a_tag_that_moves_during_the_upload_is_left_alone(
     published = publish(plan(IMAGES, options), options)
     assert published.done == ()
     assert str(published.failed) == (
-        f"{fake.address}/{NAME}:1.0: not overwritten with {tags(layout)['1.0']}: it had nothing before"
-        f" the upload and has {moved[0]} now; publish again"
+        f"{fake.address}/{NAME}:1.0: not overwritten with {tags(layout)['1.0']}: the tag changed during"
+        f" the upload (before: none, now: {moved[0]}); publish again"
     )
     assert fake.tags[NAME] == {"1.0": str(moved[0])}
 
@@ -149,30 +147,30 @@ def refused(images: object, options: Publishing) -> str:
     return str(caught.value)
 
 
-def test_only_what_is_whole_in_the_layout_is_published(
+def test_only_complete_versions_are_published(
     fake: FakeRegistry, build: Build, how: How, layout: Layout
 ) -> None:
     options = how(IMAGES)
-    mend = "; run `dfgen build java-base:1.0`"
+    fix = "; run `dfgen build java-base:1.0`"
     not_published = "java-base:1.0: not published: "
-    assert refused(IMAGES, options) == f"{not_published}it is not merged in the layout{mend}"
+    assert refused(IMAGES, options) == f"{not_published}it is not merged in the layout{fix}"
     build(IMAGES)
     put(layout, built(IMAGES[1:], "new"))
     assert refused(IMAGES, options) == (
-        f"{not_published}its index does not bind java-base:1.0-aarch64 as it was built last{mend}"
+        f"{not_published}its index does not contain the latest build of java-base:1.0-aarch64{fix}"
     )
     more = [*IMAGES, catalog_image(type(AMD64).parse("s390x"))]
     assert refused(more, how(more)) == (
-        f"{not_published}its index binds linux/amd64 and linux/arm64,"
-        f" expected linux/amd64, linux/arm64 and linux/s390x{mend}"
+        f"{not_published}its index contains linux/amd64 and linux/arm64,"
+        f" expected linux/amd64, linux/arm64 and linux/s390x{fix}"
     )
     layer = built(IMAGES)["java-base:1.0-x86_64"].manifest.layers[1]
     layout.blob_path(layer.digest).unlink()
     assert refused(IMAGES, options) == (
-        f"{not_published}a part of it is missing or damaged in the layout{mend}"
+        f"{not_published}a part of it is missing or damaged in the layout{fix}"
     )
     layout.tag({"java-base:1.0": built(IMAGES)["java-base:1.0-aarch64"].descriptor})
     assert refused(IMAGES, options) == (
-        f"{not_published}it is a single image in the layout, expected an index{mend}"
+        f"{not_published}it is a single image in the layout, expected an index{fix}"
     )
     assert fake.count() == 0

@@ -1,4 +1,4 @@
-"""What was built before the catalog moved on: told, and published only when that is asked for."""
+"""Versions built from an older state of the catalog are refused unless --as-built is given."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.unit.pairs import PARENT, pinned
 NAME = "team/app"
 BASE = f"template: t.j2\nparent: {PARENT}\nversions: ['1.0', '2.0']\n"
 DOCKERFILE = "bases/app/1.0/Dockerfile_arm64"
-WHERE = "app:1.0: not published: the catalog has moved on since it was built"
-MEND = "run `dfgen build app:1.0`, or publish what was built with --as-built"
+REFUSED = "app:1.0: not published: it was built from an older state of the catalog"
+FIX = "run `dfgen build app:1.0`, or publish it unchanged with --as-built"
 
 
 @pytest.fixture
 def root(tmp_path: Path, fake: FakeRegistry) -> Path:
-    """A catalog that is rendered, and whose layout has what it says."""
+    """A rendered catalog with an up-to-date layout."""
     settings = f"registry: {fake.address}/team\nplatforms: [amd64, arm64]\n"
     files = {"bases/catalog.yaml": settings, "bases/app/base.yaml": BASE, LOCK_FILE: pinned().to_text()}
     write(tmp_path, files)
@@ -41,10 +41,9 @@ def root(tmp_path: Path, fake: FakeRegistry) -> Path:
     entries: dict[str, Descriptor | None] = {}
     for step in planning.plan(app.catalog.images, app.lock, app.planning).steps:
         assert step.inputs
-        named = {INPUTS: str(step.inputs.digest)}
-        made = image(step.image.platform, [step.image.name.encode()], annotations=named)
-        name = f"{step.image.family.name}:{step.image.tag}"
-        entries[name] = replace(made.put_into(layout), annotations=named)
+        annotations = {INPUTS: str(step.inputs.digest)}
+        made = image(step.image.platform, [step.image.name.encode()], annotations=annotations)
+        entries[step.image.layout_name] = replace(made.put_into(layout), annotations=annotations)
     layout.tag(entries)
     assert merge_layout(layout, app.lock, app.catalog.versions).failed is None
     return tmp_path
@@ -59,7 +58,7 @@ def change(root: Path) -> None:
     path.write_text(path.read_text() + "RUN true\n")
 
 
-def test_what_the_catalog_says_is_published(root: Path, fake: FakeRegistry) -> None:
+def test_up_to_date_versions_are_published(root: Path, fake: FakeRegistry) -> None:
     done = publish(root)
     assert (done.status, done.lines) == (ExitCode.SUCCESS, ["2 of 2 versions changed"])
     assert set(fake.tags[NAME]) == {
@@ -67,7 +66,7 @@ def test_what_the_catalog_says_is_published(root: Path, fake: FakeRegistry) -> N
     }
 
 
-def test_a_version_that_is_not_built_again_is_refused_before_anything_is_written(
+def test_a_version_with_changed_inputs_is_refused_before_anything_is_written(
     root: Path, fake: FakeRegistry
 ) -> None:
     settings = root / "bases/catalog.yaml"
@@ -75,25 +74,25 @@ def test_a_version_that_is_not_built_again_is_refused_before_anything_is_written
     done = publish(root, "app:1.0@amd64")
     why = "; ".join(f"app:1.0@{arch}: inputs changed" for arch in ("amd64", "arm64"))
     assert done.status == ExitCode.CHECK_FAILED
-    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert done.lines == [f"{REFUSED} ({why}); {FIX}"]
     assert fake.count("PUT") == 0
 
 
-def test_a_template_that_is_not_rendered_again_is_told(root: Path, fake: FakeRegistry) -> None:
+def test_a_version_with_a_changed_template_is_refused(root: Path, fake: FakeRegistry) -> None:
     template = root / "templates/t.j2"
     template.write_text(template.read_text() + "RUN true\n")
     done = publish(root, "app:1.0")
     why = "; ".join(f"app:1.0@{arch}: its Dockerfile is to be rendered" for arch in ("amd64", "arm64"))
-    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert done.lines == [f"{REFUSED} ({why}); {FIX}"]
     assert fake.count("PUT") == 0
 
 
-def test_a_version_that_has_tests_which_it_did_not_pass_is_refused(root: Path, fake: FakeRegistry) -> None:
+def test_a_version_that_did_not_pass_its_tests_is_refused(root: Path, fake: FakeRegistry) -> None:
     write(root, {"bases/app/base.yaml": f"{BASE}tests: [{{run: [java, -version]}}]\n"})
     done = publish(root, "app:1.0")
     assert done.status == ExitCode.CHECK_FAILED
     why = "app:1.0@amd64: not tested yet; app:1.0@arm64: not tested yet"
-    assert done.lines == [f"{WHERE} ({why}); {MEND}"]
+    assert done.lines == [f"{REFUSED} ({why}); {FIX}"]
     assert fake.tags == {}
     layout = Layout(root / "dist")
     layout.tag(
@@ -103,27 +102,27 @@ def test_a_version_that_has_tests_which_it_did_not_pass_is_refused(root: Path, f
         }
     )
     assert publish(root, "app:1.0").lines == [
-        f"{WHERE} ({why.replace('not tested yet', 'smoke tests changed')}); {MEND}"
+        f"{REFUSED} ({why.replace('not tested yet', 'smoke tests changed')}); {FIX}"
     ]
 
 
-def test_a_dry_run_shows_the_tags_and_says_so_too(root: Path, fake: FakeRegistry) -> None:
+def test_a_dry_run_shows_the_tags_and_the_refusal(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "--dry-run")
     assert done.status == ExitCode.CHECK_FAILED
     assert len(done.out.splitlines()) == 7
-    assert done.lines == [f"{WHERE} (app:1.0@arm64: its Dockerfile is to be rendered); {MEND}"]
+    assert done.lines == [f"{REFUSED} (app:1.0@arm64: its Dockerfile is to be rendered); {FIX}"]
     assert publish(root, "--dry-run", "app:2.0").status == ExitCode.SUCCESS
 
 
-def test_it_is_published_as_it_was_built_when_asked(root: Path, fake: FakeRegistry) -> None:
+def test_as_built_publishes_a_stale_version(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "--as-built", "app:1.0")
     assert (done.status, done.lines) == (ExitCode.SUCCESS, ["1 of 1 versions changed"])
     assert set(fake.tags[NAME]) == {"1.0", "1.0-x86_64", "1.0-aarch64"}
 
 
-def test_several_registries_are_told_once(root: Path, fake: FakeRegistry) -> None:
+def test_several_registries_give_one_refusal_per_version(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "app:1.0", *(f"--registry={fake.address}/{name}" for name in ("a", "b")))
     assert len(done.lines) == 1

@@ -1,8 +1,8 @@
-"""Verifying: a publish that holds has no findings, and every way in which one can be wrong has its own."""
+"""Verify: a correct publish has no mismatches, and every kind of damage is found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.publish import Publishing, plan, publish
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.commands.verify import Finding, Verifying, verify
+from dfgen.commands.verify import Mismatch, Verifying, verify
 from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -40,24 +40,17 @@ AMD, ARM = made(AMD64), made(ARM64)
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "dist")
 
 
 @pytest.fixture
-def how(fake: FakeRegistry, layout: Layout) -> Verifying:
-    clock = FakeClock().clock
+def how(fake: FakeRegistry, layout: Layout, clock: FakeClock) -> Verifying:
     return Verifying(
         catalog=catalog(IMAGES),
         lock=LOCK,
         store=layout,
-        registry=Registry(RegistryOptions(), None, NoCredentials(), clock),
+        registry=Registry(RegistryOptions(), None, NoCredentials(), clock.clock),
         registries=[f"{fake.address}/team"],
     )
 
@@ -92,105 +85,102 @@ def publish_all(layout: Layout, how: Verifying) -> None:
 
 @pytest.fixture
 def check(fake: FakeRegistry, how: Verifying) -> Check:
-    """Verify, and give the findings as text with the repository left out."""
+    """Return a function that verifies and returns the mismatches as text, without the repository."""
     return lambda: [
-        str(finding).replace(f"{fake.address}/{NAME}", "…").replace("\n", " ")
-        for finding in verify(IMAGES, how)
+        str(mismatch).replace(f"{fake.address}/{NAME}", "…").replace("\n", " ")
+        for mismatch in verify(IMAGES, how)
     ]
 
 
-def bind(fake: FakeRegistry, *images: FakeImage) -> Digest:
-    """Let somebody else's index be under the merged tag."""
+def move_merged_tag(fake: FakeRegistry, *images: FakeImage) -> Digest:
+    """Replace the merged tag with an index of these images."""
     raw = index_of([fake.add_image(NAME, one) for one in images])
     return fake.add_manifest(NAME, raw, OCI_INDEX, "1.0").digest
 
 
 @pytest.mark.usefixtures("published")
-def test_what_was_just_published_holds(fake: FakeRegistry, check: Check) -> None:
+def test_a_publish_has_no_mismatches(fake: FakeRegistry, check: Check) -> None:
     assert check() == []
-    # One GET for the index; for each image a HEAD of its tag, a GET of its manifest and configuration, and a
-    # HEAD for its configuration and each of its two layers.
+    # One GET for the index; per image one HEAD for its tag, one GET for its manifest and one for its
+    # configuration, and one HEAD for the configuration and each of its two layers.
     assert fake.count() == 1 + 2 * (1 + 1 + 1 + 3)
     assert fake.count("PUT") + fake.count("POST") == 0
 
 
 @pytest.mark.usefixtures("published")
-def test_without_a_layout_the_catalog_and_the_lock_suffice(
-    how: Verifying, layout: Layout, check: Check
-) -> None:
+def test_an_empty_layout_is_not_compared(how: Verifying, layout: Layout, check: Check) -> None:
     layout.tag(dict.fromkeys(layout.entries()))
     assert check() == []
 
 
-def test_nothing_published_is_a_finding_for_each_tag(check: Check) -> None:
+def test_a_version_that_is_not_published(check: Check) -> None:
     assert check() == [
-        "…:1.0: index: expected one of linux/amd64 and linux/arm64, found nothing",
-        "…:1.0-x86_64: image: expected one for linux/amd64, found nothing",
-        "…:1.0-aarch64: image: expected one for linux/arm64, found nothing",
+        "…:1.0: index: expected linux/amd64 and linux/arm64, found not published",
+        "…:1.0-x86_64: image: expected linux/amd64, found not published",
+        "…:1.0-aarch64: image: expected linux/arm64, found not published",
     ]
 
 
 @pytest.mark.usefixtures("published")
 def test_a_merged_tag_that_is_a_single_image(fake: FakeRegistry, check: Check) -> None:
     fake.tags[NAME]["1.0"] = str(AMD.descriptor.digest)
-    assert check() == ["…:1.0: index: expected one of linux/amd64 and linux/arm64, found a single image"]
+    assert check() == ["…:1.0: index: expected linux/amd64 and linux/arm64, found a single image"]
 
 
 @pytest.mark.usefixtures("published")
-def test_a_platform_too_few_or_too_many(fake: FakeRegistry, layout: Layout, check: Check) -> None:
+def test_missing_and_additional_platforms(fake: FakeRegistry, layout: Layout, check: Check) -> None:
     layout.tag({"java-base:1.0": None})
-    bind(fake, AMD)
+    move_merged_tag(fake, AMD)
     expected = "…:1.0: platforms: expected linux/amd64 and linux/arm64, found "
     assert check() == [f"{expected}linux/amd64"]
-    bind(fake, AMD, ARM, image(Platform.parse("s390x"), [b"s390x"]))
+    move_merged_tag(fake, AMD, ARM, image(Platform.parse("s390x"), [b"s390x"]))
     assert check() == [f"{expected}linux/amd64, linux/arm64 and linux/s390x"]
-    bind(fake, AMD, ARM, ARM)
+    move_merged_tag(fake, AMD, ARM, ARM)
     assert check() == [f"{expected}linux/amd64, linux/arm64 and linux/arm64"]
 
 
 @pytest.mark.usefixtures("published")
-def test_a_tag_that_moved_alone(fake: FakeRegistry, check: Check) -> None:
+def test_an_architectures_tag_that_moved(fake: FakeRegistry, check: Check) -> None:
     other = made(ARM64, config={"created": "2026-01-01T00:00:00Z"})
     fake.add_image(NAME, other, "1.0-aarch64")
     moved, ours = other.descriptor.digest, ARM.descriptor.digest
     assert check() == [
-        f"…:1.0-aarch64: digest: expected {ours} as :1.0 has it, found {moved}",
-        f"…:1.0-aarch64: digest: expected {ours} as the layout has it, found {moved}",
+        f"…:1.0-aarch64: digest: expected {ours} (index :1.0), found {moved}",
+        f"…:1.0-aarch64: digest: expected {ours} (layout), found {moved}",
     ]
 
 
 @pytest.mark.usefixtures("published")
-def test_what_the_layout_has_is_newer(layout: Layout, fake: FakeRegistry, check: Check) -> None:
+def test_a_newer_build_in_the_layout(layout: Layout, fake: FakeRegistry, check: Check) -> None:
     newer = made(ARM64, config={"created": "2026-01-01T00:00:00Z"})
     put(layout, newer)
     merged = layout.entries()["java-base:1.0"].digest
     tags = fake.tags[NAME]
     assert check() == [
-        f"…:1.0: digest: expected {merged} as the layout has it, found {tags['1.0']}",
-        f"…:1.0-aarch64: digest: expected {newer.descriptor.digest} as the layout has it,"
-        f" found {tags['1.0-aarch64']}",
+        f"…:1.0: digest: expected {merged} (layout), found {tags['1.0']}",
+        f"…:1.0-aarch64: digest: expected {newer.descriptor.digest} (layout), found {tags['1.0-aarch64']}",
     ]
 
 
 @pytest.mark.usefixtures("published")
-def test_layers_configurations_and_manifests_that_are_gone(fake: FakeRegistry, check: Check) -> None:
+def test_missing_layers_configurations_and_manifests(fake: FakeRegistry, check: Check) -> None:
     layer, config = AMD.manifest.layers[0].digest, ARM.manifest.config.digest
     del fake.blobs[NAME][str(layer)], fake.blobs[NAME][str(config)]
     assert check() == [
-        f"…@{AMD.descriptor.digest}: layer: expected {layer}, found nothing",
-        f"…@{ARM.descriptor.digest}: configuration: expected {config}, found nothing",
+        f"…@{AMD.descriptor.digest}: layer: expected {layer}, found missing",
+        f"…@{ARM.descriptor.digest}: configuration: expected {config}, found missing",
     ]
     del fake.manifests[NAME][str(ARM.descriptor.digest)]
     assert check()[1:] == [
-        "…:1.0-aarch64: image: expected one for linux/arm64, found nothing",
-        f"…@{ARM.descriptor.digest}: manifest: expected one for linux/arm64, found nothing",
+        "…:1.0-aarch64: image: expected linux/arm64, found not published",
+        f"…@{ARM.descriptor.digest}: manifest: expected an image for linux/arm64, found missing",
     ]
 
 
 def put_and_check(fake: FakeRegistry, layout: Layout, arm: FakeImage, check: Check) -> list[str]:
-    """Publish an image as somebody else would, without dfgen's own checks."""
+    """Publish an image as another tool would, without dfgen's checks, and return the mismatches."""
     layout.tag(dict.fromkeys(layout.entries()))
-    bind(fake, AMD, arm)
+    move_merged_tag(fake, AMD, arm)
     fake.add_image(NAME, AMD, "1.0-x86_64")
     fake.add_image(NAME, arm, "1.0-aarch64")
     return [text.replace(f"…@{arm.descriptor.digest}: ", "") for text in check()]
@@ -201,19 +191,19 @@ def test_a_configuration_of_another_platform(fake: FakeRegistry, layout: Layout,
     assert found == ["platform: expected linux/arm64, found linux/amd64"]
 
 
-def test_a_base_that_is_not_that_of_the_lock(fake: FakeRegistry, layout: Layout, check: Check) -> None:
+def test_a_base_that_differs_from_the_lock(fake: FakeRegistry, layout: Layout, check: Check) -> None:
     pin = LOCK.parents[PARENT].platforms[ARM64].digest
     other = Digest.of(b"another base")
     found = put_and_check(fake, layout, made(ARM64, base=str(other)), check)
     assert found == [f"base digest (annotation): expected {pin}, found {other}"]
     found = put_and_check(fake, layout, made(ARM64, annotations={}), check)
     assert found == [
-        f"base name: expected {PARENT}, found nothing",
-        f"base digest: expected {pin}, found nothing",
+        f"base name: expected {PARENT}, found missing",
+        f"base digest: expected {pin}, found missing",
     ]
 
 
-def test_labels_are_the_second_place_of_the_base(fake: FakeRegistry, layout: Layout, check: Check) -> None:
+def test_the_base_may_be_in_labels(fake: FakeRegistry, layout: Layout, check: Check) -> None:
     pin = LOCK.parents[PARENT].platforms[ARM64].digest
     labels = {BASE_NAME: PARENT, BASE_DIGEST: str(pin)}
     labelled = made(ARM64, annotations={}, config={"config": {"Labels": labels}})
@@ -232,11 +222,11 @@ def test_a_parent_without_a_pin(fake: FakeRegistry, how: Verifying) -> None:
     unpinned = Verifying(
         catalog=how.catalog, lock=Lock(), store=how.store, registry=how.registry, registries=how.registries
     )
-    texts = [finding.expected for finding in verify(IMAGES, unpinned) if finding.what == "base digest"]
-    assert texts == [f"a pin of {PARENT} for {platform} in the lock" for platform in (AMD64, ARM64)]
+    texts = [one.expected for one in verify(IMAGES, unpinned) if one.what == "base digest"]
+    assert texts == [f"a pin of {PARENT} for {platform} in bases/lock.json" for platform in (AMD64, ARM64)]
 
 
-def test_a_merged_base_that_is_not_that_of_the_lock(
+def test_an_index_base_that_differs_from_the_lock(
     fake: FakeRegistry, layout: Layout, how: Verifying, check: Check
 ) -> None:
     put(layout, AMD, ARM)
@@ -258,32 +248,32 @@ def test_a_merged_base_that_is_not_that_of_the_lock(
         registries=how.registries,
     )
     assert verify(IMAGES, options) == (
-        Finding(
+        Mismatch(
             reference=f"{fake.address}/{NAME}:1.0",
             what="base digest",
-            expected=f"{newer} of the lock",
+            expected=f"{newer} (lock)",
             found=str(locked.digest),
         ),
     )
 
 
-def test_attestations_that_are_gone(fake: FakeRegistry, layout: Layout, how: Verifying, check: Check) -> None:
-    bound, proof = attestation(ARM)
+def test_missing_attestations(fake: FakeRegistry, layout: Layout, how: Verifying, check: Check) -> None:
+    proof_entry, proof = attestation(ARM)
     proof.put_into(layout)
-    layout.tag({"java-base:1.0-aarch64": ARM.put_into(layout)}, [bound])
+    layout.tag({"java-base:1.0-aarch64": ARM.put_into(layout)}, [proof_entry])
     put(layout, AMD, ARM)
     publish_all(layout, how)
     assert check() == []
-    del fake.manifests[NAME][str(bound.digest)]
-    assert check() == [f"…@{bound.digest}: attestation: expected a manifest, found nothing"]
+    del fake.manifests[NAME][str(proof_entry.digest)]
+    assert check() == [f"…@{proof_entry.digest}: attestation: expected a manifest, found missing"]
 
 
-def test_what_is_not_an_image(fake: FakeRegistry, layout: Layout, check: Check) -> None:
+def test_a_configuration_without_a_platform(fake: FakeRegistry, layout: Layout, check: Check) -> None:
     found = put_and_check(fake, layout, made(ARM64, config={"os": ""}), check)
-    assert found == ["configuration: expected one of an image, found something else"]
+    assert found == ["configuration: expected an image configuration, found invalid JSON or no platform"]
 
 
-def test_a_tag_of_one_architecture_that_is_an_index(fake: FakeRegistry, layout: Layout, check: Check) -> None:
+def test_an_architectures_tag_that_is_an_index(fake: FakeRegistry, layout: Layout, check: Check) -> None:
     nested = index_of([ARM.descriptor])
     raw = index_of([AMD.descriptor, Descriptor.of(nested, OCI_INDEX, ARM64)])
     for one in (AMD, ARM):
@@ -291,11 +281,11 @@ def test_a_tag_of_one_architecture_that_is_an_index(fake: FakeRegistry, layout: 
     fake.add_manifest(NAME, nested, OCI_INDEX, "1.0-aarch64")
     fake.add_image(NAME, AMD, "1.0-x86_64")
     fake.add_manifest(NAME, raw, OCI_INDEX, "1.0")
-    assert check() == [f"…@{Digest.of(nested)}: manifest: expected one for linux/arm64, found an index"]
+    assert check() == [f"…@{Digest.of(nested)}: manifest: expected an image for linux/arm64, found an index"]
 
 
 @pytest.mark.usefixtures("published")
-def test_a_registry_that_does_not_answer_is_no_finding(fake: FakeRegistry, check: Check) -> None:
+def test_errors_of_the_registry_are_raised(fake: FakeRegistry, check: Check) -> None:
     fake.script("GET", "manifests/1.0$", Fault(status=403), times=None)
     with pytest.raises(ExternalError, match="forbidden to pull"):
         check()

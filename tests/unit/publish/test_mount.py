@@ -1,4 +1,4 @@
-"""Layers that the registry has elsewhere: in a parent's repository, or in what is published already."""
+"""Layers are mounted from the repositories of parents and of published versions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def mounted_from(fake: FakeRegistry) -> set[str]:
     return {seen.call.value("from") for seen in fake.seen if seen.status == 201 and seen.call.value("mount")}
 
 
-def test_the_layers_of_a_family_that_is_the_parent_are_mounted(
-    fake: FakeRegistry, build: Build, how: How
-) -> None:
+def test_layers_are_mounted_from_the_parent_family(fake: FakeRegistry, build: Build, how: How) -> None:
     build(BASE)
     publish(plan(BASE, how(BASE)), how(BASE))
     build(APP)
@@ -38,9 +36,7 @@ def test_the_layers_of_a_family_that_is_the_parent_are_mounted(
     assert mounted_from(fake) == {"team/java-base"}
 
 
-def test_the_layers_of_a_version_that_did_not_change_are_mounted(
-    fake: FakeRegistry, build: Build, how: How
-) -> None:
+def test_layers_are_mounted_from_an_unchanged_version(fake: FakeRegistry, build: Build, how: How) -> None:
     sibling = pair(family("java-tools"))
     build(BASE)
     publish(plan(BASE, how(BASE)), how(BASE))
@@ -51,9 +47,7 @@ def test_the_layers_of_a_version_that_did_not_change_are_mounted(
     assert mounted_from(fake) == {"team/java-base"}
 
 
-def test_an_index_in_an_index_is_not_published(
-    fake: FakeRegistry, build: Build, how: How, layout: Layout
-) -> None:
+def test_a_nested_index_is_refused(fake: FakeRegistry, build: Build, how: How, layout: Layout) -> None:
     build(BASE)
     made = built(BASE)
     inner = index_of([made["java-base:1.0-aarch64"].descriptor])
@@ -66,7 +60,7 @@ def test_an_index_in_an_index_is_not_published(
     with pytest.raises(CheckError) as caught:
         plan(BASE, how(BASE))
     assert str(caught.value) == (
-        "java-base:1.0: not published: its index binds another index, expected image manifests;"
+        "java-base:1.0: not published: its index contains another index, expected image manifests;"
         " run `dfgen build java-base:1.0`"
     )
     assert fake.count() == 0

@@ -1,4 +1,4 @@
-"""The merge as a function: canonical bytes, and every reason to refuse."""
+"""Merge images into an index: canonical bytes, and every reason for refusal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WINDOWS = [
 ]
 
 
-class Held:
+class MemoryReader:
     """Manifests and blobs in memory."""
 
     def __init__(self, *images: FakeImage) -> None:
@@ -39,7 +39,7 @@ class Held:
 
 
 def child(made: FakeImage, name: str = "", listed: Platform | None = None) -> Child:
-    (found,) = children_of(name or f"image-{made.platform}", made.manifest, Held(made))
+    (found,) = children_of(name or f"image-{made.platform}", made.manifest, MemoryReader(made))
     return replace(found, descriptor=replace(found.descriptor, platform=listed or made.platform))
 
 
@@ -50,7 +50,7 @@ def refusal(*children: Child, before: Index | None = None, rules: Rules | None =
     return str(caught.value)
 
 
-def test_an_index_names_each_platform_and_nothing_else() -> None:
+def test_an_index_has_an_entry_for_each_platform_and_nothing_else() -> None:
     amd64, arm64 = image(AMD64, [b"1"]), image(ARM64, [b"2"])
     index = merge(TARGET, [child(arm64), child(amd64)])
     assert json.loads(index.raw) == {
@@ -73,14 +73,14 @@ def test_an_index_names_each_platform_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("configured", [{}, {"variant": "v8"}])
 @pytest.mark.parametrize("listed", [{}, {"variant": "v8"}])
-def test_an_entry_spells_its_platform_as_the_configuration_does(
+def test_an_entry_uses_the_configurations_spelling_of_its_platform(
     configured: dict[str, str], listed: dict[str, str]
 ) -> None:
     words = {"architecture": "arm64", "os": "linux"}
     made = image(Platform.from_json({**words, **configured}), [b"1"])
     entry = replace(made.descriptor, platform=Platform.from_json({**words, **listed}))
-    (bound,) = json.loads(merge(TARGET, [replace(child(made), descriptor=entry)]).raw)["manifests"]
-    assert bound["platform"] == {**words, **configured}
+    (merged,) = json.loads(merge(TARGET, [replace(child(made), descriptor=entry)]).raw)["manifests"]
+    assert merged["platform"] == {**words, **configured}
 
 
 @given(
@@ -94,8 +94,8 @@ def test_the_same_children_give_the_same_bytes_in_any_order(
     children = []
     for platform in platforms:
         made = image(platform, [str(platform).encode()])
-        bound, _ = attestation(made)
-        children.append(replace(child(made), attestations=(bound,)))
+        proof_entry, _ = attestation(made)
+        children.append(replace(child(made), attestations=(proof_entry,)))
     first = merge(TARGET, children, annotations)
     chance.shuffle(children)
     shuffled = dict(sorted(annotations.items(), reverse=True))
@@ -107,7 +107,7 @@ def test_the_same_children_give_the_same_bytes_in_any_order(
     assert len(read.manifests) == 2 * len(platforms)
 
 
-def test_docker_children_are_bound_beside_oci_ones() -> None:
+def test_docker_and_oci_images_can_be_mixed() -> None:
     docker = image(ARM64, [b"2"], docker=True)
     index = merge(TARGET, [child(image(AMD64, [b"1"])), child(docker)])
     entry = index.find(ARM64)
@@ -115,97 +115,97 @@ def test_docker_children_are_bound_beside_oci_ones() -> None:
     assert entry.media_type == DOCKER_MANIFEST
 
 
-def test_windows_versions_are_platforms_of_their_own() -> None:
+def test_windows_versions_are_separate_platforms() -> None:
     children = [child(image(platform, [b"%d" % number])) for number, platform in enumerate(WINDOWS)]
     index = merge(TARGET, children)
     assert [str(entry.platform) for entry in index.images] == [str(platform) for platform in WINDOWS]
     assert json.loads(index.raw)["manifests"][1]["platform"]["os.version"] == "10.0.20348.1"
 
 
-def test_an_index_with_attestations_is_flattened_and_keeps_them() -> None:
+def test_a_nested_index_is_flattened_and_keeps_its_attestations() -> None:
     made = image(ARM64)
-    bound, proof = attestation(made)
-    nested = parse(index_of([made.descriptor, bound]))
-    (found,) = children_of("reg/a:1-aarch64", nested, Held(made, proof))
+    proof_entry, proof = attestation(made)
+    nested = parse(index_of([made.descriptor, proof_entry]))
+    (found,) = children_of("reg/a:1-aarch64", nested, MemoryReader(made, proof))
     assert found.name == "reg/a:1-aarch64 (linux/arm64)"
     index = merge(TARGET, [found])
-    assert [entry.digest for entry in index.manifests] == [made.descriptor.digest, bound.digest]
-    assert index.manifests[1] == bound
+    assert [entry.digest for entry in index.manifests] == [made.descriptor.digest, proof_entry.digest]
+    assert index.manifests[1] == proof_entry
 
 
-def test_a_plain_image_is_bound_for_what_its_configuration_says() -> None:
+def test_a_plain_image_gets_the_platform_of_its_configuration() -> None:
     made = image(ARM64)
-    (found,) = children_of("a", made.manifest, Held(made))
+    (found,) = children_of("a", made.manifest, MemoryReader(made))
     assert found.descriptor.platform is None
     assert merge(TARGET, [found]).find(ARM64)
 
 
-def test_a_variant_that_the_configuration_leaves_open_is_as_listed() -> None:
+def test_a_variant_missing_in_the_configuration_comes_from_the_entry() -> None:
     v6 = Platform.of("linux", "arm", "v6")
     made = image(v6, config_platform=Platform.of("linux", "arm"), config={"variant": ""})
     nested = parse(index_of([made.descriptor]))
-    (found,) = children_of("a", nested, Held(made))
+    (found,) = children_of("a", nested, MemoryReader(made))
     assert found.platform == found.config_platform == v6
 
 
-def test_nothing_to_bind_is_refused() -> None:
-    expected = "java-base:1.0: not merged: there is no image to bind; expected one for each platform"
+def test_an_empty_merge_is_refused() -> None:
+    expected = "java-base:1.0: not merged: no images to merge; expected one for each platform"
     assert refusal() == expected
 
 
 def test_two_children_for_one_platform_are_refused() -> None:
-    said = refusal(child(image(layers=[b"1"]), "a"), child(image(layers=[b"2"]), "b"))
-    assert said == (
-        "java-base:1.0: not merged: a and b are both for linux/amd64; expected one child for each platform"
+    message = refusal(child(image(layers=[b"1"]), "a"), child(image(layers=[b"2"]), "b"))
+    assert message == (
+        "java-base:1.0: not merged: a and b are both for linux/amd64; expected one image for each platform"
     )
     twice = child(image(), "a")
     assert refusal(twice, twice) == (
-        "java-base:1.0: not merged: a is named twice; expected one child for each platform"
+        "java-base:1.0: not merged: a is listed twice; expected one image for each platform"
     )
 
 
-def test_a_configuration_that_says_another_platform_is_refused() -> None:
+def test_a_configuration_with_another_platform_is_refused() -> None:
     wrong = child(image(ARM64, [b"2"], config_platform=AMD64), "a:1-aarch64")
     assert refusal(child(image()), wrong) == (
         "java-base:1.0: not merged: a:1-aarch64 is listed for linux/arm64,"
-        " but its configuration says linux/amd64; build it again for its platform"
+        " but its configuration says linux/amd64; rebuild it for its platform"
     )
 
 
-def test_two_architectures_with_the_same_layers_are_refused_unless_told() -> None:
+def test_two_architectures_with_the_same_layers_are_refused_unless_allowed() -> None:
     children = [child(image(AMD64), "a"), child(image(ARM64), "b")]
     assert refusal(*children) == (
         "java-base:1.0: not merged: a (linux/amd64) and b (linux/arm64) have the same layers,"
-        " so one is not for its architecture; if that is meant, allow it with"
-        " `architecture_independent: true` in base.yaml or --architecture-independent"
+        " so one of them has the wrong architecture; if this is intended, set"
+        " `architecture_independent: true` in base.yaml or use --architecture-independent"
     )
     assert len(merge(TARGET, children, rules=Rules(architecture_independent=True)).images) == 2
 
 
-def test_shared_layers_besides_others_are_no_reason() -> None:
+def test_partly_shared_layers_and_images_without_layers_are_allowed() -> None:
     children = [child(image(AMD64, [b"common", b"1"])), child(image(ARM64, [b"common", b"2"]))]
     assert len(merge(TARGET, children).images) == 2
     empty = [child(image(AMD64, [])), child(image(ARM64, []))]
     assert len(merge(TARGET, empty).images) == 2
 
 
-def test_a_platform_that_the_tag_has_is_not_dropped_unless_told() -> None:
+def test_a_platform_of_the_tag_is_not_dropped_unless_allowed() -> None:
     platforms = [AMD64, ARM64, Platform.parse("s390x")]
     before = merge(TARGET, [child(image(one, [str(one).encode()])) for one in platforms])
     new = child(image(AMD64, [b"new"]))
     assert refusal(new, before=before) == (
-        "java-base:1.0: not merged: it has linux/arm64 and linux/s390x now and would lose that;"
-        " add a child for it, or allow it with --drop"
+        "java-base:1.0: not merged: the tag has linux/arm64 and linux/s390x, which would be removed;"
+        " add the missing images, or use --drop"
     )
     assert len(merge(TARGET, [new], before=before, rules=Rules(drop=True)).images) == 1
 
 
-def test_all_reasons_are_told_at_once() -> None:
+def test_all_reasons_are_reported() -> None:
     wrong = child(image(ARM64, [b"2"], config_platform=AMD64), "b")
     assert len(refusal(child(image(), "a"), child(image(layers=[b"1"]), "c"), wrong).splitlines()) == 2
 
 
-def test_what_is_not_an_image_is_not_a_child() -> None:
+def test_a_chart_is_refused() -> None:
     blob = as_json({"helm": "chart"})
     manifest = json.loads(image().raw)
     manifest["config"] = Descriptor.of(blob, "application/vnd.cncf.helm.config.v1+json").to_json()
@@ -213,17 +213,17 @@ def test_what_is_not_an_image_is_not_a_child() -> None:
         raw=as_json(manifest), media_type=manifest["mediaType"], platform=None, blobs={Digest.of(blob): blob}
     )
     with pytest.raises(CheckError) as caught:
-        children_of("reg/chart:1", made.manifest, Held(made))
+        children_of("reg/chart:1", made.manifest, MemoryReader(made))
     assert str(caught.value) == (
         "reg/chart:1: is not an image: its configuration"
         " (application/vnd.cncf.helm.config.v1+json) has no platform"
     )
 
 
-def test_an_index_in_an_index_is_refused() -> None:
+def test_an_index_inside_an_index_is_refused() -> None:
     inner = index_of([image().descriptor])
     outer = parse(index_of([Descriptor.of(inner, OCI_INDEX)]))
     holder = FakeImage(raw=inner, media_type=OCI_INDEX, platform=None, blobs={})
     with pytest.raises(CheckError) as caught:
-        children_of("a", outer, Held(holder))
+        children_of("a", outer, MemoryReader(holder))
     assert str(caught.value) == "a: an index inside an index is not supported; name its images one by one"

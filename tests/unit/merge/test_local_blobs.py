@@ -1,4 +1,4 @@
-"""Merge published images that were built on this machine: configurations are read from the layout."""
+"""Configurations of images that were built on this machine are read from the layout."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def layout(tmp_path: Path) -> Layout:
     return layout
 
 
-def test_tags_of_images_that_were_built_here_cost_five_requests_with_the_read_back(
+def test_local_configurations_save_requests(
     fake: FakeRegistry, client: Registry, clock: FakeClock, layout: Layout
 ) -> None:
     target, sources = at(fake, NAME, "1.0"), put(fake)
-    how = Merging(registry=client, pause=clock.sleep, kept=layout)
+    how = Merging(registry=client, pause=clock.sleep, local_blobs=layout)
     merged = merge_published(target, sources, how)
     assert (fake.count(), fake.count("PUT")) == (5, 1)
     assert fake.tags[NAME]["1.0"] == str(merged.digest)
@@ -39,10 +39,10 @@ def test_tags_of_images_that_were_built_here_cost_five_requests_with_the_read_ba
     assert (fake.count(), fake.count("PUT")) == (3, 0)
 
 
-def test_a_configuration_that_is_damaged_here_is_read_from_the_registry(
+def test_a_damaged_local_configuration_is_read_from_the_registry(
     fake: FakeRegistry, client: Registry, clock: FakeClock, layout: Layout
 ) -> None:
     layout.blob_path(AMD.manifest.config.digest).write_bytes(b"{}")
-    how = Merging(registry=client, pause=clock.sleep, kept=layout)
+    how = Merging(registry=client, pause=clock.sleep, local_blobs=layout)
     assert merge_published(at(fake, NAME, "1.0"), put(fake), how).changed
     assert (fake.count(), fake.count("GET", "/blobs/")) == (6, 1)

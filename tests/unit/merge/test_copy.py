@@ -1,4 +1,4 @@
-"""What comes from other repositories: brought once, and refused where it is not what it should be."""
+"""Images of other repositories are copied once, and refused if they are malformed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def merging(client: Registry, clock: FakeClock) -> Merging:
     return Merging(registry=client, pause=clock.sleep)
 
 
-def test_what_the_target_has_is_not_brought_again(fake: FakeRegistry, merging: Merging) -> None:
+def test_images_that_the_target_has_are_not_copied(fake: FakeRegistry, merging: Merging) -> None:
     fake.add_image("builder/java", ARM, "1")
     fake.add_image("team/java", ARM)
     merge_published(at(fake, "team/java", "1"), [at(fake, "builder/java", "1")], merging)
@@ -37,24 +37,24 @@ def test_an_attestation_that_is_an_index_is_refused(fake: FakeRegistry, merging:
     fake.add_image("builder/java", ARM)
     inner = index_of([ARM.descriptor])
     fake.add_manifest("builder/java", inner, OCI_INDEX)
-    odd = Descriptor(
+    nested = Descriptor(
         media_type=OCI_INDEX,
         digest=Digest.of(inner),
         size=len(inner),
         platform=Platform.of("unknown", "unknown"),
         annotations={ATTESTATION_TYPE: "attestation-manifest", ATTESTATION_OF: str(ARM.descriptor.digest)},
     )
-    fake.add_manifest("builder/java", index_of([ARM.descriptor, odd]), OCI_INDEX, "1")
+    fake.add_manifest("builder/java", index_of([ARM.descriptor, nested]), OCI_INDEX, "1")
     source = at(fake, "builder/java", "1")
     with pytest.raises(CheckError) as caught:
         merge_published(at(fake, "team/java", "1"), [source], merging)
     assert str(caught.value) == (
-        f"{source} (linux/arm64): its attestation {odd.digest} is an index, expected a manifest"
+        f"{source} (linux/arm64): its attestation {nested.digest} is an index, expected a manifest"
     )
     assert "team/java" not in fake.tags
 
 
-def test_a_configuration_that_is_not_json_is_told(fake: FakeRegistry, merging: Merging) -> None:
+def test_a_configuration_with_invalid_json_is_refused(fake: FakeRegistry, merging: Merging) -> None:
     broken = b"not json"
     manifest = json.loads(ARM.raw)
     manifest["config"] = Descriptor.of(broken, manifest["config"]["mediaType"]).to_json()
