@@ -58,7 +58,7 @@ def test_one_changed_template_line_is_a_difference_and_shown(tmp_path: Path) -> 
     done = dfgen("-C", str(tmp_path), "render", "--check", "--diff")
     assert done.returncode == 1
     assert done.stdout.count("-EXPOSE 8080\n+EXPOSE 8081\n") == 2
-    wrong = "is not what the catalog renders; `dfgen render` writes it"
+    wrong = "is out of date; run `dfgen render`"
     assert done.stderr.splitlines() == [
         f"bases/nginx-base/1.30/Dockerfile_{arch}: {wrong}" for arch in ("amd64", "arm64")
     ]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from dfgen.catalog.model import Image
+from dfgen.catalog.model import Image, JinjaOptions
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
 from dfgen.cli.app import App
@@ -20,6 +20,7 @@ from dfgen.cli.review.terminal import tell
 from dfgen.commands.explain import template_lines
 from dfgen.commands.lint.parity import same
 from dfgen.commands.plan.records import Records
+from dfgen.commands.render import waits_for_family
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
 from dfgen.errors import ExitCode
@@ -35,19 +36,19 @@ def parity(app: Workspace, images: Sequence[Image], rendered: Mapping[str, str])
     if not unlike:
         return ()
     # Most reviews have none, and lint brings along all that builds.
-    from dfgen.cli.lint import lint_sources, waits
-    from dfgen.commands.lint import uneven
+    from dfgen.commands.lint import arch_parity
+    from dfgen.commands.lint.sources import lint_sources
 
-    chosen = [image for version in unlike for image in version if not waits(app, image)]
+    chosen = [image for version in unlike for image in version if not waits_for_family(image, app.lock)]
     if not chosen:
         return ()
-    sources = lint_sources(app)
+    sources = lint_sources(app.catalog, app.lock, app.templates(JinjaOptions()), app.templates_for)
 
     def render(image: Image) -> str:
         """Take the text that the review has read; another is rendered."""
         return texts.get(id(image)) or sources.render(image)
 
-    return uneven(chosen, replace(sources, render=render))
+    return arch_parity(chosen, replace(sources, render=render))
 
 
 def _unlike(images: Sequence[Image], texts: Mapping[int, str]) -> Iterator[list[Image]]:

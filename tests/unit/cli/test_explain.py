@@ -130,7 +130,7 @@ def test_a_line_below_an_edit_is_found_again_and_the_edit_is_told(root: Path) ->
     path.write_text(path.read_text().replace("FROM", "# mine\nFROM"))
     done = dfgen("-C", root, "--format", "json", "explain", f"{ARM64}:10")
     assert [line["text"] for line in json.loads(done.out)] == ["    echo world"]
-    assert done.err == f"{ARM64}: was edited by hand; this is what `dfgen render` writes\n"
+    assert done.err == f"{ARM64}: was edited by hand; this explains what `dfgen render` writes\n"
 
 
 def test_a_line_that_was_changed_is_explained_as_it_is_rendered(root: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_line_that_was_changed_is_explained_as_it_is_rendered(root: Path) -> N
     path.write_text(path.read_text().replace("echo world", "echo mine"))
     done = dfgen("-C", root, "--format", "json", "explain", f"{ARM64}:9")
     assert [line["text"] for line in json.loads(done.out)] == ["    echo world"]
-    assert done.lines == [f"{ARM64}: was edited by hand; this is what `dfgen render` writes"]
+    assert done.lines == [f"{ARM64}: was edited by hand; this explains what `dfgen render` writes"]
 
 
 def test_a_line_that_only_the_file_has_is_refused(root: Path) -> None:
@@ -146,29 +146,29 @@ def test_a_line_that_only_the_file_has_is_refused(root: Path) -> None:
     path.write_text(path.read_text().replace("FROM", "# mine\nFROM"))
     done = dfgen("-C", root, "explain", f"{ARM64}:7")
     assert (done.status, done.out) == (1, "")
-    mend = "move it to the template, or `dfgen render --force` removes it"
-    assert done.lines == [f"{ARM64}:7: the catalog renders no such line; {mend}"]
+    advice = "move it to the template, or delete it with `dfgen render --force`"
+    assert done.lines == [f"{ARM64}:7: this line is not rendered from the catalog; {advice}"]
 
 
 def test_a_file_that_is_stale_or_missing_is_told(root: Path) -> None:
     write(root, {"templates/t.j2": TEMPLATE.replace("RUN a", "RUN b")})
     done = dfgen("-C", root, "explain", f"{ARM64}:1")
-    assert done.err == f"{ARM64}: is not what the catalog renders; this is what `dfgen render` writes\n"
+    assert done.err == f"{ARM64}: is out of date; this explains what `dfgen render` writes\n"
     (root / ARM64).unlink()
     done = dfgen("-C", root, "explain", f"{ARM64}:1")
-    assert (done.status, done.err) == (0, f"{ARM64}: is missing; this is what `dfgen render` writes\n")
+    assert (done.status, done.err) == (0, f"{ARM64}: is missing; this explains what `dfgen render` writes\n")
 
 
 REFUSED = [
-    (f"{ARM64}:11", f"{ARM64}: has no line 11; expected 1 to 10"),
-    (f"{ARM64}:0", f"{ARM64}:0: lines count from 1"),
-    (f"{ARM64}:-1", f"{ARM64}:-1: '-1' is no line; expected a number from 1, or nothing for all lines"),
+    (f"{ARM64}:11", f"{ARM64}: has no line 11; use 1 to 10"),
+    (f"{ARM64}:0", f"{ARM64}:0: line numbers start at 1"),
+    (f"{ARM64}:-1", f"{ARM64}:-1: '-1' is not a line number; use 1 or higher, or omit it for all lines"),
     (
         "app:1.0@arm64:x",
-        "app:1.0@arm64:x: 'x' is no line; expected a number from 1, or nothing for all lines",
+        "app:1.0@arm64:x: 'x' is not a line number; use 1 or higher, or omit it for all lines",
     ),
-    ("app", f"'app' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
-    ("app:1.0:3", f"'app:1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
+    ("app", f"'app' matches 2 Dockerfiles; use one, for example {AMD64}"),
+    ("app:1.0:3", f"'app:1.0' matches 2 Dockerfiles; use one, for example {AMD64}"),
     (
         "ap:1.0@arm64:3",
         "no image matches 'ap:1.0@arm64' (did you mean 'app:1.0'?); use FAMILY, FAMILY:VERSION or"
@@ -180,9 +180,9 @@ REFUSED = [
     ),
     (
         "templates/t.j2:3",
-        f"templates/t.j2: is not a Dockerfile of this catalog; expected one such as {AMD64}",
+        f"templates/t.j2: is not a Dockerfile of this catalog; use one, for example {AMD64}",
     ),
-    ("bases/app/1.0:3", f"'bases/app/1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
+    ("bases/app/1.0:3", f"'bases/app/1.0' matches 2 Dockerfiles; use one, for example {AMD64}"),
 ]
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_line_of_a_dockerfile_is_refused(wanted: str, message: str, r
 
 def test_a_path_outside_of_the_catalog_is_refused(root: Path) -> None:
     done = dfgen("-C", root, "explain", "/nowhere/Dockerfile:1")
-    message = f"/nowhere/Dockerfile: is not below the catalog's folder {root}; name that folder with -C"
+    message = f"/nowhere/Dockerfile: is not in the catalog's folder {root}; set the folder with -C"
     assert (done.status, done.lines) == (2, [message])
 
 
@@ -203,7 +203,7 @@ def test_a_file_of_a_version_that_is_gone_is_told(root: Path) -> None:
     write(root, {**FILES, gone: (root / ARM64).read_text()})
     done = dfgen("-C", root, "explain", f"{gone}:1")
     assert done.status == 2
-    assert done.lines == [f"{gone}: belongs to no version any more; `dfgen render` removes it"]
+    assert done.lines == [f"{gone}: belongs to no version; `dfgen render` deletes it"]
 
 
 def test_a_parent_without_a_pin_is_told(root: Path) -> None:

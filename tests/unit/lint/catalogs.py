@@ -12,7 +12,7 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import Done, dfgen
 
-BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`dfgen lint --buildkit`)"
+BUILDKIT = "not run: hadolint (not installed) and BuildKit's checks (`dfgen lint --buildkit`)"
 T = "templates/t.j2"
 # It finds one thing in the first file that it is given.
 HADOLINT = """\

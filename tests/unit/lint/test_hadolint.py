@@ -20,7 +20,7 @@ def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> N
     done = linting.run()
     found = f"{T}:2: note: Pin it (in 2 files) [DL3008] (in {AMD64}:7)\n"
     assert (done.status, done.out) == (0, "" if "lint" in base else found)
-    assert done.lines[1:] == ["not run: the checks of BuildKit (`dfgen lint --buildkit`)"]
+    assert done.lines[1:] == ["not run: BuildKit's checks (`dfgen lint --buildkit`)"]
     assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
 
 

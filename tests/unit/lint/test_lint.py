@@ -15,11 +15,11 @@ from tests.unit.lint.catalogs import BUILDKIT, Linting, T
 
 ROOT = Path(package.__file__).parent.parent
 RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
-CACHE = "what `yum` has downloaded stays in the layer; write yum clean all in this RUN"
+CACHE = "`yum` leaves its cache in the layer; add `yum clean all` to this RUN"
 AMD64 = "bases/app/1.0/Dockerfile_amd64"
 ARM64 = "bases/app/1.0/Dockerfile_arm64"
 HERE = f"{T}:2: warning: {CACHE} (in 2 files) [package-cache] (in {AMD64}:7)"
-PARITY = " — declare what differs under platforms in base.yaml, or make it the same"
+PARITY = " — declare the difference under platforms in base.yaml, or remove it"
 
 
 def test_nothing_is_found(linting: Linting) -> None:
@@ -59,7 +59,7 @@ def test_what_is_unpinned_is_an_error_with_its_line(linting: Linting) -> None:
     assert (done.status, done.out.splitlines()) == (
         1,
         [
-            f"{T}:2: error: COPY takes 'docker.io/library/tool:1' without a digest; declare it as a parent, and write"
+            f"{T}:2: error: COPY uses 'docker.io/library/tool:1' without a digest; declare it as a parent, and use"
             f" {{{{ parent }}}} or {{{{ parents.NAME.reference }}}} [unpinned-from] (in {AMD64}:7)"
         ],
     )
@@ -75,7 +75,7 @@ def test_what_is_rendered_wrong_is_told_once_at_the_templates_line(linting: Lint
 def test_a_frontend_stands_in_the_first_line(linting: Linting) -> None:
     linting.catalog("# syntax=docker/dockerfile:1\nFROM {{ parent }}\n")
     assert linting.found("app@amd64") == [
-        f"{T}:1: warning: the frontend 'docker/dockerfile:1' has no digest; write"
+        f"{T}:1: warning: the frontend 'docker/dockerfile:1' has no digest; use"
         f" # syntax=docker/dockerfile:1@sha256:… [unpinned-syntax] (in {AMD64}:1)"
     ]
 
@@ -87,15 +87,15 @@ def test_what_does_not_render_is_told_beside_the_rest(linting: Linting) -> None:
     assert done.out.splitlines() == [
         f"{T}:2: warning: {CACHE} [package-cache] (in {AMD64}:7)",
         f"{T}:4: error: 'oops' is not defined [does-not-render]",
-        f"{T}:4: warning: oops is defined by no version [undefined-variable]",
+        f"{T}:4: warning: variable oops is not defined in any version [undefined-variable]",
     ]
 
 
 def test_a_parent_that_is_latest_stands_in_the_catalog(linting: Linting) -> None:
     linting.catalog(base=FAMILY.replace("1.36", "latest"))
     assert linting.found() == [
-        "bases/app/base.yaml:2:9: warning: parent docker.io/library/busybox:latest is another image tomorrow;"
-        " name a version [latest-tag]"
+        "bases/app/base.yaml:2:9: warning: parent docker.io/library/busybox:latest changes without notice;"
+        " use a version tag [latest-tag]"
     ]
 
 
@@ -159,9 +159,9 @@ def test_what_is_switched_off_for_nothing(linting: Linting) -> None:
     rules = "lint:\n  ignore:\n    pipefail: none left\n    pipfail: a slip\n    zzz: who knows\n    DL3008: hadolint's\n    JSONArgsRecommended: BuildKit's\n"
     linting.catalog(base=FAMILY + rules)
     assert linting.found() == [
-        "bases/app/base.yaml:6:5: warning: pipefail is switched off, and nothing is found by it; remove it [unused-ignore]",
-        "bases/app/base.yaml:7:5: warning: there is no rule 'pipfail' (did you mean 'pipefail'?); docs/lint.md lists them [unused-ignore]",
-        "bases/app/base.yaml:8:5: warning: there is no rule 'zzz'; docs/lint.md lists them [unused-ignore]",
+        "bases/app/base.yaml:6:5: warning: rule pipefail is ignored, but finds nothing; remove it [unused-ignore]",
+        "bases/app/base.yaml:7:5: warning: unknown rule 'pipfail' (did you mean 'pipefail'?); see docs/reference/lint.md [unused-ignore]",
+        "bases/app/base.yaml:8:5: warning: unknown rule 'zzz'; see docs/reference/lint.md [unused-ignore]",
     ]
     assert linting.found("app@arm64") == []
 
@@ -182,7 +182,7 @@ def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:
     assert [line.partition(":")[0] for line in done.out.splitlines()] == ["templates/old.j2"]
     assert done.lines[:2] == [
         "2 Dockerfiles: 0 errors, 1 warning, 0 notes",
-        "1 Dockerfile waits for a family to be built, and was not looked at",
+        "1 Dockerfile skipped: a parent family is not built yet; run `dfgen build`",
     ]
 
 

@@ -9,7 +9,7 @@ from dfgen.dockerfile import parse
 from dfgen.oci.platform import Platform
 
 PLATFORMS = (Platform.parse("amd64"), Platform.parse("arm64"))
-END = " — declare what differs under platforms in base.yaml, or make it the same"
+END = " — declare the difference under platforms in base.yaml, or remove it"
 
 
 def _found(here: str, there: str) -> list[str]:
@@ -47,7 +47,7 @@ def test_from_may_differ() -> None:
         (
             "RUN get arm64",
             "RUN get arm64",
-            "0:2: amd64 and arm64 both have `RUN get arm64`, which names one of them; print {{ arch }} or"
+            "0:2: amd64 and arm64 both have `RUN get arm64`, which names one platform; use {{ arch }} or"
             " {{ platform }}, or declare it under platforms in base.yaml",
         ),
         (
