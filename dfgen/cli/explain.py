@@ -43,7 +43,7 @@ COLUMNS = ("line", "text", "template", "variables")
 def command(app: App, wanted: str) -> None:
     """Show which template line and which variables produced a line of a Dockerfile, or all of its lines.
 
-    FILE is the path of a Dockerfile, or an image, for example java-base:21@arm64.
+    FILE is a Dockerfile's path, or its image: java-base:21@arm64.
     """
     word, line = _split(wanted)
     catalog, image = _image(app, word)

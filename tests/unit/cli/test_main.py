@@ -43,13 +43,13 @@ def test_without_a_command_there_is_help_and_nothing_was_done() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rendr"], "dfgen: no command 'rendr' (did you mean 'render'?); see `dfgen --help`"),
-        (["zzz"], f"dfgen: no command 'zzz'; the commands are {', '.join(COMMANDS)}; see `dfgen --help`"),
+        (["rendr"], "dfgen: unknown command 'rendr' (did you mean 'render'?); see `dfgen --help`"),
+        (["zzz"], f"dfgen: unknown command 'zzz'; supported: {', '.join(COMMANDS)}; see `dfgen --help`"),
         (["--fromat", "json"], "dfgen: No such option '--fromat'. Did you mean '--format'?; see `dfgen --help`"),
         (["--format", "xml", "list"], "dfgen: Invalid value for '--format': 'xml' is not one of 'table', 'json', 'markdown'; see `dfgen --help`"),
         (["render", "--chek"], "dfgen render: No such option '--chek'. (Did you mean one of: '--check', '--force', '--help'?); see `dfgen render --help`"),
-        (["lint", "--format", "json"], "dfgen lint: --format stands before the command: `dfgen --format … lint`; see `dfgen lint --help`"),
-        (["render", "-C", "x"], "dfgen render: -C stands before the command: `dfgen -C … render`; see `dfgen render --help`"),
+        (["lint", "--format", "json"], "dfgen lint: put --format before the command: `dfgen --format … lint`; see `dfgen lint --help`"),
+        (["render", "-C", "x"], "dfgen render: put -C before the command: `dfgen -C … render`; see `dfgen render --help`"),
         (["lock", "--min-age", "3d"], "dfgen lock: --min-age goes with --upgrade: a parent without a pin is pinned at once; see `dfgen lock --help`"),
         (["lock", "--upgrade", "--min-age", "3h"], "dfgen lock: Invalid value for '--min-age': '3h' is not an age; expected days or weeks such as 3d or 2w; see `dfgen lock --help`"),
         (["lock", "busybox"], "dfgen lock: PARENT goes with --upgrade; see `dfgen lock --help`"),
@@ -115,4 +115,4 @@ def test_the_module_is_the_command() -> None:
         [sys.executable, "-m", "dfgen", "rendr"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "dfgen: no command 'rendr' (did you mean 'render'?); see `dfgen --help`\n"
+    assert done.stderr == "dfgen: unknown command 'rendr' (did you mean 'render'?); see `dfgen --help`\n"

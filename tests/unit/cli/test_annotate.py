@@ -54,7 +54,7 @@ def test_github_is_told_how_many_it_would_have_dropped(
     warning = replace(ONE, level=Level.WARNING)
     lines = _written("github", *[warning] * number, ONE).splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["::error", *["::warning"] * (own + len(more))]
-    why = "more of this kind: GitHub shows 10 of a kind a step; all are in the log of this step"
+    why = "more of this kind: GitHub shows only 10 per step; see the log of this step"
     assert lines[1 + own :] == [f"::warning title=dfgen::{left} {why}" for left in more]
 
 
@@ -166,7 +166,7 @@ def test_a_problem_without_a_place_is_annotated_at_the_catalog(here: Path) -> No
     [
         (
             ("lint", "--annotations", "sarif"),
-            "--annotations sarif is a document; give --annotations-file FILE too",
+            "--annotations sarif needs --annotations-file FILE",
         ),
         (
             ("review", "--annotations-file", "x"),
