@@ -89,14 +89,16 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Folder of the catalog. [default: .]",
+    show_default=True,
+    help="Folder of the catalog.",
 )
 @click.option(
     "--format",
     "output",
     type=click.Choice(["table", "json", "markdown"]),
     default="table",
-    help="Output format. [default: table]",
+    show_default=True,
+    help="Output format.",
 )
 @click.pass_context
 def dfgen(ctx: click.Context, root: Path, output: str) -> None:

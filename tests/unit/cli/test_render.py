@@ -1,4 +1,4 @@
-"""`dfgen render` on files: what it writes, keeps and removes, and its exit status."""
+"""`dfgen render`: which files it writes, keeps and deletes, and its exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEXT = {"templates/t.j2": "FROM {{ parent }}\nRUN next\n"}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Make a catalog that is locked and not yet rendered."""
+    """Create a locked catalog that is not rendered yet."""
     catalog = loaded(tmp_path, FAMILY)
     return write(tmp_path, {LOCK_FILE: locked(catalog).to_text()})
 
@@ -35,7 +35,7 @@ def _state(root: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
-def test_the_files_are_written_and_named(root: Path) -> None:
+def test_files_are_written_and_listed(root: Path) -> None:
     done = dfgen("-C", root, "render")
     assert (done.status, done.out) == (0, "")
     assert done.lines == [f"{AMD64}: new", f"{ARM64}: new", "2 of 2 Dockerfiles written, 0 unchanged"]
@@ -44,7 +44,7 @@ def test_the_files_are_written_and_named(root: Path) -> None:
     )
 
 
-def test_what_is_unchanged_is_not_written(rendered: Path) -> None:
+def test_unchanged_files_are_not_written(rendered: Path) -> None:
     before = _state(rendered)
     done = dfgen("-C", rendered, "render")
     assert (done.status, done.lines) == (0, ["0 of 2 Dockerfiles written, 2 unchanged"])
@@ -59,7 +59,7 @@ def test_only_files_that_change_are_written(rendered: Path) -> None:
     assert _state(rendered)[AMD64] == before[AMD64]
 
 
-def test_only_what_is_selected_is_written(root: Path) -> None:
+def test_only_selected_files_are_written(root: Path) -> None:
     done = dfgen("-C", root, "render", "app@aarch64")
     assert (done.status, done.lines) == (0, [f"{ARM64}: new", "1 of 1 Dockerfiles written, 0 unchanged"])
     assert not (root / AMD64).exists()
@@ -72,7 +72,7 @@ def test_a_selection_removes_nothing(rendered: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--check", "--diff"])
-def test_looking_writes_nothing_and_fails_on_any_difference(root: Path, option: str) -> None:
+def test_check_and_diff_write_nothing_and_fail_on_differences(root: Path, option: str) -> None:
     before = _state(root)
     done = dfgen("-C", root, "render", option)
     assert done.status == 1
@@ -84,12 +84,12 @@ def test_looking_writes_nothing_and_fails_on_any_difference(root: Path, option: 
 
 
 @pytest.mark.parametrize("option", ["--check", "--diff"])
-def test_looking_at_what_is_as_it_should_be(rendered: Path, option: str) -> None:
+def test_check_and_diff_of_current_files_print_nothing(rendered: Path, option: str) -> None:
     done = dfgen("-C", rendered, "render", option)
     assert (done.status, done.out, done.err) == (0, "", "")
 
 
-def test_one_changed_template_line_is_shown(rendered: Path) -> None:
+def test_diff_shows_a_changed_template_line(rendered: Path) -> None:
     write(rendered, NEXT)
     done = dfgen("-C", rendered, "render", "--diff", "app@amd64")
     assert (done.status, done.lines) == (
@@ -108,7 +108,7 @@ def test_check_shows_no_diff(rendered: Path) -> None:
     assert dfgen("-C", rendered, "render", "--check").out == ""
 
 
-def test_a_hand_edit_is_kept_and_told(rendered: Path) -> None:
+def test_a_manual_edit_is_kept_and_reported(rendered: Path) -> None:
     edited = (rendered / AMD64).read_text() + "RUN by hand\n"
     write(rendered, {AMD64: edited, **NEXT})
     done = dfgen("-C", rendered, "render")
@@ -121,7 +121,7 @@ def test_a_hand_edit_is_kept_and_told(rendered: Path) -> None:
     assert (rendered / AMD64).read_text() == edited
 
 
-def test_a_foreign_file_is_kept_and_told(root: Path) -> None:
+def test_a_file_that_dfgen_did_not_generate_is_kept_and_reported(root: Path) -> None:
     write(root, {AMD64: "FROM mine\n"})
     done = dfgen("-C", root, "render")
     assert (done.status, done.lines[-1]) == (
@@ -132,7 +132,7 @@ def test_a_foreign_file_is_kept_and_told(root: Path) -> None:
     assert (root / AMD64).read_text() == "FROM mine\n"
 
 
-def test_a_file_that_is_no_text_is_a_foreign_file(root: Path) -> None:
+def test_a_binary_file_is_kept_and_reported(root: Path) -> None:
     write(root, {AMD64: ""})
     (root / AMD64).write_bytes(b"FROM \xff\x00\n")
     done = dfgen("-C", root, "render", "--diff")
@@ -151,7 +151,7 @@ def test_force_overwrites(rendered: Path, text: str | None) -> None:
     assert (rendered / AMD64).read_text() == now
 
 
-def test_files_of_versions_that_are_gone_are_removed_with_their_folder(rendered: Path) -> None:
+def test_files_of_deleted_versions_are_removed_with_their_folder(rendered: Path) -> None:
     write(rendered, {"bases/app/base.yaml": FAMILY.replace("1.0", "2.0"), "bases/app/1.0/notes": "mine"})
     (rendered / "bases/app/1.0/notes").unlink()
     done = dfgen("-C", rendered, "render")
@@ -164,7 +164,7 @@ def test_files_of_versions_that_are_gone_are_removed_with_their_folder(rendered:
     assert not (rendered / "bases/app/1.0").exists()
 
 
-def test_what_a_person_put_there_stays(rendered: Path) -> None:
+def test_files_of_users_are_kept(rendered: Path) -> None:
     edited = (rendered / ARM64).read_text() + "RUN by hand\n"
     mine = {"bases/app/1.0/notes": "mine", "bases/app/1.0/Dockerfile_mine": "FROM mine\n", ARM64: edited}
     write(rendered, {"bases/app/base.yaml": FAMILY.replace("1.0", "2.0"), **mine})
@@ -186,7 +186,7 @@ def test_an_unpinned_parent_writes_nothing(root: Path) -> None:
     assert _state(root) == before
 
 
-def test_a_broken_lock(root: Path) -> None:
+def test_an_invalid_lock_is_reported(root: Path) -> None:
     write(root, {LOCK_FILE: "<<<<<<< ours\n"})
     done = dfgen("-C", root, "render")
     assert (done.status, done.lines) == (
@@ -197,7 +197,7 @@ def test_a_broken_lock(root: Path) -> None:
     )
 
 
-def test_an_image_that_waits_for_a_family_is_named(root: Path) -> None:
+def test_an_image_that_waits_for_a_family_is_reported(root: Path) -> None:
     child = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
     write(root, {"bases/child/base.yaml": child})
     done = dfgen("-C", root, "render")
@@ -208,19 +208,19 @@ def test_an_image_that_waits_for_a_family_is_named(root: Path) -> None:
     assert dfgen("-C", root, "render", "--check").status == 0
 
 
-def test_a_place_where_nothing_can_be_written(root: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(root: Path) -> None:
     write(root, {"bases/app/1.0": "a file"})
     done = dfgen("-C", root, "render")
     assert (done.status, done.lines) == (3, [f"{root}/{AMD64}: cannot be written: Not a directory"])
 
 
-def test_a_folder_where_a_file_belongs(root: Path) -> None:
+def test_a_folder_at_the_path_of_a_file_is_reported(root: Path) -> None:
     (root / AMD64).mkdir(parents=True)
     done = dfgen("-C", root, "render")
     assert (done.status, done.lines) == (3, [f"{root}/{AMD64}: cannot be read: Is a directory"])
 
 
-def test_a_family_by_name_does_not_work_out_the_others(rendered: Path) -> None:
+def test_render_of_one_family_does_not_expand_the_others(rendered: Path) -> None:
     other = FAMILY.replace("1.36", "{{ nothing }}")
     write(rendered, {"bases/other/base.yaml": other})
     assert dfgen("-C", rendered, "render", "app").lines == ["0 of 2 Dockerfiles written, 2 unchanged"]
@@ -229,7 +229,7 @@ def test_a_family_by_name_does_not_work_out_the_others(rendered: Path) -> None:
     assert "bases/other/base.yaml:1" in dfgen("-C", rendered, "render", "app").err
 
 
-def test_a_parent_that_the_catalog_does_not_have_is_told_for_a_family_by_name(rendered: Path) -> None:
+def test_render_of_one_family_reports_a_missing_parent_family(rendered: Path) -> None:
     child = 'template: t.j2\nparent: "app:9"\nversions:\n  "1.0": {}\n'
     write(rendered, {"bases/child/base.yaml": child})
     done = dfgen("-C", rendered, "render", "child")

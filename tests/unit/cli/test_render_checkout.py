@@ -1,4 +1,4 @@
-"""Rendered files that a checkout has changed: line ends, and links in their place."""
+"""Rendered files that a git checkout changed: line endings and symlinks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def to_crlf(path: Path) -> bytes:
     return text
 
 
-def test_windows_line_ends_are_no_edit(rendered: Path) -> None:
+def test_windows_line_endings_are_not_a_manual_edit(rendered: Path) -> None:
     text = to_crlf(rendered / AMD64)
     done = dfgen("-C", rendered, "render", "--check")
     assert (done.status, done.lines) == (
@@ -44,7 +44,7 @@ def test_windows_line_ends_are_no_edit(rendered: Path) -> None:
     assert (rendered / AMD64).read_bytes() == text
 
 
-def test_an_edit_is_one_with_windows_line_ends_too(rendered: Path) -> None:
+def test_a_manual_edit_is_detected_with_windows_line_endings(rendered: Path) -> None:
     to_crlf(rendered / AMD64)
     with (rendered / AMD64).open("ab") as file:
         file.write(b"USER root\r\n")
@@ -53,14 +53,14 @@ def test_an_edit_is_one_with_windows_line_ends_too(rendered: Path) -> None:
     assert done.lines[0].startswith(f"{AMD64}: was edited by hand; move the change to the template")
 
 
-def test_files_of_a_version_that_is_gone_are_removed_whatever_their_line_ends(rendered: Path) -> None:
+def test_files_of_deleted_versions_are_removed_with_any_line_endings(rendered: Path) -> None:
     shutil.copytree(rendered / "bases/app/1.0", rendered / "bases/app/0.9")
     to_crlf(rendered / "bases/app/0.9/Dockerfile_amd64")
     assert dfgen("-C", rendered, "render").status == 0
     assert not (rendered / "bases/app/0.9").exists()
 
 
-def test_where_a_link_leads_is_not_read(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_symlinks_are_not_followed(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     secret = tmp_path_factory.mktemp("elsewhere") / "secret"
     secret.write_text("hidden\n")
     (rendered / AMD64).unlink()
@@ -77,7 +77,7 @@ def test_where_a_link_leads_is_not_read(rendered: Path, tmp_path_factory: pytest
     assert (secret.read_text(), (rendered / AMD64).is_symlink()) == ("hidden\n", False)
 
 
-def test_a_link_to_a_name_that_is_no_text_is_told(rendered: Path) -> None:
+def test_a_symlink_to_a_name_that_is_not_utf_8_is_reported(rendered: Path) -> None:
     (rendered / AMD64).unlink()
     (rendered / AMD64).symlink_to(os.fsdecode(b"\xff"))
     done = dfgen("-C", rendered, "render", "--diff")

@@ -1,4 +1,4 @@
-"""Each rule that reads one Dockerfile: what it finds, with its exact text, and what it leaves alone."""
+"""The rules for one Dockerfile: their exact messages, and Dockerfiles without findings."""
 
 from __future__ import annotations
 
@@ -145,18 +145,18 @@ def _of(rule: str, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("rule", "text", "message"), [(rule, *one) for rule, several in FOUND.items() for one in several]
 )
-def test_found(rule: str, text: str, message: str) -> None:
+def test_a_violation_is_reported(rule: str, text: str, message: str) -> None:
     assert _of(rule, text) == [message]
 
 
 @pytest.mark.parametrize(
     ("rule", "text"), [(rule, one) for rule, several in CLEAN.items() for one in several]
 )
-def test_left_alone(rule: str, text: str) -> None:
+def test_a_clean_dockerfile_is_not_reported(rule: str, text: str) -> None:
     assert _of(rule, text) == []
 
 
-def test_hits_stand_in_the_order_of_lines() -> None:
+def test_hits_are_in_the_order_of_lines() -> None:
     text = "FROM a:latest\nRUN yum install -y b | c\nARG TOKEN\n"
     assert [(hit.line, hit.rule) for hit in check(parse(text))] == [
         (1, "latest-tag"),

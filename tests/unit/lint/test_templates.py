@@ -1,4 +1,4 @@
-"""What templates and families define and nobody uses, and what templates use and nobody defines."""
+"""The rules for templates and variables: unused and undefined names."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FROM = "FROM {{ parent }}\n"
         ("{% macro m() %}{% endmacro %}{{ m() }}", []),
     ],
 )  # fmt: skip
-def test_one_template(linting: Linting, template: str, found: list[str]) -> None:
+def test_names_in_one_template(linting: Linting, template: str, found: list[str]) -> None:
     linting.catalog(template + "\n" + FROM)
     assert linting.found() == [f"{T}:{one}" for one in found]
 
 
-def test_a_macro_that_is_imported_and_not_called(linting: Linting) -> None:
+def test_an_imported_macro_that_is_not_called(linting: Linting) -> None:
     linting.catalog('{% from "m.j2" import a, b %}\n' + FROM + "{{ a() }}", **{
         "templates/m.j2": "{% macro a() %}{{ c() }}{% endmacro %}\n{% macro b() %}{% endmacro %}\n{% macro c() %}{% endmacro %}\n"
     })  # fmt: skip
@@ -44,13 +44,13 @@ def test_a_macro_of_an_imported_module(linting: Linting, call: str) -> None:
     assert linting.found() == []
 
 
-def test_a_macro_under_another_name(linting: Linting) -> None:
+def test_a_macro_imported_under_another_name(linting: Linting) -> None:
     template = '{% from "m.j2" import b as c %}\n' + FROM + "{{ c() }}"
     linting.catalog(template, **{"templates/m.j2": "{% macro b() %}{% endmacro %}\n"})
     assert linting.found() == []
 
 
-def test_a_block_that_nothing_renders(linting: Linting) -> None:
+def test_a_block_that_is_never_rendered(linting: Linting) -> None:
     child = (
         '{% extends "p.j2" %}\n{% block run %}RUN a\n{% endblock %}\n{% block rum %}RUN b\n{% endblock %}\n'
     )
@@ -61,7 +61,7 @@ def test_a_block_that_nothing_renders(linting: Linting) -> None:
     ]
 
 
-def test_a_template_that_no_family_is_made_from(linting: Linting) -> None:
+def test_a_template_that_no_family_uses(linting: Linting) -> None:
     more = {"templates/old.j2": FROM, "templates/README.md": "{{ not a template", "templates/i.j2": ""}
     linting.catalog('{% include "i.j2" %}\n' + FROM, **more)
     assert linting.found() == [
@@ -70,12 +70,12 @@ def test_a_template_that_no_family_is_made_from(linting: Linting) -> None:
     assert linting.found("app@arm64") == []
 
 
-def test_a_name_that_is_computed_may_be_any_template(linting: Linting) -> None:
+def test_a_computed_include_may_use_any_template(linting: Linting) -> None:
     linting.catalog('{% include family ~ ".j2" %}\n' + FROM, **{"templates/app.j2": "", "templates/b.j2": ""})
     assert linting.found() == []
 
 
-def test_a_variable_that_nothing_reads(linting: Linting) -> None:
+def test_an_unused_variable_of_a_family(linting: Linting) -> None:
     base = "variables: {a: 1, b: 2, c: 3, d: 4}\noverrides:\n  - {when: {c: 3}, variables: {e: 5}}\n"
     base += "  - {when: d == 4, variables: {a: 6}}\ntests: [{run: x, expect: '{{ b }}'}]\n"
     linting.catalog(FROM + "RUN x {{ e }}\n", FAMILY + base)
@@ -83,7 +83,7 @@ def test_a_variable_that_nothing_reads(linting: Linting) -> None:
     assert linting.found() == [f"bases/app/base.yaml:4:13: warning: variable a {text}"]
 
 
-def test_a_variable_of_all_families_that_none_reads(linting: Linting) -> None:
+def test_an_unused_variable_of_all_families(linting: Linting) -> None:
     linting.catalog(FROM + "USER {{ a }}\n", **{"bases/catalog.yaml": "variables:\n  a: 1\n  b: 2\n"})
     text = "is not used by any template or text of the family; remove it [unused-variable]"
     assert linting.found() == [f"bases/catalog.yaml:3:3: warning: variable b {text}"]
