@@ -1,3 +1,3 @@
-"""dfgen: explicit, per-architecture Dockerfiles from templates, and the images that they say."""
+"""dfgen: generate, build, test and publish per-architecture base images from Jinja templates."""
 
 __version__ = "0.1.0"

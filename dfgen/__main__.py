@@ -1,4 +1,4 @@
-"""`python -m dfgen` is the same command as `dfgen`."""
+"""Run `dfgen` as `python -m dfgen`."""
 
 from dfgen.cli import main
 

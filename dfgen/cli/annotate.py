@@ -1,4 +1,4 @@
-"""`--annotations`: what a command finds, written for GitHub, GitLab or SARIF readers too."""
+"""`--annotations`: also write findings for GitHub, GitLab, or a SARIF reader."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def options(command: _Command) -> _Command:
     kind = click.Choice(["github", "gitlab", "sarif"])
     path = click.Path(dir_okay=False, path_type=Path)
     command = click.option(
-        "--annotations-file", "target", type=path, metavar="FILE", help="Where to write annotations."
+        "--annotations-file", "target", type=path, metavar="FILE", help="File to write annotations to."
     )(command)
-    return click.option("--annotations", type=kind, help="Write findings for this reader too.")(command)
+    return click.option("--annotations", type=kind, help="Also write findings in this format.")(command)
 
 
 def check(annotations: str | None, target: Path | None) -> None:
-    """Refuse options that do not fit each other, before any work is done."""
+    """Reject options that do not fit together, before any work is done."""
     if annotations in ("gitlab", "sarif") and not target:
-        raise click.UsageError(f"--annotations {annotations} is a document; give --annotations-file FILE too")
+        raise click.UsageError(f"--annotations {annotations} needs --annotations-file FILE")
     if target and not annotations:
         raise click.UsageError("--annotations-file needs --annotations github, gitlab or sarif")
 
 
 @contextmanager
 def errors(app: App, annotations: str | None, target: Path | None) -> Iterator[None]:
-    """Write what keeps a command from its work as findings: a catalog or template that cannot be read."""
+    """Write an InputError of the block as findings, for example of an invalid catalog, then raise it."""
     try:
         yield
     except InputError as error:
@@ -53,7 +53,7 @@ def errors(app: App, annotations: str | None, target: Path | None) -> Iterator[N
 
 
 def _finding(app: App, images: Mapping[str, Image], one: Problem) -> Finding:
-    """Put a problem where it is mended: of a Dockerfile that could not be written at the template's line."""
+    """Convert a problem; one in a rendered Dockerfile is placed at the template line, where to fix it."""
     place, generated = one.place or Place(CATALOG_FILE), None
     if image := images.get(place.file):
         from dfgen.commands.explain import template_lines
@@ -64,10 +64,10 @@ def _finding(app: App, images: Mapping[str, Image], one: Problem) -> Finding:
 
 
 def write(app: App, found: Sequence[Finding], annotations: str | None, target: Path | None) -> None:
-    """Write findings as asked; GitHub reads its own from the output where no file is named."""
+    """Write findings in the requested format, to a file or to stderr, from where GitHub reads them."""
     if annotations is None:
         return
-    text = _text(annotations, [_named(app.root, one) for one in found])
+    text = _text(annotations, [_in_repository(app.root, one) for one in found])
     if target:
         files.write(target, text, durable=False)
     else:
@@ -84,8 +84,8 @@ def _text(annotations: str, found: Sequence[Finding]) -> str:
     return formats.sarif(found, click.get_current_context().info_name or "")
 
 
-def _named(root: Path, one: Finding) -> Finding:
-    """Name a finding's file from the root of the repository, wherever in it the catalog is."""
+def _in_repository(root: Path, one: Finding) -> Finding:
+    """Make a finding's file relative to the root of the repository that contains the catalog."""
     root = root.resolve()
     above = (folder for folder in (root, *root.parents) if (folder / ".git").exists())
     file = Path(os.path.relpath(root / one.place.file, next(above, Path.cwd()))).as_posix()

@@ -1,4 +1,4 @@
-"""What every command gets: the workspace, and how results are printed."""
+"""The object that click passes to every command: the workspace, and the output format."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from dfgen.workspace import Workspace
 
 @dataclass(eq=False)
 class App(Workspace):
-    """One run of a command; `output` is the value of --format."""
+    """The workspace of one run; `output` is the value of the global --format."""
 
     output: str = "table"

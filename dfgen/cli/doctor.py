@@ -1,67 +1,58 @@
-"""`dfgen doctor`: what this machine lacks."""
+"""`dfgen doctor`: check whether this machine is ready for a build."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands import doctor as stage
+from dfgen.commands.doctor import (
+    Check,
+    check_pins,
+    doctor,
+    leftover_checks,
+    platform_checks,
+    registry_checks,
+)
 from dfgen.engine.cleanup import ImageRecords
-from dfgen.errors import CheckError, ExitCode, listing
+from dfgen.errors import ExitCode
 from dfgen.oci.platform import Platform
 from dfgen.workspace import DIST
+
+COLUMNS = ("what", "state", "said")
+_DEADLINE = 10.0  # seconds for each registry; shorter than for real work, since somebody waits for the report
 
 
 @click.command("doctor")
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Look at the catalog, the engine, every platform, the lock and the registries.
+    """Check the catalog, the engine, every platform, the lock and the registries, and suggest fixes.
 
-    What is lacking stands with the command that mends it; exit code 1 when anything is.
+    Exits with 1 if a check fails.
     """
     app: App = ctx.obj
-    app.deadline = 10.0
-    findings = stage.doctor(_looks(app))
-    words = {True: "ok", False: "LACKING"}
-    show.rows(
-        ("what", "state", "said"), ((one.what, words[one.holds], one.said) for one in findings), app.output
-    )
-    if not all(one.holds for one in findings):
+    app.deadline = _DEADLINE
+    results = doctor(_checks(app))
+    rows = ((one.name, "ok" if one.ok else "LACKING", one.message) for one in results)
+    show.rows(COLUMNS, rows, app.output)
+    if not all(one.ok for one in results):
         ctx.exit(ExitCode.CHECK_FAILED)
 
 
-def _looks(app: App) -> Iterator[tuple[str, stage.Look]]:
+def _checks(app: App) -> Iterator[tuple[str, Check]]:
     yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
-    yield from stage.platforms(_platforms(app), lambda platform: _node(app, platform))
-    with ImageRecords(app.root / DIST).orphans() as left:
-        names = [record.name for record in left]
-    if names:
-        yield "smoke tests", lambda: _left(names)
+    yield from platform_checks(_platforms(app), app.nodes)
+    yield from leftover_checks(ImageRecords(app.root / DIST))
     if app.has_catalog:
-        yield "lock", lambda: stage.pins(app.catalog, app.lock)
-        yield from stage.registries(app.catalog, app.registry)
-
-
-def _left(names: Sequence[str]) -> str:
-    advice = "`dfgen gc` removes it, as the next build does"
-    raise CheckError(f"one that was killed left {listing(names)} in an engine; {advice}")
-
-
-def _node(app: App, platform: Platform) -> str:
-    checked = app.nodes.check([platform])
-    found = [
-        f"{'natively' if platform == node.native else 'emulated'} by {node.name} at {node.host}"
-        for node in checked.usable[platform].values()
-    ]
-    return "; ".join([f"built {' and '.join(found)}", *checked.skipped])
+        yield "lock", lambda: check_pins(app.catalog, app.lock)
+        yield from registry_checks(app.catalog, app.registry)
 
 
 def _platforms(app: App) -> list[Platform]:
-    """Name the platforms that the catalog is built for, or those that most are."""
+    """Return the platforms of the catalog, or the default ones if there is no catalog."""
     if app.has_catalog:
         return list(dict.fromkeys(image.platform for image in app.catalog.images))
     return [Platform.parse(alias) for alias in DEFAULT_PLATFORMS]

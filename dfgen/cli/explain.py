@@ -1,4 +1,4 @@
-"""`dfgen explain`: where a line of a Dockerfile comes from."""
+"""`dfgen explain`: print which template line and variables produced a line of a Dockerfile."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands import render as header
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
-from dfgen.commands.render import render_unchecked
-from dfgen.errors import InputError, Place, Problem, listing, nearest
+from dfgen.commands.render import is_generated, render_unchecked
+from dfgen.errors import InputError, Place, Problem, nearest
 from dfgen.filetree import files
 from dfgen.workspace import in_one_family
 
-_LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
-_NO_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")
-_OWN = "dfgen's own header"
+# A version may follow a colon too: `java-base:21` selects a version, `java-base:21@arm64:7` a line.
+_WITH_LINE = re.compile(r"(.*[/@:].*):([0-9]+)")
+_WITH_INVALID_LINE = re.compile(r".*(?:/Dockerfile_|@)[^:/@]+:(.*)")
+_HEADER = "dfgen's own header"
 _ARROW = " ← "
 _WIDTH = 80
 _FOLDED: dict[str, Any] = {
@@ -41,21 +41,21 @@ COLUMNS = ("line", "text", "template", "variables")
 @click.argument("wanted", metavar="FILE[:LINE]")
 @click.pass_obj
 def command(app: App, wanted: str) -> None:
-    """Say which template line and which variables made a line of a Dockerfile, or all its lines.
+    """Show which template line and which variables produced a line of a Dockerfile, or all of its lines.
 
-    FILE is a Dockerfile's path, or such as java-base:21@arm64.
+    FILE is a Dockerfile's path, or its image: java-base:21@arm64.
     """
     word, line = _split(wanted)
     catalog, image = _image(app, word)
-    path = str(image.dockerfile)
-    asked = Wanted(path=path, existing=files.dockerfiles(app.root, [path]).get(path), line=line)
+    existing = files.dockerfiles(app.root, [image.path]).get(image.path)
+    request = Wanted(path=image.path, existing=existing, line=line)
     settings = Settings(image, app.lock, _lock_text(app))
     templates = app.templates_for(image)
     rendered = render_unchecked(catalog, image, app.lock, templates)
     rendered.check()
     lines = explain(rendered, templates.origins(image.template, rendered.variables), settings)
-    _print(choose(asked, lines), asked.path, app.output)
-    if note := difference(asked, lines):
+    _print(choose(request, lines), request.path, app.output)
+    if note := difference(request, lines):
         show.note(note)
 
 
@@ -65,49 +65,47 @@ def _lock_text(app: App) -> str:
 
 
 def _split(text: str) -> tuple[str, int]:
-    """Part `FILE:LINE`; what stands behind a family's colon is its version."""
-    found = _LINE.fullmatch(text)
-    if not found:
-        if other := _NO_LINE.fullmatch(text):
-            raise InputError(
-                f"{text}: {other[1]!r} is no line; expected a number from 1, or nothing for all lines"
-            )
-        return text, 0
-    if not int(found[2]):
-        raise InputError(f"{text}: lines count from 1")
-    return found[1], int(found[2])
+    """Split `FILE:LINE` into the file and the line, 0 if there is none."""
+    if found := _WITH_LINE.fullmatch(text):
+        if not int(found[2]):
+            raise InputError(f"{text}: line numbers start at 1")
+        return found[1], int(found[2])
+    if found := _WITH_INVALID_LINE.fullmatch(text):
+        raise InputError(
+            f"{text}: {found[1]!r} is not a line number; use 1 or higher, or omit it for all lines"
+        )
+    return text, 0
 
 
 def _image(app: App, word: str) -> tuple[Catalog, Image]:
-    """The one image that a word selects, and a catalog that has it."""
+    """Return the one image that a word selects, and a catalog that contains it."""
     word = _below_root(app, word)
-    catalog, images = in_one_family(app, [word]) or (app.catalog, _among_all(app, word))
+    catalog, images = in_one_family(app, [word]) or (app.catalog, _select(app, word))
     if len(images) > 1:
-        several = listing(str(image.dockerfile) for image in images[:3])
-        raise InputError(f"{word!r} is {len(images)} Dockerfiles; expected one, such as {several}")
+        raise InputError(f"{word!r} matches {len(images)} Dockerfiles; use one, for example {images[0].path}")
     return catalog, images[0]
 
 
 def _below_root(app: App, word: str) -> str:
-    """Write an absolute path as it is below the catalog's folder."""
+    """Return an absolute path relative to the catalog's folder; any other word unchanged."""
     path = Path(word)
     if not path.is_absolute():
         return word
     root = app.root.resolve()
     if not path.is_relative_to(root):
-        raise InputError(f"{word}: is not below the catalog's folder {root}; name that folder with -C")
+        raise InputError(f"{word}: is not in the catalog's folder {root}; set the folder with -C")
     return str(path.relative_to(root))
 
 
-def _among_all(app: App, word: str) -> Sequence[Image]:
-    """What a word selects in the catalog; what is none of its Dockerfiles is refused."""
+def _select(app: App, word: str) -> Sequence[Image]:
+    """Select from the whole catalog. Raises InputError for the path of a file that is not its Dockerfile."""
     path = str(PurePosixPath(word))
-    known = [str(image.dockerfile) for image in app.catalog.images]
+    known = [image.path for image in app.catalog.images]
     if "/" not in word.partition("@")[0] or any(one.startswith(f"{path}/") for one in known):
         return app.images([word])
-    if header.is_generated(files.dockerfiles(app.root, [path]).get(path, "")):
-        raise InputError(Problem(Place(path), "belongs to no version any more; `dfgen render` removes it"))
-    hint = nearest(path, known) or f"; expected one such as {known[0]}"
+    if is_generated(files.dockerfiles(app.root, [path]).get(path, "")):
+        raise InputError(Problem(Place(path), "belongs to no version; `dfgen render` deletes it"))
+    hint = nearest(path, known) or f"; use one, for example {known[0]}"
     raise InputError(Problem(Place(path), f"is not a Dockerfile of this catalog{hint}"))
 
 
@@ -118,38 +116,34 @@ def _print(lines: Sequence[Explained], path: str, output: str) -> None:
         show.rows(COLUMNS, (_row(line) for line in lines), output)
     else:
         for line in lines:
-            _tell(line, path, short=len(lines) > 1)
+            _print_line(line, path, short=len(lines) > 1)
 
 
-def _tell(line: Explained, path: str, *, short: bool) -> None:
-    """Print a line for a person; one of many is cut at the edge of the screen."""
-    click.secho(
-        _cut(f"{line.line:>4}  {line.text}".rstrip() if short else f"{path}:{line.line}", short=short),
-        bold=True,
-    )
+def _print_line(line: Explained, path: str, *, short: bool) -> None:
+    """Print a line and its origin; `short` is set if it is one of many, and truncates long texts."""
+    title = f"{line.line:>4}  {line.text}".rstrip() if short else f"{path}:{line.line}"
+    click.secho(_truncate(title, short=short), bold=True)
     if not short:
         print(f"      {line.text}")
-    for chain in (line.places, *line.also) if line.places else ():
-        print(textwrap.fill(_ARROW.join(map(str, chain)), _WIDTH, **_FOLDED))
-    if not line.places:
-        print(f"      {_OWN}")
+    for chain in _chains(line):
+        print(textwrap.fill(chain, _WIDTH, **_FOLDED))
     for setting in line.settings:
-        _tell_setting(setting, _source(setting), short=short)
+        _print_setting(setting, _source(setting), short=short)
     for setting in line.deciding:
-        _tell_setting(setting, f"{_source(setting)}; decides", short=short)
+        _print_setting(setting, f"{_source(setting)}; decides", short=short)
     for text, place in () if short else line.conditions:
         print(f"      {text}  ({place})")
 
 
-def _tell_setting(setting: Setting, source: str, *, short: bool) -> None:
-    told = f"        {setting.name} = {_value(setting)}"
-    if len(told) + len(source) + len("  ()") <= _WIDTH:
-        print(f"{told}  ({source})")
+def _print_setting(setting: Setting, source: str, *, short: bool) -> None:
+    text = f"        {setting.name} = {_value(setting)}"
+    if len(text) + len(source) + len("  ()") <= _WIDTH:
+        print(f"{text}  ({source})")
     else:
-        print(f"{_cut(told, short=short)}\n          ({source})")
+        print(f"{_truncate(text, short=short)}\n          ({source})")
 
 
-def _cut(text: str, *, short: bool) -> str:
+def _truncate(text: str, *, short: bool) -> str:
     return f"{text[: _WIDTH - 1]}…" if short and len(text) > _WIDTH else text
 
 
@@ -162,10 +156,14 @@ def _source(setting: Setting) -> str:
     return f"{setting.by}, {setting.place}" if setting.place else f"{setting.by}"
 
 
+def _chains(line: Explained) -> list[str]:
+    chains = (line.places, *line.also) if line.places else ()
+    return [_ARROW.join(map(str, chain)) for chain in chains] or [_HEADER]
+
+
 def _row(line: Explained) -> tuple[object, ...]:
-    chains = [_ARROW.join(map(str, chain)) for chain in (line.places, *line.also)] if line.places else [_OWN]
     settings = [_cell(one) for one in line.settings] + [f"{_cell(one)}; decides" for one in line.deciding]
-    return line.line, _code(line.text), "<br>".join(chains), "<br>".join(settings)
+    return line.line, _code(line.text), "<br>".join(_chains(line)), "<br>".join(settings)
 
 
 def _cell(one: Setting) -> str:
@@ -173,9 +171,10 @@ def _cell(one: Setting) -> str:
 
 
 def _code(text: str) -> str:
-    """Text in markdown's code marks: more of them than it holds in a row."""
+    """Format text as a markdown code span."""
     if not text.strip():
         return ""
+    # The delimiter must be longer than any run of backticks in the text.
     marks = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     return f"{marks} {text} {marks}" if "`" in text else f"{marks}{text}{marks}"
 

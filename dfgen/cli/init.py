@@ -1,4 +1,4 @@
-"""`dfgen init`: a working catalog to start from."""
+"""`dfgen init`: create a working catalog."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands import init as starter
-from dfgen.commands.init import init
+from dfgen.commands.init import existing, init, read
 from dfgen.filetree import files
 
 
 @click.command("init")
 @click.pass_obj
 def command(app: App) -> None:
-    """Make a working catalog here: three families, two architectures, pinned and rendered."""
-    found = init(starter.read(), starter.existing(app.root))
-    for path, text in found.items():
+    """Create a working catalog here: three families, two architectures, pinned and rendered."""
+    created = init(read(), existing(app.root))
+    for path, text in created.items():
         files.write(app.root / path, text)
-    show.note(f"{len(found)} files written; next: `dfgen list`, then `dfgen build` where Docker is")
+    show.note(f"{len(created)} files written; next: `dfgen list`, then `dfgen build` (needs Docker)")

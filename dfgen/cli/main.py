@@ -1,4 +1,4 @@
-"""The `dfgen` command: its options, and its commands, each imported when it is called."""
+"""The `dfgen` command: global options, and the commands, each imported when it is called."""
 
 from __future__ import annotations
 
@@ -10,55 +10,53 @@ import click
 from dfgen import __version__
 from dfgen.errors import nearest
 
-# The order is that of the work.
+# In the order of a typical workflow. The texts are here so that `dfgen --help` imports no command.
 COMMANDS = {
-    "init": "Make a working catalog here.",
+    "init": "Create a working catalog here.",
     "new": "Add a family to the catalog.",
-    "list": "Show families, versions, platforms, tags, parents and state.",
+    "list": "List families, versions, platforms, tags, parents and states.",
     "lock": "Pin parents that have no pin; --upgrade moves pins.",
-    "render": "Write the Dockerfiles; --check and --diff only look.",
-    "explain": "Say which template line and variables made a line.",
-    "lint": "Check templates, catalog and what they render.",
-    "review": "Say what a pull request changes, and its risks.",
+    "render": "Write the Dockerfiles; --check and --diff only compare.",
+    "explain": "Show the template line and variables behind a line.",
+    "lint": "Check templates, the catalog and the rendered Dockerfiles.",
+    "review": "Show what a pull request changes, and its risks.",
     "plan": "Show what a build would do, in order, and why.",
-    "build": "Build, test and merge what is not up to date.",
-    "join": "Bring the images of other layouts in, and merge them.",
-    "load": "Put what is built into the local engine, for a try.",
-    "publish": "Push the layout to a registry.",
-    "merge": "Bind per-architecture tags that are in a registry.",
-    "verify": "Check that what is published is what the catalog says.",
-    "gc": "Remove what dist/ holds and nobody refers to.",
+    "build": "Build, test and merge the images that are not up to date.",
+    "join": "Import images that other machines built, and merge them.",
+    "load": "Load built images into the local engine.",
+    "publish": "Push built images to a registry.",
+    "merge": "Create a multi-arch tag from published images.",
+    "verify": "Check the registry against the catalog.",
+    "gc": "Delete unreferenced data from dist/.",
     "inspect": "Show an index or image: platforms, digests, sizes.",
-    "doctor": "Show what this machine lacks, and what mends it.",
+    "doctor": "Check this machine and suggest fixes.",
 }
 
-
-_BEFORE = ("-C", "--format")  # the options of dfgen itself
+_GLOBAL_OPTIONS = ("-C", "--format")
 
 
 def usage(error: click.ClickException) -> str:
-    """Say in one line what is wrong with a command line; without a command, give the help."""
+    """Format a usage error as one line; returns the help if no command was given."""
     message = error.format_message()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return message
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "dfgen"
-    if isinstance(error, click.NoSuchOption) and error.option_name in _BEFORE and command != "dfgen":
-        message = (
-            f"{error.option_name} stands before the command: `dfgen {error.option_name} … {command[6:]}`"
-        )
+    if isinstance(error, click.NoSuchOption) and command != "dfgen" and error.option_name in _GLOBAL_OPTIONS:
+        name = error.option_name
+        message = f"put {name} before the command: `dfgen {name} … {command.removeprefix('dfgen ')}`"
     return f"{command}: {message.rstrip('.')}; see `{command} --help`"
 
 
 class LazyGroup(click.Group):
-    """Knows every command by name and help, and imports only the one that runs."""
+    """A group that lists its commands without importing them, and imports only the one that runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the commands in the order of the work."""
+        """Return the names of all commands, in the order of a typical workflow."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import `dfgen.cli.NAME`, whose command is `command`."""
+        """Import the module `dfgen.cli.NAME` and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"dfgen.cli.{cmd_name}")
@@ -66,18 +64,18 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing any."""
+        """Write the list of commands without importing them, as click would."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say which command was probably meant."""
+        """Suggest a command for an unknown name. Raises UsageError for it."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            hint = nearest(name, list(COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no command {name!r}{hint}", ctx)
+            hint = nearest(name, list(COMMANDS)) or f"; supported: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"unknown command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -86,23 +84,37 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, message="dfgen %(version)s")
 @click.option(
-    "-C", "root", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Work in this folder."
+    "-C",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    show_default=True,
+    help="Folder of the catalog.",
 )
 @click.option(
     "--format",
     "output",
     type=click.Choice(["table", "json", "markdown"]),
     default="table",
-    help="How results are printed.",
+    show_default=True,
+    help="Output format.",
 )
 @click.pass_context
 def dfgen(ctx: click.Context, root: Path, output: str) -> None:
-    """Explicit, per-architecture Dockerfiles from templates, and the images that they say.
+    """Generate, build, test and publish per-architecture base images from Jinja templates.
 
-    SELECT narrows a command: java-base, java-base:1.0, java-base:1.0@arm64, a glob, or a Dockerfile's path.
+    \b
+    SELECT limits a command to some images:
+      java-base, java-base:21, java-base:21@arm64, a glob, or a Dockerfile's path
 
-    Exit codes: 0 it holds, 1 it was checked and does not hold, 2 bad input or usage, 3 the outside failed.
-    """
-    from dfgen.cli.app import App  # it brings the model, which `--version` and `--help` do without
+    \b
+    Exit codes:
+      0  success
+      1  a check failed: drift, build, test, mismatch
+      2  invalid input or usage
+      3  the environment failed: engine, registry, network, disk
+    """  # noqa: D301 - \b tells click not to rewrap the lines
+    from dfgen.cli.app import App  # imports the catalog model, which `--version` and `--help` do not need
 
     ctx.obj = App(root=root, output=output)

@@ -1,4 +1,4 @@
-"""`dfgen new`: a family to start from."""
+"""`dfgen new`: add a family to the catalog."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands import init as starter
-from dfgen.commands.init import new_family
+from dfgen.commands.init import existing, new_family
 from dfgen.filetree import files
 
 
@@ -17,12 +16,12 @@ from dfgen.filetree import files
     "--parent",
     default="docker.io/library/debian:bookworm-slim",
     show_default=True,
-    help="What it is built on.",
+    help="The parent image.",
 )
 @click.pass_obj
 def command(app: App, family: str, parent: str) -> None:
     """Add a family to the catalog: its base.yaml and a template."""
-    for path, text in new_family(family, parent, starter.existing(app.root)).items():
+    for path, text in new_family(family, parent, existing(app.root)).items():
         files.write(app.root / path, text)
         show.note(f"{path}: new")
-    show.note("next: edit both, then `dfgen lock` and `dfgen render`")
+    show.note("next: edit both files, then run `dfgen lock` and `dfgen render`")

@@ -1,4 +1,4 @@
-"""Printing: the same rows as a table for people, as JSON for programs, as markdown for pull requests."""
+"""Print rows as a table for people, as JSON for programs, or as markdown for pull requests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from dfgen.errors import printable
 
 Row = Sequence[object]
 
-
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 def rows(columns: Sequence[str], found: Iterable[Row], output: str, spare: Sequence[str] = ()) -> None:
-    """Print rows under their columns; JSON is a list of objects with the columns as keys.
+    """Print rows with the names of their columns; in JSON, a list of objects with the columns as keys.
 
-    `spare` are columns that a table does without, in this order, where a terminal is too narrow for it.
+    `spare` are the columns that a table drops, in this order, if the terminal is too narrow.
     """
     listed = [list(row) for row in found]
     if output == "json":
@@ -46,17 +45,17 @@ def data(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Say something to the person, beside the result."""
+    """Print a note to stderr, separate from the result."""
     print(text, file=sys.stderr)
 
 
 def notes(texts: Iterable[str]) -> None:
-    """Say many things, a line each."""
+    """Print notes to stderr, one line each, in a single write."""
     sys.stderr.write("".join(f"{text}\n" for text in texts))
 
 
 def size(count: int) -> str:
-    """Write bytes for a person: 64.8 MB."""
+    """Format a number of bytes for people: 64.8 MB."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -70,7 +69,7 @@ def _plain(cell: object) -> object:
 
 
 def _text(cell: object) -> str:
-    """Write a cell in one line: what it says may come from an image of anybody's."""
+    """Format a cell as one printable line; the text may come from an untrusted image."""
     if isinstance(cell, (list, tuple)):
         return printable(", ".join(str(one) for one in cell))
     return "" if cell is None else printable(str(cell))
@@ -84,7 +83,7 @@ def _markdown(columns: Sequence[str], found: list[list[object]]) -> None:
 
 
 def _table(columns: Sequence[str], found: list[list[str]]) -> None:
-    """Print a row a line, whatever the width: scripts cut columns from it."""
+    """Print one line per row, at any width, so that scripts can cut columns."""
     widths = [max(map(len, column)) for column in zip(columns, *found, strict=True)]
     for row in (columns, *found):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -93,7 +92,7 @@ def _table(columns: Sequence[str], found: list[list[str]]) -> None:
 
 
 def _folded(columns: Sequence[str], found: list[list[str]]) -> None:
-    """Print a table that is too wide for the terminal: its cells go on in further lines."""
+    """Print a table that is too wide for the terminal; long cells are wrapped."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -109,7 +108,7 @@ def _folded(columns: Sequence[str], found: list[list[str]]) -> None:
 def _fitted(
     columns: Sequence[str], found: list[list[str]], width: int, spare: Sequence[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Make a table fit a terminal: shorten digests, then leave out what can be told from the rest."""
+    """Make a table fit into a terminal: shorten digests, then drop the spare columns."""
     kept = list(columns)
     if _width(kept, found) > width:
         found = [[_DIGEST.sub(r"\1", cell) for cell in row] for row in found]

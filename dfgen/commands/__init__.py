@@ -1,1 +1,1 @@
-"""The verbs as a library, each with all of its own logic: render, lock, plan, build, publish, review."""
+"""The logic of each command, separate from the command line."""

@@ -1,6 +1,6 @@
-"""Explain: which template lines and which variables made each line of a generated Dockerfile.
+"""Find the template lines and the variables that produced each line of a generated Dockerfile.
 
-Nothing is kept for it: the Dockerfile is rendered once more, and its lines are followed.
+No source map is stored: the Dockerfile is rendered again with tracing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from dataclasses import dataclass, replace
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
-from dfgen.commands import render as header
-from dfgen.commands.render import Rendered, TemplatesFor, render_unchecked
+from dfgen.commands.render import Rendered, TemplatesFor, body_lines, is_intact, render_unchecked
 from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.templating.origins import Expression, LineOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A line of a Dockerfile, and what made it; without `places`, dfgen's own header did.
+    """A line of a Dockerfile and its origin.
 
-    `settings` are the variables that are printed in it; `deciding` those that are not, and that its
-    `conditions` take.
+    `places` is the template line, followed by its callers; it is empty for a line of dfgen's own header.
+    `also` are the origins of other parts of the line. `settings` are the variables printed in the line,
+    `expressions` the template expressions that print them. `conditions` are the `if` and `for` statements
+    around the line; `deciding` are the variables in these conditions that the line does not print.
     """
 
     line: int
@@ -38,7 +39,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The lines of a file that a person asks for; `line` is 0 for all, `existing` None where no file is."""
+    """The requested line of a Dockerfile, 0 for all lines; `existing` is its text on disk or None."""
 
     path: str
     existing: str | None
@@ -48,7 +49,7 @@ class Wanted:
 def template_lines(
     catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Image
 ) -> tuple[Place | None, ...]:
-    """Map each line of a rendered Dockerfile to its template line, None for lines of the header.
+    """Return the template line of each line of a rendered Dockerfile, None for lines of the header.
 
     Returns () if the image does not render.
     """
@@ -58,18 +59,17 @@ def template_lines(
     except InputError:
         return ()
     origins = templates.origins(image.template, rendered.variables)
-    body = header.body_lines(rendered.body, rendered.text)
+    body = body_lines(rendered.body, rendered.text)
     return tuple(next(iter(origins[at].places), None) if at is not None else None for at in body)
 
 
 def explain(rendered: Rendered, origins: Sequence[LineOrigin], settings: Settings) -> tuple[Explained, ...]:
-    """Explain every line of a Dockerfile, from the origins of the template's lines."""
+    """Explain every line of a Dockerfile; `origins` has one entry for each line of the template's output."""
     found = []
-    body = header.body_lines(rendered.body, rendered.text)
-    for number, (own, at) in enumerate(
-        zip(rendered.text.removesuffix("\n").split("\n"), body, strict=True), 1
-    ):
-        line = Explained(line=number, text=own)
+    texts = rendered.text.removesuffix("\n").split("\n")
+    body = body_lines(rendered.body, rendered.text)
+    for number, (text, at) in enumerate(zip(texts, body, strict=True), start=1):
+        line = Explained(line=number, text=text)
         if at is not None:
             line = _explained(line, origins[at], rendered.variables, settings)
         found.append(line)
@@ -80,56 +80,52 @@ def _explained(
     line: Explained, origin: LineOrigin, variables: Mapping[str, object], settings: Settings
 ) -> Explained:
     printed = _names(origin.expressions, variables)
-    found = [
-        setting for name in printed for setting in _within(line.text, settings.of(name, variables[name]))
-    ]
+    values = (settings.of(name, variables[name]) for name in printed)
     decided = (name for name in _names(origin.conditions, variables) if name not in printed)
     return replace(
         line,
         places=origin.places,
         also=origin.also,
         expressions=tuple(dict.fromkeys(one.text for one in origin.expressions)),
-        settings=tuple(found),
+        settings=tuple(setting for found in values for setting in _within(line.text, found)),
         conditions=tuple((one.text, one.place) for one in origin.conditions),
         deciding=tuple(setting for name in decided for setting in settings.of(name, variables[name])),
     )
 
 
 def _names(expressions: Sequence[Expression], variables: Mapping[str, object]) -> Mapping[str, None]:
-    """The catalog's variables in expressions, in their order."""
+    """Return the catalog variables used in expressions, in order; a mapping, to test membership."""
     return dict.fromkeys(name for one in expressions for name in one.names if name in variables)
 
 
 def _within(text: str, settings: Sequence[Setting]) -> Sequence[Setting]:
-    """Of a list or mapping the entries that stand in the line, where that can be seen; else all."""
+    """Keep the entries of a list or mapping that appear in the line; all of them if none does."""
     seen = [setting for setting in settings if setting.entry and setting.entry in text]
     return seen or settings
 
 
 def difference(wanted: Wanted, lines: Sequence[Explained]) -> str:
-    """Say how the file is not what was explained; nothing when it is."""
-    if wanted.existing is None:
-        return f"{wanted.path}: is missing; this is what `dfgen render` writes"
+    """Return a note if the file on disk differs from the explained lines, or an empty string."""
     if wanted.existing == _text(lines):
         return ""
-    edited = (
-        "was edited by hand" if not header.is_intact(wanted.existing) else "is not what the catalog renders"
-    )
-    return f"{wanted.path}: {edited}; this is what `dfgen render` writes"
+    if wanted.existing is None:
+        problem = "is missing"
+    else:
+        problem = "is out of date" if is_intact(wanted.existing) else "was edited by hand"
+    return f"{wanted.path}: {problem}; this explains what `dfgen render` writes"
 
 
 def choose(wanted: Wanted, lines: Sequence[Explained]) -> tuple[Explained, ...]:
-    """Keep the lines that are asked for: a line of the file is found again in what the catalog renders.
+    """Return the requested lines; a line number counts in the file on disk, which may be edited or stale.
 
-    Errors: InputError for a line that the file does not have, CheckError for one that only the file has.
+    Raises InputError if the file has no such line, CheckError if only the file has it.
     """
     if not wanted.line:
         return tuple(lines)
     existing = _text(lines) if wanted.existing is None else wanted.existing
     own = existing.removesuffix("\n").split("\n")
-    place = Place(wanted.path, wanted.line)
     if wanted.line > len(own):
-        raise InputError(Problem(Place(wanted.path), f"has no line {wanted.line}; expected 1 to {len(own)}"))
+        raise InputError(Problem(Place(wanted.path), f"has no line {wanted.line}; use 1 to {len(own)}"))
     matcher = difflib.SequenceMatcher(None, own, [line.text for line in lines], autojunk=False)
     for tag, start, end, first, last in matcher.get_opcodes():
         if start < wanted.line <= end:
@@ -137,8 +133,9 @@ def choose(wanted: Wanted, lines: Sequence[Explained]) -> tuple[Explained, ...]:
                 return (lines[first + wanted.line - 1 - start],)
             if tag == "replace":
                 return tuple(lines[first:last])
-    mend = "move it to the template, or `dfgen render --force` removes it"
-    raise CheckError(Problem(place, f"the catalog renders no such line; {mend}"))
+    advice = "move it to the template, or delete it with `dfgen render --force`"
+    place = Place(wanted.path, wanted.line)
+    raise CheckError(Problem(place, f"this line is not rendered from the catalog; {advice}"))
 
 
 def _text(lines: Sequence[Explained]) -> str:

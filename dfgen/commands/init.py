@@ -1,4 +1,4 @@
-"""Init: the files of a first catalog, and of a new family. They are computed; the caller writes them."""
+"""Create the files of a starter catalog and of a new family; the caller writes them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dfgen.oci.reference import Reference
 
 
 def read() -> dict[str, str]:
-    """Read every file of the starter catalog, by its path relative to a catalog's root."""
+    """Read the files of the starter catalog; keys are paths relative to a catalog's root."""
     package = Path(dfgen.__file__).parent
-    # In a checkout the catalog lies beside the package, in an installation inside it.
+    # In a checkout, the catalog is next to the package; in an installation, inside it.
     root = package / "starter" if (package / "starter").is_dir() else package.parent
     found: dict[str, str] = {}
     for name in (BASES, TEMPLATES):
@@ -25,7 +25,7 @@ def read() -> dict[str, str]:
 
 
 def existing(root: Path) -> frozenset[str]:
-    """List the files that a folder has where a catalog's would lie."""
+    """List the paths in a folder that could conflict with the files of a catalog."""
     folders = (root / BASES, root / TEMPLATES)
     inside = {path.relative_to(root).as_posix() for folder in folders for path in folder.rglob("*")}
     return frozenset(
@@ -59,25 +59,25 @@ _IGNORE = "dist/\n"
 
 
 def init(starter: Mapping[str, str], existing: Collection[str]) -> dict[str, str]:
-    """Give the files of the starter catalog, by path; none may overwrite what is there.
+    """Return the files of the starter catalog, text by path.
 
-    Errors: InputError for a folder that has a catalog already, or one of its files.
+    Raises InputError if the folder already contains a catalog, or one of the files.
     """
     files = dict(starter)
     if ".gitignore" not in existing:
         files[".gitignore"] = _IGNORE
     if any(path.startswith(f"{BASES}/") for path in existing):
         message = (
-            "holds a catalog already; `dfgen init` starts one in a folder without, `dfgen new` adds a family"
+            "already contains a catalog; run `dfgen init` in another folder, or add a family with `dfgen new`"
         )
         raise InputError(Problem(Place(f"{BASES}/"), message))
-    return _free(files, existing)
+    return _without_conflicts(files, existing)
 
 
 def new_family(family: str, parent: str, existing: Collection[str]) -> dict[str, str]:
-    """Give the files of a new family: its base.yaml and a template that builds on `parent`.
+    """Return the files of a new family: its base.yaml, and a template that builds on `parent`.
 
-    Errors: InputError for a name or parent that cannot be, or a family that is there already.
+    Raises InputError if the name or the parent is invalid, or if a file already exists.
     """
     check_family_name(family)
     Reference.parse(parent)
@@ -85,12 +85,10 @@ def new_family(family: str, parent: str, existing: Collection[str]) -> dict[str,
         f"{BASES}/{family}/base.yaml": _BASE.format(family=family, parent=parent),
         f"{TEMPLATES}/{family}.Dockerfile.j2": _TEMPLATE,
     }
-    return _free(files, existing)
+    return _without_conflicts(files, existing)
 
 
-def _free(files: dict[str, str], existing: Collection[str]) -> dict[str, str]:
-    """Refuse to overwrite: a person made what is there."""
-    taken = sorted(set(files) & set(existing))
-    if taken:
-        raise InputError(Problem(Place(path), "is there already; nothing was written") for path in taken)
+def _without_conflicts(files: dict[str, str], existing: Collection[str]) -> dict[str, str]:
+    if conflicts := sorted(set(files) & set(existing)):
+        raise InputError(Problem(Place(path), "already exists; nothing was written") for path in conflicts)
     return files

@@ -1,40 +1,51 @@
-"""Render: templates, the catalog and the lock become Dockerfiles. What differs is computed, then written."""
+"""Render Dockerfiles from the templates, the catalog and the lock.
+
+Each generated file starts with a header that contains a SHA-256 of the file, so that dfgen recognizes its own
+files and never overwrites a manual edit. Differences are computed first, then written.
+"""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
+from itertools import zip_longest
+from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import TEMPLATES, Catalog, Image
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
-from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, listing, printable
+from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
 from dfgen.filetree import files
+from dfgen.findings import Finding, Level
 from dfgen.templating import Templates
 
-# A constant --platform is what FROM is for here; BuildKit and hadolint would warn of it.
+# dfgen writes FROM with a constant --platform on purpose. BuildKit (this check) and hadolint (DL3029) warn
+# about it, so the header disables both.
 _SKIPPED_CHECK = "FromPlatformFlagConstDisallowed"
-
 _HADOLINT = "# hadolint global ignore=DL3029"
 
+# Parser directives: https://docs.docker.com/reference/dockerfile/#parser-directives
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=\s*(.*?)\s*", re.IGNORECASE)
 _SEAL = "# dfgen:sha256:"
 _SEALED = re.compile(rf"^{re.escape(_SEAL)}([0-9a-f]{{64}})\n", re.MULTILINE)
 
 
-def write(body: str, image: Image) -> str:
-    """Put the header over a rendered Dockerfile; the template's directives stay first, as they must."""
+def with_header(body: str, image: Image) -> str:
+    """Add the header to a rendered template.
+
+    The template's parser directives stay first: BuildKit ignores them below any other line.
+    """
     directives, rest = _split(body)
     return _seal(_head(tuple(directives.items()), image.template, image.family.base_file), rest)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # the same for all images of a family
 def _head(directives: tuple[tuple[str, str], ...], template: str, base_file: str) -> str:
     lines = [
         *(f"# {name}={value}" for name, value in _with_check(dict(directives))),
@@ -47,25 +58,28 @@ def _head(directives: tuple[tuple[str, str], ...], template: str, base_file: str
 
 
 def body_lines(body: str, text: str) -> tuple[int | None, ...]:
-    """For every line of what `write` made of a body: which line of the body it is, from 0, or None."""
+    """Map each line of `text`, which `with_header` made from `body`, to its line in the body.
+
+    Lines count from 0; lines that the header added map to None.
+    """
     directives, rest = _split(body)
     own = text.count("\n") - rest.count("\n") - len(directives)
     return (*range(len(directives)), *[None] * own, *range(len(directives), body.count("\n")))
 
 
-def with_unix_ends(text: str) -> str:
-    """The text as dfgen writes it, where git or an editor has made CRLF of its line ends."""
+def with_unix_line_endings(text: str) -> str:
+    """Undo the CRLF line endings that git (`core.autocrlf`) or an editor wrote."""
     return text.replace("\r\n", "\n")
 
 
 def is_generated(text: str) -> bool:
-    """Whether dfgen wrote the file, edited since or not."""
-    return _SEALED.search(with_unix_ends(text)) is not None
+    """Whether dfgen generated the file, even if it was edited since."""
+    return _SEALED.search(with_unix_line_endings(text)) is not None
 
 
 def is_intact(text: str) -> bool:
-    """Whether dfgen wrote the file and nobody has edited it since; line ends are no edit."""
-    text = with_unix_ends(text)
+    """Whether the file is exactly as dfgen generated it; line endings do not matter."""
+    text = with_unix_line_endings(text)
     found = _SEALED.search(text)
     if not found:
         return False
@@ -81,7 +95,7 @@ def _hash(text: str) -> str:
 
 
 def _split(body: str) -> tuple[dict[str, str], str]:
-    """Take the parser directives from the top; anything else, an empty line too, ends them."""
+    """Split off the parser directives; any other line, even an empty one, ends them."""
     directives: dict[str, str] = {}
     while True:
         line, _, rest = body.partition("\n")
@@ -93,7 +107,7 @@ def _split(body: str) -> tuple[dict[str, str], str]:
 
 
 def _with_check(directives: dict[str, str]) -> list[tuple[str, str]]:
-    """Add the skipped check to those that the template skips itself."""
+    """Add the skipped check to the checks that the template itself skips."""
     settings = dict(part.partition("=")[::2] for part in directives.get("check", "").split(";") if part)
     skipped = [name for name in settings.get("skip", "").split(",") if name]
     if "all" not in skipped and _SKIPPED_CHECK not in skipped:
@@ -107,30 +121,36 @@ TemplatesFor = Callable[[Image], Templates]
 
 
 class Change(Enum):
-    """What rendering does to a file."""
+    """What rendering does to a file; the value is printed."""
 
     NONE = "unchanged"
     NEW = "new"
     CHANGED = "changed"
     REMOVED = "removed"
-    ENDINGS = "given other line ends"  # by git's autocrlf, or an editor: nobody changed what it says
-    EDITED = "edited by hand"  # it would be overwritten or removed, and somebody changed it
-    FOREIGN = "not generated by dfgen"  # it stands where a generated file belongs
+    ENDINGS = "line endings fixed"  # git or an editor converted them to CRLF; the content is the same
+    EDITED = "edited by hand"  # a manual edit would be lost
+    FOREIGN = "not generated by dfgen"  # another file is at the path of a generated file
 
 
-_WRONG = {
-    Change.NEW: "is missing",
-    Change.CHANGED: "is not what the catalog renders",
-    Change.REMOVED: "belongs to no version any more",
-    Change.EDITED: "was edited by hand",
-    Change.ENDINGS: "has Windows line ends (CRLF)",
-    Change.FOREIGN: "stands where a generated file belongs, and dfgen did not write it",
+_FROM_TEMPLATE = "move the change to the template, then run `dfgen render --force`"
+_PROBLEMS = {
+    Change.NEW: "is missing; run `dfgen render`",
+    Change.CHANGED: "is out of date; run `dfgen render`",
+    Change.REMOVED: "belongs to no version; `dfgen render` deletes it",
+    Change.EDITED: f"was edited by hand; {_FROM_TEMPLATE}",
+    Change.ENDINGS: (
+        "has Windows line endings (CRLF); run `dfgen render`, and add `* -text` to bases/.gitattributes"
+    ),
+    Change.FOREIGN: f"was not generated by dfgen, but is at the path of a generated file; {_FROM_TEMPLATE}",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A Dockerfile: its path below the root, what is there and what should be; None where nothing is."""
+    """A Dockerfile at `path`, relative to the catalog's root.
+
+    `old` is its text on disk, None if it does not exist. `new` is the rendered text, None to delete the file.
+    """
 
     path: str
     old: str | None
@@ -143,7 +163,7 @@ class File:
             return Change.NONE
         if self.old is None:
             return Change.NEW
-        if with_unix_ends(self.old) == self.new:
+        if with_unix_line_endings(self.old) == self.new:
             return Change.ENDINGS
         if not is_generated(self.old):
             return Change.FOREIGN
@@ -153,16 +173,21 @@ class File:
 
     @property
     def problem(self) -> Problem:
-        """Say what is wrong with a file that differs, and what to do."""
-        mend = "`dfgen render` writes it" if self.new is not None else "`dfgen render` removes it"
-        if self.change is Change.ENDINGS:
-            mend += ", and `* -text` in bases/.gitattributes keeps git from it"
-        if self.change in (Change.EDITED, Change.FOREIGN):
-            mend = "move the change to the template, then `dfgen render --force`"
-        return Problem(Place(self.path), f"{_WRONG[self.change]}; {mend}")
+        """What is wrong with a file that differs, and how to fix it."""
+        return Problem(Place(self.path), _PROBLEMS[self.change])
+
+    @property
+    def finding(self) -> Finding:
+        """The problem of a file that differs, at the first line that differs; line 0 if there is no file."""
+        old, new = (self.old or "").splitlines(), (self.new or "").splitlines()
+        pairs = enumerate(zip_longest(old, new), start=1)
+        # The checksum in the header differs whenever any other line does.
+        lines = [at for at, (a, b) in pairs if a != b and not (a or "").startswith("# dfgen:")]
+        place = Place(self.path, min(lines[0] if lines else 1, len(old)))
+        return Finding(rule="not-rendered", level=Level.ERROR, message=self.problem.message, place=place)
 
     def diff(self) -> Iterator[str]:
-        """Show the difference as a unified diff, line by line."""
+        """Yield the lines of a unified diff."""
         old, new = (self.old or "").splitlines(), (self.new or "").splitlines()
         before = f"a/{self.path}" if self.old is not None else "/dev/null"
         after = f"b/{self.path}" if self.new is not None else "/dev/null"
@@ -171,25 +196,28 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """All files of a selection; `waiting` are images whose parent in the catalog was never built."""
+    """The files of the selected images; `waiting` are the images whose parent family has no pin yet."""
 
     files: tuple[File, ...]
     waiting: tuple[Image, ...]
 
     @cached_property
     def differing(self) -> tuple[File, ...]:
-        """The files that are not as they should be."""
+        """The files that differ from what was rendered."""
         return tuple(file for file in self.files if file.change is not Change.NONE)
 
     def writable(self, *, force: bool) -> tuple[File, ...]:
-        """The files to write or remove: what a person edited only by force."""
+        """The files to write or delete; files that somebody edited or created only with `force`."""
         guarded = () if force else (Change.EDITED, Change.FOREIGN)
         return tuple(file for file in self.differing if file.change not in guarded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """A rendered Dockerfile, and the template's output, variables and pins that it comes from."""
+    """A rendered Dockerfile.
+
+    `text` is the whole file, `body` the output of the template; `variables` and `pins` are its input.
+    """
 
     image: Image
     text: str
@@ -198,29 +226,28 @@ class Rendered:
     pins: Mapping[str, PinnedParent]
 
     def check(self) -> None:
-        """Raises InputError if it is not a Dockerfile, or uses an image without a pin."""
-        problems = [*_unpinned(self.text, self.image, self.pins)]
-        if problems:
+        """Raise InputError if the text is not a Dockerfile, or uses an image without a pin."""
+        if problems := [*_unpinned(self.text, self.image, self.pins)]:
             raise InputError(problems)
 
 
 def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
     """Render one Dockerfile without checking the result; see `Rendered.check`.
 
-    Raises InputError for a parent without a pin and for errors of the template.
+    Raises InputError if a parent has no pin, or if the template fails.
     """
     pins = _pins(catalog, image, lock)
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
-    text = write(body, image)
+    text = with_header(body, image)
     return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
 
 
 def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
     """Render one Dockerfile.
 
-    Raises InputError for a parent without a pin, for errors of the template, and for an image that the
-    Dockerfile uses without a pin.
+    Raises InputError if a parent has no pin, if the template fails, or if the result is not a Dockerfile or
+    uses an image without a pin.
     """
     rendered = render_unchecked(catalog, image, lock, templates)
     rendered.check()
@@ -234,16 +261,16 @@ def render(
     templates: TemplatesFor,
     existing: Mapping[str, str],
 ) -> Rendering:
-    """Compute every file of the images; `existing` are the files that are there, by path.
+    """Render the images and compare them with the `existing` files, text by path.
 
-    An existing file that belongs to none of the images is to be removed, so pass only those in question.
-    Errors: one InputError with the problems of all images.
+    A generated file in `existing` that belongs to none of the images will be deleted, so pass only files that
+    belong to the selection. Raises one InputError with the problems of all images.
     """
     gathering = Gathering()
     found: list[File] = []
     waiting: list[Image] = []
     for image in images:
-        if any(parent.family and lock.pin(parent) is None for parent in image.all_parents):
+        if waits_for_family(image, lock):
             waiting.append(image)
             continue
         with gathering.step():
@@ -257,15 +284,30 @@ def render(
     return Rendering(files=tuple(found), waiting=tuple(waiting))
 
 
+def waits_for_family(image: Image, lock: Lock) -> bool:
+    """Whether a parent of the image is a family of this catalog that was never built, so it has no pin."""
+    return any(parent.family and lock.pin(parent) is None for parent in image.all_parents)
+
+
+def save(changed: Iterable[File], root: Path) -> Iterator[File]:
+    """Write or delete files below the catalog's root, and yield each one when it is done."""
+    for file in changed:
+        if file.new is None:
+            files.remove(root / file.path)
+        else:
+            files.write(root / file.path, file.new, durable=False)
+        yield file
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dockerfiles:
-    """The generated Dockerfiles of a catalog on disk, for commands that need them to be current."""
+    """The generated Dockerfiles of a catalog on disk, for commands that need current ones."""
 
     catalog: Catalog
     templates: TemplatesFor
 
     def rendering(self, images: Sequence[Image], lock: Lock) -> Rendering:
-        """Render images and compare them with their Dockerfiles on disk; no other file is read."""
+        """Render images and compare them with their Dockerfiles on disk; reads no other Dockerfile."""
         existing = files.dockerfiles(self.catalog.root, [image.path for image in images])
         return render(self.catalog, images, lock, self.templates, existing)
 
@@ -274,9 +316,9 @@ class Dockerfiles:
         return render_image(self.catalog, image, lock, self.templates(image))
 
     def rerender(self, image: Image, lock: Lock) -> str | None:
-        """Write the Dockerfile of an image again; returns its path if it changed.
+        """Rewrite the Dockerfile of an image; return its path, or None if it did not change.
 
-        Raises CheckError if the file was edited by hand, and what `render_image` raises.
+        Raises CheckError if the file was edited by hand, and the errors of `render_image`.
         """
         path = image.path
         existing = files.dockerfiles(self.catalog.root, [path])
@@ -288,13 +330,32 @@ class Dockerfiles:
         files.write(self.catalog.root / path, file.new or "")
         return path
 
+    def state(self, image: Image, lock: Lock, text: str | None, *, is_current: bool) -> str:
+        """Describe the state of an image's Dockerfile, whose `text` is None if it does not exist.
+
+        `is_current` if the file is known to be up to date, so that it is not rendered again.
+        """
+        unpinned = [parent for parent in image.all_parents if lock.pin(parent) is None]
+        if unpinned:
+            return "waits for its parent" if all(parent.family for parent in unpinned) else "not locked"
+        if text is None:
+            return "not rendered"
+        if not is_intact(text):
+            return "edited by hand"
+        if is_current:
+            return "rendered"
+        try:
+            return "rendered" if self.render(image, lock) == text else "out of date"
+        except InputError:
+            return "does not render"
+
     def save(self, lock: Lock) -> None:
-        """Write the lock that the Dockerfiles are rendered from."""
+        """Write the lock, from which the Dockerfiles are rendered."""
         files.write(self.catalog.root / LOCK_FILE, lock.to_text())
 
 
 def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]:
-    """Pin the parents of every stage, by stage name; that of the image itself is `parent`."""
+    """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
     for stage, parent in {"parent": image.parent, **image.parents}.items():
@@ -311,7 +372,7 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
 
 
 def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[Problem]:
-    """Find images that the Dockerfile takes from outside and that are not one of the pins."""
+    """Find external images in the Dockerfile that are not pinned, or used for another platform."""
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
     for use in images_in(text, image.path):
@@ -321,10 +382,10 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
             part = "" if use.keyword == "FROM" else ".reference"
             names = (f"{{{{ {stage}{part} }}}}" for stage in stages)
             message = (
-                f"{use.keyword} takes {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
-                f" not pinned; declare it in {image.family.base_file} and write {listing(names)}"
+                f"{use.keyword} uses {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
+                f" not pinned; declare it in {image.family.base_file} and use {' or '.join(names)}"
             )
             yield Problem(place, message)
         elif use.keyword == "FROM" and use.platform != str(pin.platform):
-            message = f"FROM {use.text} lacks --platform={pin.platform}; write FROM {{{{ {stage} }}}}"
+            message = f"FROM {use.text} without --platform={pin.platform}; use FROM {{{{ {stage} }}}}"
             yield Problem(place, message)

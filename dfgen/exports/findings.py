@@ -1,6 +1,6 @@
-"""Findings in the formats by which GitHub, GitLab and SARIF readers put them at their lines.
+"""Format findings for GitHub, GitLab and SARIF, which show them at their lines.
 
-Files in the findings are named from the root of the repository, as those readers do.
+The files of the findings must be relative to the root of the repository.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from urllib.parse import quote
 from dfgen import __version__
 from dfgen.findings import Finding, Level
 
-# GitHub shows so many annotations of each kind a step, and drops the others without a word.
+# GitHub shows this many annotations of each kind per step, and silently drops the rest:
+# https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md#limitations
 SHOWN = 10
 
 _GITHUB = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
@@ -28,14 +29,16 @@ _NUMBER_OF_FILES = re.compile(r" \(in \d+ files\)$")
 
 
 def github(found: Sequence[Finding]) -> str:
-    """Write workflow commands, a line each, and say how many of a kind GitHub would have dropped."""
+    """Format as workflow commands, one per line; the last one of a kind counts those that GitHub drops.
+
+    https://docs.github.com/en/actions/using-workflows/workflow-commands-for-github-actions
+    """
     return "".join(
         line for level in Level for line in _commands([one for one in found if one.level is level])
     )
 
 
 def _commands(found: Sequence[Finding]) -> Iterator[str]:
-    """Write those of one level."""
     shown = found if len(found) <= SHOWN else found[: SHOWN - 1]
     for one in shown:
         about = {"file": one.place.file, "line": one.place.line, "col": one.place.column}
@@ -43,12 +46,15 @@ def _commands(found: Sequence[Finding]) -> Iterator[str]:
         listed = ",".join(f"{key}={value.translate(_PROPERTY)}" for key, value in known.items())
         yield f"::{_GITHUB[one.level]} {listed}::{_message(one).translate(_DATA)}\n"
     if left := len(found) - len(shown):
-        why = f"GitHub shows {SHOWN} of a kind a step; all are in the log of this step"
+        why = f"GitHub shows only {SHOWN} per step; see the log of this step"
         yield f"::{_GITHUB[found[0].level]} title=dfgen::{left} more of this kind: {why}\n"
 
 
 def gitlab(found: Sequence[Finding]) -> str:
-    """Write a report of Code Quality."""
+    """Format as a Code Quality report.
+
+    https://docs.gitlab.com/ci/testing/code_quality/
+    """
     return _document(
         [
             {
@@ -64,7 +70,10 @@ def gitlab(found: Sequence[Finding]) -> str:
 
 
 def sarif(found: Sequence[Finding], category: str) -> str:
-    """Write a log of one run; of a commit's logs GitHub keeps the last of each `category`."""
+    """Format as a SARIF log; for each commit, GitHub keeps the last log of each `category`.
+
+    https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+    """
     marked = zip(found, _fingerprints(found), strict=True)
     rules = [
         {"id": rule, "shortDescription": {"text": rule.replace("-", " ")}}
@@ -80,7 +89,7 @@ def sarif(found: Sequence[Finding], category: str) -> str:
 
 
 def _result(one: Finding, mark: str) -> dict[str, Any]:
-    # GitHub takes no location without a line.
+    # GitHub rejects a location without a line.
     region = {"startLine": max(one.place.line, 1)}
     if one.place.line and one.place.column:
         region["startColumn"] = one.place.column
@@ -99,9 +108,9 @@ def _message(one: Finding) -> str:
 
 
 def _fingerprints(found: Sequence[Finding]) -> Iterator[str]:
-    """Tell findings apart by what they say, and not by what moves: lines, and in how many files it is.
+    """Yield an identity for each finding that survives moved lines and a changed number of files.
 
-    The same again is counted.
+    Equal findings in one file are numbered.
     """
     seen: Counter[tuple[str, str, str]] = Counter()
     for one in found:

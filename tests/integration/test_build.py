@@ -109,7 +109,7 @@ def test_a_dockerfile_that_a_broken_off_run_left_behind_the_lock_is_rendered_aga
         if left:
             child.write_text(left)
             assert work.run("build", "--locked", code=1).stderr.splitlines() == [
-                "bases/child/2/Dockerfile_amd64: is not what the catalog renders; `dfgen render` writes it"
+                "bases/child/2/Dockerfile_amd64: is out of date; run `dfgen render`"
             ]
         told = f"bases/child/2/Dockerfile_amd64: rendered, it {why}"
         assert told in work.run("build").stderr.splitlines()

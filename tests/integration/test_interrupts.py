@@ -163,8 +163,8 @@ def test_what_a_kill_leaves_of_a_smoke_test_is_removed_by_the_next_run_of_the_sa
     told = work.run("--format", "json", "doctor", code=1)
     said = {one["what"]: one["said"] for one in json.loads(told.stdout)}
     assert said["smoke tests"] == (
-        f"one that was killed left localhost/dfgen-test:{name} in an engine;"
-        " `dfgen gc` removes it, as the next build does"
+        f"an interrupted smoke test left localhost/dfgen-test:{name} in an engine;"
+        " run `dfgen gc`, or leave it to the next build"
     )
     whole = "2 containers and images of interrupted smoke tests"
     assert work.run("gc", "--dry-run").stderr.splitlines()[-1] == f"{whole} would be removed from the engine"

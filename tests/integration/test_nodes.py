@@ -152,6 +152,6 @@ def test_the_guide_to_a_second_builder_works_as_written(work: Work) -> None:
     work.prepare({**CATALOG, "bases/catalog.yaml": f"{registry}{blocks['yaml']}"})
     doctor = json.loads(work.run("--format", "json", "doctor").stdout)
     (said,) = (one["said"] for one in doctor if one["what"] == "platform linux/amd64")
-    assert re.fullmatch(rf"built natively by default at \S+ and natively by {NODE} at \S+", said)
+    assert re.fullmatch(rf"native on node 'default' \(\S+\), native on node '{NODE}' \(\S+\)", said)
     work.run("build", "--no-cache")
     assert set(used(work).values()) == {NODE, "default"}

@@ -1,4 +1,4 @@
-"""Small catalogs on disk, and what they load to."""
+"""Write small catalogs to disk and load them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from dfgen.templating import Templates
 
-# A family that nothing is wrong with; tests say only what is special about theirs.
+# A valid family; tests add only the settings that matter to them.
 FAMILY = """\
 template: t.j2
 parent: docker.io/library/busybox:1.36
@@ -24,7 +24,7 @@ versions: ["1.0"]
 
 
 def write(root: Path, files: Mapping[str, str]) -> Path:
-    """Write files below a root, and the template `t.j2` that every catalog here has."""
+    """Write files below a root, and the template `t.j2` unless they contain it."""
     for name, text in {"templates/t.j2": "FROM {{ parent }}\n", **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write(root: Path, files: Mapping[str, str]) -> Path:
 
 
 def loaded(root: Path, base: str = "", catalog: str = "", **files: str) -> Catalog:
-    """Load the catalog of one family, `app`, and further ones by keyword: `lib` is bases/lib/base.yaml."""
+    """Write and load a catalog with the family `app`, and others by keyword: `lib` is bases/lib/base.yaml."""
     found = {f"bases/{name}/base.yaml": text for name, text in files.items() if "/" not in name}
     found |= {name: text for name, text in files.items() if "/" in name}
     if base:
@@ -45,19 +45,19 @@ def loaded(root: Path, base: str = "", catalog: str = "", **files: str) -> Catal
 
 
 def images(root: Path, base: str, catalog: str = "", **files: str) -> dict[str, Image]:
-    """Load as `loaded` does, and give the images by `app:1.0@amd64`."""
+    """Write and load a catalog; return its images by name: `app:1.0@amd64`."""
     return {image.name: image for image in loaded(root, base, catalog, **files).images}
 
 
 def problems(root: Path, base: str = "", catalog: str = "", **files: str) -> list[str]:
-    """Load what cannot be loaded, and give the lines of the error."""
+    """Write and load an invalid catalog; return the lines of the error."""
     with pytest.raises(InputError) as caught:
         loaded(root, base, catalog, **files)
     return str(caught.value).splitlines()
 
 
 def locked(catalog: Catalog, *without: str) -> Lock:
-    """Pin every parent of a catalog to digests made from their names."""
+    """Pin every parent of a catalog to a digest derived from its name."""
     uses = {(parent.key, parent.platform) for image in catalog.images for parent in image.all_parents}
     return Lock(
         {

@@ -1,4 +1,4 @@
-"""Counts what a run of dfgen does: files opened below the catalog, templates compiled, instructions read, programs run.
+"""Count what a run of dfgen does: files opened in the catalog, templates compiled, instructions parsed, programs run.
 
 `python -m tests.unit.counts -C DIR ARGUMENTS…` runs dfgen and prints the counts as its last line of output. With
 `--calls` as its first argument it counts calls of Python functions instead.
@@ -16,12 +16,12 @@ _MARK = "counts: "
 
 
 def count(root: Path, *words: str) -> dict[str, int]:
-    """Run dfgen in a process of its own and give what it did."""
+    """Run dfgen in a separate process and return the counts."""
     return _run("-C", str(root), *words)
 
 
 def calls(root: Path, *words: str) -> int:
-    """Run dfgen in a process of its own and give how many Python functions were called."""
+    """Run dfgen in a separate process and return the number of Python function calls."""
     return _run("--calls", "-C", str(root), *words)["calls"]
 
 
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
 
 
 def main_calls(arguments: list[str]) -> None:
-    """Run dfgen and print how many calls it took."""
+    """Run dfgen and print the number of function calls."""
     from dfgen.cli import main as dfgen
 
     counted = 0

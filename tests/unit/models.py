@@ -1,4 +1,4 @@
-"""Records of the model, each made in a line; a test says only what is special about its own."""
+"""Create records of the catalog model; tests set only the fields that matter to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UPSTREAM = "docker.io/library/busybox:1"
 
 
 def family(name: str, **more: Any) -> Family:
-    """Make a family whose context is its folder."""
+    """Create a family whose build context is its folder."""
     settings: dict[str, Any] = {
         "description": "",
         "context": PurePosixPath("bases", name),
@@ -34,7 +34,7 @@ def family(name: str, **more: Any) -> Family:
 
 
 def parent(key: str, platform: Platform = AMD64, line: int = 2) -> Parent:
-    """Make a parent: a key such as `a:1` is a version of the catalog, a reference is upstream."""
+    """Create a parent: a key such as `a:1` is a version of the catalog, a reference is upstream."""
     place = Place("bases/base.yaml", line)
     if "/" in key:
         return Parent(reference=Reference.parse(key), platform=platform, place=place)
@@ -44,7 +44,7 @@ def parent(key: str, platform: Platform = AMD64, line: int = 2) -> Parent:
 
 
 def image(name: str, platform: Platform = AMD64, parents: Sequence[str] = (UPSTREAM,), **more: Any) -> Image:
-    """Make an image of version 1, or of `name:version`."""
+    """Create an image of version 1, or of `name:version`."""
     stem, _, version = name.partition(":")
     settings: dict[str, Any] = {
         "template": "t.j2",
@@ -66,7 +66,7 @@ def image(name: str, platform: Platform = AMD64, parents: Sequence[str] = (UPSTR
 
 
 def images(graph: Mapping[str, Sequence[str]], platforms: Iterable[Platform] = BOTH) -> tuple[Image, ...]:
-    """Make version 1 of families by name, each with the families it is built on; none is upstream."""
+    """Create version 1 of families; each maps to its parent families, or none for an upstream parent."""
     return tuple(
         image(name, platform, [f"{one}:1" for one in parents] or [UPSTREAM])
         for name, parents in graph.items()
@@ -75,7 +75,7 @@ def images(graph: Mapping[str, Sequence[str]], platforms: Iterable[Platform] = B
 
 
 def catalog(root: Path, found: Sequence[Image], **more: Any) -> Catalog:
-    """Make a catalog of images."""
+    """Create a catalog with these images."""
     settings: dict[str, Any] = {
         "registry": "localhost",
         "mirrors": {},
@@ -99,5 +99,5 @@ def upstream_lock() -> Lock:
 
 
 def a_test(**more: Any) -> SmokeTest:
-    """Make a smoke test."""
+    """Create a smoke test."""
     return SmokeTest(**{"name": "works", "command": ("true",), **more})

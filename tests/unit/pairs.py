@@ -1,4 +1,4 @@
-"""One version for two architectures, as the catalog and the lock have it: for what comes after rendering."""
+"""One version for two architectures, with its lock, for tests of the steps after rendering."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def catalog_image(
 
 
 def pair(of: Family | None = None, version: str = "1.0", immutable: bool = False) -> tuple[Image, Image]:
-    """The images of one version for amd64 and arm64."""
+    """Create the images of one version for amd64 and arm64."""
     of = of or family()
     amd64, arm64 = (catalog_image(one, of, version, immutable=immutable) for one in (AMD64, ARM64))
     return amd64, arm64
@@ -43,7 +43,7 @@ def catalog(images: Sequence[Image], registry: str = "registry.example/team") ->
 
 
 def pinned(parent: str = PARENT) -> Lock:
-    """A lock with one parent for amd64 and arm64."""
+    """Create a lock with one parent for amd64 and arm64."""
     pins = {platform: Pin(Digest.of(f"{parent} {platform}".encode())) for platform in (AMD64, ARM64)}
     index = Digest.of(parent.encode())
     locked = LockedParent(digest=index, media_type=OCI_INDEX, first_seen="2026-01-01", platforms=pins)

@@ -1,4 +1,4 @@
-"""Real git repositories with a small catalog in them."""
+"""Create real git repositories with a small catalog."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = "FROM {{ parent }}\nCOPY files/ /srv/\nUSER 1000\n"
 
 
 def git(root: Path, *words: str) -> str:
-    """Run git in a folder, apart from the configuration of whoever runs the tests."""
+    """Run git in a folder, independent of the user's configuration."""
     own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     command = ["git", "-C", str(root), *_OPTIONS, *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **own})
@@ -30,14 +30,14 @@ def git(root: Path, *words: str) -> str:
 
 
 def commit(root: Path, message: str = "m") -> str:
-    """Commit all that is there, and give the commit."""
+    """Commit all changes and return the commit."""
     git(root, "add", "-A")
     git(root, "commit", "-qm", message, "--allow-empty")
     return git(root, "rev-parse", "HEAD")
 
 
 def repository(root: Path, folder: str = "images") -> Path:
-    """Make one whose rendered catalog lies in a folder of it, on the branch `topic`, which left `main`."""
+    """Create a repository with a rendered catalog in a folder, on the branch `topic` off `main`."""
     write(
         root / folder, {"bases/app/base.yaml": FAMILY, "bases/app/files/app.conf": "a\n", LOCK_FILE: _lock()}
     )
@@ -50,7 +50,7 @@ def repository(root: Path, folder: str = "images") -> Path:
 
 
 def found(root: Path, *words: str | Path) -> list[str]:
-    """What a review of a catalog finds: risks, why the image for amd64 is built, and the Dockerfiles that differ."""
+    """Review a catalog; return its risks, the reasons to rebuild the amd64 image, and the changed Dockerfiles."""
     found = json.loads(dfgen("-C", root, "--format", "json", "review", *words).out)
     risks = [one["message"] for one in found["risks"]]
     built = [

@@ -1,4 +1,4 @@
-"""Layers import downwards only, no module imports in a circle, and a library is used in its own place."""
+"""Layers import only lower layers, there are no import cycles, and libraries are used only in their modules."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import dfgen
 
 ROOT = Path(dfgen.__file__).parent
 
-# From the bottom up; a part may import itself and every part of a line above its own. docs/architecture.md
-# shows the same table.
+# From the bottom up: a part may import itself and the parts in the lines above it. docs/architecture.md
+# contains the same table.
 LAYERS = (
     ("errors",),
     ("findings", "untrusted", "concurrent"),
@@ -37,7 +37,7 @@ LAYERS = (
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
-# Where a library may be imported: any module whose name begins so.
+# The modules that may import a library, by the start of their name.
 HOMES = {
     "click": ("dfgen.cli",),
     "rich": ("dfgen.cli",),
@@ -69,7 +69,7 @@ def _found(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
-            # `from dfgen.catalog import lockfile` names a module, `from dfgen.errors import Place` does not.
+            # Either a module, as in `from dfgen.catalog import lockfile`, or a name in one.
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
@@ -77,7 +77,7 @@ MODULES = {_module(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def _part(name: str) -> str:
-    """The part of dfgen that a dotted name lies in, "" for the package itself."""
+    """Return the part of dfgen that a dotted name belongs to; empty for the package itself."""
     words = name.split(".")
     return words[1] if len(words) > 1 and words[1] in RANK else ""
 
@@ -96,7 +96,7 @@ def test_every_part_is_in_a_layer() -> None:
     assert parts - {"__init__"} == RANK.keys()
 
 
-def test_imports_go_down_the_layers() -> None:
+def test_layers_import_only_lower_layers() -> None:
     wrong = [
         f"{module}:{line} imports {name}"
         for module, path in MODULES.items()
@@ -121,12 +121,12 @@ def test_imports_go_down_the_layers() -> None:
         ("dfgen.workspace", "dfgen.cli.main"),
     ],
 )
-def test_an_import_upwards_is_found(module: str, imported: str) -> None:
+def test_an_import_of_a_higher_layer_is_found(module: str, imported: str) -> None:
     assert _is_wrong(module, imported)
 
 
 def _graph() -> Mapping[str, Set[str]]:
-    """The modules that each module imports; a name that is no module belongs to the module before it."""
+    """Return the modules that each module imports."""
     return {
         module: {
             name if name in MODULES else name.rpartition(".")[0]
@@ -137,7 +137,7 @@ def _graph() -> Mapping[str, Set[str]]:
     }
 
 
-def _circle(graph: Mapping[str, Set[str]]) -> list[str]:
+def _cycle(graph: Mapping[str, Set[str]]) -> list[str]:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -145,16 +145,16 @@ def _circle(graph: Mapping[str, Set[str]]) -> list[str]:
     return []
 
 
-def test_no_module_imports_in_a_circle() -> None:
-    assert _circle(_graph()) == []
+def test_there_are_no_import_cycles() -> None:
+    assert _cycle(_graph()) == []
 
 
-def test_a_circle_is_found() -> None:
-    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "c", "b", "a"]
+def test_an_import_cycle_is_found() -> None:
+    assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "c", "b", "a"]
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_library_is_used_in_its_place_alone(library: str) -> None:
+def test_a_library_is_imported_only_by_its_modules(library: str) -> None:
     users = {module for module, path in MODULES.items() for _, name in _imports(path) if _is(name, library)}
     assert users, f"nothing imports {library}"
     assert {module for module in users if not module.startswith(HOMES[library])} == set()
@@ -164,7 +164,7 @@ def _is(name: str, library: str) -> bool:
     return name == library or name.startswith(f"{library}.")
 
 
-def test_version_and_help_import_nothing_heavy() -> None:
+def test_version_and_help_import_no_heavy_library() -> None:
     program = (
         "import sys; from dfgen.cli import main\n"
         "try: main()\n"

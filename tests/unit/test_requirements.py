@@ -1,4 +1,4 @@
-"""The lock file from which `make` installs: complete, pinned by hash, and of no particular index."""
+"""The lock file that `make` installs from: complete, pinned by hash, and independent of a package index."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ VERSIONS = {
 
 
 @pytest.mark.parametrize("text", WANTED)
-def test_the_lock_file_has_what_the_project_asks_for(text: str) -> None:
+def test_the_lock_file_satisfies_the_requirements(text: str) -> None:
     wanted = Requirement(text)
     assert wanted.specifier.contains(VERSIONS[canonicalize_name(wanted.name)])
 
 
-def test_every_entry_is_a_version_with_hashes() -> None:
+def test_every_entry_has_a_version_and_hashes() -> None:
     assert len(ENTRIES) == len(VERSIONS)
     assert [entry for entry in ENTRIES if "--hash=sha256:" not in entry] == []
 

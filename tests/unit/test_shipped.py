@@ -1,4 +1,4 @@
-"""The shipped catalog: rendered as committed, pinned, clean for hadolint, and what `dfgen init` gives."""
+"""The shipped catalog: rendered as committed, pinned, accepted by hadolint, and created by `dfgen init`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def dfgen(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_what_is_committed_is_what_is_rendered() -> None:
+def test_committed_dockerfiles_equal_rendered_ones() -> None:
     done = dfgen("-C", str(ROOT), "render", "--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -32,7 +32,7 @@ def test_it_has_three_families_for_both_architectures() -> None:
     assert {image["state"] for image in images} == {"rendered"}
 
 
-def test_architectures_differ_in_parents_and_in_what_is_declared() -> None:
+def test_architectures_differ_only_in_parents_and_declared_settings() -> None:
     for amd64 in (ROOT / "bases").glob("*/*/Dockerfile_amd64"):
         sides = [path.read_text().splitlines() for path in (amd64, amd64.with_name("Dockerfile_arm64"))]
         differing = [one for one, other in zip(*sides, strict=True) if one != other]
@@ -51,20 +51,20 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_one_changed_template_line_is_a_difference_and_shown(tmp_path: Path) -> None:
+def test_a_changed_template_line_is_shown(tmp_path: Path) -> None:
     assert dfgen("-C", str(tmp_path), "init").returncode == 0
     template = tmp_path / "templates/nginx-base.Dockerfile.j2"
     template.write_text(template.read_text().replace("EXPOSE 8080", "EXPOSE 8081"))
     done = dfgen("-C", str(tmp_path), "render", "--check", "--diff")
     assert done.returncode == 1
     assert done.stdout.count("-EXPOSE 8080\n+EXPOSE 8081\n") == 2
-    wrong = "is not what the catalog renders; `dfgen render` writes it"
+    wrong = "is out of date; run `dfgen render`"
     assert done.stderr.splitlines() == [
         f"bases/nginx-base/1.30/Dockerfile_{arch}: {wrong}" for arch in ("amd64", "arm64")
     ]
 
 
-def test_init_gives_this_catalog(tmp_path: Path) -> None:
+def test_init_creates_this_catalog(tmp_path: Path) -> None:
     assert dfgen("-C", str(tmp_path), "init").returncode == 0
     for name in ("bases", "templates"):
         ours = {
@@ -80,7 +80,7 @@ def test_init_gives_this_catalog(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=str)
-def test_each_platform_has_the_pin_of_its_own(path: Path) -> None:
+def test_each_platform_has_its_own_pin(path: Path) -> None:
     lock = json.loads((ROOT / "bases/lock.json").read_text())
     line = next(line for line in path.read_text().splitlines() if line.startswith("FROM "))
     platform, reference = line.removeprefix("FROM --platform=").split()

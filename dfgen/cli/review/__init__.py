@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dfgen.catalog.model import JinjaOptions
 from dfgen.cli import annotate as annotating
 from dfgen.cli import output as show
 from dfgen.cli.app import App
@@ -18,6 +19,7 @@ from dfgen.cli.review.markdown import markdown
 from dfgen.cli.review.terminal import print_review
 from dfgen.commands.explain import template_lines
 from dfgen.commands.plan.records import Records
+from dfgen.commands.render import waits_for_family
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
 from dfgen.commands.review.risks.architectures import parity
@@ -90,9 +92,10 @@ def _review(app: App, snapshots: Snapshots, *, online: bool) -> Review:
 
 
 def _lint_sources(workspace: Workspace) -> LintSources:
-    from dfgen.cli.lint import lint_sources  # loads the engine; most reviews do not need lint
+    from dfgen.commands.lint.sources import lint_sources  # loads the engine; most reviews do not need lint
 
-    return lint_sources(workspace)
+    templates = workspace.templates(JinjaOptions())
+    return lint_sources(workspace.catalog, workspace.lock, templates, workspace.templates_for)
 
 
 def _print(found: Review, output: str) -> None:

@@ -1,60 +1,77 @@
-"""Lint: templates, the catalog and what they render, held against the rules."""
+"""Check templates, the catalog and the Dockerfiles they render against the lint rules.
+
+Each Dockerfile is rendered and parsed once. A finding points at the line of the template that renders the
+reported line; equal findings in the Dockerfiles of one family are reported once, with their number.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from dfgen.catalog.model import TEMPLATES, Image
+from dfgen.catalog.model import TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
-from dfgen.commands.lint.dockerfile import Inherited
-from dfgen.commands.lint.records import RULES, SAME, Hit
-from dfgen.commands.lint.templates import BUILDKIT, HADOLINT, Usages, unused_ignores
+from dfgen.commands.lint.records import EQUIVALENT, RULES, ExternalHit, Hit, Sources, finding
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
 
-_MANY_ALIKE = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """What lint works with.
-
-    `render` gives the whole text of an image's Dockerfile, also of one that takes what is not pinned;
-    it raises InputError. `origins` give for each line of it the template's, None for those of the header.
-    `variables` are all that an image's template may read. `hadolint` checks files of these texts, by path;
-    `buildkit` checks those that lie rendered.
-    """
-
-    render: Callable[[Image], str]
-    origins: Callable[[Image], Sequence[Place | None]]
-    variables: Callable[[Image], Collection[str]]
-    usages: Usages
-    functions: frozenset[str]
-    hadolint: Callable[[Mapping[str, str]], Iterable[tuple[str, Hit, Level]]] | None = None
-    buildkit: Callable[[], Iterable[tuple[str, Hit, Level]]] | None = None
+# Messages that differ only in these are the same finding in another Dockerfile.
+_VARYING = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """What was found, sorted by place; one finding stands for all files that have it, and says how many."""
+    """The findings, sorted by place, and the number of checked Dockerfiles."""
 
     findings: tuple[Finding, ...]
     files: int
 
     def fails(self, *, strict: bool) -> bool:
-        """Whether a finding is an error, or, when strict, a warning."""
+        """Whether a finding is an error, or with `strict` a warning."""
         failing = (Level.ERROR, Level.WARNING) if strict else (Level.ERROR,)
         return any(one.level in failing for one in self.findings)
 
 
+def lint(
+    images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, is_complete: bool
+) -> Linted:
+    """Check images; `everything` are all images of the catalog. Problems become findings, not errors.
+
+    `is_complete` if nothing was selected; only then are unused macros, blocks, templates and shared variables
+    reported.
+    """
+    run = _Lint(sources, images, everything)
+    run.render()
+    run.check_dockerfiles()
+    run.compare_platforms()
+    if sources.hadolint:
+        run.add_external(sources.hadolint(run.texts))
+    if sources.buildkit:
+        run.add_external(sources.buildkit())
+    run.check_templates(is_complete=is_complete)
+    kept, used = run.without_ignored()
+    ran = {templates.HADOLINT: sources.hadolint is not None, templates.BUILDKIT: sources.buildkit is not None}
+    kept += templates.unused_ignores(images, everything, used, ran)
+    findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
+    return Linted(findings=tuple(findings), files=len(images))
+
+
+def arch_parity(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
+    """Return the findings of the rule `arch-parity` alone."""
+    run = _Lint(sources, images, images)
+    run.render()
+    run.compare_platforms()
+    kept, _ = run.without_ignored()
+    return tuple(dict.fromkeys(one for one in kept if one.rule == "arch-parity"))
+
+
 @dataclass(slots=True, eq=False)
 class _Group:
-    """The same hit in the Dockerfiles of one family and template."""
+    """Equal hits in the Dockerfiles of one family and template; `image` is that of the first one."""
 
     image: Image
     hit: Hit
@@ -64,209 +81,170 @@ class _Group:
 
 @dataclass(slots=True, eq=False)
 class _Lint:
+    """One run of lint; `texts`, `parsed` and `own_hits` are by the path of a Dockerfile."""
+
     sources: Sources
     images: Sequence[Image]
     everything: Sequence[Image]
     texts: dict[str, str] = field(default_factory=dict)
     parsed: dict[str, Dockerfile] = field(default_factory=dict)
-    own: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
-    known: set[tuple[str, str]] = field(default_factory=set)  # what hadolint cannot know better, by file
+    own_hits: dict[str, set[tuple[str, int]]] = field(default_factory=dict)  # rule and line
+    # External rules, with a path, that dfgen can judge better since it knows the parents in the catalog.
+    overruled: set[tuple[str, str]] = field(default_factory=set)
     findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
 
-    def read(self) -> None:
-        """Render and parse every file, once each."""
+    def render(self) -> None:
+        """Render and parse the Dockerfile of each image."""
         for image in self.images:
-            path = str(image.dockerfile)
             try:
-                self.texts[path] = self.sources.render(image)
-                self.parsed[path] = parse(self.texts[path], path)
+                self.texts[image.path] = self.sources.render(image)
+                self.parsed[image.path] = parse(self.texts[image.path], image.path)
             except InputError as error:
-                self.texts.pop(path, None)
-                self.unreadable(image, error.problems)
+                self.texts.pop(image.path, None)
+                self._add_problems(image, error.problems)
 
-    def unreadable(self, image: Image, problems: Iterable[Problem]) -> None:
-        """Tell what is wrong with a template, or with what it renders."""
-        hits: list[tuple[Hit, Level]] = []
-        for one in problems:
-            place = one.place or Place(f"{TEMPLATES}/{image.template}")
-            if place.file == str(image.dockerfile):
-                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
-                hits.append((hit, RULES[hit.rule]))
-            else:
-                self.find(image, "does-not-render", one.message, place)
-        self.hits(image, hits)
-
-    def dockerfile(self, image: Image) -> Dockerfile | None:
-        """The Dockerfile of an image that others are built on, looked at itself or not."""
-        path = str(image.dockerfile)
-        if path in self.parsed:
-            return self.parsed[path]
-        with suppress(InputError):
-            return parse(self.sources.render(image), path)
-        return None
-
-    def find(self, image: Image | None, rule: str, message: str, place: Place) -> None:
-        """Add a finding at a place of its own: no file like it is grouped with it."""
-        finding = Finding(rule=rule, level=RULES[rule], message=message, place=place)
-        self.findings.append((image, finding))
-
-    def hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:
-        """Add the hits of one file to those of the others that are alike."""
-        seen: dict[tuple[object, ...], int] = {}
-        for hit, level in found:
-            alike = _MANY_ALIKE.sub("", hit.message)
-            key = (hit.rule, alike, image.template, image.family.name)
-            seen[key] = seen.get(key, 0) + 1
-            group = self.groups.setdefault((*key, seen[key]), _Group(image, hit, level))
-            group.count += 1
-
-    def check(self) -> None:
-        """Hold every file, and the platforms of every version, against the rules."""
-        inherited = Inherited(self.everything, self.dockerfile)
+    def check_dockerfiles(self) -> None:
+        """Check each Dockerfile, and the tags of upstream parents, against dfgen's rules."""
+        inheritance = rules.Inheritance(self.everything, self._dockerfile)
         for image in self.images:
-            dockerfile = self.parsed.get(str(image.dockerfile))
-            if dockerfile:
-                above = inherited.above(image)
-                own = rules.check(dockerfile, above)
-                if any("pipefail" in shell for shell in above.shells.values()):
-                    self.known.add(("DL4006", str(image.dockerfile)))
-                self.own[str(image.dockerfile)] = {(hit.rule, hit.line) for hit in own}
-                self.hits(image, ((hit, RULES[hit.rule]) for hit in own))
+            if dockerfile := self.parsed.get(image.path):
+                inherited = inheritance.of(image)
+                hits = rules.check(dockerfile, inherited)
+                # hadolint does not know that a parent in the catalog sets pipefail.
+                if any("pipefail" in shell for shell in inherited.shells.values()):
+                    self.overruled.add(("DL4006", image.path))
+                self.own_hits[image.path] = {(hit.rule, hit.line) for hit in hits}
+                self._add_hits(image, ((hit, RULES[hit.rule]) for hit in hits))
             for parent in image.all_parents:
                 if parent.reference.tag == "latest" and not parent.family:
-                    message = f"parent {parent.key} is another image tomorrow; name a version"
-                    self.find(image, "latest-tag", message, parent.place)
+                    message = f"parent {parent.key} changes without notice; use a version tag"
+                    self.findings.append((image, finding("latest-tag", message, parent.place)))
 
-    def add(self, foreign: Iterable[tuple[str, Hit, Level]]) -> None:
-        """Add what hadolint found, less what a rule of dfgen's own says of the same line."""
-        images = {str(image.dockerfile): image for image in self.images}
+    def compare_platforms(self) -> None:
+        """Compare the Dockerfile of each platform with that of the version's first platform."""
+        for first, *others in by_version(self.images).values():
+            for other in (one for one in others if one.template == first.template):
+                found = [*self._differences(first, other)]
+                for side, image in enumerate((first, other)):
+                    self._add_hits(image, ((hit, RULES[hit.rule]) for at, hit in found if at == side))
+
+    def add_external(self, external: Iterable[ExternalHit]) -> None:
+        """Add the hits of hadolint or BuildKit that no equivalent rule of dfgen reports for the same line."""
+        images = {image.path: image for image in self.images}
         found: dict[str, list[tuple[Hit, Level]]] = {}
-        for path, hit, level in foreign:
-            is_said = (SAME.get(hit.rule, ""), hit.line) in self.own[path] or (hit.rule, path) in self.known
-            if not is_said or hit.rule in images[path].family.lint:
+        for path, hit, level in external:
+            equivalent = (EQUIVALENT.get(hit.rule, ""), hit.line)
+            is_duplicate = equivalent in self.own_hits[path] or (hit.rule, path) in self.overruled
+            # A hit that the family ignores is kept, so that its `ignore` entry counts as used.
+            if not is_duplicate or hit.rule in images[path].family.lint:
                 found.setdefault(path, []).append((hit, level))
         for path, hits in found.items():
-            self.hits(images[path], hits)
+            self._add_hits(images[path], hits)
 
-    def compare(self) -> None:
-        """Compare the platforms of each version, each with the first."""
-        versions: dict[str, list[Image]] = {}
-        for image in self.images:
-            versions.setdefault(image.merged_name, []).append(image)
-        for first, *others in versions.values():
-            for other in others:
-                if first.template == other.template:
-                    found = [*self.parity(first, other)]
-                    for side, image in enumerate((first, other)):
-                        self.hits(image, ((hit, RULES[hit.rule]) for at, hit in found if at == side))
+    def check_templates(self, *, is_complete: bool) -> None:
+        """Check the templates and variables of each family; those of all families if `is_complete`."""
+        usages, everything = self.sources.usages, self.everything
+        families: dict[str, list[Image]] = {}
+        for image in everything:
+            families.setdefault(image.family.name, []).append(image)
+        for name in families.keys() & {image.family.name for image in self.images}:
+            images = families[name]
+            defined: dict[str, set[str]] = {}
+            for image in images:
+                defined.setdefault(image.template, set()).update(self.sources.variables(image))
+            for one in (
+                *templates.undefined_variables(usages, defined, self.sources.functions),
+                *templates.unused_variables(usages, images, shared=False),
+            ):
+                self.findings.append((images[0], one))
+        if is_complete:
+            for one in (
+                *templates.unused_macros(usages),
+                *templates.unused_blocks(usages),
+                *templates.unused_templates(usages, everything),
+                *templates.unused_variables(usages, everything, shared=True),
+            ):
+                self.findings.append((None, one))
 
-    def parity(self, here: Image, there: Image) -> Iterator[tuple[int, Hit]]:
-        """Find what differs by more than each platform's own values explain; 0 is `here`, 1 is `there`."""
-        mine, theirs = (self.parsed.get(str(image.dockerfile)) for image in (here, there))
-        platforms = here.platform, there.platform
-        if not mine or not theirs or not any(parity.differences(mine, theirs, platforms)):
-            return
-        # What the other image has, on this platform: what differs still is declared nowhere.
-        try:
-            text = self.sources.render(replace(there, platform=here.platform))
-            swapped = parse(text, str(here.dockerfile))
-        except InputError:
-            return
-        own = {one.text: one.line for one in mine.instructions}
-        for side, hit in parity.differences(swapped, theirs, platforms, own=mine):
-            shown = next((one.text for one in swapped.instructions if one.line == hit.line), "")
-            yield side, hit if side else replace(hit, line=own.get(shown, 0))
-
-    def origin(self, image: Image, line: int) -> Place:
-        """Find the template's line of a line of an image's Dockerfile."""
-        origins: Sequence[Place | None] = ()
-        with suppress(InputError):
-            origins = self.sources.origins(image)
-        found = origins[line - 1] if 0 < line <= len(origins) else None
-        return found or Place(f"{TEMPLATES}/{image.template}")
-
-    def place(self, group: _Group) -> Finding:
-        """Find the template's line of a group's first file."""
-        path, line = str(group.image.dockerfile), group.hit.line
-        return Finding(
-            rule=group.hit.rule,
-            level=group.level,
-            message=group.hit.message + (f" (in {group.count} files)" if group.count > 1 else ""),
-            place=self.origin(group.image, line),
-            generated=Place(path, line) if line else Place(path),
-        )
-
-    def ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
-        """Part what is to be told from what a family has switched off; the second are family and rule."""
+    def without_ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
+        """Return the findings that are not ignored, and the family and rule of each `ignore` entry in use."""
         used: set[tuple[str, str]] = set()
         kept: list[Finding] = []
         for group in self.groups.values():
             if group.hit.rule in group.image.family.lint:
                 used.add((group.image.family.name, group.hit.rule))
             else:
-                kept.append(self.place(group))
-        for image, finding in self.findings:
-            if image and finding.rule in image.family.lint:
-                used.add((image.family.name, finding.rule))
+                kept.append(self._finding(group))
+        for image, one in self.findings:
+            if image and one.rule in image.family.lint:
+                used.add((image.family.name, one.rule))
             else:
-                kept.append(finding)
+                kept.append(one)
         return kept, used
 
+    def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
+        """Report errors in a template, or in the Dockerfile that it renders."""
+        hits: list[tuple[Hit, Level]] = []
+        for one in problems:
+            place = one.place or Place(f"{TEMPLATES}/{image.template}")
+            if place.file == image.path:
+                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
+                hits.append((hit, RULES[hit.rule]))
+            else:
+                self.findings.append((image, finding("does-not-render", one.message, place)))
+        self._add_hits(image, hits)
 
-def _templates(
-    found: _Lint, everything: Sequence[Image], *, whole: bool
-) -> Iterator[tuple[Image | None, Finding]]:
-    """What templates and families define and use; what nobody uses only where all of it is looked at."""
-    usages, sources = found.sources.usages, found.sources
-    families: dict[str, list[Image]] = {}
-    for image in everything:
-        families.setdefault(image.family.name, []).append(image)
-    chosen = {image.family.name for image in found.images}
-    for name in families.keys() & chosen:
-        images = families[name]
-        given: dict[str, set[str]] = {}
-        for image in images:
-            given.setdefault(image.template, set()).update(sources.variables(image))
-        for finding in templates.undefined_variables(usages, given, sources.functions):
-            yield images[0], finding
-        for finding in templates.unused_variables(usages, images, shared=False):
-            yield images[0], finding
-    if whole:
-        for finding in (
-            *templates.unused_macros(usages),
-            *templates.unused_blocks(usages),
-            *templates.unused_templates(usages, everything),
-            *templates.unused_variables(usages, everything, shared=True),
-        ):
-            yield None, finding
+    def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:
+        """Add all hits of one Dockerfile, each to the group of equal hits in other Dockerfiles."""
+        seen: dict[tuple[object, ...], int] = {}
+        for hit, level in found:
+            key = (hit.rule, _VARYING.sub("", hit.message), image.template, image.family.name)
+            # The count keeps equal hits in one Dockerfile apart: the second joins the second ones of others.
+            seen[key] = seen.get(key, 0) + 1
+            group = self.groups.setdefault((*key, seen[key]), _Group(image, hit, level))
+            group.count += 1
 
+    def _dockerfile(self, image: Image) -> Dockerfile | None:
+        """Return the Dockerfile of a parent, even if it was not selected; None if it does not render."""
+        if image.path in self.parsed:
+            return self.parsed[image.path]
+        with suppress(InputError):
+            return parse(self.sources.render(image), image.path)
+        return None
 
-def uneven(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
-    """Find only what `lint` says of differences between the platforms of a version."""
-    found = _Lint(sources, images, images)
-    found.read()
-    found.compare()
-    kept, _ = found.ignored()
-    return tuple(dict.fromkeys(one for one in kept if one.rule == "arch-parity"))
+    def _differences(self, here: Image, there: Image) -> Iterator[tuple[int, Hit]]:
+        """Yield undeclared differences, each with the image that it is reported for: 0 `here`, 1 `there`."""
+        mine, theirs = (self.parsed.get(image.path) for image in (here, there))
+        platforms = here.platform, there.platform
+        if not mine or not theirs or not any(parity.differences(mine, theirs, platforms)):
+            return
+        # Render the settings of `there` on the platform of `here`: any difference that remains is not
+        # declared in the catalog.
+        try:
+            swapped = parse(self.sources.render(replace(there, platform=here.platform)), here.path)
+        except InputError:
+            return
+        lines = {one.text: one.line for one in mine.instructions}
+        for side, hit in parity.differences(swapped, theirs, platforms, own=mine):
+            text = next((one.text for one in swapped.instructions if one.line == hit.line), "")
+            yield side, hit if side else replace(hit, line=lines.get(text, 0))
 
+    def _finding(self, group: _Group) -> Finding:
+        """Return the finding of a group, at the template line of its first hit."""
+        image, line = group.image, group.hit.line
+        return Finding(
+            rule=group.hit.rule,
+            level=group.level,
+            message=group.hit.message + (f" (in {group.count} files)" if group.count > 1 else ""),
+            place=self._template_line(image, line),
+            generated=Place(image.path, line) if line else Place(image.path),
+        )
 
-def lint(images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, whole: bool) -> Linted:
-    """Check the images, of all that the catalog has; what is wrong is found, never raised.
-
-    `whole` when nothing was selected: what nobody uses is looked for too.
-    """
-    found = _Lint(sources, images, everything)
-    found.read()
-    found.check()
-    found.compare()
-    if sources.hadolint:
-        found.add(sources.hadolint(found.texts))
-    if sources.buildkit:
-        found.add(sources.buildkit())
-    found.findings += _templates(found, everything, whole=whole)
-    kept, used = found.ignored()
-    ran = {HADOLINT: sources.hadolint is not None, BUILDKIT: sources.buildkit is not None}
-    kept += unused_ignores(images, everything, used, ran)
-    findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
-    return Linted(findings=tuple(findings), files=len(images))
+    def _template_line(self, image: Image, line: int) -> Place:
+        """Return the template line of a line of a Dockerfile, or the template if the line is not known."""
+        origins: Sequence[Place | None] = ()
+        with suppress(InputError):
+            origins = self.sources.origins(image)
+        found = origins[line - 1] if 0 < line <= len(origins) else None
+        return found or Place(f"{TEMPLATES}/{image.template}")

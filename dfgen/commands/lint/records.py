@@ -1,14 +1,18 @@
-"""What a rule gives, and how much each rule weighs."""
+"""The lint rules with their levels, and the records that rules take and return."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dfgen.catalog.model import Image
 from dfgen.dockerfile.stages import Shells
-from dfgen.findings import Level
+from dfgen.errors import Place
+from dfgen.findings import Finding, Level
+from dfgen.templating.usage import TemplateUsage
 
-# Every rule of dfgen's own by its stable name; docs/lint.md tells of each.
+# dfgen's own rules; docs/reference/lint.md describes them. The names are stable: base.yaml refers to them.
 RULES = {
     "add-url": Level.WARNING,
     "apt-recommends": Level.WARNING,
@@ -29,8 +33,9 @@ RULES = {
     "unused-variable": Level.WARNING,
 }
 
-# hadolint's and BuildKit's codes for what a rule of dfgen's own says too: where both find it, one is enough.
-SAME = {
+# Codes of hadolint and BuildKit with an equivalent rule of dfgen; if both report a line, only dfgen's rule is
+# reported.
+EQUIVALENT = {
     "DL3007": "latest-tag",
     "DL3009": "package-cache",
     "DL3015": "apt-recommends",
@@ -43,22 +48,58 @@ SAME = {
     "SecretsUsedInArgOrEnv": "secret",
 }
 
+Usages = Mapping[str, TemplateUsage]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A rule that does not hold at a line of a rendered Dockerfile."""
+    """A violation of a rule at a line of a rendered Dockerfile; line 0 is the whole file."""
 
     rule: str
     message: str
     line: int
 
 
+ExternalHit = tuple[str, Hit, Level]  # a hit of hadolint or BuildKit, with the path of the Dockerfile
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Above:
-    """What a Dockerfile inherits from images of the catalog: SHELL by reference, and apt's configuration."""
+class Inherited:
+    """What an image inherits from its parents in the catalog.
+
+    `shells` maps the references of the parents to their SHELL. `has_apt_conf` if one of them may configure
+    apt.
+    """
 
     shells: Shells
     has_apt_conf: bool
 
 
-NOTHING_ABOVE = Above(shells=MappingProxyType({}), has_apt_conf=False)
+NOTHING_INHERITED = Inherited(shells=MappingProxyType({}), has_apt_conf=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The input of lint.
+
+    `render` returns the text of an image's Dockerfile, even if it uses unpinned images; it raises InputError
+    if the image does not render. `origins` returns the template line of each line of that text, None for
+    lines of the header. `variables` returns the names that an image's template can use, and `functions` are
+    those that every template can call. `usages` describes each template.
+
+    `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
+    if it does not run.
+    """
+
+    render: Callable[[Image], str]
+    origins: Callable[[Image], Sequence[Place | None]]
+    variables: Callable[[Image], Collection[str]]
+    usages: Usages
+    functions: frozenset[str]
+    hadolint: Callable[[Mapping[str, str]], Iterable[ExternalHit]] | None = None
+    buildkit: Callable[[], Iterable[ExternalHit]] | None = None
+
+
+def finding(rule: str, message: str, place: Place) -> Finding:
+    """Return a finding of one of dfgen's own rules."""
+    return Finding(rule=rule, level=RULES[rule], message=message, place=place)

@@ -1,4 +1,4 @@
-"""What the tests of commands share: a repository with a catalog."""
+"""Fixtures of command tests: a git repository with a catalog."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.unit import repositories
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository that is made once, to be copied."""
+    """Create a repository once, to copy it for each test."""
     return repositories.repository(tmp_path_factory.mktemp("pristine") / "repository")
 
 
 @pytest.fixture
 def repository(pristine: Path, tmp_path: Path) -> Path:
-    """A repository whose rendered catalog lies in its folder `images`, on a branch that left main."""
+    """A repository with a rendered catalog in its folder `images`, on a branch off main."""
     return Path(shutil.copytree(pristine, tmp_path / "repository", symlinks=True))
 
 

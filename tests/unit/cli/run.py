@@ -1,4 +1,4 @@
-"""A dfgen command, run in this process: its status and what it printed."""
+"""Run dfgen in this process and capture its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dfgen.cli import main
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command did: its exit status, its result and its notes."""
+    """The exit status of a command, its stdout and its stderr."""
 
     status: int
     out: str
@@ -22,7 +22,7 @@ class Done:
 
     @property
     def lines(self) -> list[str]:
-        """The lines of its notes and errors."""
+        """The lines of stderr: notes and errors."""
         return self.err.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""`dfgen explain`: what it says of a line, and what it does not take."""
+"""`dfgen explain`: the origin of a line, and which arguments are rejected."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RUN a {{ long }}
 """
 MACRO = "{% macro greet(name) %}\nRUN echo `hello` | cat; \\\n    echo {{ name }}\n{%- endmacro %}\n"
 FILES = {"templates/t.j2": TEMPLATE, "templates/m.j2": MACRO}
-FIRST = 7  # the line of FROM: below two directives, and dfgen's own
+FIRST = 7  # the line of FROM, below two directives and dfgen's header
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Make a catalog that is locked and rendered."""
+    """Create a locked and rendered catalog."""
     catalog = loaded(tmp_path, BASE, **FILES)
     write(tmp_path, {**FILES, LOCK_FILE: locked(catalog).to_text()})
     assert dfgen("-C", tmp_path, "render").status == 0
@@ -43,7 +43,7 @@ def _explained(root: Path, wanted: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_line_has_its_macro_its_caller_and_its_variable(root: Path) -> None:
+def test_a_line_has_its_macro_the_caller_and_the_variable(root: Path) -> None:
     assert _explained(root, f"{ARM64}:{FIRST + 2}") == [
         {
             "line": FIRST + 2,
@@ -66,7 +66,7 @@ def test_a_line_has_its_macro_its_caller_and_its_variable(root: Path) -> None:
     ]
 
 
-def test_all_lines_are_those_of_the_file(root: Path) -> None:
+def test_every_line_of_the_file_is_explained(root: Path) -> None:
     lines = _explained(root, ARM64)
     assert [line["text"] for line in lines] == (root / ARM64).read_text().splitlines()
     assert [line["line"] for line in lines] == list(range(1, len(lines) + 1))
@@ -75,7 +75,7 @@ def test_all_lines_are_those_of_the_file(root: Path) -> None:
     assert [line["header"] for line in lines] == [place is None for place in own]
 
 
-def test_a_pin_is_of_the_lock(root: Path) -> None:
+def test_a_pin_comes_from_the_lock(root: Path) -> None:
     [line] = _explained(root, f"{ARM64}:{FIRST}")
     assert [(one["set_by"], one["at"]["file"]) for one in line["variables"]] == [
         ("family", "bases/app/base.yaml"),
@@ -84,12 +84,12 @@ def test_a_pin_is_of_the_lock(root: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [ARM64, f"./{ARM64}", "app:1.0@arm64", "app@aarch64", "{root}/" + ARM64])
-def test_an_image_is_named_as_anywhere(wanted: str, root: Path) -> None:
+def test_an_image_or_a_path_can_be_used(wanted: str, root: Path) -> None:
     [line] = _explained(root, f"{wanted.format(root=root)}:1")
     assert line["text"] == "# escape=\\"
 
 
-def test_it_is_read_at_80_columns(root: Path) -> None:
+def test_output_fits_into_80_columns(root: Path) -> None:
     done = dfgen("-C", root, "explain", ARM64)
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
@@ -104,7 +104,7 @@ def test_it_is_read_at_80_columns(root: Path) -> None:
     ] == ("      dfgen's own header")
 
 
-def test_one_line_is_told_in_full(root: Path) -> None:
+def test_a_single_line_is_not_truncated(root: Path) -> None:
     done = dfgen("-C", root, "explain", f"{ARM64}:10")
     long = "x" * 90
     assert done.out.splitlines() == [
@@ -125,50 +125,50 @@ def test_markdown_is_a_table(root: Path) -> None:
     ]
 
 
-def test_a_line_below_an_edit_is_found_again_and_the_edit_is_told(root: Path) -> None:
+def test_a_line_below_a_manual_edit_is_found_and_the_edit_reported(root: Path) -> None:
     path = root / ARM64
     path.write_text(path.read_text().replace("FROM", "# mine\nFROM"))
     done = dfgen("-C", root, "--format", "json", "explain", f"{ARM64}:10")
     assert [line["text"] for line in json.loads(done.out)] == ["    echo world"]
-    assert done.err == f"{ARM64}: was edited by hand; this is what `dfgen render` writes\n"
+    assert done.err == f"{ARM64}: was edited by hand; this explains what `dfgen render` writes\n"
 
 
-def test_a_line_that_was_changed_is_explained_as_it_is_rendered(root: Path) -> None:
+def test_an_edited_line_is_explained_as_rendered(root: Path) -> None:
     path = root / ARM64
     path.write_text(path.read_text().replace("echo world", "echo mine"))
     done = dfgen("-C", root, "--format", "json", "explain", f"{ARM64}:9")
     assert [line["text"] for line in json.loads(done.out)] == ["    echo world"]
-    assert done.lines == [f"{ARM64}: was edited by hand; this is what `dfgen render` writes"]
+    assert done.lines == [f"{ARM64}: was edited by hand; this explains what `dfgen render` writes"]
 
 
-def test_a_line_that_only_the_file_has_is_refused(root: Path) -> None:
+def test_a_line_that_was_added_by_hand_is_rejected(root: Path) -> None:
     path = root / ARM64
     path.write_text(path.read_text().replace("FROM", "# mine\nFROM"))
     done = dfgen("-C", root, "explain", f"{ARM64}:7")
     assert (done.status, done.out) == (1, "")
-    mend = "move it to the template, or `dfgen render --force` removes it"
-    assert done.lines == [f"{ARM64}:7: the catalog renders no such line; {mend}"]
+    advice = "move it to the template, or delete it with `dfgen render --force`"
+    assert done.lines == [f"{ARM64}:7: this line is not rendered from the catalog; {advice}"]
 
 
-def test_a_file_that_is_stale_or_missing_is_told(root: Path) -> None:
+def test_a_stale_or_missing_file_is_reported(root: Path) -> None:
     write(root, {"templates/t.j2": TEMPLATE.replace("RUN a", "RUN b")})
     done = dfgen("-C", root, "explain", f"{ARM64}:1")
-    assert done.err == f"{ARM64}: is not what the catalog renders; this is what `dfgen render` writes\n"
+    assert done.err == f"{ARM64}: is out of date; this explains what `dfgen render` writes\n"
     (root / ARM64).unlink()
     done = dfgen("-C", root, "explain", f"{ARM64}:1")
-    assert (done.status, done.err) == (0, f"{ARM64}: is missing; this is what `dfgen render` writes\n")
+    assert (done.status, done.err) == (0, f"{ARM64}: is missing; this explains what `dfgen render` writes\n")
 
 
-REFUSED = [
-    (f"{ARM64}:11", f"{ARM64}: has no line 11; expected 1 to 10"),
-    (f"{ARM64}:0", f"{ARM64}:0: lines count from 1"),
-    (f"{ARM64}:-1", f"{ARM64}:-1: '-1' is no line; expected a number from 1, or nothing for all lines"),
+REJECTED = [
+    (f"{ARM64}:11", f"{ARM64}: has no line 11; use 1 to 10"),
+    (f"{ARM64}:0", f"{ARM64}:0: line numbers start at 1"),
+    (f"{ARM64}:-1", f"{ARM64}:-1: '-1' is not a line number; use 1 or higher, or omit it for all lines"),
     (
         "app:1.0@arm64:x",
-        "app:1.0@arm64:x: 'x' is no line; expected a number from 1, or nothing for all lines",
+        "app:1.0@arm64:x: 'x' is not a line number; use 1 or higher, or omit it for all lines",
     ),
-    ("app", f"'app' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
-    ("app:1.0:3", f"'app:1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
+    ("app", f"'app' matches 2 Dockerfiles; use one, for example {AMD64}"),
+    ("app:1.0:3", f"'app:1.0' matches 2 Dockerfiles; use one, for example {AMD64}"),
     (
         "ap:1.0@arm64:3",
         "no image matches 'ap:1.0@arm64' (did you mean 'app:1.0'?); use FAMILY, FAMILY:VERSION or"
@@ -180,33 +180,33 @@ REFUSED = [
     ),
     (
         "templates/t.j2:3",
-        f"templates/t.j2: is not a Dockerfile of this catalog; expected one such as {AMD64}",
+        f"templates/t.j2: is not a Dockerfile of this catalog; use one, for example {AMD64}",
     ),
-    ("bases/app/1.0:3", f"'bases/app/1.0' is 2 Dockerfiles; expected one, such as {AMD64} and {ARM64}"),
+    ("bases/app/1.0:3", f"'bases/app/1.0' matches 2 Dockerfiles; use one, for example {AMD64}"),
 ]
 
 
-@pytest.mark.parametrize(("wanted", "message"), REFUSED)
-def test_what_is_no_line_of_a_dockerfile_is_refused(wanted: str, message: str, root: Path) -> None:
+@pytest.mark.parametrize(("wanted", "message"), REJECTED)
+def test_invalid_files_and_lines_are_rejected(wanted: str, message: str, root: Path) -> None:
     done = dfgen("-C", root, "explain", wanted)
     assert (done.status, done.out, done.lines) == (2, "", [message])
 
 
-def test_a_path_outside_of_the_catalog_is_refused(root: Path) -> None:
+def test_a_path_outside_of_the_catalog_is_rejected(root: Path) -> None:
     done = dfgen("-C", root, "explain", "/nowhere/Dockerfile:1")
-    message = f"/nowhere/Dockerfile: is not below the catalog's folder {root}; name that folder with -C"
+    message = f"/nowhere/Dockerfile: is not in the catalog's folder {root}; set the folder with -C"
     assert (done.status, done.lines) == (2, [message])
 
 
-def test_a_file_of_a_version_that_is_gone_is_told(root: Path) -> None:
+def test_a_file_of_a_deleted_version_is_reported(root: Path) -> None:
     gone = "bases/app/0.9/Dockerfile_arm64"
     write(root, {**FILES, gone: (root / ARM64).read_text()})
     done = dfgen("-C", root, "explain", f"{gone}:1")
     assert done.status == 2
-    assert done.lines == [f"{gone}: belongs to no version any more; `dfgen render` removes it"]
+    assert done.lines == [f"{gone}: belongs to no version; `dfgen render` deletes it"]
 
 
-def test_a_parent_without_a_pin_is_told(root: Path) -> None:
+def test_a_parent_without_a_pin_is_reported(root: Path) -> None:
     (root / LOCK_FILE).unlink()
     done = dfgen("-C", root, "explain", f"{ARM64}:1")
     assert (done.status, done.out) == (2, "")
@@ -216,7 +216,7 @@ def test_a_parent_without_a_pin_is_told(root: Path) -> None:
     ]
 
 
-def test_another_family_that_is_wrong_is_no_hindrance(root: Path) -> None:
+def test_errors_in_other_families_do_not_matter(root: Path) -> None:
     write(root, {**FILES, "bases/lib/base.yaml": FAMILY.replace("t.j2", "none.j2")})
     assert dfgen("-C", root, "explain", f"{ARM64}:1").status == 0
     assert dfgen("-C", root, "explain", "app:1.0@arm64:1").status == 0
@@ -235,6 +235,6 @@ def test_a_parent_of_another_family_is_explained(root: Path) -> None:
 
 
 def _lines_of(root: Path, wanted: str) -> list[dict[str, Any]]:
-    """The lines of a Dockerfile that is not written yet."""
+    """Explain a line of a Dockerfile that does not exist yet."""
     found: list[dict[str, Any]] = json.loads(dfgen("-C", root, "--format", "json", "explain", wanted).out)
     return found

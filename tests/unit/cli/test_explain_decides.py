@@ -1,4 +1,4 @@
-"""`dfgen explain`: what decides that a line is there, and who set it."""
+"""`dfgen explain`: the conditions around a line, and the variables in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (
             7,
@@ -72,12 +72,12 @@ def root(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_a_line_tells_what_decides(root: Path, line: int, told: list[str]) -> None:
+def test_a_line_has_its_conditions(root: Path, line: int, expected: list[str]) -> None:
     shown = dfgen("-C", root, "explain", f"{ARM64}:{line}").out.splitlines()
-    assert [one.strip() for one in shown[1:]] == told
+    assert [one.strip() for one in shown[1:]] == expected
 
 
-def test_of_all_lines_the_variables_are_told(root: Path) -> None:
+def test_all_lines_have_the_variables_but_not_the_conditions(root: Path) -> None:
     shown = [one.strip() for one in dfgen("-C", root, "explain", ARM64).out.splitlines()]
     at = shown.index("10  RUN c")
     assert shown[at + 1 : at + 3] == ["templates/m.j2:3 ← templates/t.j2:9", KIND]
@@ -87,7 +87,7 @@ def test_of_all_lines_the_variables_are_told(root: Path) -> None:
     )
 
 
-def test_json_has_the_conditions_and_what_they_take(root: Path) -> None:
+def test_json_has_the_conditions_and_their_variables(root: Path) -> None:
     [found] = json.loads(dfgen("-C", root, "--format", "json", "explain", f"{ARM64}:7").out)
     assert found["conditions"] == [
         {"text": "if kind == 'jre'", "template": {"file": "templates/t.j2", "line": 3}}

@@ -1,4 +1,4 @@
-"""Hostile values, from base.yaml to Dockerfile: BuildKit sees the instructions of harmless ones, or dfgen refuses."""
+"""Hostile values in base.yaml either render the same instructions as harmless values, or are rejected."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ HOSTILE = (
 
 
 def _at(place: str, value: str) -> dict[str, Any]:
-    """Put a value in one place of the harmless family."""
+    """Return the harmless family with a value at one place."""
     base = json.loads(json.dumps(HARMLESS))
     match place.split(" "):
         case ["variable", name]:
@@ -123,7 +123,7 @@ PLACES = (
 )
 
 
-# Where only a name can stand, and the hostile values that are one.
+# Places that accept only names, and the hostile values that are valid there.
 NAMES: dict[str, list[str]] = {
     "parent text": [],
     "stage image": [],
@@ -155,7 +155,7 @@ def _rendered(root: Path, base: dict[str, Any]) -> Done:
 
 
 def _shape(oracle: Oracle, root: Path) -> list[tuple[object, ...]]:
-    """What BuildKit sees: each instruction with its flags, form, number of words and heredocs."""
+    """Return what BuildKit parses: the flags, form, number of words and heredocs of each instruction."""
     (path,) = root.glob("bases/app/*/Dockerfile_*")
     text = path.read_bytes().decode()
     assert re.match(r"(#[^\n]*\n){6}FROM --platform=linux/amd64 docker.io/library/busybox:1.36@sha256:", text)
@@ -182,24 +182,24 @@ def test_no_value_escapes_its_place(place: str, root: Path, oracle: Oracle) -> N
     accepted = []
     for value in HOSTILE:
         done = _rendered(root, _at(place, value))
-        told = f"{place} {value[:40]!r}: {done.err}"
+        context = f"{place} {value[:40]!r}: {done.err}"
         if done.status == 0:
-            assert _shape(oracle, root) == harmless, told
+            assert _shape(oracle, root) == harmless, context
             accepted.append(value)
             continue
-        assert done.status == 2, told
-        assert done.lines, told
+        assert done.status == 2, context
+        assert done.lines, context
         for line in done.lines:
             assert re.match(
                 r"(bases/app/(base\.yaml|1\.0/Dockerfile_amd64)|templates/t\.j2):\d+(:\d+)?: .", line
-            ), told
-            assert line.isprintable(), told
+            ), context
+            assert line.isprintable(), context
     if place in NAMES:
         assert accepted == NAMES[place]
 
 
 @pytest.mark.parametrize("name", ["a\nRUN evil", "a b", "A", "$x", "a\x1b[31m"])
-def test_a_hostile_family_name_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+def test_a_hostile_family_name_is_rejected_in_one_line(tmp_path: Path, name: str) -> None:
     write(tmp_path, {f"bases/{name}/base.yaml": json.dumps(HARMLESS)})
     done = dfgen("-C", tmp_path, "list")
     assert done.status == 2
@@ -208,7 +208,7 @@ def test_a_hostile_family_name_is_refused_in_one_line(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "a\nb", "a|b", '"x"', "[bold]x"])
-def test_what_a_catalog_says_stays_in_its_row(root: Path, value: str) -> None:
+def test_values_of_the_catalog_cannot_break_a_row(root: Path, value: str) -> None:
     _rendered(root, HARMLESS)
     base = _at("description text", value) | {"end_of_life": "2030-01-31"}
     write(root, {"bases/app/base.yaml": json.dumps(base)})

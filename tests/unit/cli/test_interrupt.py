@@ -1,4 +1,4 @@
-"""Ctrl-C, or a CI system's SIGTERM, ends a command at once, also while it waits for a registry that is silent."""
+"""Ctrl-C and SIGTERM end a command at once, even if it waits for a registry that does not respond."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.catalogs import write
 
 
 @pytest.mark.parametrize(("parents", "sign"), [(1, signal.SIGINT), (3, signal.SIGINT), (1, signal.SIGTERM)])
-def test_locking_is_broken_off(tmp_path: Path, parents: int, sign: signal.Signals) -> None:
+def test_lock_is_interrupted(tmp_path: Path, parents: int, sign: signal.Signals) -> None:
     with FakeRegistry() as registry:
         registry.script("GET", "/manifests/", Fault(status=200, body=b"{" * 1000, stall=True), times=None)
         lines = [f"  v{number}: {{parent: '{registry.address}/os:{number}'}}\n" for number in range(parents)]

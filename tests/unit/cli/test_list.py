@@ -57,7 +57,7 @@ def test_states(root: Path) -> None:
     assert _states(root) == ["not locked", "not locked", "waits for its parent"]
 
 
-def test_a_file_that_the_catalog_renders_otherwise_by_now_is_out_of_date(root: Path) -> None:
+def test_a_file_that_differs_from_the_rendered_one_is_out_of_date(root: Path) -> None:
     template = root / "templates/t.j2"
     old = template.read_text()
     template.write_text(old + '{% if platform == "linux/amd64" %}\nRUN x\n{% endif %}\n')
@@ -68,7 +68,7 @@ def test_a_file_that_the_catalog_renders_otherwise_by_now_is_out_of_date(root: P
     assert _states(root) == ["rendered", "rendered", "waits for its parent"]
 
 
-def test_a_table_has_a_line_for_each_image_whatever_the_width(root: Path) -> None:
+def test_a_table_has_one_line_per_image_at_any_width(root: Path) -> None:
     lines = dfgen("-C", root, "list").out.splitlines()
     assert [line.split()[:4] for line in lines] == [
         ["family", "version", "platform", "tag"],

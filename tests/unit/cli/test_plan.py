@@ -120,9 +120,7 @@ def test_a_template_that_was_not_rendered_yet_is_planned_as_it_will_be(tmp_path:
     assert f"to be rendered first, with `dfgen render`: {named}" in done.lines
     refused = dfgen("-C", tmp_path, "plan", "--format", "github")
     assert (refused.status, refused.out) == (1, "")
-    assert refused.lines == [
-        f"{file}: is not what the catalog renders; `dfgen render` writes it" for file in files
-    ]
+    assert refused.lines == [f"{file}: is out of date; run `dfgen render`" for file in files]
     assert dfgen("-C", tmp_path, "render").status == 0
     done = dfgen("-C", tmp_path, "plan", "--format", "json")
     assert json.loads(done.out) == foreseen

@@ -14,7 +14,7 @@ T = "templates/t.j2"
 AMD64 = "bases/app/1.0/Dockerfile_amd64"
 PLAIN = "FROM {{ parent }}\nRUN get app-{{ platform.architecture }}.tgz\n"
 ODD = PLAIN + '{% if platform.architecture == "arm64" %}\nRUN b\n{% else %}\nRUN a\n{% endif %}\n'
-END = "declare what differs under platforms in base.yaml, or make it the same"
+END = "declare the difference under platforms in base.yaml, or remove it"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A catalog on disk that is linted as a person lints it."""
+"""Catalogs on disk that are linted with the command line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from tests.unit.catalogs import FAMILY, loaded, locked, write
 from tests.unit.cli.run import Done, dfgen
 
-BUILDKIT = "not run: hadolint (it is not installed) and the checks of BuildKit (`dfgen lint --buildkit`)"
+BUILDKIT = "not run: hadolint (not installed) and BuildKit's checks (`dfgen lint --buildkit`)"
 T = "templates/t.j2"
-# It finds one thing in the first file that it is given.
+# A fake hadolint that reports one finding in its first file.
 HADOLINT = """\
 #!/bin/sh
 /bin/echo run >> "$0.log"
@@ -24,7 +24,7 @@ shift 3
 
 
 class Linting:
-    """Writes catalogs of one family, `app`, and runs `dfgen lint`; hadolint is not found."""
+    """Writes catalogs with the family `app` and runs `dfgen lint`, without hadolint on PATH."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -36,11 +36,11 @@ class Linting:
         write(self.root, {T: template, LOCK_FILE: locked(catalog).to_text()})
 
     def run(self, *words: str) -> Done:
-        """Lint."""
+        """Run lint."""
         return dfgen("-C", self.root, "lint", *words)
 
     def found(self, *words: str) -> list[str]:
-        """Lint, and give the lines of what was found."""
+        """Run lint and return the lines of its findings."""
         return self.run(*words).out.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""hadolint in lint: where its findings stand, how often they are told, and what it must answer."""
+"""hadolint's findings in lint: places, duplicates, and output that is not valid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AMD64 = "bases/app/1.0/Dockerfile_amd64"
 
 
 @pytest.mark.parametrize("base", [FAMILY, FAMILY + "lint: {ignore: {DL3008: why}}\n"])
-def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> None:
+def test_hadolint_runs_if_it_is_installed(linting: Linting, base: str) -> None:
     template = "FROM {{ parent }}\nRUN x\n"
     linting.catalog(template, base)
     write(linting.root, {T: template, "bin/hadolint": HADOLINT})
@@ -20,19 +20,19 @@ def test_hadolint_is_run_where_it_is_installed(linting: Linting, base: str) -> N
     done = linting.run()
     found = f"{T}:2: note: Pin it (in 2 files) [DL3008] (in {AMD64}:7)\n"
     assert (done.status, done.out) == (0, "" if "lint" in base else found)
-    assert done.lines[1:] == ["not run: the checks of BuildKit (`dfgen lint --buildkit`)"]
+    assert done.lines[1:] == ["not run: BuildKit's checks (`dfgen lint --buildkit`)"]
     assert (linting.root / "bin/hadolint.log").read_text() == "run\n"
 
 
 @pytest.mark.parametrize(("code", "count"), [("DL3032", 1), ("DL4006", 2), ("DL3008", 2)])
-def test_what_both_say_of_a_line_is_told_once(linting: Linting, code: str, count: int) -> None:
+def test_duplicates_of_a_rule_of_dfgen_are_reported_once(linting: Linting, code: str, count: int) -> None:
     linting.catalog(RUN)
     write(linting.root, {T: RUN, "bin/hadolint": HADOLINT.replace("DL3008", code)})
     (linting.root / "bin/hadolint").chmod(0o755)
     assert len(linting.found()) == count
 
 
-def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> None:
+def test_equal_findings_at_two_lines_are_reported_twice(linting: Linting) -> None:
     linting.catalog(RUN + "RUN x\n")
     twice = HADOLINT.replace(
         '"Pin it"}',
@@ -48,7 +48,7 @@ def test_the_same_found_twice_in_a_file_is_two_findings(linting: Linting) -> Non
     assert [line.partition(" [")[0] for line in found] == [f"{T}:2: note: {both}", f"{T}:3: error: {both}"]
 
 
-def test_what_hadolint_cannot_read_is_no_error(linting: Linting) -> None:
+def test_a_parse_error_of_hadolint_is_a_note(linting: Linting) -> None:
     template = "FROM {{ parent }}\nRUN <<E\nx\nE\n"
     linting.catalog(template)
     answer = HADOLINT.replace("DL3008", "DL1000").replace("info", "error").replace("Pin it", "no\\n  x")
@@ -59,7 +59,7 @@ def test_what_hadolint_cannot_read_is_no_error(linting: Linting) -> None:
     assert (done.status, done.out) == (0, f"{T}:2: note: {message} [DL1000] (in {AMD64}:7)\n")
 
 
-def test_hadolint_that_does_not_answer_as_expected(linting: Linting) -> None:
+def test_invalid_output_of_hadolint_is_an_error(linting: Linting) -> None:
     linting.catalog()
     write(linting.root, {"bin/hadolint": "#!/bin/sh\n/bin/echo oh\n"})
     (linting.root / "bin/hadolint").chmod(0o755)

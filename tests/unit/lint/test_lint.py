@@ -1,4 +1,4 @@
-"""`dfgen lint` on files: where a finding stands, what is folded, switched off and left out, and the exit status."""
+"""`dfgen lint`: places and grouping of findings, ignored rules, skipped images, and the exit status."""
 
 from __future__ import annotations
 
@@ -15,105 +15,105 @@ from tests.unit.lint.catalogs import BUILDKIT, Linting, T
 
 ROOT = Path(package.__file__).parent.parent
 RUN = "FROM {{ parent }}\nRUN yum install -y curl\n"
-CACHE = "what `yum` has downloaded stays in the layer; write yum clean all in this RUN"
+CACHE = "`yum` leaves its cache in the layer; add `yum clean all` to this RUN"
 AMD64 = "bases/app/1.0/Dockerfile_amd64"
 ARM64 = "bases/app/1.0/Dockerfile_arm64"
 HERE = f"{T}:2: warning: {CACHE} (in 2 files) [package-cache] (in {AMD64}:7)"
-PARITY = " — declare what differs under platforms in base.yaml, or make it the same"
+PARITY = " — declare the difference under platforms in base.yaml, or remove it"
 
 
-def test_nothing_is_found(linting: Linting) -> None:
+def test_a_clean_catalog_has_no_findings(linting: Linting) -> None:
     linting.catalog()
     done = linting.run("--strict")
     assert (done.status, done.out) == (0, "")
     assert done.lines == ["2 Dockerfiles: 0 errors, 0 warnings, 0 notes", BUILDKIT]
 
 
-def test_a_finding_stands_at_the_templates_line_once_for_all_files(linting: Linting) -> None:
+def test_a_finding_is_reported_once_at_the_template_line(linting: Linting) -> None:
     linting.catalog(RUN)
     done = linting.run()
     assert (done.status, done.out.splitlines()) == (0, [HERE])
     assert done.lines[0] == "2 Dockerfiles: 0 errors, 1 warning, 0 notes"
 
 
-def test_warnings_fail_when_it_is_strict(linting: Linting) -> None:
+def test_warnings_fail_with_strict(linting: Linting) -> None:
     linting.catalog(RUN)
     assert linting.run("--strict").status == 1
 
 
-def test_a_macro_is_where_its_line_is_mended(linting: Linting) -> None:
+def test_a_finding_in_a_macro_is_reported_in_the_macro(linting: Linting) -> None:
     macro = "{% macro install() %}\nRUN yum install -y curl\n{% endmacro %}\n"
     template = '{% from "m.j2" import install %}\nFROM {{ parent }}\n{{ install() }}\n'
     linting.catalog(template, **{"templates/m.j2": macro})
     assert [line.partition(":")[0] for line in linting.found()] == ["templates/m.j2"]
 
 
-def test_the_same_in_two_places_of_a_file_is_two_findings(linting: Linting) -> None:
+def test_equal_findings_at_two_lines_are_reported_twice(linting: Linting) -> None:
     linting.catalog(RUN + "RUN yum install -y curl\n")
     assert [line[: len(T) + 2] for line in linting.found()] == [f"{T}:2", f"{T}:3"]
 
 
-def test_what_is_unpinned_is_an_error_with_its_line(linting: Linting) -> None:
+def test_an_unpinned_image_is_an_error_at_its_line(linting: Linting) -> None:
     linting.catalog("FROM {{ parent }}\nCOPY --from=docker.io/library/tool:1 /x /x\n")
     done = linting.run("app@amd64")
     assert (done.status, done.out.splitlines()) == (
         1,
         [
-            f"{T}:2: error: COPY takes 'docker.io/library/tool:1' without a digest; declare it as a parent, and write"
+            f"{T}:2: error: COPY uses 'docker.io/library/tool:1' without a digest; declare it as a parent, and use"
             f" {{{{ parent }}}} or {{{{ parents.NAME.reference }}}} [unpinned-from] (in {AMD64}:7)"
         ],
     )
 
 
-def test_what_is_rendered_wrong_is_told_once_at_the_templates_line(linting: Linting) -> None:
+def test_an_invalid_dockerfile_is_reported_once_at_the_template_line(linting: Linting) -> None:
     linting.catalog("FROM {{ parent }}\n{# a comment #}\nLABEL a\n")
     (found,) = linting.found()
     why = "LABEL has a name but no value; expected name=value (in 2 files)"
     assert found == f"{T}:3: error: {why} [does-not-render] (in {AMD64}:7)"
 
 
-def test_a_frontend_stands_in_the_first_line(linting: Linting) -> None:
+def test_an_unpinned_frontend_is_reported_at_the_first_line(linting: Linting) -> None:
     linting.catalog("# syntax=docker/dockerfile:1\nFROM {{ parent }}\n")
     assert linting.found("app@amd64") == [
-        f"{T}:1: warning: the frontend 'docker/dockerfile:1' has no digest; write"
+        f"{T}:1: warning: the frontend 'docker/dockerfile:1' has no digest; use"
         f" # syntax=docker/dockerfile:1@sha256:… [unpinned-syntax] (in {AMD64}:1)"
     ]
 
 
-def test_what_does_not_render_is_told_beside_the_rest(linting: Linting) -> None:
+def test_a_rendering_error_does_not_hide_other_findings(linting: Linting) -> None:
     linting.catalog(RUN + "{% if arch == 'arm64' %}\n{{ oops }}\n{% endif %}\n")
     done = linting.run()
     assert done.status == 1
     assert done.out.splitlines() == [
         f"{T}:2: warning: {CACHE} [package-cache] (in {AMD64}:7)",
         f"{T}:4: error: 'oops' is not defined [does-not-render]",
-        f"{T}:4: warning: oops is defined by no version [undefined-variable]",
+        f"{T}:4: warning: variable oops is not defined in any version [undefined-variable]",
     ]
 
 
-def test_a_parent_that_is_latest_stands_in_the_catalog(linting: Linting) -> None:
+def test_a_latest_parent_is_reported_in_the_catalog(linting: Linting) -> None:
     linting.catalog(base=FAMILY.replace("1.36", "latest"))
     assert linting.found() == [
-        "bases/app/base.yaml:2:9: warning: parent docker.io/library/busybox:latest is another image tomorrow;"
-        " name a version [latest-tag]"
+        "bases/app/base.yaml:2:9: warning: parent docker.io/library/busybox:latest changes without notice;"
+        " use a version tag [latest-tag]"
     ]
 
 
-def test_what_a_template_decides_by_the_platform_is_shown_side_by_side(linting: Linting) -> None:
+def test_a_difference_between_platforms_shows_both_sides(linting: Linting) -> None:
     linting.catalog("FROM {{ parent }}\n{% if arch == 'arm64' %}\nRUN x\n{% endif %}\nUSER 1\n")
     assert linting.found() == [
         f"{T}:3: warning: amd64: nothing | arm64: `RUN x`{PARITY} [arch-parity] (in {ARM64}:7)"
     ]
 
 
-def test_what_differs_stands_at_the_line_of_the_first(linting: Linting) -> None:
+def test_a_difference_is_reported_at_the_line_of_the_first_platform(linting: Linting) -> None:
     linting.catalog("FROM {{ parent }}\nUSER 1\nRUN {{ 'x' if arch == 'arm64' else 'y' }}\n")
     assert linting.found() == [
         f"{T}:3: warning: amd64: `RUN y` | arm64: `RUN x`{PARITY} [arch-parity] (in {AMD64}:8)"
     ]
 
 
-def test_a_declared_value_that_names_a_platform_is_no_difference(linting: Linting) -> None:
+def test_declared_values_may_contain_the_name_of_a_platform(linting: Linting) -> None:
     base = FAMILY + (
         "variables: {lib: /usr/lib/x86_64-linux-gnu/l.so, more: a}\n"
         "platforms: {amd64: null, arm64: {variables: {lib: /usr/lib/aarch64-linux-gnu/l.so, more: b}}}\n"
@@ -122,7 +122,7 @@ def test_a_declared_value_that_names_a_platform_is_no_difference(linting: Lintin
     assert linting.found() == []
 
 
-def test_templates_of_their_own_are_not_compared(linting: Linting) -> None:
+def test_platforms_with_different_templates_are_not_compared(linting: Linting) -> None:
     linting.catalog(
         "FROM {{ parent }}\nRUN x\n",
         FAMILY + "platforms: {amd64: null, arm64: {template: o.j2}}\n",
@@ -131,7 +131,7 @@ def test_templates_of_their_own_are_not_compared(linting: Linting) -> None:
     assert linting.found() == []
 
 
-def test_what_the_catalog_declares_for_a_platform_may_differ(linting: Linting) -> None:
+def test_declared_settings_of_a_platform_may_differ(linting: Linting) -> None:
     template = (
         "FROM {{ parent }}\nRUN get {{ url }} {{ platform.debian }}\n{% if fast %}\nRUN fast\n{% endif %}\n"
         "RUN x {% for package in packages %}{{ package.name }} {% endfor %}y\n"
@@ -144,24 +144,24 @@ def test_what_the_catalog_declares_for_a_platform_may_differ(linting: Linting) -
     assert linting.found() == []
 
 
-def test_a_rule_is_switched_off_with_a_reason(linting: Linting) -> None:
+def test_a_rule_is_ignored_with_a_reason(linting: Linting) -> None:
     linting.catalog(RUN, FAMILY + "lint: {ignore: {package-cache: the layer is squashed}}\n")
     assert linting.run("--strict").out == ""
 
 
-def test_a_rule_of_the_catalog_is_switched_off(linting: Linting) -> None:
+def test_a_rule_about_the_catalog_is_ignored(linting: Linting) -> None:
     ignore = "variables: {a: 1}\nlint: {ignore: {unused-variable: for children, latest-tag: moves}}\n"
     linting.catalog(base=FAMILY.replace("1.36", "latest") + ignore)
     assert linting.run("--strict").out == ""
 
 
-def test_what_is_switched_off_for_nothing(linting: Linting) -> None:
+def test_unused_and_unknown_ignored_rules_are_reported(linting: Linting) -> None:
     rules = "lint:\n  ignore:\n    pipefail: none left\n    pipfail: a slip\n    zzz: who knows\n    DL3008: hadolint's\n    JSONArgsRecommended: BuildKit's\n"
     linting.catalog(base=FAMILY + rules)
     assert linting.found() == [
-        "bases/app/base.yaml:6:5: warning: pipefail is switched off, and nothing is found by it; remove it [unused-ignore]",
-        "bases/app/base.yaml:7:5: warning: there is no rule 'pipfail' (did you mean 'pipefail'?); docs/lint.md lists them [unused-ignore]",
-        "bases/app/base.yaml:8:5: warning: there is no rule 'zzz'; docs/lint.md lists them [unused-ignore]",
+        "bases/app/base.yaml:6:5: warning: rule pipefail is ignored, but finds nothing; remove it [unused-ignore]",
+        "bases/app/base.yaml:7:5: warning: unknown rule 'pipfail' (did you mean 'pipefail'?); see docs/reference/lint.md [unused-ignore]",
+        "bases/app/base.yaml:8:5: warning: unknown rule 'zzz'; see docs/reference/lint.md [unused-ignore]",
     ]
     assert linting.found("app@arm64") == []
 
@@ -174,7 +174,7 @@ def test_a_reason_is_required(linting: Linting, reason: str) -> None:
     assert (done.status, done.lines) == (2, [f"bases/app/base.yaml:4:27: expected a reason, found {reason}"])
 
 
-def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:
+def test_an_image_that_waits_for_a_family_is_skipped(linting: Linting) -> None:
     linting.catalog()
     child = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
     write(linting.root, {"bases/child/base.yaml": child, "templates/old.j2": ""})
@@ -182,7 +182,7 @@ def test_an_image_that_waits_for_a_family_is_left_out(linting: Linting) -> None:
     assert [line.partition(":")[0] for line in done.out.splitlines()] == ["templates/old.j2"]
     assert done.lines[:2] == [
         "2 Dockerfiles: 0 errors, 1 warning, 0 notes",
-        "1 Dockerfile waits for a family to be built, and was not looked at",
+        "1 Dockerfile skipped: a parent family is not built yet; run `dfgen build`",
     ]
 
 
@@ -203,18 +203,20 @@ def test_json_and_markdown(linting: Linting) -> None:
     )
 
 
-def test_what_is_shipped_is_clean() -> None:
+def test_the_shipped_catalog_is_clean() -> None:
     done = dfgen("-C", ROOT, "lint", "--strict")
     assert (done.status, done.out) == (0, "")
 
 
 def test_every_rule_is_documented() -> None:
     table = (ROOT / "docs/reference/lint.md").read_text(encoding="utf-8").splitlines()
-    told = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")]
-    assert sorted(told) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]
+    described = [
+        tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table if line.startswith("| `")
+    ]
+    assert sorted(described) == [(f"`{rule}`", str(level)) for rule, level in sorted(RULES.items())]
 
 
-def test_a_template_that_cannot_be_read_is_told_by_what_is_made_from_it(linting: Linting) -> None:
+def test_an_invalid_template_is_reported_by_its_images(linting: Linting) -> None:
     linting.catalog()
     write(linting.root, {T: "FROM {{ parent }}\n{% if %}\n"})
     done = linting.run()

@@ -1,4 +1,4 @@
-"""Arch parity: what may differ, and what is shown side by side."""
+"""The rule arch-parity: allowed differences, and the messages of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dfgen.dockerfile import parse
 from dfgen.oci.platform import Platform
 
 PLATFORMS = (Platform.parse("amd64"), Platform.parse("arm64"))
-END = " — declare what differs under platforms in base.yaml, or make it the same"
+END = " — declare the difference under platforms in base.yaml, or remove it"
 
 
 def _found(here: str, there: str) -> list[str]:
@@ -27,7 +27,7 @@ def _found(here: str, there: str) -> list[str]:
         ("# a comment\nRUN a", "RUN a"),
     ],
 )
-def test_what_may_differ(here: str, there: str) -> None:
+def test_names_of_platforms_and_digests_may_differ(here: str, there: str) -> None:
     assert _found(here, there) == []
 
 
@@ -47,7 +47,7 @@ def test_from_may_differ() -> None:
         (
             "RUN get arm64",
             "RUN get arm64",
-            "0:2: amd64 and arm64 both have `RUN get arm64`, which names one of them; print {{ arch }} or"
+            "0:2: amd64 and arm64 both have `RUN get arm64`, which names one platform; use {{ arch }} or"
             " {{ platform }}, or declare it under platforms in base.yaml",
         ),
         (
@@ -57,7 +57,7 @@ def test_from_may_differ() -> None:
         ),
     ],
 )
-def test_what_is_shown(here: str, there: str, found: str) -> None:
+def test_other_differences_show_both_sides(here: str, there: str, found: str) -> None:
     assert _found(here, there) == [found]
 
 
@@ -71,7 +71,9 @@ def test_what_is_shown(here: str, there: str, found: str) -> None:
         ("ENV L=x86_64", "ENV L=aarch64 A=arm64", "ENV L=aarch64 A=amd64", ["ENV L=aarch64 A=arm64"]),
     ],
 )
-def test_a_declared_value_may_name_its_platform(own: str, here: str, there: str, found: list[str]) -> None:
+def test_declared_values_may_contain_the_name_of_a_platform(
+    own: str, here: str, there: str, found: list[str]
+) -> None:
     files = [parse(f"FROM x:1\n{text}\n") for text in (here, there, own)]
     hits = [*differences(files[0], files[1], PLATFORMS, own=files[2])]
     assert [one.text for one in files[0].instructions if one.line in [hit.line for _, hit in hits]] == found

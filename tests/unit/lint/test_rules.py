@@ -1,4 +1,4 @@
-"""Each rule that reads one Dockerfile: what it finds, with its exact text, and what it leaves alone."""
+"""The rules for one Dockerfile: their exact messages, and Dockerfiles without findings."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
 
 FOUND = {
     "unpinned-from": [
-        ("FROM a:1", "1: FROM takes 'a:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
-        (FROM + "COPY --from=b:1 /x /x", "2: COPY takes 'b:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
-        (FROM + "RUN --mount=from=b:1,target=/b x", "2: RUN takes 'b:1' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
-        ("FROM a@sha256:abc", "1: FROM takes 'a@sha256:abc' without a digest; declare it as a parent, and write {{ parent }} or {{ parents.NAME.reference }}"),
+        ("FROM a:1", "1: FROM uses 'a:1' without a digest; declare it as a parent, and use {{ parent }} or {{ parents.NAME.reference }}"),
+        (FROM + "COPY --from=b:1 /x /x", "2: COPY uses 'b:1' without a digest; declare it as a parent, and use {{ parent }} or {{ parents.NAME.reference }}"),
+        (FROM + "RUN --mount=from=b:1,target=/b x", "2: RUN uses 'b:1' without a digest; declare it as a parent, and use {{ parent }} or {{ parents.NAME.reference }}"),
+        ("FROM a@sha256:abc", "1: FROM uses 'a@sha256:abc' without a digest; declare it as a parent, and use {{ parent }} or {{ parents.NAME.reference }}"),
     ],
     "latest-tag": [
-        ("FROM h:5000/a", "1: FROM takes 'h:5000/a', and latest is another image tomorrow; name a version"),
-        ("FROM a:latest", "1: FROM takes 'a:latest', and latest is another image tomorrow; name a version"),
+        ("FROM h:5000/a", "1: FROM uses 'h:5000/a' with the tag latest, which changes without notice; use a version tag"),
+        ("FROM a:latest", "1: FROM uses 'a:latest' with the tag latest, which changes without notice; use a version tag"),
     ],
     "unpinned-syntax": [
-        ("# syntax=docker/dockerfile:1\n" + FROM, "1: the frontend 'docker/dockerfile:1' has no digest; write # syntax=docker/dockerfile:1@sha256:…"),
+        ("# syntax=docker/dockerfile:1\n" + FROM, "1: the frontend 'docker/dockerfile:1' has no digest; use # syntax=docker/dockerfile:1@sha256:…"),
     ],
     "add-url": [
-        (FROM + "ADD https://e.org/a.tgz /a/", "2: ADD takes https://e.org/a.tgz without a checksum; write ADD --checksum=sha256:…"),
-        (FROM + "ONBUILD ADD http://e.org/a /a/", "2: ADD takes http://e.org/a without a checksum; write ADD --checksum=sha256:…"),
+        (FROM + "ADD https://e.org/a.tgz /a/", "2: ADD downloads https://e.org/a.tgz without a checksum; use ADD --checksum=sha256:…"),
+        (FROM + "ONBUILD ADD http://e.org/a /a/", "2: ADD downloads http://e.org/a without a checksum; use ADD --checksum=sha256:…"),
     ],
     "apt-recommends": [
-        (FROM + "RUN apt-get install -y curl", "2: `apt-get install` brings what is only recommended; write --no-install-recommends"),
-        (FROM + "RUN set -e; \\\n DEBIAN_FRONTEND=noninteractive apt install -y curl", "2: `apt install` brings what is only recommended; write --no-install-recommends"),
-        (FROM + "RUN <<EOF\napt-get -y install curl\nEOF", "2: `apt-get install` brings what is only recommended; write --no-install-recommends"),
+        (FROM + "RUN apt-get install -y curl", "2: `apt-get install` also installs recommended packages; add --no-install-recommends"),
+        (FROM + "RUN set -e; \\\n DEBIAN_FRONTEND=noninteractive apt install -y curl", "2: `apt install` also installs recommended packages; add --no-install-recommends"),
+        (FROM + "RUN <<EOF\napt-get -y install curl\nEOF", "2: `apt-get install` also installs recommended packages; add --no-install-recommends"),
     ],
     "package-cache": [
-        (FROM + "RUN apt-get update && x", "2: what `apt-get` has downloaded stays in the layer; write rm -rf /var/lib/apt/lists/* in this RUN"),
-        (FROM + "RUN yum install -y curl", "2: what `yum` has downloaded stays in the layer; write yum clean all in this RUN"),
-        (FROM + "RUN /usr/bin/microdnf update -y", "2: what `microdnf` has downloaded stays in the layer; write microdnf clean all in this RUN"),
-        (FROM + "RUN apk add curl", "2: what `apk` has downloaded stays in the layer; write --no-cache in this RUN"),
-        (FROM + "RUN apk add curl # rm -rf /var/cache/apk", "2: what `apk` has downloaded stays in the layer; write --no-cache in this RUN"),
-        (f"ARG N=b\nFROM a:1{PIN} AS b\nRUN apk add c\nFROM $N", "3: what `apk` has downloaded stays in the layer; write --no-cache in this RUN"),
-        (FROM + "RUN bash <<EOF\n(retry 3 apk add c) &\nEOF", "2: what `apk` has downloaded stays in the layer; write --no-cache in this RUN"),
-        (FROM + "RUN zypper -n in curl", "2: what `zypper` has downloaded stays in the layer; write zypper clean --all in this RUN"),
-        (f"FROM a:1{PIN} AS b\nRUN yum install -y c\nFROM b", "2: what `yum` has downloaded stays in the layer; write yum clean all in this RUN"),
+        (FROM + "RUN apt-get update && x", "2: `apt-get` leaves its cache in the layer; add `rm -rf /var/lib/apt/lists/*` to this RUN"),
+        (FROM + "RUN yum install -y curl", "2: `yum` leaves its cache in the layer; add `yum clean all` to this RUN"),
+        (FROM + "RUN /usr/bin/microdnf update -y", "2: `microdnf` leaves its cache in the layer; add `microdnf clean all` to this RUN"),
+        (FROM + "RUN apk add curl", "2: `apk` leaves its cache in the layer; use `apk --no-cache`"),
+        (FROM + "RUN apk add curl # rm -rf /var/cache/apk", "2: `apk` leaves its cache in the layer; use `apk --no-cache`"),
+        (f"ARG N=b\nFROM a:1{PIN} AS b\nRUN apk add c\nFROM $N", "3: `apk` leaves its cache in the layer; use `apk --no-cache`"),
+        (FROM + "RUN bash <<EOF\n(retry 3 apk add c) &\nEOF", "2: `apk` leaves its cache in the layer; use `apk --no-cache`"),
+        (FROM + "RUN zypper -n in curl", "2: `zypper` leaves its cache in the layer; add `zypper clean --all` to this RUN"),
+        (f"FROM a:1{PIN} AS b\nRUN yum install -y c\nFROM b", "2: `yum` leaves its cache in the layer; add `yum clean all` to this RUN"),
     ],
     "pipefail": [
-        (FROM + "RUN curl -f x | tar x", '2: what `curl … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (FROM + "RUN echo x | gpg --dearmor | tee y", '2: what `gpg … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (f"FROM a:1{PIN} AS b\n{BASH}FROM b\nSHELL [\"sh\", \"-c\"]\nRUN a | b", '5: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (FROM + "RUN a | b # set -o pipefail", '2: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (FROM + "RUN { a; b; } 2>&1 | c", '2: what `b … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
-        (BASH.join((FROM, FROM)) + "RUN a | b", '4: what `a … |` fails at is not seen; write SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or set -o pipefail in it'),
+        (FROM + "RUN curl -f x | tar x", '2: the pipe ignores a failure of `curl`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN echo x | gpg --dearmor | tee y", '2: the pipe ignores a failure of `gpg`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (f"FROM a:1{PIN} AS b\n{BASH}FROM b\nSHELL [\"sh\", \"-c\"]\nRUN a | b", '5: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN a | b # set -o pipefail", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN { a; b; } 2>&1 | c", '2: the pipe ignores a failure of `b`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (BASH.join((FROM, FROM)) + "RUN a | b", '4: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
     ],
     "unknown-instruction": [
         (FROM + "USR app", "2: 'USR' is no instruction (did you mean 'USER'?)"),
@@ -61,8 +61,8 @@ FOUND = {
         ("# syntax=docker/dockerfile:1\n" + FROM + "RUNN x", "3: 'RUNN' is no instruction (did you mean 'RUN'?)"),
     ],
     "secret": [
-        (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
-        (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret, and stays in the image's history; use RUN --mount=type=secret"),
+        (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret and stays in the image's history; use RUN --mount=type=secret"),
+        (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret and stays in the image's history; use RUN --mount=type=secret"),
     ],
 }  # fmt: skip
 
@@ -145,18 +145,18 @@ def _of(rule: str, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("rule", "text", "message"), [(rule, *one) for rule, several in FOUND.items() for one in several]
 )
-def test_found(rule: str, text: str, message: str) -> None:
+def test_a_violation_is_reported(rule: str, text: str, message: str) -> None:
     assert _of(rule, text) == [message]
 
 
 @pytest.mark.parametrize(
     ("rule", "text"), [(rule, one) for rule, several in CLEAN.items() for one in several]
 )
-def test_left_alone(rule: str, text: str) -> None:
+def test_a_clean_dockerfile_is_not_reported(rule: str, text: str) -> None:
     assert _of(rule, text) == []
 
 
-def test_hits_stand_in_the_order_of_lines() -> None:
+def test_hits_are_in_the_order_of_lines() -> None:
     text = "FROM a:latest\nRUN yum install -y b | c\nARG TOKEN\n"
     assert [(hit.line, hit.rule) for hit in check(parse(text))] == [
         (1, "latest-tag"),

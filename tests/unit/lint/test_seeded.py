@@ -1,4 +1,4 @@
-"""A catalog in which each rule is broken once: each is found, at the line that mends it."""
+"""A catalog that violates each rule once: each violation is reported at the line to fix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FILES = {
 }
 BASE = "template: t.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64, arm64]\n"
 
-# The template's line, and that of the Dockerfile where there is one.
+# The template line, and the line of the Dockerfile if there is one.
 FOUND = {
     "add-url": ("templates/t.j2:4", "bases/app/1/Dockerfile_amd64:8"),
     "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
@@ -69,7 +69,7 @@ FOUND = {
 }
 
 
-def test_each_rule_finds_what_breaks_it_and_nothing_else(linting: Linting) -> None:
+def test_each_rule_reports_its_violation_and_nothing_else(linting: Linting) -> None:
     linting.catalog(TEMPLATE, BASE, **FILES)
     done = dfgen("-C", linting.root, "--format", "json", "lint")
     found = [(one["rule"], (one["place"], one["generated"])) for one in json.loads(done.out)]

@@ -1,4 +1,4 @@
-"""What templates and families define and nobody uses, and what templates use and nobody defines."""
+"""The rules for templates and variables: unused and undefined names."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ FROM = "FROM {{ parent }}\n"
 @pytest.mark.parametrize(
     ("template", "found"),
     [
-        ("{% if false %}{{ oops }}{% endif %}", ["1: warning: oops is defined by no version [undefined-variable]"]),
-        ("{% if false %}\n{{ versoin }}{% endif %}", ["2: warning: versoin is defined by no version (did you mean 'version'?) [undefined-variable]"]),
+        ("{% if false %}{{ oops }}{% endif %}", ["1: warning: variable oops is not defined in any version [undefined-variable]"]),
+        ("{% if false %}\n{{ versoin }}{% endif %}", ["2: warning: variable versoin is not defined in any version (did you mean 'version'?) [undefined-variable]"]),
         ("{% if oops is defined %}{{ oops }}{% endif %}{{ more | default('') }}", []),
         ("{% if false %}{{ parents.a }}{{ image.tag }}{{ range(3) }}{{ packages }}{% endif %}", []),
         ("{% macro m() %}{{ caller() }}{{ varargs }}{{ kwargs }}{% endmacro %}{% if false %}{% call m() %}{% endcall %}{% endif %}", []),
         ("{% block b %}{% for a in [] %}{{ loop.index }}{{ self }}{% endfor %}{% endblock %}", []),
         ("{% set a = 1 %}{% for b in [a] if false %}{{ b }}{% endfor %}", []),
-        ("{% macro m(x) %}{{ x }}{% endmacro %}", ["1: warning: macro m is called nowhere; remove it [unused-macro]"]),
-        ("{% macro m(x) %}{{ m(x) }}{% endmacro %}", ["1: warning: macro m is called nowhere; remove it [unused-macro]"]),
+        ("{% macro m(x) %}{{ x }}{% endmacro %}", ["1: warning: macro m is never called; remove it [unused-macro]"]),
+        ("{% macro m(x) %}{{ m(x) }}{% endmacro %}", ["1: warning: macro m is never called; remove it [unused-macro]"]),
         ("{% macro m() %}{% endmacro %}{{ m() }}", []),
     ],
 )  # fmt: skip
-def test_one_template(linting: Linting, template: str, found: list[str]) -> None:
+def test_names_in_one_template(linting: Linting, template: str, found: list[str]) -> None:
     linting.catalog(template + "\n" + FROM)
     assert linting.found() == [f"{T}:{one}" for one in found]
 
 
-def test_a_macro_that_is_imported_and_not_called(linting: Linting) -> None:
+def test_an_imported_macro_that_is_not_called(linting: Linting) -> None:
     linting.catalog('{% from "m.j2" import a, b %}\n' + FROM + "{{ a() }}", **{
         "templates/m.j2": "{% macro a() %}{{ c() }}{% endmacro %}\n{% macro b() %}{% endmacro %}\n{% macro c() %}{% endmacro %}\n"
     })  # fmt: skip
-    assert linting.found() == [
-        "templates/m.j2:2: warning: macro b is called nowhere; remove it [unused-macro]"
-    ]
+    assert linting.found() == ["templates/m.j2:2: warning: macro b is never called; remove it [unused-macro]"]
 
 
 @pytest.mark.parametrize("call", ["{{ m.b() }}", "{{ m['b']() }}", "{{ m[version] is defined }}"])
@@ -46,47 +44,47 @@ def test_a_macro_of_an_imported_module(linting: Linting, call: str) -> None:
     assert linting.found() == []
 
 
-def test_a_macro_under_another_name(linting: Linting) -> None:
+def test_a_macro_imported_under_another_name(linting: Linting) -> None:
     template = '{% from "m.j2" import b as c %}\n' + FROM + "{{ c() }}"
     linting.catalog(template, **{"templates/m.j2": "{% macro b() %}{% endmacro %}\n"})
     assert linting.found() == []
 
 
-def test_a_block_that_nothing_renders(linting: Linting) -> None:
+def test_a_block_that_is_never_rendered(linting: Linting) -> None:
     child = (
         '{% extends "p.j2" %}\n{% block run %}RUN a\n{% endblock %}\n{% block rum %}RUN b\n{% endblock %}\n'
     )
     linting.catalog(child, **{"templates/p.j2": FROM + "{% block run %}{% endblock %}"})
     assert linting.found() == [
-        f"{T}:4: warning: block rum is in none of the templates that this one extends (did you mean 'run'?);"
-        " remove it [unused-block]"
+        f"{T}:4: warning: block rum does not exist in any extended template (did you mean 'run'?);"
+        " rename or remove it [unused-block]"
     ]
 
 
-def test_a_template_that_no_family_is_made_from(linting: Linting) -> None:
+def test_a_template_that_no_family_uses(linting: Linting) -> None:
     more = {"templates/old.j2": FROM, "templates/README.md": "{{ not a template", "templates/i.j2": ""}
     linting.catalog('{% include "i.j2" %}\n' + FROM, **more)
     assert linting.found() == [
-        "templates/old.j2: warning: no family is made from this template; remove it [unused-template]"
+        "templates/old.j2: warning: no family uses this template; remove it [unused-template]"
     ]
     assert linting.found("app@arm64") == []
 
 
-def test_a_name_that_is_computed_may_be_any_template(linting: Linting) -> None:
+def test_a_computed_include_may_use_any_template(linting: Linting) -> None:
     linting.catalog('{% include family ~ ".j2" %}\n' + FROM, **{"templates/app.j2": "", "templates/b.j2": ""})
     assert linting.found() == []
 
 
-def test_a_variable_that_nothing_reads(linting: Linting) -> None:
+def test_an_unused_variable_of_a_family(linting: Linting) -> None:
     base = "variables: {a: 1, b: 2, c: 3, d: 4}\noverrides:\n  - {when: {c: 3}, variables: {e: 5}}\n"
     base += "  - {when: d == 4, variables: {a: 6}}\ntests: [{run: x, expect: '{{ b }}'}]\n"
     linting.catalog(FROM + "RUN x {{ e }}\n", FAMILY + base)
-    text = "is read by no template and in no text of the family; remove it [unused-variable]"
+    text = "is not used by any template or text of the family; remove it [unused-variable]"
     assert linting.found() == [f"bases/app/base.yaml:4:13: warning: variable a {text}"]
 
 
-def test_a_variable_of_all_families_that_none_reads(linting: Linting) -> None:
+def test_an_unused_variable_of_all_families(linting: Linting) -> None:
     linting.catalog(FROM + "USER {{ a }}\n", **{"bases/catalog.yaml": "variables:\n  a: 1\n  b: 2\n"})
-    text = "is read by no template and in no text of the family; remove it [unused-variable]"
+    text = "is not used by any template or text of the family; remove it [unused-variable]"
     assert linting.found() == [f"bases/catalog.yaml:3:3: warning: variable b {text}"]
     assert linting.found("app@amd64") == []

@@ -1,6 +1,6 @@
-"""Golden catalogs: folders whose committed Dockerfiles are what they render to, byte for byte.
+"""Golden catalogs: their committed Dockerfiles equal the rendered ones, byte for byte.
 
-After a change that is meant, `dfgen -C tests/unit/render/golden/NAME render` writes them anew.
+After an intended change, update them with `dfgen -C tests/unit/render/golden/NAME render`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import pytest
 from dfgen.catalog import load as loading
 from dfgen.catalog import lockfile as locks
 from dfgen.catalog.model import Image
-from dfgen.commands import render as header
-from dfgen.commands.render import Change, Rendering, render
+from dfgen.commands.render import Change, Rendering, is_intact, render
 from dfgen.filetree.files import all_dockerfiles
 from dfgen.templating import TemplateOptions, Templates
 from tests.unit.dockerfile.oracle import running_oracle
@@ -38,7 +37,7 @@ def _rendered(root: Path) -> Rendering:
 
 
 @pytest.mark.parametrize("name", CATALOGS)
-def test_what_is_committed_is_what_is_rendered(name: str) -> None:
+def test_committed_dockerfiles_equal_rendered_ones(name: str) -> None:
     rendering = _rendered(GOLDEN / name)
     assert {file.path: file.new for file in rendering.files} == all_dockerfiles(GOLDEN / name, "bases")
     assert rendering.files
@@ -47,13 +46,13 @@ def test_what_is_committed_is_what_is_rendered(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGS)
-def test_two_renders_are_byte_equal(name: str) -> None:
+def test_two_renders_are_byte_identical(name: str) -> None:
     one, other = _rendered(GOLDEN / name), _rendered(GOLDEN / name)
     assert [file.new for file in one.files] == [file.new for file in other.files]
 
 
 @pytest.mark.parametrize("name", CATALOGS)
-def test_a_golden_lock_is_written_as_dfgen_writes_it(name: str) -> None:
+def test_a_golden_lock_has_the_format_that_dfgen_writes(name: str) -> None:
     path = GOLDEN / name / "bases" / "lock.json"
     assert locks.read(GOLDEN / name).to_text() == path.read_text(encoding="utf-8")
 
@@ -75,13 +74,13 @@ def test_buildkit_parses_every_golden_dockerfile_and_every_from_is_pinned() -> N
 
 
 @pytest.mark.parametrize("version", ["3", "3-debug"])
-def test_a_template_of_another_project_gives_what_plain_jinja_gives(version: str) -> None:
-    """Only FROM's line was changed in it; without dfgen, Jinja2 itself renders the same body."""
+def test_a_template_of_another_project_renders_as_with_plain_jinja(version: str) -> None:
+    """Only its FROM line was adapted; Jinja2 without dfgen renders the same body."""
     root = GOLDEN / "plain-jinja"
     catalog = loading.load(root, Templates(root / "templates", "templates"))
     image = next(one for one in catalog.images if one.version == version)
     text = all_dockerfiles(root, "bases")[str(image.dockerfile)]
-    assert header.is_intact(text)
+    assert is_intact(text)
     body = text[text.index("FROM ") :]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root / "templates"), keep_trailing_newline=True

@@ -63,7 +63,7 @@ def test_template_change_without_rendering(world: World, change: Files) -> None:
     world.make({}, {})
     put(world.now, change)
     assert world.risks() == [
-        f"{file}:8: error: the file is not what the catalog renders; `dfgen render` writes it [not-rendered]"
+        f"{file}:8: error: the file is out of date; run `dfgen render` [not-rendered]"
         for file in (AMD_FILE, ARM_FILE)
     ]
 
@@ -80,9 +80,9 @@ def test_missing_and_left_over_dockerfiles(world: World) -> None:
     assert world.risks() == [
         f"{file}: error: {message} [not-rendered]"
         for file, message in [
-            (AMD_FILE, "the file belongs to no version any more; `dfgen render` removes it"),
-            (ARM_FILE, "the file belongs to no version any more; `dfgen render` removes it"),
-            ("bases/app/2.0/Dockerfile_amd64", "the file is missing; `dfgen render` writes it"),
+            (AMD_FILE, "the file belongs to no version; `dfgen render` deletes it"),
+            (ARM_FILE, "the file belongs to no version; `dfgen render` deletes it"),
+            ("bases/app/2.0/Dockerfile_amd64", "the file is missing; run `dfgen render`"),
         ]
     ]
 

@@ -9,6 +9,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands import lint
 from dfgen.commands.lint.parity import same
+from dfgen.commands.render import waits_for_family
 from dfgen.commands.review.diff import is_pin, neutral
 from dfgen.commands.review.records import Group, Kind, State, Step
 from dfgen.dockerfile.names import platform_names
@@ -27,7 +28,10 @@ def parity(
     """
     texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
     chosen = [
-        image for version in _differing(images, texts) for image in version if not _is_waiting(image, lock)
+        image
+        for version in _differing(images, texts)
+        for image in version
+        if not waits_for_family(image, lock)
     ]
     if not chosen:
         return ()
@@ -36,7 +40,7 @@ def parity(
     def render(image: Image) -> str:
         return texts.get(id(image)) or linting.render(image)
 
-    return lint.uneven(chosen, replace(linting, render=render))
+    return lint.arch_parity(chosen, replace(linting, render=render))
 
 
 def _differing(images: Sequence[Image], texts: Mapping[int, str]) -> Iterator[list[Image]]:
@@ -50,11 +54,6 @@ def _differing(images: Sequence[Image], texts: Mapping[int, str]) -> Iterator[li
             if here is None or there is None or not same(here, there, (first.platform, other.platform)):
                 yield [first, *others]
                 break
-
-
-def _is_waiting(image: Image, lock: Lock) -> bool:
-    """Return whether an image has a parent in the catalog that was not built yet."""
-    return any(parent.family and lock.pin(parent) is None for parent in image.all_parents)
 
 
 def uneven(after: State, groups: Sequence[Group], known: Sequence[Finding]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Findings for GitHub, GitLab and SARIF readers, and the hooks for pre-commit."""
+"""Annotations for GitHub, GitLab and SARIF, and the pre-commit hooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from dfgen import __version__
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.cli import annotate as annotating
+from dfgen.cli import annotate
 from dfgen.cli.app import App
 from dfgen.cli.main import dfgen as group
 from dfgen.errors import Place
@@ -34,12 +34,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _written(kind: str, *found: Finding, command: str = "lint") -> Any:
     with click.Context(group, info_name=command):
-        annotating.write(App(root=Path("sub"), output="table"), found, kind, Path("out"))
+        annotate.write(App(root=Path("sub"), output="table"), found, kind, Path("out"))
     text = Path("out").read_text()
     return text if kind == "github" else json.loads(text)
 
 
-def test_github_escapes_what_would_end_a_command(here: Path) -> None:
+def test_github_special_characters_are_escaped(here: Path) -> None:
     note = Finding(rule="n", level=Level.NOTE, message="m", place=Place("f"), generated=Place("g", 2))
     assert _written("github", note, ONE) == (
         "::error file=sub/t/a%3Ab%2Cc d.j2,line=3,col=4,title=r::50%25: a,%0Ab\n"
@@ -48,17 +48,17 @@ def test_github_escapes_what_would_end_a_command(here: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "own", "more"), [(10, 10, []), (11, 9, ["2"]), (40, 9, ["31"])])
-def test_github_is_told_how_many_it_would_have_dropped(
+def test_github_annotations_count_those_that_would_be_dropped(
     here: Path, number: int, own: int, more: list[str]
 ) -> None:
     warning = replace(ONE, level=Level.WARNING)
     lines = _written("github", *[warning] * number, ONE).splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["::error", *["::warning"] * (own + len(more))]
-    why = "more of this kind: GitHub shows 10 of a kind a step; all are in the log of this step"
+    why = "more of this kind: GitHub shows only 10 per step; see the log of this step"
     assert lines[1 + own :] == [f"::warning title=dfgen::{left} {why}" for left in more]
 
 
-def test_gitlab_has_what_its_report_needs_and_marks_that_stay_when_lines_move(here: Path) -> None:
+def test_gitlab_entries_have_the_required_keys_and_fingerprints_without_lines(here: Path) -> None:
     first, again = _written("gitlab", ONE, ONE)
     (moved,) = _written("gitlab", replace(ONE, place=replace(ONE.place, line=9)))
     assert first.keys() == {"description", "check_name", "fingerprint", "severity", "location"}
@@ -69,12 +69,12 @@ def test_gitlab_has_what_its_report_needs_and_marks_that_stay_when_lines_move(he
     assert first["fingerprint"] == moved["fingerprint"] != again["fingerprint"]
 
 
-def test_a_mark_stays_when_one_more_file_has_the_finding(here: Path) -> None:
+def test_a_fingerprint_does_not_depend_on_the_number_of_files(here: Path) -> None:
     one, other = (replace(ONE, message=f"m (in {number} files)") for number in (2, 3))
     assert _written("gitlab", one)[0]["fingerprint"] == _written("gitlab", other)[0]["fingerprint"]
 
 
-def test_sarif_has_its_required_properties(here: Path) -> None:
+def test_sarif_has_the_required_properties(here: Path) -> None:
     rule = replace(ONE, rule="a-rule")
     log = _written("sarif", rule, replace(rule, level=Level.WARNING, place=Place("f")))
     (run,) = log["runs"]
@@ -100,15 +100,15 @@ def test_the_sarif_logs_of_two_commands_do_not_replace_each_other(here: Path) ->
 
 
 @pytest.mark.parametrize(("root", "named"), [("repo", "f"), ("repo/a/b", "a/b/f"), ("other", "other/f")])
-def test_a_file_is_named_from_the_root_of_its_repository(here: Path, root: str, named: str) -> None:
+def test_paths_are_relative_to_the_root_of_the_repository(here: Path, root: str, named: str) -> None:
     (here / "repo/a/b").mkdir(parents=True)
     (here / "repo/.git").write_text("gitdir: elsewhere\n")  # as a worktree has it
     one = Finding(rule="r", level=Level.ERROR, message="m", place=Place("f"))
-    annotating.write(App(root=Path(root), output="table"), [one], "gitlab", Path("out"))
+    annotate.write(App(root=Path(root), output="table"), [one], "gitlab", Path("out"))
     assert json.loads(Path("out").read_text())[0]["location"]["path"] == named
 
 
-def test_render_check_points_at_the_first_line_that_differs(here: Path) -> None:
+def test_render_check_annotates_the_first_line_that_differs(here: Path) -> None:
     write(here, {LOCK_FILE: locked(loaded(here, FAMILY)).to_text()})
     dfgen("render")
     path = here / ARM64
@@ -124,7 +124,7 @@ _BASE = ("bases/app/base.yaml", "template: [\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "bad", "said"),
+    ("words", "bad", "expected"),
     [
         (("render", "--check"), _TEMPLATE, "templates/t.j2,line=2,title=bad-input"),
         (("lint",), _TEMPLATE, "templates/t.j2,line=2,title=does-not-render"),
@@ -133,16 +133,16 @@ _BASE = ("bases/app/base.yaml", "template: [\n")
         (("review", ".", "."), _BASE, "bases/app/base.yaml,line=2,col=1,title=broken"),
     ],
 )
-def test_what_cannot_be_read_is_annotated_too(
-    here: Path, words: tuple[str, ...], bad: tuple[str, str], said: str
+def test_invalid_input_is_annotated(
+    here: Path, words: tuple[str, ...], bad: tuple[str, str], expected: str
 ) -> None:
     write(here, {LOCK_FILE: locked(loaded(here, FAMILY)).to_text(), **dict([bad])})
     done = dfgen(*words, "--annotations", "github")
-    assert [line for line in done.lines if line.startswith(f"::error file={said}::")], done.err
+    assert [line for line in done.lines if line.startswith(f"::error file={expected}::")], done.err
     assert done.status
 
 
-def test_a_dockerfile_that_cannot_be_written_is_annotated_at_its_template(here: Path) -> None:
+def test_an_invalid_dockerfile_is_annotated_at_its_template(here: Path) -> None:
     catalog = loaded(here, FAMILY)
     template = "FROM {{ parent }}\n{# a comment #}\nLABEL a\n"
     write(here, {LOCK_FILE: locked(catalog).to_text(), "templates/t.j2": template})
@@ -162,11 +162,11 @@ def test_a_problem_without_a_place_is_annotated_at_the_catalog(here: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ("lint", "--annotations", "sarif"),
-            "--annotations sarif is a document; give --annotations-file FILE too",
+            "--annotations sarif needs --annotations-file FILE",
         ),
         (
             ("review", "--annotations-file", "x"),
@@ -175,13 +175,15 @@ def test_a_problem_without_a_place_is_annotated_at_the_catalog(here: Path) -> No
         (("render", "--annotations", "github"), "--annotations needs --check or --diff"),
     ],
 )
-def test_options_that_do_not_fit(here: Path, words: tuple[str, ...], said: str) -> None:
+def test_options_that_do_not_fit_together_are_rejected(
+    here: Path, words: tuple[str, ...], message: str
+) -> None:
     done = dfgen(*words)
     assert done.status == 2
-    assert said in done.err
+    assert message in done.err
 
 
-def test_each_command_writes_an_empty_report_or_its_findings(here: Path) -> None:
+def test_a_report_is_written_with_and_without_findings(here: Path) -> None:
     golden = ROOT / "tests/unit/review/golden/hand-edit"
     done = dfgen(
         "review", "--annotations", "gitlab", "--annotations-file", "o", golden / "before", golden / "after"
@@ -192,7 +194,7 @@ def test_each_command_writes_an_empty_report_or_its_findings(here: Path) -> None
     assert json.loads((here / "s").read_text())["version"] == "2.1.0"
 
 
-def test_every_hook_is_a_command_that_there_is() -> None:
+def test_every_hook_runs_an_existing_command() -> None:
     hooks = YAML(typ="safe").load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert [hook["id"] for hook in hooks] == ["dfgen-render", "dfgen-lint"]
     for hook in hooks:

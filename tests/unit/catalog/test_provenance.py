@@ -61,7 +61,7 @@ BASE_FILE = "bases/app/base.yaml"
 
 
 def given(catalog: Catalog, image: Image, lock: Lock) -> dict[str, Any]:
-    """What the image's template can use."""
+    """Return the variables of the image's template."""
     parents = {"parent": image.parent, **image.parents}
     pins = {
         name: PinnedParent(parent.reference.at(pin.digest), parent.platform)
@@ -72,7 +72,7 @@ def given(catalog: Catalog, image: Image, lock: Lock) -> dict[str, Any]:
 
 
 def found(root: Path, name: str, image: str, base: str = BASE, catalog: str = CATALOG) -> tuple[Setting, ...]:
-    """The settings of one variable of one image."""
+    """Return the settings of one variable of one image."""
     whole = loaded(root, base, catalog)
     chosen = next(one for one in whole.images if one.name == image)
     lock = locked(whole)
@@ -80,7 +80,7 @@ def found(root: Path, name: str, image: str, base: str = BASE, catalog: str = CA
     return Settings(chosen, lock, lock.to_text()).of(name, values.get(name))
 
 
-def told(settings: tuple[Setting, ...]) -> list[str]:
+def formatted(settings: tuple[Setting, ...]) -> list[str]:
     return [f"{one.name} = {one.value}, {one.by}, {one.place}" for one in settings]
 
 
@@ -110,15 +110,15 @@ VARIABLES = [
 
 
 @pytest.mark.parametrize(("name", "image", "lines"), VARIABLES)
-def test_a_variable_is_traced_to_the_layer_that_wins(
+def test_a_variable_is_traced_to_the_layer_in_effect(
     name: str, image: str, lines: list[str], tmp_path: Path
 ) -> None:
-    assert told(found(tmp_path, name, image)) == lines
+    assert formatted(found(tmp_path, name, image)) == lines
 
 
-def test_a_parent_is_of_the_catalog_and_of_the_lock(tmp_path: Path) -> None:
+def test_a_parent_comes_from_the_catalog_and_the_lock(tmp_path: Path) -> None:
     named, pinned = found(tmp_path, "parent", "app:2.0@amd64")
-    assert told((named,)) == [f"parent = docker.io/library/busybox:9, override, {BASE_FILE}:20:13"]
+    assert formatted((named,)) == [f"parent = docker.io/library/busybox:9, override, {BASE_FILE}:20:13"]
     assert (pinned.by, str(pinned.value)[:7]) == ("lock", "sha256:")
     text = locked(loaded(tmp_path, BASE, CATALOG)).to_text().splitlines()
     assert pinned.place is not None
@@ -128,13 +128,13 @@ def test_a_parent_is_of_the_catalog_and_of_the_lock(tmp_path: Path) -> None:
     assert str(pinned.value) in line
 
 
-def test_the_parents_of_stages_are_named(tmp_path: Path) -> None:
+def test_parents_of_stages_are_traced(tmp_path: Path) -> None:
     named, pinned = found(tmp_path, "parents", "app:1.0@arm64")
-    assert told((named,)) == [f"parents.tool = docker.io/library/alpine:3, family, {BASE_FILE}:5:9"]
+    assert formatted((named,)) == [f"parents.tool = docker.io/library/alpine:3, family, {BASE_FILE}:5:9"]
     assert (pinned.name, pinned.by) == ("parents.tool", "lock")
 
 
-def test_labels_are_traced_one_by_one(tmp_path: Path) -> None:
+def test_each_label_is_traced(tmp_path: Path) -> None:
     lines = {one.entry: (one.by, str(one.place)) for one in found(tmp_path, "labels", "app:1.0@arm64")}
     image = "org.opencontainers.image"
     assert lines.pop(f"{image}.base.digest")[0] == "lock"
@@ -163,23 +163,23 @@ COMBINATIONS = [
 
 @pytest.mark.parametrize(("name", "image", "lines"), COMBINATIONS)
 def test_a_matrix_is_traced_to_its_values(name: str, image: str, lines: list[str], tmp_path: Path) -> None:
-    assert told(found(tmp_path, name, image, MATRIX, "")) == lines
+    assert formatted(found(tmp_path, name, image, MATRIX, "")) == lines
 
 
-def test_a_version_of_a_list_stands_in_the_list(tmp_path: Path) -> None:
+def test_a_version_in_a_list_is_traced_to_its_entry(tmp_path: Path) -> None:
     base = 'template: t.j2\nparent: docker.io/library/busybox:1\nversions: ["1", "2"]\n'
     [setting] = found(tmp_path, "version", "app:2@arm64", base)
-    assert told((setting,)) == [f"version = 2, version, {BASE_FILE}:3:17"]
+    assert formatted((setting,)) == [f"version = 2, version, {BASE_FILE}:3:17"]
 
 
-def test_what_dfgen_knows_of_the_image_can_be_written(tmp_path: Path) -> None:
+def test_the_image_variable_can_be_printed(tmp_path: Path) -> None:
     [setting] = found(tmp_path, "image", "app:1.0@arm64")
     assert setting.value["tag"] == "1.0-aarch64"
     assert setting.value["packages"] == ["curl=8", "tzdata"]
     assert (setting.by, str(setting.place)) == ("dfgen", f"{BASE_FILE}:10:3")
 
 
-def test_a_pin_that_is_not_there_is_the_file() -> None:
+def test_a_missing_pin_is_traced_to_the_lock_file() -> None:
     assert pin_place("{}\n", "docker.io/library/busybox:1", Platform.parse("amd64")) == Place(
         "bases/lock.json"
     )

@@ -1,4 +1,4 @@
-"""What an image has from its parents in the catalog: a rule that they keep is kept in it too."""
+"""Settings that images inherit from their parents in the catalog: SHELL, and the configuration of apt."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ PIPE = "FROM {{ parent }}\nRUN a | b\n"
 
 
 @pytest.mark.parametrize(("shell", "found"), [(BASH, []), ("", ["templates/child.j2:2"])])
-def test_a_child_has_the_shell_of_its_parent_in_the_catalog(
-    linting: Linting, shell: str, found: list[str]
-) -> None:
+def test_a_child_inherits_the_shell_of_its_parent(linting: Linting, shell: str, found: list[str]) -> None:
     files = {"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE}
     linting.catalog("FROM {{ parent }}\n" + shell, **files)
     assert [line.partition(": ")[0] for line in linting.found()] == found
-    # The parent is read also where it is not looked at itself.
+    # The parent is read even if it is not selected.
     assert [line.partition(": ")[0] for line in linting.found("child")] == found
 
 
 @pytest.mark.parametrize(("line", "number"), [("COPY apt.conf /etc/apt/apt.conf.d/x\n", 0), ("", 1)])
-def test_a_child_has_the_options_of_apt_of_its_parent_in_the_catalog(
+def test_a_child_inherits_the_apt_configuration_of_its_parent(
     linting: Linting, line: str, number: int
 ) -> None:
     grandchild = CHILD.replace("app:1.0", "child:2")
@@ -35,14 +33,14 @@ def test_a_child_has_the_options_of_apt_of_its_parent_in_the_catalog(
     assert len(linting.found()) == len(linting.found("last")) == number
 
 
-def test_of_a_parent_that_does_not_render_nothing_is_known(linting: Linting) -> None:
+def test_a_parent_that_does_not_render_may_set_anything(linting: Linting) -> None:
     linting.catalog(
         "FROM {{ parent }}\n{{ nope }}\n", **{"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE}
     )
     assert linting.found("child") == []
 
 
-def test_hadolint_does_not_know_what_a_parent_in_the_catalog_sets(linting: Linting) -> None:
+def test_hadolint_is_overruled_if_a_parent_sets_pipefail(linting: Linting) -> None:
     template = "FROM {{ parent }}\n" + BASH
     linting.catalog(template, **{"bases/child/base.yaml": CHILD, "templates/child.j2": PIPE})
     write(linting.root, {T: template, "bin/hadolint": HADOLINT.replace("DL3008", "DL4006")})

@@ -1,4 +1,4 @@
-"""Printing: rows in three formats, sizes, and what is no text."""
+"""Printed rows in three formats, sizes and notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIGEST = f"sha256:{'a' * 64}"
 
 
 class Terminal(io.StringIO):
-    """Output that says it is a terminal."""
+    """Output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -28,20 +28,20 @@ def _printed(output: str) -> str:
     return out.getvalue()
 
 
-def test_json_keeps_lists_and_nothing() -> None:
+def test_json_keeps_lists_and_null() -> None:
     assert json.loads(_printed("json")) == [{"a": "[bold]x|y", "b": None}, {"a": "p", "b": ["q", "r"]}]
 
 
-def test_markdown_escapes_its_bars() -> None:
+def test_markdown_escapes_bars() -> None:
     assert _printed("markdown") == "| a | b |\n|---|---|\n| [bold]x\\|y |  |\n| p | q, r |\n"
 
 
-def test_a_table_shows_text_as_it_is() -> None:
+def test_a_table_does_not_interpret_markup() -> None:
     words = [line.split(maxsplit=1) for line in _printed("table").splitlines()]
     assert words == [["a", "b"], ["[bold]x|y"], ["p", "q, r"]]
 
 
-def test_no_rows_are_no_table() -> None:
+def test_without_rows_no_table_is_printed() -> None:
     out = io.StringIO()
     with redirect_stdout(out):
         show.rows(("a",), [], "table")
@@ -57,7 +57,9 @@ def test_no_rows_are_no_table() -> None:
         (28, ["app", DIGEST[:19]]),
     ],
 )
-def test_a_table_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, width: int, words: list[str]) -> None:
+def test_a_table_fits_into_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, width: int, words: list[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
     out = Terminal()
@@ -68,7 +70,7 @@ def test_a_table_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, width: int, 
     assert row.split() == words
 
 
-def test_a_table_in_a_pipe_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_in_a_pipe_is_not_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     out = io.StringIO()
     with redirect_stdout(out):
@@ -84,14 +86,14 @@ def test_sizes(count: int, shown: str) -> None:
     assert show.size(count) == shown
 
 
-def test_a_note_goes_beside_the_result() -> None:
+def test_a_note_goes_to_stderr() -> None:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         show.note("x")
     assert (out.getvalue(), err.getvalue()) == ("", "x\n")
 
 
-def test_a_cell_of_a_stranger_stays_in_its_line() -> None:
+def test_control_characters_in_cells_are_escaped() -> None:
     for output in ("table", "markdown"):
         out = io.StringIO()
         with redirect_stdout(out):

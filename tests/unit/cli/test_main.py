@@ -1,4 +1,4 @@
-"""The command line itself: help, versions, and what cannot be meant."""
+"""The command line: help, version, and usage errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_names_every_command_in_the_order_of_the_work(option: str) -> None:
+def test_help_lists_every_command_in_order(option: str) -> None:
     done = dfgen(option)
     assert (done.status, done.err) == (0, "")
     listed = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
@@ -34,7 +34,7 @@ def test_every_command_has_help(command: str) -> None:
     assert done.out.startswith(f"Usage: dfgen {command} [OPTIONS]")
 
 
-def test_without_a_command_there_is_help_and_nothing_was_done() -> None:
+def test_without_a_command_the_help_is_printed() -> None:
     done = dfgen()
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("Usage: dfgen [OPTIONS] COMMAND [ARGS]...")
@@ -43,13 +43,13 @@ def test_without_a_command_there_is_help_and_nothing_was_done() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rendr"], "dfgen: no command 'rendr' (did you mean 'render'?); see `dfgen --help`"),
-        (["zzz"], f"dfgen: no command 'zzz'; the commands are {', '.join(COMMANDS)}; see `dfgen --help`"),
+        (["rendr"], "dfgen: unknown command 'rendr' (did you mean 'render'?); see `dfgen --help`"),
+        (["zzz"], f"dfgen: unknown command 'zzz'; supported: {', '.join(COMMANDS)}; see `dfgen --help`"),
         (["--fromat", "json"], "dfgen: No such option '--fromat'. Did you mean '--format'?; see `dfgen --help`"),
         (["--format", "xml", "list"], "dfgen: Invalid value for '--format': 'xml' is not one of 'table', 'json', 'markdown'; see `dfgen --help`"),
         (["render", "--chek"], "dfgen render: No such option '--chek'. (Did you mean one of: '--check', '--force', '--help'?); see `dfgen render --help`"),
-        (["lint", "--format", "json"], "dfgen lint: --format stands before the command: `dfgen --format … lint`; see `dfgen lint --help`"),
-        (["render", "-C", "x"], "dfgen render: -C stands before the command: `dfgen -C … render`; see `dfgen render --help`"),
+        (["lint", "--format", "json"], "dfgen lint: put --format before the command: `dfgen --format … lint`; see `dfgen lint --help`"),
+        (["render", "-C", "x"], "dfgen render: put -C before the command: `dfgen -C … render`; see `dfgen render --help`"),
         (["lock", "--min-age", "3d"], "dfgen lock: --min-age requires --upgrade; parents without a pin are pinned immediately; see `dfgen lock --help`"),
         (["lock", "--upgrade", "--min-age", "3h"], "dfgen lock: Invalid value for '--min-age': '3h' is not an age; use days or weeks, for example 3d or 2w; see `dfgen lock --help`"),
         (["lock", "busybox"], "dfgen lock: PARENT requires --upgrade; see `dfgen lock --help`"),
@@ -57,14 +57,14 @@ def test_without_a_command_there_is_help_and_nothing_was_done() -> None:
         (["lock", "--deadline", "soon"], "dfgen lock: Invalid value for '--deadline': 'soon' is not a valid float; see `dfgen lock --help`"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_line_is_one_line(words: list[str], message: str) -> None:
+def test_a_usage_error_is_one_line(words: list[str], message: str) -> None:
     done = dfgen(*words)
     assert (done.status, done.out) == (2, "")
     assert done.lines == [message]
 
 
 @pytest.mark.parametrize("command", ["list", "render", "lock"])
-def test_a_folder_that_is_not_there(tmp_path: Path, command: str) -> None:
+def test_a_folder_that_does_not_exist(tmp_path: Path, command: str) -> None:
     done = dfgen("-C", tmp_path / "nowhere", command)
     assert (done.status, done.out) == (2, "")
     assert done.lines == [f"{tmp_path}/nowhere: is not a folder; name the catalog's with -C"]
@@ -78,7 +78,7 @@ def test_a_folder_without_a_catalog(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["list", "render", "lock"])
-def test_every_problem_of_a_catalog_is_a_line(tmp_path: Path, command: str) -> None:
+def test_every_problem_of_a_catalog_is_one_line(tmp_path: Path, command: str) -> None:
     write(tmp_path, {"bases/app/base.yaml": FAMILY + "packges: []\nimmutable: 7\n"})
     done = dfgen("-C", tmp_path, command)
     assert (done.status, done.out) == (2, "")
@@ -89,7 +89,7 @@ def test_every_problem_of_a_catalog_is_a_line(tmp_path: Path, command: str) -> N
 
 
 @pytest.mark.parametrize("command", ["list", "render"])
-def test_a_selection_of_nothing(tmp_path: Path, command: str) -> None:
+def test_a_selection_that_matches_nothing(tmp_path: Path, command: str) -> None:
     write(tmp_path, {"bases/app/base.yaml": FAMILY})
     done = dfgen("-C", tmp_path, command, "apq")
     assert (done.status, done.out) == (2, "")
@@ -98,7 +98,7 @@ def test_a_selection_of_nothing(tmp_path: Path, command: str) -> None:
     ]
 
 
-def test_a_reader_that_went_away_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
     versions = ", ".join(f"'{number}'" for number in range(400))
     write(tmp_path, {"bases/app/base.yaml": FAMILY.replace('["1.0"]', f"[{versions}]")})
     command = [sys.executable, "-m", "dfgen", "-C", str(tmp_path), "--format", "json", "list"]
@@ -110,9 +110,9 @@ def test_a_reader_that_went_away_is_no_traceback(tmp_path: Path) -> None:
         assert running.stderr.read() == b""
 
 
-def test_the_module_is_the_command() -> None:
+def test_the_module_runs_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dfgen", "rendr"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "dfgen: no command 'rendr' (did you mean 'render'?); see `dfgen --help`\n"
+    assert done.stderr == "dfgen: unknown command 'rendr' (did you mean 'render'?); see `dfgen --help`\n"
