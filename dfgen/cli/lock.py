@@ -25,9 +25,9 @@ SPARE = ("rebuilds", "created", "size")
 @click.option("--dry-run", is_flag=True, help="Show what would be locked; write nothing.")
 @click.option(
     "--min-age",
-    metavar="AGE",
+    metavar="DAYS",
     callback=lambda _ctx, _option, text: _days(text) if text else 0,
-    help="With --upgrade: hold back digests first seen less than AGE ago, for example 3d or 2w.",
+    help="With --upgrade: hold back digests first seen less than this time ago (3d, 2w).",
 )
 @click.option(
     "--deadline",
