@@ -1,8 +1,8 @@
-# What people run is what CI runs. `make demo` needs Debian and root, and nothing else.
+# CI runs the same targets as people do. `make demo` needs only Debian and root.
 VENV := .venv
 LOCK := .ci/requirements.lock
 DFGEN := $(VENV)/bin/dfgen
-# `make push REGISTRY=registry.example.com/platform`; without it, the catalog's own.
+# `make push REGISTRY=registry.example.com/platform`; the default is the catalog's registry.
 TO := $(if $(REGISTRY),--registry $(REGISTRY))
 
 .PHONY: requirements render check images push demo demo-down test unit bench clean
@@ -12,7 +12,7 @@ $(VENV)/ready: pyproject.toml $(LOCK)
 	$(VENV)/bin/pip install --quiet --require-hashes --requirement $(LOCK)
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable . && touch $@
 
-# Pin what dfgen is developed with again, at the newest versions that pyproject.toml allows.
+# Update the pinned development requirements to the newest versions that pyproject.toml allows.
 requirements:
 	python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
