@@ -1,7 +1,7 @@
-"""The whole of dfgen on a bare machine: `demo.py` brings an engine, a registry and parents, and goes the way.
+"""The demo: start an engine and a registry, make parent images, then run dfgen from lock to verify.
 
-It works in a folder of its own with a copy of the catalog, whose parents are read from the local registry
-through `mirrors`. Every command that it runs is printed, so that it can be typed again.
+The demo works on a copy of the catalog in its own folder; `mirrors` in that copy redirects all parents to the
+local registry. Every command is printed before it runs, so that you can repeat it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import engine
 import parents
@@ -25,7 +26,7 @@ from standins import split_reference
 REPOSITORY = Path(__file__).resolve().parents[2]
 DFGEN = Path(sys.executable).with_name("dfgen")
 PLATFORMS = ("linux/amd64", "linux/arm64")
-# What each family's merged tag is run with at the end.
+# The command that each family's merged tag runs at the end; empty for the image's own.
 COMMANDS: Mapping[str, Sequence[str]] = {
     "java-base": ("java", "-version"),
     "nginx-base": ("nginx", "-v"),
@@ -35,7 +36,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 
 class Work:
-    """The demo's own copy of the catalog, and the commands that are run on it."""
+    """The demo's copy of the catalog, and the commands that run on it."""
 
     def __init__(self, home: Home) -> None:
         state = load_state(home)
@@ -44,7 +45,7 @@ class Work:
         self.environment = {**os.environ, **engine.engine_variables(home, state)}
 
     def prepare(self) -> None:
-        """Lays the catalog and the example application out; what was built and locked before stays."""
+        """Copy the catalog and the example application; keep what earlier runs locked, rendered and built."""
         for source in (REPOSITORY, REPOSITORY / "examples/java-app"):
             for name in ("bases", "templates"):
                 shutil.copytree(
@@ -59,8 +60,8 @@ class Work:
         text = (REPOSITORY / "bases/catalog.yaml").read_text(encoding="utf-8")
         catalog.write_text(f"{text}\nmirrors:\n{mirrors}", encoding="utf-8")
 
-    def upstream_parents(self) -> list[str]:
-        """The upstream images that the catalog is built on."""
+    def images(self) -> list[dict[str, Any]]:
+        """Return the images of the catalog, as `dfgen list` prints them."""
         done = subprocess.run(
             [DFGEN, "-C", self.folder, "--format", "json", "list"],
             env=self.environment,
@@ -70,32 +71,32 @@ class Work:
         )
         if done.returncode:
             raise DemoError(f"dfgen list failed: {done.stderr.strip()}")
-        named = {parent for image in json.loads(done.stdout) for parent in image["parents"]}
+        images: list[dict[str, Any]] = json.loads(done.stdout)
+        return images
+
+    def upstream_parents(self) -> list[str]:
+        """Return the catalog's upstream parents; a parent without "/" in its name is another family."""
+        named = {parent for image in self.images() for parent in image["parents"]}
         return sorted(parent for parent in named if "/" in parent)
 
     def dfgen(self, *arguments: str) -> None:
-        """Runs a dfgen command as a person would, and stops the demo when it fails."""
+        """Run a dfgen command as a user would; raises DemoError if it fails."""
         self.run(str(DFGEN), *arguments, shown=["dfgen", *arguments])
 
     def run(self, *command: str, shown: Sequence[str] = ()) -> None:
-        """Prints a command, then runs it."""
+        """Print a command, then run it; raises DemoError with its exit code if it fails."""
         print(f"\n$ {shlex.join(shown or command)}", flush=True)
         done = subprocess.run(command, cwd=self.folder, env=self.environment, check=False)
         if done.returncode:
-            raise DemoError(f"`{shlex.join(shown or command)}` ended with {done.returncode}", done.returncode)
+            raise DemoError(
+                f"`{shlex.join(shown or command)}` failed with exit code {done.returncode}", done.returncode
+            )
 
 
 def run_images(work: Work) -> None:
-    """Runs every merged tag on both platforms; the engine picks the right child."""
+    """Run every merged tag on both platforms; the engine chooses the image for the platform."""
     target = f"{work.registry}/demo"
-    done = subprocess.run(
-        [DFGEN, "-C", work.folder, "--format", "json", "list"],
-        env=work.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    versions = dict.fromkeys((image["family"], image["version"]) for image in json.loads(done.stdout))
+    versions = dict.fromkeys((image["family"], image["version"]) for image in work.images())
     for family, version in versions:
         for platform in PLATFORMS:
             image = f"{target}/{family}:{version}"
@@ -114,7 +115,7 @@ def run_images(work: Work) -> None:
 
 
 def demo(home: Home) -> int:
-    """Goes the whole way: engine, parents, lock, render, build, publish, verify, run."""
+    """Run all steps: engine, parents, lock, render, build, publish, verify, docker run."""
     start = time.monotonic()
     engine.up(home)
     work = Work(home)
@@ -130,17 +131,17 @@ def demo(home: Home) -> int:
     work.dfgen("publish", "--registry", target)
     work.dfgen("verify", "--registry", target)
     run_images(work)
-    print("\nBuilt again, nothing is to be done:", flush=True)
+    print("\nSecond build, nothing to do:", flush=True)
     work.dfgen("build")
     say(
         f"done in {time.monotonic() - start:.0f} s; the catalog, the layout and the logs are in {work.folder}"
     )
-    say("the parents were stand-ins; `make demo-down` ends the engine and the registry")
+    say("the parents were stand-ins; `make demo-down` stops the engine and the registry")
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line."""
+    """Parse the command line and run the demo."""
     argparse.ArgumentParser(prog="demo.py", description=__doc__.split("\n")[0]).parse_args(arguments)
     if not DFGEN.exists():
         raise DemoError("dfgen is not installed in this Python; run `make demo`, which installs it")

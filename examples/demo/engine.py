@@ -1,8 +1,8 @@
-"""A Docker engine and a registry for the demo: `engine.py up [--node NAME] | down | status | env`.
+"""Start and stop a Docker engine and a registry: `engine.py up [--node NAME] | down | status | env`.
 
-`up` uses the engine that is there when it has buildx and the containerd image store. Else, on Debian as
-root, it unpacks Debian's packages into the demo's folder and starts an engine there. `down` ends exactly
-what `up` started. Only the standard library is needed.
+`up` uses the machine's engine if that has buildx and the containerd image store. Otherwise, on Debian as
+root, it unpacks Debian packages into the demo's folder and starts an engine from there. `down` stops exactly
+what `up` started. The script needs only the standard library.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ BRIDGE = Path("/sys/class/net/docker0")
 ARCHITECTURES = ("amd64", "arm64")
 
 
-def bring_programs(home: Home) -> None:
-    """Makes the programs of engine, registry and emulation available in the folder."""
+def ensure_programs(home: Home) -> None:
+    """Unpack the programs of engine, registry and emulation if needed, and configure the client."""
     if not dockerd.has_programs(home):
-        with step(f"Debian {SUITE}'s packages of engine, registry and emulation into {home.root}"):
+        with step(f"unpacking engine, registry and emulation from Debian {SUITE} into {home.root}"):
             dockerd.unpack_programs(home, make_apt(home, SUITE, own_arch()))
     dockerd.link_programs(home)
     dockerd.configure_client(home)
 
 
 def up_system(state: State) -> State:
-    """Installs what the engine needs of the machine's own release."""
+    """Install the packages that the engine needs from the machine's own release."""
     missing = dockerd.missing_system_packages()
     if missing:
         with step(f"apt-get install {' '.join(missing)}"):
@@ -48,10 +48,10 @@ def up_system(state: State) -> State:
 
 
 def up_emulation(home: Home, state: State) -> State:
-    """Registers the folder's own emulators with the kernel."""
+    """Register the demo's emulators with the kernel."""
     if emulation.is_on(home):
         return state
-    bring_programs(home)
+    ensure_programs(home)
     with step(f"emulation of {', '.join(emulation.foreign_architectures())}"):
         if emulation.mount():
             state = state.with_system(f"mounted binfmt_misc on {emulation.BINFMT}")
@@ -60,47 +60,44 @@ def up_emulation(home: Home, state: State) -> State:
 
 
 def up_own_engine(home: Home, state: State) -> State:
-    """Starts an engine of the demo's own."""
-    bring_programs(home)
+    """Start the demo's own engine."""
+    ensure_programs(home)
     if not BRIDGE.exists():
-        state = state.with_system("made the bridge docker0 and its iptables rules (until the next boot)")
+        state = state.with_system("created the bridge docker0 and its iptables rules (until the next boot)")
     state = up_emulation(home, up_system(state))
     with step("dockerd"):
         process = dockerd.start_engine(home, home.engine)
-        # Remembered before it answers, so that `down` finds it however this ends.
+        # Saved before the engine answers, so that `down` stops it even if the start fails or is interrupted.
         state = save_state(home, state.with_process("engine", process))
         dockerd.wait_for_engine(process, home.engine)
     return state
 
 
 def up_engine(home: Home, state: State) -> State:
-    """The engine: the demo's own that runs, or the one that is there already, or a new one."""
+    """Use the demo's running engine or the machine's engine, or start a new one."""
     own = state.processes.get("engine")
     if own and is_running(own):
         dockerd.wait_for_engine(own, home.engine)
-        say(f"engine: runs already (pid {own.pid})")
+        say(f"engine: already running (pid {own.pid})")
         return up_emulation(home, state)
     found = find_engine()
     if found is None:
         if not is_debian_as_root():
             raise DemoError(f"no Docker engine with buildx and the containerd image store answers; {ADVICE}")
         return up_own_engine(home, state)
-    say(f"engine: Docker {found.version} is here, with buildx and the containerd image store; used as it is")
-    lacking = [arch for arch in ARCHITECTURES if not found.runs(arch)]
-    if lacking and not is_debian_as_root():
-        raise DemoError(
-            f"engine: does not run linux/{lacking[0]}, expected emulation of it;"
-            " install qemu-user-static and binfmt-support"
-        )
-    return (up_emulation(home, state) if lacking else state).without_process("engine")
+    say(f"engine: using Docker {found.version} of this machine, with buildx and the containerd image store")
+    missing = [arch for arch in ARCHITECTURES if not found.runs(arch)]
+    if missing and not is_debian_as_root():
+        raise DemoError(f"engine: cannot run linux/{missing[0]}; install qemu-user-static and binfmt-support")
+    return (up_emulation(home, state) if missing else state).without_process("engine")
 
 
 def up_registry(home: Home, state: State) -> State:
-    """The registry: the one that runs, or a new one on a free port."""
+    """Use the running registry, or start one on a free port."""
     if is_running(state.processes.get("registry")) and registry.answers(state.port):
-        say(f"registry: runs already on 127.0.0.1:{state.port}")
+        say(f"registry: already running on 127.0.0.1:{state.port}")
         return state
-    bring_programs(home)
+    ensure_programs(home)
     port = registry.choose_port(state.port)
     with step(f"docker-registry on 127.0.0.1:{port}"):
         process = registry.start_registry(home, port)
@@ -111,7 +108,7 @@ def up_registry(home: Home, state: State) -> State:
 
 
 def up(home: Home, node: str = "") -> int:
-    """Brings up what is not up yet; with `node`, a second engine of that name too."""
+    """Start everything that is not running; with `node`, also a second engine of that name."""
     with locked(home):
         state = save_state(home, up_engine(home, load_state(home)))
         state = save_state(home, up_registry(home, state))
@@ -123,30 +120,30 @@ def up(home: Home, node: str = "") -> int:
 
 
 def down(home: Home) -> int:
-    """Ends what `up` started, and nothing else."""
+    """Stop what `up` started, and nothing else."""
     with locked(home):
         state = load_state(home)
         for name in node_names(state):
             down_node(home, state, name)
         if "engine" in state.processes:
-            with step("engine ends, with its containers"):
+            with step("stopping the engine and its containers"):
                 stop(state.processes["engine"], seconds=40)
-                dockerd.clear_up(home, home.engine)
+                dockerd.clean_up(home, home.engine)
         if "registry" in state.processes:
-            with step("registry ends"):
+            with step("stopping the registry"):
                 stop(state.processes["registry"], seconds=10)
         handlers = emulation.turn_off(home)
         if handlers:
-            say(f"emulation is off: {' '.join(handlers)}")
+            say(f"emulation removed: {' '.join(handlers)}")
         save_state(home, dataclasses.replace(state, processes={}))
     for change in state.system:
-        say(f"stays on this system: {change}")
-    say(f"stays for the next time: {home.root}")
+        say(f"not undone on this system: {change}")
+    say(f"kept for the next run: {home.root}")
     return 0
 
 
 def status(home: Home) -> int:
-    """Says what runs; exit code 1 when the engine or the registry does not."""
+    """Print what is running; return exit code 1 if the engine or the registry is not."""
     state = load_state(home)
     own = state.processes.get("engine")
     found = None if own else find_engine()
@@ -155,20 +152,20 @@ def status(home: Home) -> int:
         say(f"engine: pid {own.pid}, {home.socket}: {'answers' if has_engine else 'does not answer'}")
     else:
         has_engine = found is not None
-        say(f"engine: Docker {found.version}, not the demo's" if found else "engine: none")
+        say(f"engine: Docker {found.version} of this machine" if found else "engine: not running")
     for name in node_names(state):
         runs = is_running(state.processes.get(f"node-{name}"))
-        say(f"node {name}: {'runs' if runs else 'does not run'}")
+        say(f"node {name}: {'running' if runs else 'not running'}")
     has_registry = is_running(state.processes.get("registry")) and registry.answers(state.port)
     say(f"registry: 127.0.0.1:{state.port}: {'answers' if has_registry else 'does not answer'}")
-    say(f"emulation: {'on' if emulation.is_on(home) else 'not by the demo'}")
+    say(f"emulation: {'on' if emulation.is_on(home) else 'not registered by the demo'}")
     for change in state.system:
         say(f"changed on this system: {change}")
     return 0 if has_engine and has_registry else 1
 
 
 def engine_variables(home: Home, state: State) -> dict[str, str]:
-    """What docker and buildx need in the environment: nothing for an engine that is not the demo's."""
+    """Return the environment variables for docker and buildx; empty if the engine is the machine's."""
     if "engine" not in state.processes:
         return {}
     path = f"{home.bin}:{os.environ.get('PATH', os.defpath)}"
@@ -176,7 +173,7 @@ def engine_variables(home: Home, state: State) -> dict[str, str]:
 
 
 def environment(home: Home, state: State) -> str:
-    """The shell lines that point docker, buildx and the tests at the demo's engine and registry."""
+    """Return shell lines that point docker, buildx and the tests at the demo's engine and registry."""
     variables = {**engine_variables(home, state), "DFGEN_DEMO_REGISTRY": f"127.0.0.1:{state.port}"}
     variables.pop("PATH", None)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
@@ -184,23 +181,27 @@ def environment(home: Home, state: State) -> str:
 
 
 def env(home: Home) -> int:
-    """Prints what `eval "$(engine.py env)"` takes over."""
+    """Print the shell lines for `eval "$(engine.py env)"`."""
     state = load_state(home)
     if not is_running(state.processes.get("registry")):
-        raise DemoError("the demo's engine and registry do not run; run: python3 examples/demo/engine.py up")
+        raise DemoError(
+            "the demo's engine and registry are not running; run: python3 examples/demo/engine.py up"
+        )
     print(environment(home, state))
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line."""
+    """Parse the command line and run the command."""
     commands = {"up": up, "down": down, "status": status, "env": env}
     parser = argparse.ArgumentParser(prog="engine.py", description=__doc__.split("\n")[0])
     parser.add_argument("command", choices=commands)
-    parser.add_argument("--node", metavar="NAME", default="", help="up: start a second engine of this name")
+    parser.add_argument(
+        "--node", metavar="NAME", default="", help="with up: also start a second engine of this name"
+    )
     given = parser.parse_args(arguments)
     if given.node and given.command != "up":
-        parser.error("--node belongs to up")
+        parser.error("--node only applies to up")
     return up(find_home(), given.node) if given.node else commands[given.command](find_home())
 
 

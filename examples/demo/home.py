@@ -1,7 +1,7 @@
-"""The demo's folder: where its things lie, what is remembered between runs, and how a step is told.
+"""The demo's folder: its paths, the state that is kept between runs, and progress output.
 
-Everything that the demo brings to a machine lies below one folder (`DFGEN_DEMO_HOME`, by default
-`~/.cache/dfgen-demo`), so that it can be found, ended and removed again.
+Everything that the demo stores is below one folder (`DFGEN_DEMO_HOME`, by default `~/.cache/dfgen-demo`),
+so that it can be found, stopped and deleted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 
 from processes import Process
 
-# The longest socket that the engine makes below the folder, and the kernel's limit for such a path
-# (sun_path, with its closing zero byte).
+# The longest socket path that the engine creates below the folder, and the kernel's limit for a socket path:
+# sun_path has 108 bytes, one of them for the terminating zero.
 LONGEST_SOCKET = "nodes/12345678/exec/containerd/containerd-debug.sock"
 SOCKET_LIMIT = 107
 
 
 class DemoError(Exception):
-    """What the person at the terminal is told in one line; `code` is the exit code (2 usage, 3 outside)."""
+    """An error that the user sees as one line; `code` is the exit code (2 usage, 3 environment)."""
 
     def __init__(self, message: str, code: int = 3) -> None:
         super().__init__(message)
@@ -34,23 +34,23 @@ class DemoError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """The places below the demo's folder `root`."""
+    """The paths below the demo's folder `root`."""
 
     root: Path
 
     @property
     def bin(self) -> Path:
-        """Programs, as links into `unpacked`; goes in front of PATH."""
+        """Links to the programs in `unpacked`; the first folder of PATH."""
         return self.root / "bin"
 
     @property
     def unpacked(self) -> Path:
-        """The content of the engine's Debian packages."""
+        """The files of the engine's Debian packages."""
         return self.root / "unpacked"
 
     @property
     def docker_config(self) -> Path:
-        """What DOCKER_CONFIG names: contexts and the buildx plugin."""
+        """The value of DOCKER_CONFIG: contexts and the buildx plugin."""
         return self.root / "docker-config"
 
     @property
@@ -76,44 +76,44 @@ class Home:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What `up` remembers for `down`, `env` and the next `up`."""
+    """What `up` records for `down`, `env` and the next `up`."""
 
     processes: Mapping[str, Process] = dataclasses.field(default_factory=dict)
     port: int = 0
     """The registry's port on 127.0.0.1; 0 before the first start."""
     system: tuple[str, ...] = ()
-    """What was changed outside the folder, in words."""
+    """The changes outside the folder, in words."""
 
     def with_process(self, name: str, process: Process) -> State:
-        """The same state, with `name` recorded as `process`."""
+        """Return the state with `name` recorded as `process`."""
         return dataclasses.replace(self, processes={**self.processes, name: process})
 
     def without_process(self, name: str) -> State:
-        """The same state, with `name` forgotten."""
+        """Return the state without the process `name`."""
         left = {key: value for key, value in self.processes.items() if key != name}
         return dataclasses.replace(self, processes=left)
 
     def with_system(self, *changes: str) -> State:
-        """The same state, with changes to the system added once each."""
+        """Return the state with more changes to the system, each listed once."""
         return dataclasses.replace(self, system=tuple(dict.fromkeys((*self.system, *changes))))
 
 
 def find_home(environ: Mapping[str, str] = os.environ) -> Home:
-    """The demo's folder by the environment; refuses a path too long for the engine's sockets."""
+    """Return the demo's folder; raises DemoError if its path is too long for the engine's sockets."""
     named = environ.get("DFGEN_DEMO_HOME")
     root = Path(named).absolute() if named else Path.home() / ".cache" / "dfgen-demo"
     spare = SOCKET_LIMIT - len(os.fsencode(root / LONGEST_SOCKET))
     if spare < 0:
         raise DemoError(
-            f"DFGEN_DEMO_HOME: {str(root)!r} is {-spare} bytes too long for the engine's sockets,"
-            " expected a shorter path",
+            f"DFGEN_DEMO_HOME: {str(root)!r} is {-spare} bytes too long for the engine's sockets;"
+            " use a shorter path",
             code=2,
         )
     return Home(root=root)
 
 
 def load_state(home: Home) -> State:
-    """The remembered state; an empty one before the first `up` or when the file is damaged."""
+    """Return the saved state; an empty one before the first `up` or if the file is damaged."""
     try:
         data = json.loads((home.root / "state.json").read_text())
         processes = {name: Process(**fields) for name, fields in data["processes"].items()}
@@ -123,7 +123,7 @@ def load_state(home: Home) -> State:
 
 
 def write_file(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Writes `text` to `path` through a temporary file beside it, so that no half-written file is seen."""
+    """Write a file through a temporary file and a rename, so that nobody reads a half-written one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
@@ -132,14 +132,14 @@ def write_file(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def save_state(home: Home, state: State) -> State:
-    """Remembers `state` and returns it."""
+    """Save the state and return it."""
     write_file(home.root / "state.json", json.dumps(dataclasses.asdict(state), indent=2) + "\n")
     return state
 
 
 @contextlib.contextmanager
 def locked(home: Home) -> Iterator[None]:
-    """Keeps two commands on the same folder from running at the same time: the second waits."""
+    """Hold an exclusive lock on the folder for the block; a second command waits."""
     home.root.mkdir(parents=True, exist_ok=True)
     with (home.root / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -147,13 +147,13 @@ def locked(home: Home) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Prints one line of progress, at once."""
+    """Print one line of progress, unbuffered."""
     print(f"demo: {text}", flush=True)
 
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[None]:
-    """Prints one line for one step, with the seconds that it took once it is done."""
+    """Print one line for a step; complete it with the seconds that the step took."""
     print(f"demo: {text} ...", end="", flush=True)
     start = time.monotonic()
     try:
@@ -165,12 +165,12 @@ def step(text: str) -> Iterator[None]:
 
 
 def run_main(main: Callable[[Sequence[str]], int]) -> None:
-    """Runs a command's main function: a DemoError becomes one line and its exit code."""
+    """Run a command's main function; print a DemoError as one line and exit with its code."""
     try:
         sys.exit(main(sys.argv[1:]))
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
-        print("demo: interrupted; run it again to go on", file=sys.stderr)
+        print("demo: interrupted; run it again to continue", file=sys.stderr)
         sys.exit(130)

@@ -1,7 +1,7 @@
-"""Debian packages: the mirror that the machine uses, and an apt of the demo's own beside the machine's.
+"""Debian packages: the mirror that the machine uses, and apt-get with the demo's own configuration.
 
-The machine's apt.conf stays in force (proxies, certificates, checks of dates); only the sources, the
-lists, the archives and dpkg's state are the demo's.
+The machine's apt.conf still applies (proxies, certificates, date checks); only the sources, package lists,
+archives and the dpkg status are the demo's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from home import DemoError, write_file
 
-# Debian 12's own Python is older than tarfile's filters; there, apt's signatures alone vouch for a package.
+# Python 3.11.2 (Debian 12) has no extraction filters; apt has verified the packages' signatures anyway.
 _FILTER: dict[str, str] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 CONF = """\
 Dir::Etc::SourceList "/dev/null";
@@ -55,11 +55,11 @@ class Source:
     suites: tuple[str, ...]
     components: tuple[str, ...]
     signed_by: str = ""
-    """A keyring's path, or a key block in deb822's multi-line form; empty for apt's trusted keys."""
+    """The path of a keyring, or a key block in deb822's multi-line form; empty for apt's trusted keys."""
 
 
 def read_one_line(text: str) -> Iterator[Source]:
-    """The binary-package entries of a `sources.list` in the one-line form."""
+    """Read the binary-package entries of a `sources.list` (one-line format)."""
     for line in text.splitlines():
         found = re.match(r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<rest>[^#]+)", line)
         words = found["rest"].split() if found else []
@@ -71,7 +71,7 @@ def read_one_line(text: str) -> Iterator[Source]:
 
 
 def read_deb822(text: str) -> Iterator[Source]:
-    """The enabled binary-package entries of a `.sources` file (deb822)."""
+    """Read the enabled binary-package entries of a `.sources` file (deb822)."""
     kept = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for stanza in re.split(r"\n\s*\n", kept):
         pairs = re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)
@@ -88,7 +88,7 @@ def read_deb822(text: str) -> Iterator[Source]:
 
 
 def machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
-    """All entries of the machine's apt sources, in the order in which apt reads them."""
+    """Return all entries of the machine's apt sources, in the order in which apt reads them."""
     parts = sorted((etc / "sources.list.d").glob("*"))
     main = etc / "sources.list"
     found = list(read_one_line(main.read_text())) if main.exists() else []
@@ -101,7 +101,7 @@ def machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
 
 
 def resolve_mirror_list(source: Source) -> Source:
-    """The entry with the first mirror of its list, for `mirror+file:` entries as cloud images have them."""
+    """Replace a `mirror+file:` URI, common in cloud images, with the first mirror of the list it names."""
     if not source.uri.startswith("mirror+file:"):
         return source
     listed = Path(unquote(urlsplit(source.uri.removeprefix("mirror+")).path))
@@ -111,7 +111,7 @@ def resolve_mirror_list(source: Source) -> Source:
 
 
 def choose_mirror(sources: Sequence[Source], codename: str) -> Source:
-    """The entry that the machine's own release comes from; its mirror has Debian's other suites too."""
+    """Return the entry of the machine's release; the same mirror also has Debian's other suites."""
     usable = [
         source
         for source in map(resolve_mirror_list, sources)
@@ -120,29 +120,29 @@ def choose_mirror(sources: Sequence[Source], codename: str) -> Source:
     own = [source for source in usable if codename in source.suites]
     if not own:
         raise DemoError(
-            f"apt sources: none has the suite {codename!r} with the component 'main' over http or https,"
-            " expected the mirror of this release; add it to /etc/apt/sources.list"
+            f"apt sources: no http or https entry has suite {codename!r} and component 'main';"
+            " add the mirror of this release to /etc/apt/sources.list"
         )
     return own[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Apt:
-    """An apt of the demo's own, for one suite and one architecture (Debian's name: amd64, arm64)."""
+    """apt-get with the demo's own configuration, for one suite and one Debian architecture (amd64, arm64)."""
 
     folder: Path
-    """Holds a folder for each suite and architecture."""
+    """The parent of one folder for each suite and architecture."""
     suite: str
     arch: str
     mirror: Source
 
     @property
     def own(self) -> Path:
-        """The folder with this suite's configuration, lists and archives."""
+        """The folder with the configuration, lists and archives of this suite and architecture."""
         return self.folder / f"{self.suite}-{self.arch}"
 
     def prepare(self) -> None:
-        """Writes the configuration, the source and an empty dpkg status."""
+        """Write the configuration, the apt source and an empty dpkg status."""
         for folder in ("none", "state", "lists/partial", "cache", "archives/partial", "download"):
             (self.own / folder).mkdir(parents=True, exist_ok=True)
         signed = f"Signed-By: {self.mirror.signed_by}\n" if self.mirror.signed_by else ""
@@ -152,42 +152,42 @@ class Apt:
         write_file(self.own / "apt.conf", CONF.format(folder=self.own, arch=self.arch))
 
     def get(self, *arguments: str) -> str:
-        """Runs apt-get with this configuration; returns what it printed."""
+        """Run apt-get with this configuration; return its output."""
         command = ["apt-get", "-c", str(self.own / "apt.conf"), "-qq", "-y", *arguments]
         done = subprocess.run(command, cwd=self.own / "download", capture_output=True, text=True, check=False)
-        # A list that cannot be fetched is only a warning to `apt-get update`.
+        # `apt-get update` exits with 0 if it cannot fetch a list, and only warns.
         if done.returncode or "Failed to fetch" in done.stderr:
-            raise DemoError(f"apt-get {arguments[0]}: {last_error(done.stderr)}")
+            raise DemoError(f"apt-get {arguments[0]}: {first_error(done.stderr)}")
         return done.stdout
 
     def with_lists(self, *arguments: str) -> str:
-        """Runs apt-get on the lists at hand; fetches them when there are none or they are out of date."""
+        """Run apt-get; if there are no package lists or it fails, fetch them and try again."""
         if not any((self.own / "lists").glob("*_Packages*")):
-            self._tell_mirror("update")
+            self._get_from_mirror("update")
         try:
             return self.get(*arguments)
         except DemoError:
-            self._tell_mirror("update")
-            return self._tell_mirror(*arguments)
+            self._get_from_mirror("update")
+            return self._get_from_mirror(*arguments)
 
-    def _tell_mirror(self, *arguments: str) -> str:
+    def _get_from_mirror(self, *arguments: str) -> str:
         try:
             return self.get(*arguments)
         except DemoError as error:
             raise DemoError(
                 f"Debian {self.suite} ({self.arch}) at {without_secrets(self.mirror.uri)}: {error};"
-                " expected a Debian mirror that has it; check the network and the machine's apt sources"
+                " check the network and the machine's apt sources"
             ) from error
 
     def download(self, packages: Sequence[str]) -> list[Path]:
-        """Downloads the packages alone, without what they depend on."""
+        """Download packages without their dependencies."""
         shutil.rmtree(self.own / "download", ignore_errors=True)
         self.prepare()
         self.with_lists("download", *packages)
         return sorted((self.own / "download").glob("*.deb"))
 
     def download_system(self, packages: Sequence[str]) -> list[Path]:
-        """Downloads a whole system: the essential packages, the named ones and what they depend on."""
+        """Download a complete system: the essential packages, the named packages and their dependencies."""
         wanted = ["install", "?essential", *packages]
         self.prepare()
         self.with_lists("--download-only", *wanted)
@@ -196,9 +196,9 @@ class Apt:
 
 
 def archive_names(simulated: str) -> list[str]:
-    """The file names of the packages that `apt-get --simulate install` would install.
+    """Return the file names of the packages that `apt-get --simulate install` would install.
 
-    Its lines: `Inst NAME (VERSION ORIGIN [ARCH])`; a colon of the version is written %3a in the file name.
+    It prints lines `Inst NAME (VERSION ORIGIN [ARCH])`. File names contain %3a for a colon in the version.
     """
     found = re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\S+)\]\)", simulated, re.MULTILINE)
     return sorted(
@@ -206,21 +206,23 @@ def archive_names(simulated: str) -> list[str]:
     )
 
 
-def last_error(stderr: str) -> str:
-    """The first error that apt-get told, on one line."""
+def first_error(stderr: str) -> str:
+    """Return the first error that apt-get reported, as one line."""
     lines = [line for line in stderr.splitlines() if line.startswith("E:")] or stderr.splitlines()
-    return without_secrets(lines[0].removeprefix("E:").strip()) if lines else "failed without a word"
+    return (
+        without_secrets(lines[0].removeprefix("E:").strip()) if lines else "failed without an error message"
+    )
 
 
 def without_secrets(text: str) -> str:
-    """A text without the user names and passwords of the URLs in it."""
+    """Remove user names and passwords from the URLs in a text."""
     return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def unpack(archives: Sequence[Path], folder: Path, wanted: Container[str] | None = None) -> set[str]:
-    """Unpacks the files of packages, or the wanted ones alone (`usr/bin/docker`); returns what it unpacked.
+    """Unpack packages, or only their `wanted` files (`usr/bin/docker`); return the unpacked names.
 
-    None of the packages' scripts runs.
+    No maintainer script runs.
     """
     found = set()
     for archive in archives:
@@ -238,7 +240,7 @@ def unpack(archives: Sequence[Path], folder: Path, wanted: Container[str] | None
 
 
 def install(packages: Sequence[str]) -> None:
-    """Installs packages of the machine's own release, with its own apt; needs root."""
+    """Install packages of the machine's own release with the machine's apt; needs root."""
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -248,12 +250,12 @@ def install(packages: Sequence[str]) -> None:
     wanted = ("install", "--no-install-recommends", *packages)
     done = run(*wanted)
     if done.returncode:
-        # A new machine has no package lists yet, or old ones.
+        # A new machine has no package lists yet, or outdated ones.
         run("update")
         done = run(*wanted)
     if done.returncode:
         command = f"apt-get install {' '.join(packages)}"
         raise DemoError(
-            f"{command}: {last_error(done.stderr)};"
+            f"{command}: {first_error(done.stderr)};"
             f" check the network and the machine's apt sources, then run: {command}"
         )

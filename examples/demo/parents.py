@@ -1,8 +1,9 @@
-"""Stand-in parents: `parents.py REFERENCE...` makes what the upstream images are, from Debian's packages.
+"""Stand-in parents: `parents.py REFERENCE...` replaces upstream images with images of Debian packages.
 
-Each is published for linux/amd64 and linux/arm64 in the demo's registry, below the upstream registry's
-host: docker.io/library/nginx:1.30 as 127.0.0.1:PORT/docker.io/library/nginx:1.30. One that is published
-with an unchanged recipe is not made again. The registry of `engine.py up` must run; no engine is needed.
+Each stand-in is published for linux/amd64 and linux/arm64 in the demo's registry, below the name of the
+upstream registry: docker.io/library/nginx:1.30 as 127.0.0.1:PORT/docker.io/library/nginx:1.30. A stand-in
+that is already published with the same recipe is not made again. The registry of `engine.py up` must be
+running; no engine is needed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from standins import FILES, RECIPE_LABEL, StandIn, choose, split_reference
 
 
 def published_recipes(port: int, reference: str) -> set[tuple[str, str]]:
-    """The architectures and recipes of what is published for an upstream reference; empty for nothing."""
+    """Return architecture and recipe of each image published for an upstream reference."""
     host, repository, tag = split_reference(reference)
     base = f"/v2/{host}/{repository}"
     index = registry.get(port, f"{base}/manifests/{tag}") or {}
@@ -41,13 +42,13 @@ def published_recipes(port: int, reference: str) -> set[tuple[str, str]]:
 
 
 def is_published(port: int, wanted: StandIn) -> bool:
-    """Whether the registry has this stand-in, with this recipe, for every architecture."""
+    """Return whether the registry has this stand-in with this recipe for every architecture."""
     recipe = wanted.recipe()
     return {(arch, recipe) for arch in ARCHITECTURES} <= published_recipes(port, wanted.reference)
 
 
 def make_roots(home: Home, wanted: StandIn) -> dict[str, Layer]:
-    """The root file system for each architecture; both are made at the same time."""
+    """Make the root file systems of all architectures concurrently."""
 
     def make(arch: str) -> Layer:
         return make_rootfs(wanted.rootfs, make_apt(home, wanted.rootfs.suite, arch), home.parents)
@@ -57,18 +58,18 @@ def make_roots(home: Home, wanted: StandIn) -> dict[str, Layer]:
 
 
 def write_files(wanted: StandIn, folder: Path) -> None:
-    """Lays out the files that are laid over the root file system."""
+    """Write the files of the layer on top of the root file system."""
     shutil.copytree(FILES / wanted.files, folder, symlinks=True, dirs_exist_ok=True)
     (folder / "etc").mkdir(exist_ok=True)
     (folder / "etc/dfgen-stand-in").write_text(f"{wanted.title}\n")
-    # The modes do not follow from the umask of whoever cloned the repository.
+    # The modes must not depend on the umask of `git clone`: they are part of the layer's digest.
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 def publish(home: Home, port: int, wanted: StandIn, roots: Mapping[str, Layer]) -> None:
-    """Pushes the stand-in for every architecture, and the index of them, into the registry."""
+    """Push the stand-in of every architecture, then the index that lists them."""
     host, repository, tag = split_reference(wanted.reference)
     target = f"{host}/{repository}"
     with tempfile.TemporaryDirectory(dir=home.parents, prefix="files-") as name:
@@ -82,16 +83,16 @@ def publish(home: Home, port: int, wanted: StandIn, roots: Mapping[str, Layer]) 
 
 
 def make_parents(home: Home, references: Sequence[str]) -> None:
-    """Makes and publishes the stand-ins that are not published yet."""
+    """Make and publish the stand-ins that are not published yet."""
     os.umask(0o022)
     stand_ins = [choose(reference) for reference in references]
     state = load_state(home)
     if not is_running(state.processes.get("registry")):
-        raise DemoError("the demo's registry does not run; run: python3 examples/demo/engine.py up")
+        raise DemoError("the demo's registry is not running; run: python3 examples/demo/engine.py up")
     for wanted in stand_ins:
         target = f"127.0.0.1:{state.port}/{wanted.reference}"
         if is_published(state.port, wanted):
-            say(f"stand-in {target} is there")
+            say(f"stand-in {target}: already published")
             continue
         with step(f"stand-in {target}, from Debian packages ({wanted.rootfs.suite})"):
             roots = make_roots(home, wanted)
@@ -100,9 +101,11 @@ def make_parents(home: Home, references: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line."""
+    """Parse the command line and make the stand-ins."""
     parser = argparse.ArgumentParser(prog="parents.py", description=__doc__.split("\n")[0])
-    parser.add_argument("reference", nargs="+", help="upstream image, such as docker.io/library/nginx:1.30")
+    parser.add_argument(
+        "reference", nargs="+", help="upstream image, for example docker.io/library/nginx:1.30"
+    )
     home = find_home()
     wanted = parser.parse_args(arguments).reference
     with locked(home):

@@ -1,4 +1,4 @@
-"""Processes that the demo started: starting them, knowing them again, and ending exactly them."""
+"""Start long-running processes, recognize them in a later run, and stop exactly those."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process that is known again: the same pid, started at the same tick of the same boot."""
+    """The identity of a process. A pid alone is not enough, because the kernel reuses pids."""
 
     pid: int
     start: int
-    """Clock ticks between the machine's boot and the process's start: /proc/PID/stat, field 22."""
+    """Start time in clock ticks after boot: /proc/PID/stat, field 22."""
     boot: str
-    """The boot that `start` counts from: /proc/sys/kernel/random/boot_id."""
+    """The ID of that boot: /proc/sys/kernel/random/boot_id."""
 
 
 def read_stat(text: str) -> tuple[str, int, int]:
-    """The state, parent pid and start time of a /proc/PID/stat line.
+    """Return state, parent pid and start time from the text of /proc/PID/stat.
 
-    The second field is the program's name in parentheses, which may itself hold blanks and parentheses.
+    The second field is the program's name in parentheses; the name may contain blanks and parentheses.
     """
     fields = text.rpartition(")")[2].split()
     return fields[0], int(fields[1]), int(fields[19])
 
 
 def boot_id() -> str:
-    """The identity of the machine's present boot."""
+    """Return the ID of the current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def identify(pid: int) -> Process | None:
-    """The running process with that pid; None when there is none, or only a zombie of it."""
+    """Return the running process with this pid; None if there is none or it is a zombie."""
     try:
         state, _, start = read_stat(Path(f"/proc/{pid}/stat").read_text())
     except (FileNotFoundError, ProcessLookupError):
@@ -47,12 +47,12 @@ def identify(pid: int) -> Process | None:
 
 
 def is_running(process: Process | None) -> bool:
-    """Whether exactly this process still runs, not another one that was given its pid."""
+    """Return whether exactly this process is running, not another one with the same pid."""
     return process is not None and identify(process.pid) == process
 
 
 def start(argv: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> Process:
-    """Starts a long-lived program in a session of its own, with its output appended to `log`."""
+    """Start a long-running program in its own session; append its output to `log`."""
     with log.open("ab") as output:
         child = subprocess.Popen(
             argv,
@@ -63,16 +63,16 @@ def start(argv: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> Proc
             cwd="/",
             start_new_session=True,
         )
-    # The child is meant to outlive this command; without this, its end would be warned about.
+    # The child outlives this command on purpose; without this, Popen would issue a ResourceWarning.
     child.returncode = 0
     process = identify(child.pid)
     return process or Process(pid=child.pid, start=-1, boot=boot_id())
 
 
-def wait_until(true: Callable[[], bool], seconds: float) -> bool:
-    """Asks `true` every 50 ms until it says so; False when it does not within `seconds`."""
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll `condition` every 50 ms; return False if it does not hold within `seconds`."""
     end = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(0.05)
@@ -80,14 +80,14 @@ def wait_until(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def send(process: Process, number: signal.Signals) -> None:
-    """Sends a signal to exactly this process; does nothing when it is gone."""
+    """Send a signal to exactly this process; do nothing if it is gone."""
     if is_running(process):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
 
 
 def stop(process: Process, *, seconds: float) -> None:
-    """Ends a process: asks it first, and kills it when it is still there after `seconds`."""
+    """Stop a process with SIGTERM, or with SIGKILL if it is still running after `seconds`."""
     send(process, signal.SIGTERM)
     if not wait_until(lambda: not is_running(process), seconds):
         send(process, signal.SIGKILL)
@@ -95,21 +95,21 @@ def stop(process: Process, *, seconds: float) -> None:
 
 
 def all_pids() -> Iterator[int]:
-    """The pids of the machine's processes."""
+    """Return the pids of all processes."""
     return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def program_of(pid: int) -> Path | None:
-    """The program file that a process runs; None for a kernel thread or a process that is gone."""
+    """Return the executable of a process; None for a kernel thread or a process that is gone."""
     try:
-        # The suffix: its file was replaced since.
+        # The kernel appends this suffix when the file was replaced or deleted.
         return Path(str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)"))
     except OSError:
         return None
 
 
 def running_below(folder: Path, name: str) -> list[Process]:
-    """The processes that run the program `name` of `folder`: the helpers that an engine left behind."""
+    """Return the processes whose executable is `name` below `folder`: helpers that an engine left behind."""
     found = []
     for pid in all_pids():
         program = program_of(pid)
@@ -119,7 +119,7 @@ def running_below(folder: Path, name: str) -> list[Process]:
 
 
 def children_of(parent: Process) -> list[Process]:
-    """The processes that `parent` started and that still are its children."""
+    """Return the running child processes of `parent`."""
     found = []
     for pid in all_pids():
         try:

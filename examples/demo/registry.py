@@ -1,4 +1,4 @@
-"""A registry of the demo's own on 127.0.0.1: its configuration, start, and the few questions put to it."""
+"""The demo's own registry on 127.0.0.1: its configuration, its start, and requests to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MANIFESTS = ", ".join(
 
 
 def _open(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
-    # Loopback is never asked through a proxy, whatever the environment says.
+    # Ignore the environment's proxies: the registry is on the loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         response = opener.open(request, timeout=seconds)
@@ -48,7 +48,7 @@ def _open(request: urllib.request.Request, seconds: float) -> http.client.HTTPRe
 
 
 def get(port: int, path: str) -> Any:
-    """The JSON at `path` of the registry; None when the registry does not have it or does not answer."""
+    """Return the JSON at `path`; None if the registry does not have it or does not answer."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": MANIFESTS})
     try:
         with _open(request, 10) as response:
@@ -58,7 +58,7 @@ def get(port: int, path: str) -> Any:
 
 
 def has(port: int, path: str) -> bool:
-    """Whether the registry has something at `path`."""
+    """Return whether the registry has something at `path`."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method="HEAD")
     try:
         with _open(request, 10):
@@ -70,7 +70,7 @@ def has(port: int, path: str) -> bool:
 def send(
     port: int, method: str, path: str, content: bytes | BinaryIO, headers: Mapping[str, str] | None = None
 ) -> Mapping[str, str]:
-    """Sends a POST or PUT to the registry; `path` may be a whole URL of it. Returns the answer's headers."""
+    """Send a POST or PUT and return the response's headers; `path` may also be a full URL of the registry."""
     url = path if path.startswith("http:") else f"http://127.0.0.1:{port}{path}"
     given = {"Content-Type": "application/octet-stream", **(headers or {})}
     request = urllib.request.Request(url, data=content, headers=given, method=method)
@@ -78,17 +78,19 @@ def send(
         with _open(request, 600) as response:
             return dict(response.headers.items())
     except (OSError, http.client.HTTPException) as error:
-        place = path.partition("?")[0]
-        raise DemoError(f"{method} {place}: {error}, expected the demo's registry to take it") from error
+        shown = path.partition("?")[0]
+        raise DemoError(
+            f"{method} {shown}: {error}; see registry/registry.log in the demo's folder"
+        ) from error
 
 
 def answers(port: int) -> bool:
-    """Whether a registry answers on this port."""
+    """Return whether a registry answers on this port."""
     return get(port, "/v2/") is not None
 
 
 def is_free(port: int) -> bool:
-    """Whether this port of 127.0.0.1 can be listened on."""
+    """Return whether this port of 127.0.0.1 is free."""
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -98,31 +100,34 @@ def is_free(port: int) -> bool:
         return True
 
 
-def choose_port(remembered: int) -> int:
-    """The remembered port when it is free, else the next free one from 5000 on."""
-    for port in itertools.chain([remembered or FIRST_PORT], range(FIRST_PORT, FIRST_PORT + 100)):
+def choose_port(previous: int) -> int:
+    """Return the previous port if it is free (0 for none), else the first free one from 5000."""
+    for port in itertools.chain([previous or FIRST_PORT], range(FIRST_PORT, FIRST_PORT + 100)):
         if is_free(port):
             return port
-    raise DemoError(f"127.0.0.1: no free port from {FIRST_PORT} to {FIRST_PORT + 99} for the registry")
+    raise DemoError(
+        f"127.0.0.1: no free port from {FIRST_PORT} to {FIRST_PORT + 99} for the registry;"
+        " stop a program that uses one"
+    )
 
 
 def start_registry(home: Home, port: int, prefix: tuple[str, ...] = ()) -> Process:
-    """Starts the registry on a port of 127.0.0.1.
+    """Start the registry on a port of 127.0.0.1.
 
-    `prefix` is a command that runs it elsewhere, such as nsenter for another network namespace.
+    `prefix` is a command that runs it elsewhere, for example nsenter for another network namespace.
     """
     home.registry.mkdir(parents=True, exist_ok=True)
     config, log = home.registry / "config.yml", home.registry / "registry.log"
-    # JSON is YAML: a path with any character in it stays one string.
+    # JSON is YAML: a quoted path stays one string, whatever characters it contains.
     write_file(config, CONFIG.format(data=json.dumps(str(home.registry / "data")), port=port))
     command = [*prefix, str(home.bin / "docker-registry"), "serve", str(config)]
     return start(command, log=log, environ=os.environ)
 
 
 def wait_for_registry(process: Process, home: Home, port: int) -> None:
-    """Waits until the registry answers; ends it when it does not."""
+    """Wait until the registry answers; stop it and raise DemoError if it does not within 20 s."""
     wait_until(lambda: answers(port) or not is_running(process), 20)
     if not (is_running(process) and answers(port)):
         stop(process, seconds=5)
         log = home.registry / "registry.log"
-        raise DemoError(f"docker-registry: no answer on 127.0.0.1:{port}; its log is {log}")
+        raise DemoError(f"docker-registry: no answer on 127.0.0.1:{port}; see its log {log}")

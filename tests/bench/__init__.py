@@ -1,1 +1,1 @@
-"""What dfgen costs beside what it could cost at best; `make bench` runs every row."""
+"""Benchmarks of dfgen against other tools and against a theoretical limit; `make bench` runs all rows."""

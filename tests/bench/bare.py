@@ -1,4 +1,4 @@
-"""The limit: a bare Jinja2 loop that writes the same Dockerfiles, less their headers. Usage: bare.py DIR VERSIONS"""
+"""The lower limit: a Jinja2 loop that writes the same Dockerfiles without headers. Usage: bare.py DIR VERSIONS"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A catalog whose images are built: a layout with images of a size, as a build would leave it, without an engine.
+"""A catalog with a filled layout: images of a given size, as a build leaves them, made without an engine.
 
-`built.py DIR VERSIONS BYTES` makes it; in a process of its own, so that the benchmark itself stays small.
+Usage: built.py DIR VERSIONS BYTES. It runs as its own process to keep the memory of the benchmark small:
+child processes are never reported with less memory than their parent had.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PARENT = "registry.example/library/os:1"
 
 
 def make(root: Path, versions: int, size: int) -> None:
-    """Write the catalog, render it, and put images of one layer of `size` bytes into its layout."""
+    """Write and render the catalog, and fill its layout with images of one layer with `size` bytes."""
     listed = ", ".join(f'"{number}.0"' for number in range(versions))
     texts = {
         "templates/base.j2": "FROM {{ parent }}\n",
@@ -48,7 +49,7 @@ def make(root: Path, versions: int, size: int) -> None:
 
 
 def tags(root: Path) -> Mapping[str, Descriptor]:
-    """What is in the layout, as `base:1.0-x86_64`: each architecture's image, and each version last."""
+    """Return the entries of the layout by name (`base:1.0-x86_64`): images first, then merged versions."""
     found = App(root=root, output="table").layout.entries()
     return dict(sorted(found.items(), key=lambda pair: (pair[1].media_type == OCI_INDEX, pair[0])))
 
@@ -67,11 +68,11 @@ def _build(app: App, size: int) -> None:
     versions: dict[str, list[Image]] = {}
     for one in app.catalog.images:
         inputs = planning.judge(one, app.lock, how).inputs
-        known = {INPUTS: str(inputs.digest)} if inputs else {}
-        # Gzip without compression: what does not compress is not worth its time.
+        recorded = {INPUTS: str(inputs.digest)} if inputs else {}
+        # Gzip without compression: random bytes do not compress.
         layer = gzip.compress(random.Random(one.name).randbytes(size), compresslevel=0, mtime=0)
-        made = image(one.platform, (layer,), annotations=known).put_into(app.layout)
-        tested = {**known, TESTS: str(digest_of_tests(one))}
+        made = image(one.platform, (layer,), annotations=recorded).put_into(app.layout)
+        tested = {**recorded, TESTS: str(digest_of_tests(one))}
         entries[f"{one.family.name}:{one.tag}"] = replace(made, annotations=tested)
         versions.setdefault(one.merged_name, []).append(one)
     app.layout.tag(entries)

@@ -1,4 +1,4 @@
-"""The work: a catalog of so many versions, for two architectures, with a template of forty lines and macros."""
+"""The benchmark's catalog: any number of versions for two architectures, a template of 40 lines with macros."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUN set -eux; \\
 
 
 def make(root: Path, versions: int) -> None:
-    """Write the catalog with its lock; nothing is rendered yet."""
+    """Write the catalog and its lock; nothing is rendered yet."""
     parents: dict[str, LockedParent] = {}
     (root / "templates").mkdir(parents=True)
     (root / "templates/base.j2").write_text(TEMPLATE, encoding="utf-8")
@@ -55,7 +55,7 @@ def make(root: Path, versions: int) -> None:
 
 
 def digest_of(number: int, platform: str) -> str:
-    """The pin of a version's parent for a platform."""
+    """Return the pinned digest of a version's parent for a platform."""
     return f"sha256:{hashlib.sha256(f'{number} {platform}'.encode()).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""cekit, which renders one Dockerfile a process: an image of its own description, as near to the work as it goes."""
+"""cekit renders one Dockerfile per process; its image description is as close to the benchmark's as possible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIRST, _LAST = "    FROM docker.io/library/java:0", '    CMD ["java"]'
 
 
 def contestant(bench: Bench) -> Contestant | None:
-    """Its command, in a folder of its own; None where it could not be had."""
+    """Return its command, run in its own folder; None if cekit is not available."""
     program = bench.peers.find("cekit")
     if program is None:
         return None
@@ -37,6 +37,6 @@ def contestant(bench: Bench) -> Contestant | None:
 
 
 def written(bench: Bench) -> int:
-    """How many Dockerfiles of that image it wrote; their text is its own."""
+    """Return how many Dockerfiles with the expected settings it wrote; the exact text is cekit's own."""
     texts = [path.read_text(encoding="utf-8") for path in (bench.folder / "cekit/target").rglob("Dockerfile")]
     return sum(1 for text in texts if text.count('="0"') == _SETTINGS and _FIRST in text and _LAST in text)

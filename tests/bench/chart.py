@@ -1,4 +1,4 @@
-"""A picture of cost against size: seconds and memory, both axes logarithmic, so that linear is a straight line."""
+"""A chart of time and memory by catalog size; both axes are logarithmic, so linear growth is a straight line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Points = Sequence[tuple[float, float]]
 
 
 def _scaled(points: Points) -> list[tuple[float, float]]:
-    """Logarithms of both, spread over the panel."""
+    """Scale the logarithms of both coordinates to the panel."""
     logs = [(math.log10(x), math.log10(y)) for x, y in points]
     lows = [min(log[axis] for log in logs) for axis in (0, 1)]
     spans = [max(log[axis] for log in logs) - lows[axis] or 1.0 for axis in (0, 1)]
@@ -39,7 +39,7 @@ def _panel(title: str, unit: str, points: Points, left: int) -> Iterator[str]:
 
 
 def draw(sizes: Mapping[int, Series]) -> str:
-    """The picture as SVG."""
+    """Return the chart as SVG."""
     seconds = [(float(size), series.seconds) for size, series in sizes.items()]
     memory = [(float(size), series.memory) for size, series in sizes.items()]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">'

@@ -1,7 +1,7 @@
-"""A network with a distance: `delay.py TARGET SECONDS` passes connections on, and a round trip takes that much longer.
+"""A TCP proxy that adds latency: `delay.py TARGET SECONDS` forwards connections with a longer round trip.
 
-Its first line of output is the port it listens on. What is sent meanwhile does not wait for what is on its way,
-and opening a connection costs a round trip, as it does on a network.
+Its first line of output is its port. As on a real network, data in flight does not delay later data, and
+opening a connection costs a round trip.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PIECE = 64 * 1024
 async def _deliver(
     queue: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, later: float
 ) -> None:
-    """Send each piece when its time has come; an empty one is the end."""
+    """Send each piece `later` seconds after it arrived; an empty piece ends the connection."""
     clock = asyncio.get_running_loop()
     while True:
         arrived, piece = await queue.get()
@@ -26,7 +26,7 @@ async def _deliver(
         writer.write(piece)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, later: float) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, later: float) -> None:
     clock, queue = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
     delivery = asyncio.create_task(_deliver(queue, writer, later))
     piece = b"more"
@@ -40,14 +40,14 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, l
 
 
 async def main(target: str, seconds: float) -> None:
-    """Listen, and pass on whatever comes."""
+    """Listen on a free port and forward every connection."""
     host, _, port = target.partition(":")
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(seconds)
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         to, back = (reader, far_writer, seconds / 2), (far_reader, writer, seconds / 2)
-        await asyncio.gather(_pass_on(*to), _pass_on(*back))
+        await asyncio.gather(_forward(*to), _forward(*back))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=256)
     print(server.sockets[0].getsockname()[1], flush=True)

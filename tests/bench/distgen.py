@@ -1,4 +1,4 @@
-"""distgen, which renders one Dockerfile a process: the same template, the first Dockerfile of the work."""
+"""distgen renders one Dockerfile per process: the first Dockerfile of the catalog, from the same template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAMES = ("parent", "version", "java", "packages")
 
 
 def contestant(bench: Bench) -> Contestant | None:
-    """Its command, in a folder of its own; None where it could not be had."""
+    """Return its command, run in its own folder; None if distgen is not available."""
     program = bench.peers.find("dg")
     if program is None:
         return None
@@ -27,7 +27,7 @@ def contestant(bench: Bench) -> Contestant | None:
 
 
 def written(bench: Bench) -> int:
-    """How many Dockerfiles it wrote that are those of the bare loop, empty lines aside."""
+    """Return 1 if its Dockerfile equals that of the bare loop except for empty lines, else 0."""
     texts = (bench.folder / "distgen/Dockerfile", bench.folder / "render/bare/family-0/0.0/Dockerfile_amd64")
     ours, theirs = (list(filter(None, path.read_text().splitlines())) for path in texts)
     return int(ours == theirs)

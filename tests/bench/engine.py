@@ -1,4 +1,4 @@
-"""The work of the rows that build: a catalog on busybox from a registry, and its images as bake builds them."""
+"""The catalog of the rows that build: images on busybox, built by dfgen and by `docker buildx bake`."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ from tests.bench.row import Bench
 from tests.bench.serving import PROGRAM, Served
 from tests.integration import busybox
 
-_BAKED = "dist/bake"  # where the exported bake file puts images
+_BAKED = "dist/bake"  # the output folder of the exported bake file
 
 
 @dataclass(frozen=True)
 class Work:
-    """A catalog of one family that is locked and rendered, and what was built of it."""
+    """A locked and rendered catalog of one family, and its built images."""
 
     bench: Bench
     root: Path
     images: int
 
     def dfgen(self, *words: str) -> str:
-        """Run dfgen and give what it printed."""
+        """Run dfgen and return its output."""
         command = self.bench.dfgen(self.root, *words)
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def bake(self, *words: str) -> tuple[str, ...]:
-        """The command line of bake for the exported plan, to be run in the catalog's folder."""
+        """Return the bake command for the exported plan; run it in the catalog's folder."""
         return ("docker", "buildx", "bake", "--file", "bake.json", *words)
 
     @cached_property
     def targets(self) -> Sequence[str]:
-        """Export the plan as bake's file; gives its targets, of which none is built on another."""
+        """Export the plan as bake.json and return the bake targets; none builds on another."""
         text = self.dfgen("plan", "--format", "bake")
         (self.root / "bake.json").write_text(text, encoding="utf-8")
         found: list[str] = json.loads(text)["group"]["wave-1"]["targets"]
         return found
 
-    def forget_built(self) -> None:
-        """Delete what dfgen built, and keep what bake did."""
+    def delete_built(self) -> None:
+        """Delete the images that dfgen built, but not those of bake."""
         for path in (self.root / "dist").glob("*"):
             if path != self.root / _BAKED:
                 _delete(path)
 
-    def forget_baked(self) -> None:
-        """Delete what bake built."""
+    def delete_baked(self) -> None:
+        """Delete the images that bake built."""
         _delete(self.root / _BAKED)
 
     def built(self) -> set[str]:
-        """The digests of the images in the layout."""
+        """Return the digests of the images in the layout."""
         entries = Layout(self.root / "dist").entries().values()
         return {str(entry.digest) for entry in entries if entry.media_type == OCI_MANIFEST}
 
     def baked(self) -> set[str]:
-        """The digests of the images that bake exported."""
+        """Return the digests of the images that bake exported."""
         folders = (self.root / _BAKED).glob("*")
         return {str(entry.digest) for folder in folders for entry in Layout(folder).descriptors()}
 
 
 def missing(bench: Bench) -> list[str]:
-    """What a row that builds lacks on this machine."""
-    from home import DemoError  # the demo's own, which `busybox` makes known
+    """Return what a row that builds needs and this machine does not have."""
+    from home import DemoError  # of examples/demo, which `busybox` adds to sys.path
 
     if programs := [name for name in ("docker", PROGRAM, "apt-get") if bench.peers.find(name) is None]:
         return programs
@@ -86,7 +86,7 @@ def missing(bench: Bench) -> list[str]:
 
 
 def platforms() -> list[str]:
-    """Those of the two platforms that the engine runs, emulated or not."""
+    """Return the platforms of the catalog that the engine can run, natively or emulated."""
     nodes = Nodes({}, Processes())
     return [name for name in PLATFORMS if _runs(nodes, Platform.parse(name))]
 
@@ -100,12 +100,12 @@ def _runs(nodes: Nodes, platform: Platform) -> bool:
 
 @cache
 def _busybox(folder: Path) -> Mapping[str, bytes]:
-    """Fetch Debian's packages once for all rows."""
+    """Return busybox's root file systems by architecture, downloaded once for all rows."""
     return busybox.root_filesystems(folder)
 
 
 def prepare(bench: Bench, served: Served, name: str, images: int, instructions: str) -> Work:
-    """Write a catalog of so many images, half of each architecture where both run, and lock and render it."""
+    """Write, lock and render a catalog with `images` images, split evenly over the platforms that run."""
     root = bench.folder / name / "catalog"
     parent = busybox.publish(served.address, "busybox", _busybox(bench.folder / "busybox"))
     run = platforms()

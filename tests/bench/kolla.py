@@ -1,4 +1,4 @@
-"""kolla, which renders all of its images in one process: its own templates, a Dockerfile each."""
+"""kolla renders all of its own images in one process, one Dockerfile each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.bench.row import Bench
 
 
 def contestant(bench: Bench) -> Contestant | None:
-    """Its command, in a folder of its own; None where it could not be had."""
+    """Return its command, with its own output folder; None if kolla is not available."""
     program = bench.peers.find("kolla-build")
     if program is None:
         return None
@@ -23,5 +23,5 @@ def contestant(bench: Bench) -> Contestant | None:
 
 
 def written(bench: Bench) -> int:
-    """How many Dockerfiles it wrote."""
+    """Return how many Dockerfiles it wrote."""
     return sum(1 for _ in (bench.folder / "kolla").rglob("Dockerfile"))

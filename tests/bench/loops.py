@@ -1,4 +1,4 @@
-"""What a person would write without dfgen: one call of a peer after the other, in a shell loop."""
+"""The alternative without dfgen: a shell script that calls another tool once per item."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def loop(
     before: Callable[[], None] = lambda: None,
     after: Callable[[], None] = lambda: None,
 ) -> Contestant:
-    """A shell that makes the calls; what each prints is in a file of its own (`out`)."""
+    """Return a shell script that runs the calls one after the other; each writes to its own `output_file`."""
     folder.mkdir(parents=True)
     lines = [
-        f"{shlex.join(call)} > {shlex.quote(str(out(folder, number)))}" for number, call in enumerate(calls)
+        f"{shlex.join(call)} > {shlex.quote(str(output_file(folder, number)))}"
+        for number, call in enumerate(calls)
     ]
     (folder / "loop.sh").write_text("\n".join(["set -e", *lines, ""]), encoding="utf-8")
     return Contestant(name=name, command=("sh", str(folder / "loop.sh")), before=before, after=after)
 
 
-def out(folder: Path, number: int) -> Path:
-    """What the call of that number printed."""
+def output_file(folder: Path, number: int) -> Path:
+    """Return the file with the output of a call, counted from 0."""
     return folder / f"{number}.out"

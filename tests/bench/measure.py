@@ -1,4 +1,4 @@
-"""Processes measured from start to end, in turn, so that what the machine does besides falls on all alike."""
+"""Measure processes from start to exit. Contestants alternate, so that other load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One run: its seconds on the clock, those of the processor, and the most memory it held in MiB."""
+    """One run: wall-clock seconds, CPU seconds (user and system), and peak memory in MiB."""
 
     seconds: float
     cpu: float
@@ -22,9 +22,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """A command that does the work.
+    """A command to measure.
 
-    `before` puts back what an earlier run has done, `after` looks at what this one did; neither is measured.
+    `before` undoes the effects of an earlier run, `after` checks the result; neither is measured.
     """
 
     name: str
@@ -36,45 +36,45 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The runs of one contestant."""
+    """All runs of one contestant."""
 
     name: str
     samples: tuple[Sample, ...]
 
     @property
     def seconds(self) -> float:
-        """The median time."""
+        """The median of the wall-clock seconds."""
         return statistics.median(sample.seconds for sample in self.samples)
 
     @property
     def cpu(self) -> float:
-        """The median of the processor's seconds."""
+        """The median of the CPU seconds."""
         return statistics.median(sample.cpu for sample in self.samples)
 
     @property
     def memory(self) -> float:
-        """The most memory that a run held."""
+        """The highest peak memory of all runs, in MiB."""
         return max(sample.memory for sample in self.samples)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The fastest and the slowest run."""
+        """The seconds of the fastest and the slowest run."""
         times = [sample.seconds for sample in self.samples]
         return min(times), max(times)
 
     def ratio(self, other: Series) -> float:
-        """The median of how many times as long this takes, run by run."""
+        """Return how many times as long as `other` this takes: the median of the ratios run by run."""
         pairs = zip(self.samples, other.samples, strict=True)
         return statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs)
 
 
 def _environment() -> dict[str, str]:
-    # As installed, Python's bytecode is kept: no one pays for compiling at each start.
+    # An installed dfgen has bytecode on disk, so compilation must not be part of the measured start.
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run(contestant: Contestant) -> Sample:
-    """Run a command once; one that fails ends the benchmark with its output."""
+    """Run a command once; exit with its error output if it fails."""
     contestant.before()
     start = time.monotonic()
     process = subprocess.Popen(
@@ -97,7 +97,7 @@ def run(contestant: Contestant) -> Sample:
 
 
 def alternately(contestants: Sequence[Contestant], runs: int) -> tuple[Series, ...]:
-    """Run all in turn, so many times; one series each."""
+    """Run all contestants in turn, `runs` times; return one series each."""
     rounds = [[run(one) for one in contestants] for _ in range(runs)]
     columns = zip(*rounds, strict=True)
     return tuple(

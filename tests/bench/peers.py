@@ -1,4 +1,4 @@
-"""The peers: programs on PATH, and those of the package index in an environment of their own."""
+"""The other tools: programs on PATH, and Python packages in their own virtual environment."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGES = ("distgen", "cekit", "kolla")
-_BESIDE = ("docker",)  # which kolla-build does not start without, and does not ask for
-# From the machine's own release; crane, docker and the registry come with the demo's engine.
+_ALSO = ("docker",)  # kolla-build needs it to start, but does not declare it
+# Debian packages to install; crane, docker and the registry come with the demo's engine.
 _SYSTEM = ("skopeo",)
-_PATIENCE = 180  # seconds for pip, or for apt-get
+_TIMEOUT = 180  # seconds for pip or apt-get
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Where the peers of the package index are installed."""
+    """The virtual environment with the tools that pip installs."""
 
     environment: Path
 
     def find(self, program: str) -> str | None:
-        """The program's path, or None when it could not be had."""
+        """Return the program's path; None if it is not available."""
         own = self.environment / "bin" / program
         return str(own) if own.exists() else shutil.which(program)
 
     def version(self, package: str) -> str:
-        """The installed version of a package of the index, or that it is absent."""
+        """Return the installed version of a Python package, or "not available"."""
         query = f"import importlib.metadata as m; print(m.version({package!r}))"
         python = self.environment / "bin" / "python"
         if not python.exists():
-            return "not to be had"
+            return "not available"
         found = subprocess.run((python, "-c", query), capture_output=True, text=True, check=False)
-        return found.stdout.strip() or "not to be had"
+        return found.stdout.strip() or "not available"
 
     def versions(self) -> dict[str, str]:
-        """The version of every package that is asked for."""
+        """Return the version of every Python package to compare with."""
         return {package: self.version(package) for package in _PACKAGES}
 
 
 def install() -> Peers:
-    """Install what pip and, as root, apt-get can, once; what they cannot is absent."""
+    """Install missing tools with pip and, as root, with apt-get; failures leave a tool unavailable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dfgen-bench")
     peers = Peers(cache / "peers")
     python = peers.environment / "bin" / "python"
     if not python.exists():
         subprocess.run((sys.executable, "-m", "venv", peers.environment), check=True)
-    for package in (*_BESIDE, *_PACKAGES):
+    for package in (*_ALSO, *_PACKAGES):
         if not any(peers.environment.glob(f"lib/*/site-packages/{package}-*.dist-info")):
             _install(python, package)
     if shutil.which("apt-get") and os.geteuid() == 0:
@@ -60,17 +60,17 @@ def install() -> Peers:
 def _install(python: Path, package: str) -> None:
     command = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
     try:
-        subprocess.run(command, check=False, capture_output=True, timeout=_PATIENCE)
+        subprocess.run(command, check=False, capture_output=True, timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
-        print(f"{package}: pip did not end within {_PATIENCE} s", file=sys.stderr)
+        print(f"{package}: pip timed out after {_TIMEOUT} s", file=sys.stderr)
 
 
 def _install_system(packages: Sequence[str]) -> None:
-    """Install Debian packages; a new machine has no lists of them yet."""
+    """Install Debian packages; on a new machine, fetch the package lists first."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     wanted = ("install", "--no-install-recommends", *packages)
     for words in (wanted, ("update",), wanted) if packages else ():
         command = ("apt-get", "-qq", "-y", *words)
-        done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=_PATIENCE)
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=_TIMEOUT)
         if words == wanted and not done.returncode:
             return

@@ -1,4 +1,4 @@
-"""The page that a run writes: the table, the machine's kind, the versions, what was found and what is left."""
+"""The page docs/benchmarks.md: a summary, the machine, the versions, a table for each row, and the notes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from pathlib import Path
 
 from tests.bench.row import Bench, Row
 
-_HEAD = """\
-# Benchmarks
+_METHOD = """\
+`make bench` writes this page. In each row, dfgen and other tools do the same work. They run in turn, so that
+other load on the machine affects all of them alike. Times include the start of the process.
 
-Written by `make bench`. Every row is the same work done by dfgen and by what one would use instead, process
-start included, run in turn, so that what else the machine does falls on all alike. A time is the median of the
-runs on the clock, the processor's seconds beside it; a ratio is the median of the ratios run by run. Times
-depend on the machine, and aims in seconds are those of an idle one. The unit tests count requests, opened files and
-compiled templates, which do not depend on it.
+- Seconds: the median of the wall-clock time of all runs, then the fastest and the slowest run.
+- CPU: the median of the CPU seconds (user and system).
+- Memory: the highest peak of all runs.
+- Ratios: the median of the ratios run by run.
+
+Times depend on the machine, and targets in seconds are meant for an idle one. The unit tests count requests, opened
+files and compiled templates instead, which do not depend on it.
 """
 _PROGRAMS = {
     "crane": ("version",),
@@ -38,10 +41,10 @@ def _machine() -> str:
 
 def _program(name: str, *words: str) -> str:
     if shutil.which(name) is None:
-        return "not to be had"
+        return "not available"
     done = subprocess.run((name, *words), capture_output=True, text=True, check=False)
     found = re.search(r"\d[\w.+~-]*", done.stdout)
-    return found[0] if found else "of unknown version"
+    return found[0] if found else "(unknown version)"
 
 
 def _versions(bench: Bench) -> str:
@@ -51,31 +54,45 @@ def _versions(bench: Bench) -> str:
     return f"Versions: {', '.join(f'{name} {version}' for name, version in found.items())}."
 
 
-def lines(row: Row) -> Iterator[str]:
-    """What the page says of a row."""
+def summary(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield one line with the targets that were reached, and one with those that were missed."""
+    reached, missed = [], []
+    for row in rows:
+        met = [target for target in row.targets if row.same and target.is_reached]
+        if met:
+            part = f" ({len(met)} of {len(row.targets)})" if len(met) < len(row.targets) else ""
+            reached.append(f"{row.title}{part}")
+        missed += [f"{row.title}: {target.result}" for target in row.targets if target not in met]
+    count = sum(len(row.targets) for row in rows)
+    yield f"Targets reached, {count - len(missed)} of {count}: {', '.join(reached) or 'none'}."
+    yield f"Targets missed, {len(missed)} of {count}: {'; '.join(missed) or 'none'}."
+
+
+def section(row: Row) -> Iterator[str]:
+    """Yield the lines of the page for one row."""
     yield f"## {row.title}"
     yield ""
     yield f"{row.work[0].upper()}{row.work[1:]}."
     yield ""
-    if row.series or row.aims:
+    if row.series or row.targets:
         yield from _measured(row)
     else:
-        yield f"- Left out: it needs {', '.join(row.absent)}, which could not be had on this machine."
+        yield f"- Not measured: {', '.join(row.absent)} is not available on this machine."
     yield ""
 
 
 def _measured(row: Row) -> Iterator[str]:
     if row.series:
         yield from _table(row)
-    yield from (f"- {aim}" for aim in row.aims)
+    yield from (f"- {target}" for target in row.targets)
     if not row.same:
-        yield "- **The outputs differ: this row does not count.**"
+        yield "- **The outputs differ, so this row does not count.**"
     for name in row.absent:
-        yield f"- {name} could not be had on this machine, and is not in the row."
+        yield f"- Not measured: {name} is not available on this machine."
 
 
 def _table(row: Row) -> Iterator[str]:
-    yield "| what | seconds | fastest to slowest | processor | memory |"
+    yield "| command | seconds | fastest to slowest | CPU | memory |"
     yield "|---|---|---|---|---|"
     for one in row.series:
         fastest, slowest = one.spread
@@ -86,16 +103,18 @@ def _table(row: Row) -> Iterator[str]:
     yield ""
 
 
-def text(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:
-    """The whole page; `notes` are those that people write, `chart` the file name of the picture."""
-    page = [_HEAD, _machine(), _versions(bench), f"Runs of each: {bench.runs}.", ""]
+def page(bench: Bench, rows: Sequence[Row], notes: str, chart: str) -> str:
+    """Return the page; `notes` is the text of notes.md, `chart` the chart's path."""
+    lines = ["# Benchmarks", "", *(f"- {line}" for line in summary(rows)), "", _METHOD]
+    lines += [f"- {line}" for line in (_machine(), _versions(bench), f"Runs: {bench.runs} per command.")]
+    lines.append("")
     for row in rows:
-        page += lines(row)
+        lines += section(row)
         if row.sizes:
-            page += [f"![Cost against size]({chart})", ""]
-    return "\n".join([*page, notes])
+            lines += [f"![Time and memory by number of versions]({chart})", ""]
+    return "\n".join([*lines, notes])
 
 
 def notes() -> str:
-    """What was found and what is left, kept beside the rows."""
+    """Return the text of notes.md, which people maintain."""
     return Path(__file__).with_name("notes.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A row of the table: what was measured, what it was to be, and whether the outputs were the same."""
+"""A row of the benchmark: its measurements, its targets, and whether all outputs were equivalent."""
 
 from __future__ import annotations
 
@@ -14,66 +14,69 @@ from tests.bench.peers import Peers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a row is measured with: a folder of its own, how often, and the peers that are there."""
+    """The settings of a run: a scratch folder, the number of runs, and the other tools."""
 
     folder: Path
     runs: int
     peers: Peers
 
     @property
-    def caches(self) -> Path:
-        """Where dfgen remembers in this benchmark, and not among the user's own caches."""
+    def cache_folder(self) -> Path:
+        """dfgen's cache folder during the benchmark, instead of the user's."""
         return self.folder / "caches"
 
-    def forget(self) -> None:
-        """Make it a machine on which dfgen has not run yet."""
-        shutil.rmtree(self.caches, ignore_errors=True)
+    def clear_cache(self) -> None:
+        """Delete dfgen's cache, as on a machine where dfgen never ran."""
+        shutil.rmtree(self.cache_folder, ignore_errors=True)
 
     @staticmethod
     def dfgen(root: Path, *words: str) -> tuple[str, ...]:
-        """The command line of a dfgen in this environment, process start included."""
+        """Return the command line of dfgen in this Python environment."""
         return (sys.executable, "-m", "dfgen", "-C", str(root), *words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
-    """A limit and what was measured: `what` says of which quantity."""
+class Target:
+    """A measured quantity and the limit that it should keep; `what` names the quantity."""
 
     what: str
     measured: float
     limit: float
-    unit: str = ""
+    unit: str
     at_least: bool = False
 
     @property
     def is_reached(self) -> bool:
-        """Whether the measured value is on the right side of the limit."""
+        """Whether the measured value keeps the limit."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
-    def __str__(self) -> str:
-        """Write `render / bare loop: 1.42 times (aim ≤ 1.5 times): reached`."""
+    @property
+    def result(self) -> str:
+        """The measured value with its target: `dfgen / bare loop: 1.42 times (target ≤ 1.75 times)`."""
         sign = "≥" if self.at_least else "≤"
-        verdict = "reached" if self.is_reached else f"missed, {self.measured / self.limit:.2f} of the limit"
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{self.what}: {self.measured:.3g}{unit} (aim {sign} {self.limit:g}{unit}): {verdict}"
+        return f"{self.what}: {self.measured:.3g} {self.unit} (target {sign} {self.limit:g} {self.unit})"
+
+    def __str__(self) -> str:
+        """Return the result and whether the target was reached or missed."""
+        return f"{self.result}: {'reached' if self.is_reached else 'missed'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one row found; `same` is whether the outputs were equivalent, `absent` the peers not to be had.
+    """The result of one row: `same` if all outputs were equivalent, `absent` the tools that are not available.
 
-    A row without series and aims is left out: `absent` says for want of what.
+    A row without series and targets was left out; `absent` then lists what it needs.
     """
 
     title: str
     work: str
     series: Sequence[Series]
-    aims: Sequence[Aim]
+    targets: Sequence[Target]
     same: bool = True
     absent: Sequence[str] = ()
     sizes: Mapping[int, Series] = field(default_factory=dict)
 
     @classmethod
     def left_out(cls, title: str, work: str, absent: Sequence[str]) -> Row:
-        """A row that cannot be measured on this machine."""
-        return cls(title=title, work=work, series=(), aims=(), absent=absent)
+        """Return a row that cannot be measured on this machine because of what is absent."""
+        return cls(title=title, work=work, series=(), targets=(), absent=absent)

@@ -1,4 +1,4 @@
-"""A registry of the benchmark's own: docker-registry on a free port, its files in a folder, near or far."""
+"""The benchmark's own registry: docker-registry on a free port, with or without added latency."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tests.bench.row import Bench
 from tests.fakes.images import FakeImage
 
 PROGRAM = "docker-registry"
-TRIP = 0.05  # seconds that a round trip takes to a registry that is far
+ROUND_TRIP = 0.05  # seconds of a round trip to a far registry
 _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {data}}}}}
 http: {{addr: "{address}"}}
 """
-_PATIENCE = 20.0  # seconds for the registry to answer
+_TIMEOUT = 20.0  # seconds until the registry has to answer
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A registry that runs: where it answers, and the folder with all it has."""
+    """A running registry: its address and its data folder."""
 
     address: str
     data: Path
 
     def upload(self, repository: str, images: Sequence[FakeImage]) -> None:
-        """Give it images, without a tag."""
+        """Upload images without a tag."""
         registry = Registry(credentials=NoCredentials())
         home = Reference.parse(f"{self.address}/{repository}").repository
         blobs = {digest: data for image in images for digest, data in image.blobs.items()}
@@ -53,17 +53,17 @@ class Served:
         each(manifest, images)
 
     def tag(self, name: str, raw: bytes, media_type: str = OCI_INDEX) -> None:
-        """Give it an index or manifest under a name such as `team/java:1.0`."""
+        """Upload an index or manifest under a name, for example `team/java:1.0`."""
         reference = Reference.parse(f"{self.address}/{name}")
         Registry(credentials=NoCredentials()).put_manifest(reference, raw, media_type)
 
     def digest(self, name: str) -> str:
-        """What a name has, or nothing."""
+        """Return the digest of a tag; empty if the tag does not exist."""
         found = Registry(credentials=NoCredentials()).find(Reference.parse(f"{self.address}/{name}"))
         return str(found.digest) if found else ""
 
-    def keep(self) -> Callable[[], None]:
-        """Remember what it has; what is returned deletes whatever has come since."""
+    def snapshot(self) -> Callable[[], None]:
+        """Record the current content; return a function that deletes everything added later."""
         kept = set(self.data.rglob("*"))
 
         def restore() -> None:
@@ -84,14 +84,16 @@ def _free_port() -> int:
 
 
 def _wait(port: int) -> None:
-    ends = time.monotonic() + _PATIENCE
+    ends = time.monotonic() + _TIMEOUT
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             if time.monotonic() > ends:
-                raise SystemExit(f"{PROGRAM} does not answer on 127.0.0.1:{port}") from None
+                raise SystemExit(
+                    f"{PROGRAM}: no answer on 127.0.0.1:{port} within {_TIMEOUT:.0f} s"
+                ) from None
             time.sleep(0.05)
 
 
@@ -107,9 +109,9 @@ def _running(*command: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def serve(bench: Bench, name: str) -> Iterator[Served]:
-    """Run a registry, empty, for as long as the block takes."""
+    """Run an empty registry for the block."""
     program = bench.peers.find(PROGRAM)
-    assert program, "the row is left out without a registry"
+    assert program, "rows are left out if there is no registry program"
     folder = bench.folder / name
     data = folder / "registry"
     data.mkdir(parents=True)
@@ -123,7 +125,7 @@ def serve(bench: Bench, name: str) -> Iterator[Served]:
 
 @contextmanager
 def far_address(near: str, seconds: float) -> Iterator[str]:
-    """An address behind which another lies, so many seconds a round trip away."""
+    """Yield an address that forwards to `near`, with round trips that take `seconds` longer."""
     with _running(sys.executable, "-m", "tests.bench.delay", near, str(seconds)) as process:
         port = process.stdout.readline().strip() if process.stdout else ""
         yield f"127.0.0.1:{port}"
@@ -131,6 +133,6 @@ def far_address(near: str, seconds: float) -> Iterator[str]:
 
 @contextmanager
 def far(near: Served, seconds: float) -> Iterator[Served]:
-    """The same registry, far away."""
+    """Yield the same registry with longer round trips."""
     with far_address(near.address, seconds) as address:
         yield Served(address, near.data)

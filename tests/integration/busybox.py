@@ -1,4 +1,4 @@
-"""Parents for integration tests: busybox for two architectures, in the local registry."""
+"""Parents of the integration tests: busybox for two architectures, in the local registry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "demo"))
-import packages  # the demo's own apt, which reads the machine's sources
+import packages  # of examples/demo: apt-get with the machine's mirror
 
 ARCHITECTURES = ("amd64", "arm64")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -26,7 +26,7 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True)
 class Published:
-    """A parent in a registry: its reference without a digest, and what it consists of."""
+    """A published parent: its reference without a digest, and the digests of its index and its images."""
 
     reference: str
     index: str
@@ -34,7 +34,7 @@ class Published:
 
 
 def root_filesystems(folder: Path) -> dict[str, bytes]:
-    """Make a layer for each architecture: busybox and a link for each of its programs."""
+    """Make a layer for each architecture: busybox, and a link for each of its applets."""
     mirror = packages.choose_mirror(packages.machine_sources(), _codename())
     programs: dict[str, bytes] = {}
     for arch in ARCHITECTURES:
@@ -48,7 +48,7 @@ def root_filesystems(folder: Path) -> dict[str, bytes]:
 
 
 def publish(registry: str, name: str, layers: Mapping[str, bytes], note: str = "") -> Published:
-    """Publish the layers as an index under `name:1`; another note gives other digests."""
+    """Publish an index of the layers as `name:1`; the note changes the digests of its images."""
     entries = []
     for arch, layer in layers.items():
         configuration = {
@@ -101,14 +101,14 @@ def _digest(data: bytes) -> str:
 
 def _send(method: str, url: str, data: bytes = b"", media_type: str = "application/octet-stream") -> str:
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": media_type})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return urljoin(url, answer.headers.get("Location", ""))
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return urljoin(url, response.headers.get("Location", ""))
 
 
 def _put_blob(registry: str, name: str, data: bytes, media_type: str) -> dict[str, object]:
-    place = _send("POST", f"http://{registry}/v2/{name}/blobs/uploads/")
-    joint = "&" if "?" in place else "?"
-    _send("PUT", f"{place}{joint}digest={_digest(data)}", data)
+    location = _send("POST", f"http://{registry}/v2/{name}/blobs/uploads/")
+    separator = "&" if "?" in location else "?"
+    _send("PUT", f"{location}{separator}digest={_digest(data)}", data)
     return {"mediaType": media_type, "digest": _digest(data), "size": len(data)}
 
 

@@ -1,4 +1,4 @@
-"""Catalogs that several integration tests build."""
+"""Catalogs that more than one integration test builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What integration tests share: busybox parents, and catalogs on which `dfgen` itself is run."""
+"""Fixtures of the integration tests: busybox parents, and catalogs in which `dfgen` runs as a program."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from tests.integration.busybox import Published
 
 @pytest.fixture(scope="session")
 def layers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """Give the root file system of busybox by architecture."""
+    """Return the root file system layers of busybox by architecture."""
     return busybox.root_filesystems(tmp_path_factory.mktemp("busybox"))
 
 
 @pytest.fixture(scope="session")
 def parent(layers: Mapping[str, bytes]) -> Published:
-    """Give a parent for both architectures, in the local registry."""
+    """Publish a parent for both architectures in the local registry."""
     name = f"dfgen-test/{uuid.uuid4().hex}"
     return busybox.publish(os.environ["DFGEN_DEMO_REGISTRY"], name, layers)
 
 
 @dataclass
 class Work:
-    """A catalog in a folder, and `dfgen` as a person runs it there."""
+    """A catalog in a folder, and the `dfgen` commands that run in it."""
 
     root: Path
     parent: Published
     environment: dict[str, str] = field(default_factory=dict)
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Write files of the catalog; `PARENT` stands for the parent's reference."""
+        """Write files of the catalog; `PARENT` is replaced by the parent's reference."""
         for name, text in files.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text.replace("PARENT", self.parent.reference), encoding="utf-8")
 
     def command(self, *words: str) -> list[str]:
-        """The command line."""
+        """Return the command line of dfgen in this catalog."""
         return [sys.executable, "-m", "dfgen", "-C", str(self.root), *words]
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command that has to end with an exit code."""
+        """Run dfgen and check its exit code."""
         done = subprocess.run(
             self.command(*words),
             capture_output=True,
@@ -68,7 +68,7 @@ class Work:
         return done
 
     def prepare(self, files: Mapping[str, str]) -> None:
-        """Write the catalog, lock and render it."""
+        """Write, lock and render the catalog."""
         self.write(files)
         self.run("lock")
         self.run("render")
@@ -76,7 +76,7 @@ class Work:
 
 @pytest.fixture
 def work(tmp_path: Path, parent: Published) -> Work:
-    """Give an empty catalog."""
+    """Return an empty catalog."""
     return Work(tmp_path / "work", parent)
 
 
@@ -94,11 +94,11 @@ def digests(work: Work) -> dict[str, str]:
 
 
 def read_back(dist: Path, name: str) -> None:
-    """Have a foreign tool read an image or index of a layout, every blob of it held against its digest."""
+    """Copy an image or index from a layout with skopeo, which verifies the digest of every blob."""
     if shutil.which("skopeo") is None:
-        pytest.skip("skopeo is not installed; apt-get install skopeo brings it")
+        pytest.skip("skopeo is not installed; run: apt-get install skopeo")
     with tempfile.TemporaryDirectory() as folder:
-        # skopeo parts folder and name at the first colon, and verifies each blob that it copies.
+        # skopeo splits folder and name at the first colon, and the path of `dist` may contain one.
         (Path(folder) / "layout").symlink_to(dist)
         command = ["skopeo", "copy", "--all", f"oci:{folder}/layout:{name}", f"dir:{folder}/copy"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -106,7 +106,7 @@ def read_back(dist: Path, name: str) -> None:
 
 
 def leftovers() -> str:
-    """What smoke tests left in the engine."""
+    """Return the IDs of containers and images that smoke tests left in the engine; empty if there are none."""
     shown = ""
     for command in (
         ["docker", "ps", "-aq", "--filter", f"label={TEST_LABEL}"],
@@ -117,7 +117,7 @@ def leftovers() -> str:
 
 
 def copied(work: Work, name: str) -> Work:
-    """Give another machine the same commit."""
+    """Copy the catalog without its layout, like a checkout of the same commit on another machine."""
     root = work.root.parent / name
     shutil.copytree(work.root, root, ignore=shutil.ignore_patterns("dist"))
     return Work(root, work.parent, work.environment)

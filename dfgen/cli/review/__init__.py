@@ -19,7 +19,6 @@ from dfgen.cli.review.markdown import markdown
 from dfgen.cli.review.terminal import print_review
 from dfgen.commands.explain import template_lines
 from dfgen.commands.plan.records import Records
-from dfgen.commands.render import waits_for_family
 from dfgen.commands.review import review
 from dfgen.commands.review.records import Review, Sources
 from dfgen.commands.review.risks.architectures import parity
@@ -28,7 +27,7 @@ from dfgen.workspace import DIST, Workspace
 from dfgen.workspace.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from dfgen.commands.lint import Sources as LintSources
+    from dfgen.commands.lint.records import Sources as LintSources
 
 
 @click.command("review")

@@ -1,1 +1,1 @@
-"""One module a row; each has `measure(bench) -> Row`."""
+"""One module for each row, with a function `measure(bench) -> Row`."""

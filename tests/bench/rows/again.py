@@ -1,4 +1,4 @@
-"""Render again: nothing has changed, and nothing is written."""
+"""Render again: nothing has changed, so nothing is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.measure import Contestant, alternately
-from tests.bench.row import Aim, Bench, Row
+from tests.bench.row import Bench, Row, Target
 from tests.bench.rows.render import VERSIONS, fresh
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0")
@@ -19,7 +19,7 @@ def _commit(root: Path) -> None:
 
 
 def measure(bench: Bench) -> Row:
-    """Measure the row: cold, again, and what would do without `--check`, in turn."""
+    """Measure the row: the first and the second render, and `git diff` as a replacement for `--check`."""
     root, committed = bench.folder / "again", bench.folder / "again-committed"
     command = bench.dfgen(root, "render")
     fresh(committed, VERSIONS)
@@ -30,11 +30,13 @@ def measure(bench: Bench) -> Row:
         [
             Contestant(name="dfgen render, cold", command=command, before=partial(fresh, root, VERSIONS)),
             Contestant(name="dfgen render, again", command=command),
-            Contestant(name="again, nothing remembered", command=command, before=bench.forget),
+            Contestant(
+                name="dfgen render, again, without the cache", command=command, before=bench.clear_cache
+            ),
             Contestant(
                 name="the same, then git diff --exit-code",
                 command=("sh", "-c", f"{render} && git diff --exit-code"),
-                before=bench.forget,
+                before=bench.clear_cache,
                 cwd=committed,
             ),
         ],
@@ -42,7 +44,7 @@ def measure(bench: Bench) -> Row:
     )
     return Row(
         title="render again",
-        work="the same, nothing changed",
+        work="the same catalog, rendered before and unchanged",
         series=(again, new, diff, cold),
-        aims=[Aim(what="again", measured=again.seconds, limit=0.5, unit="s")],
+        targets=[Target(what="dfgen render, again", measured=again.seconds, limit=0.5, unit="s")],
     )

@@ -1,4 +1,4 @@
-"""Check: what a pull request runs, on a thousand versions for two architectures in a repository."""
+"""Check: the commands that run for a pull request, on 1,000 versions for two architectures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.bench.measure import Contestant, alternately
-from tests.bench.row import Aim, Bench, Row
+from tests.bench.row import Bench, Row, Target
 from tests.bench.rows.render import VERSIONS, fresh
 
 _FAMILY = "bases/family-3/base.yaml"
@@ -31,13 +31,13 @@ def _output(command: tuple[str, ...]) -> str:
 
 
 def _changed(bench: Bench, root: Path) -> list[int]:
-    """How many files each group of a review has."""
+    """Return the number of files in each group of a review."""
     found = json.loads(_output(bench.dfgen(root, "--format", "json", "review", "HEAD")))
     return [len(group["files"]) for group in found["groups"]]
 
 
 def _prepare(bench: Bench) -> tuple[Path, Path]:
-    """Make a catalog of which everything changed since HEAD, and one of which one version did."""
+    """Make two catalogs in git: all versions changed since HEAD, and one version changed."""
     everything, one = bench.folder / "check-all", bench.folder / "check-one"
     fresh(everything, VERSIONS)
     _output(bench.dfgen(everything, "render"))
@@ -53,10 +53,10 @@ def _prepare(bench: Bench) -> tuple[Path, Path]:
 
 
 def measure(bench: Bench) -> Row:
-    """Measure the row; the raw diff is what a person would read instead."""
+    """Measure the row; `git diff` is what a reviewer would read without dfgen."""
     everything, one = _prepare(bench)
     names = (
-        "dfgen render --check, nothing remembered",
+        "dfgen render --check, without the cache",
         "dfgen review, all changed",
         "dfgen review, one version",
         "dfgen explain",
@@ -68,7 +68,7 @@ def measure(bench: Bench) -> Row:
         bench.dfgen(everything, "explain", _LINE),
     )
     contestants = [
-        Contestant(name=name, command=words, before=bench.forget)
+        Contestant(name=name, command=words, before=bench.clear_cache)
         for name, words in zip(names, commands, strict=True)
     ]
     raw = Contestant(name="git diff, all changed", command=("git", "diff", "HEAD"), cwd=everything)
@@ -76,10 +76,10 @@ def measure(bench: Bench) -> Row:
     limits = (3.0, 3.0, 3.0, 0.5)
     return Row(
         title="check",
-        work=f"{VERSIONS:,} versions for two architectures in a repository, as a pull request checks them",
+        work=f"the checks of a pull request, on {VERSIONS:,} versions for two architectures",
         series=series,
-        aims=[
-            Aim(what=found.name, measured=found.seconds, limit=limit, unit="s")
+        targets=[
+            Target(what=found.name, measured=found.seconds, limit=limit, unit="s")
             for found, limit in zip(series, limits, strict=False)
         ],
         same=(_changed(bench, everything), _changed(bench, one)) == ([2 * VERSIONS], [2])

@@ -1,4 +1,4 @@
-"""Install: what a fresh installation takes on disk, from wheels alone."""
+"""Install: the size on disk of a fresh installation from wheels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 import venv
 from pathlib import Path
 
-from tests.bench.row import Aim, Bench, Row
+from tests.bench.row import Bench, Row, Target
 
 _TITLE = "install"
-_WORK = "the wheel of dfgen with its libraries, from wheels alone, in a new virtual environment without pip"
+_WORK = "dfgen and its dependencies, installed from wheels only, in a new virtual environment without pip"
 _ROOT = Path(__file__).parents[3]
 
 
@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Row:
         title=_TITLE,
         work=_WORK,
         series=(),
-        aims=[Aim(what="size on disk", measured=size / 2**20, limit=60, unit="MiB")],
+        targets=[Target(what="size on disk", measured=size / 2**20, limit=60, unit="MiB")],
     )
 
 

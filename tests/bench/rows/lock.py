@@ -1,4 +1,4 @@
-"""Lock: the parents of a catalog in a registry that is 50 ms away, against one call of a peer for each."""
+"""Lock: resolve the parents of a catalog in a far registry, compared with one call of another tool per parent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from dfgen.catalog import lockfile as locks
 from dfgen.catalog.lockfile import LOCK_FILE, LockedParent
 from dfgen.oci.manifest import OCI_INDEX, Index, parse
-from tests.bench.loops import loop, out
+from tests.bench.loops import loop, output_file
 from tests.bench.measure import Contestant, Series, alternately
-from tests.bench.row import Aim, Bench, Row
-from tests.bench.serving import PROGRAM, TRIP, Served, far, serve
+from tests.bench.row import Bench, Row, Target
+from tests.bench.serving import PROGRAM, ROUND_TRIP, Served, far, serve
 from tests.fakes.images import AMD64, ARM64, image, index_of
 
 REPOSITORIES, TAGS = 20, 10
 PARENTS = REPOSITORIES * TAGS
-SAMPLE = 10  # of the parents, with which the peers' loops are timed
+SAMPLE = 10  # parents that the loops of other tools resolve
 _TITLE = "lock"
 _WORK = (
-    f"{PARENTS} parents of two architectures each, in a registry {TRIP * 1000:.0f} ms away; the peers' loops with"
-    f" {SAMPLE} of them"
+    f"{PARENTS} parents for two architectures in a registry {ROUND_TRIP * 1000:.0f} ms away; loops of other tools"
+    f" resolve {SAMPLE} of them"
 )
 _PEERS = {
     "crane digest": ("crane", "digest"),
@@ -44,7 +44,7 @@ def _fill(near: Served) -> None:
 
 
 def _write_catalog(root: Path, address: str) -> None:
-    """Write a version for each parent; nothing is locked."""
+    """Write a catalog with one version for each parent; nothing is locked."""
     lines = [
         "template: base.j2",
         f'parent: "{address}/library/parent-{{{{ repository }}}}:{{{{ tag }}}}"',
@@ -62,7 +62,7 @@ def _write_catalog(root: Path, address: str) -> None:
 
 
 def _agrees(name: str, path: Path, locked: LockedParent) -> bool:
-    """Whether a peer found what is locked: it prints the digest, or the index itself."""
+    """Return whether the output of a tool, a digest or an index, matches the lock file."""
     raw = path.read_bytes()
     if name == "crane digest":
         return raw.decode().strip() == str(locked.digest)
@@ -74,22 +74,22 @@ def _agrees(name: str, path: Path, locked: LockedParent) -> bool:
 def _is_same(root: Path, folders: Mapping[str, Path], sample: Sequence[str]) -> bool:
     parents = locks.read(root).parents
     return len(parents) == PARENTS and all(
-        _agrees(name, out(folder, number), parents[one])
+        _agrees(name, output_file(folder, number), parents[one])
         for name, folder in folders.items()
         for number, one in enumerate(sample)
     )
 
 
-def _aims(ours: Sequence[Series], others: Sequence[Series]) -> Iterator[Aim]:
+def _targets(ours: Sequence[Series], others: Sequence[Series]) -> Iterator[Target]:
     for best in sorted(others, key=lambda other: other.seconds)[:1]:
         for one in ours:
             ratio = best.ratio(one) * PARENTS / SAMPLE
-            what = f"{best.name} / {one.name}, a parent"
-            yield Aim(what=what, measured=ratio, limit=10, unit="times", at_least=True)
+            what = f"{best.name} / {one.name}, per parent"
+            yield Target(what=what, measured=ratio, limit=10, unit="times", at_least=True)
 
 
-def _together(bench: Bench, away: Served) -> Sequence[Contestant]:
-    """The best that a shell can do, without an aim: as many calls at once as dfgen has requests under way."""
+def _concurrent_crane(bench: Bench, away: Served) -> Sequence[Contestant]:
+    """Return the fastest that a shell can do: as many calls at a time as dfgen sends requests. It has no target."""
     if not bench.peers.find("crane"):
         return ()
     names = bench.folder / "lock/names"
@@ -119,14 +119,14 @@ def _measure(bench: Bench, away: Served, root: Path) -> Row:
         loop(name, [(*words, f"{prefix[name]}{one}") for one in sample], folders[name])
         for name, words in present.items()
     ]
-    together = _together(bench, away)
-    ours, again, *rest = alternately([cold, unchanged, *together, *loops], bench.runs)
+    concurrent = _concurrent_crane(bench, away)
+    ours, again, *rest = alternately([cold, unchanged, *concurrent, *loops], bench.runs)
     same = _is_same(root, folders, sample)
     return Row(
         title=_TITLE,
         work=_WORK,
         series=(ours, again, *rest),
-        aims=list(_aims((ours, again), rest[len(together) :])),
+        targets=list(_targets((ours, again), rest[len(concurrent) :])),
         same=same,
         absent=[name for name in _PEERS if name not in present],
     )
@@ -136,6 +136,6 @@ def measure(bench: Bench) -> Row:
     """Measure the row."""
     if bench.peers.find(PROGRAM) is None:
         return Row.left_out(_TITLE, _WORK, [PROGRAM])
-    with serve(bench, "lock") as near, far(near, TRIP) as away:
+    with serve(bench, "lock") as near, far(near, ROUND_TRIP) as away:
         _fill(near)
         return _measure(bench, away, bench.folder / "lock/catalog")

@@ -1,4 +1,4 @@
-"""Merge: the images of many versions, each bound under its version's tag, against loops of the peers."""
+"""Merge: publish the index of many versions, compared with loops of other tools."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from dfgen.oci.reference import Reference
 from dfgen.registry import NoCredentials, Registry
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
-from tests.bench.row import Aim, Bench, Row
-from tests.bench.serving import PROGRAM, TRIP, Served, far, serve
+from tests.bench.row import Bench, Row, Target
+from tests.bench.serving import PROGRAM, ROUND_TRIP, Served, far, serve
 from tests.fakes.images import AMD64, ARM64, image
 
 FAMILIES, VERSIONS = 10, 10
 MERGES = FAMILIES * VERSIONS
-NEAR, FAR = 10, 3  # merges with which the loops of slow peers are timed, and of all in a registry that is far
+NEAR, FAR = 10, 3  # merges in the loops: of slow tools in a near registry, of all tools in a far one
 _SUFFIXES = {AMD64: "x86_64", ARM64: "aarch64"}
 _TITLE = "merge"
 _WORK = (
-    f"{MERGES} versions of two architectures in one registry, none of them merged yet, on this machine and"
-    f" {TRIP * 1000:.0f} ms away; loops with as many as they say"
+    f"{MERGES} versions for two architectures, not merged yet, in a registry on this machine and in one"
+    f" {ROUND_TRIP * 1000:.0f} ms away; loops of slow tools merge fewer versions"
 )
 
-Found = Mapping[str, frozenset[str]]  # by name, `platform@digest` of all that its index binds
+Found = Mapping[str, frozenset[str]]  # tag to `platform@digest` of all images in its index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Peer:
-    """A tool, the calls that merge one version with it, and how many are timed with a registry that is near."""
+    """A tool, its calls to merge one version, and the number of merges to time in a near registry."""
 
     program: str
     calls: Callable[[str, Sequence[str]], Iterable[Call]]
@@ -59,7 +59,7 @@ _PEERS = {
 
 
 class _Check:
-    """Whether every run of everyone bound the same images for the same platforms."""
+    """Check after every run that all tags have an index of the expected images and platforms."""
 
     def __init__(self, wanted: Found, address: str) -> None:
         self._wanted, self._address, self.same = wanted, address, True
@@ -68,13 +68,13 @@ class _Check:
         registry = Registry(credentials=NoCredentials())
         for name in list(self._wanted)[:merges]:
             found = registry.current(Reference.parse(f"{self._address}/{name}"))
-            bound = found.images if isinstance(found, Index) else ()
-            held = {f"{one.platform}@{one.digest}" for one in bound} == self._wanted[name]
-            self.same = self.same and held
+            images = found.images if isinstance(found, Index) else ()
+            actual = {f"{one.platform}@{one.digest}" for one in images}
+            self.same = self.same and actual == self._wanted[name]
 
 
 def _fill(served: Served) -> Found:
-    """Publish the images under tags of their own; returns what the merged tags have to be."""
+    """Publish every image under its own tag; return the expected merged tags."""
     wanted: dict[str, frozenset[str]] = {}
     for number in range(FAMILIES):
         family = f"team/family-{number}"
@@ -92,8 +92,8 @@ def _fill(served: Served) -> Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A registry at some distance, and the merges that are to be made in it."""
+class _Setup:
+    """A near or far registry, and the merges to make in it."""
 
     bench: Bench
     served: Served
@@ -104,20 +104,20 @@ class _Place:
     folder: Path
 
     def merges(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """Each tag with the tags that it binds."""
+        """Yield each merged tag with the tags of its images."""
         for name in self.names:
             target = f"{self.served.address}/{name}"
             yield target, [f"{target}-{suffix}" for suffix in _SUFFIXES.values()]
 
     def words(self) -> tuple[str, ...]:
-        """The arguments of dfgen."""
+        """Return the arguments of dfgen."""
         source = self.folder / "merges"
         self.folder.mkdir(exist_ok=True)
         source.write_text("".join(f"{target} {' '.join(children)}\n" for target, children in self.merges()))
         return ("merge", "--from", str(source))
 
-    def measure(self, peers: Mapping[str, _Peer]) -> tuple[Sequence[Series], Sequence[Aim]]:
-        """Time everyone; the aim is held against the peer that is the fastest a merge."""
+    def measure(self, peers: Mapping[str, _Peer]) -> tuple[Sequence[Series], Sequence[Target]]:
+        """Time dfgen and the loops; the target compares dfgen with the fastest tool per merge."""
         counts = [peer.near if not self.where else FAR for peer in peers.values()]
         loops = [
             loop(
@@ -134,9 +134,11 @@ class _Place:
         dfgen = Contestant(name=name, command=command, before=self.restore, after=partial(self.check, MERGES))
         ours, *others = alternately([dfgen, *loops], self.bench.runs)
         ratios = [other.ratio(ours) * MERGES / merges for other, merges in zip(others, counts, strict=True)]
-        what = f"the fastest peer / dfgen, a merge{self.where}"
-        aims = [Aim(what=what, measured=min(ratios), limit=5, unit="times", at_least=True)] if ratios else []
-        return (ours, *others), aims
+        what = f"fastest other tool / dfgen, per merge{self.where}"
+        targets = (
+            [Target(what=what, measured=min(ratios), limit=5, unit="times", at_least=True)] if ratios else []
+        )
+        return (ours, *others), targets
 
 
 def measure(bench: Bench) -> Row:
@@ -144,11 +146,11 @@ def measure(bench: Bench) -> Row:
     if bench.peers.find(PROGRAM) is None:
         return Row.left_out(_TITLE, _WORK, [PROGRAM])
     peers = {name: peer for name, peer in _PEERS.items() if bench.peers.find(peer.program)}
-    with serve(bench, "merge") as near, far(near, TRIP) as away:
+    with serve(bench, "merge") as near, far(near, ROUND_TRIP) as away:
         wanted = _fill(near)
-        check, restore = _Check(wanted, near.address), near.keep()
-        places = [
-            _Place(
+        check, restore = _Check(wanted, near.address), near.snapshot()
+        setups = [
+            _Setup(
                 bench=bench,
                 served=served,
                 check=check,
@@ -157,14 +159,16 @@ def measure(bench: Bench) -> Row:
                 where=where,
                 folder=bench.folder / f"merge-{number}",
             )
-            for number, (served, where) in enumerate(((near, ""), (away, f", {TRIP * 1000:.0f} ms away")))
+            for number, (served, where) in enumerate(
+                ((near, ""), (away, f", {ROUND_TRIP * 1000:.0f} ms away"))
+            )
         ]
-        found = [place.measure(peers) for place in places]
+        found = [setup.measure(peers) for setup in setups]
     return Row(
         title=_TITLE,
         work=_WORK,
         series=[one for series, _ in found for one in series],
-        aims=[aim for _, aims in found for aim in aims],
+        targets=[target for _, targets in found for target in targets],
         same=check.same,
         absent=[name for name in _PEERS if name not in peers],
     )

@@ -1,4 +1,4 @@
-"""Publish: built images to a registry that has nothing of them, and again, against loops of the peers."""
+"""Publish: built images to an empty registry, and again, compared with loops of other tools."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from tests.bench import built
 from tests.bench.loops import Call, loop
 from tests.bench.measure import Contestant, Series, alternately
-from tests.bench.row import Aim, Bench, Row
-from tests.bench.serving import PROGRAM, TRIP, Served, far, serve
+from tests.bench.row import Bench, Row, Target
+from tests.bench.serving import PROGRAM, ROUND_TRIP, Served, far, serve
 
 VERSIONS, SIZE = 10, 50_000_000
-FAR = 3  # tags with which the peers' loops are timed in a registry that is far
+FAR = 3  # tags that the loops push to a far registry
 _TITLE = "publish"
 _WORK = (
-    f"{2 * VERSIONS} images of {SIZE // 1_000_000} MB, two architectures of {VERSIONS} versions, with {3 * VERSIONS}"
-    f" tags: to an empty registry, again, and again to one {TRIP * 1000:.0f} ms away (loops with {FAR} tags)"
+    f"{2 * VERSIONS} images of {SIZE // 1_000_000} MB ({VERSIONS} versions for two architectures) with {3 * VERSIONS}"
+    f" tags: to an empty registry, again, and again to one {ROUND_TRIP * 1000:.0f} ms away (loops push {FAR} tags)"
 )
 _PEERS = ("skopeo", "crane")
 
 
 @dataclass(kw_only=True)
 class _Work:
-    """The built catalog, the registry, and whether that had every tag as it is in the layout after every run."""
+    """The built catalog and the registry; `same` if all tags matched the layout after every run."""
 
     bench: Bench
     root: Path
@@ -36,41 +36,42 @@ class _Work:
     same: bool = True
 
     def check(self) -> None:
-        """See what the tags have now, whoever pushed them."""
+        """Compare all tags in the registry with the layout."""
         for name, entry in built.tags(self.root).items():
             self.same = self.same and self.near.digest(f"team/{name}") == str(entry.digest)
 
-    def forget(self) -> None:
-        """Empty the registry; what dfgen remembers of it goes too."""
+    def reset(self) -> None:
+        """Empty the registry, and delete dfgen's record of published tags."""
         self.empty()
         (self.root / "dist/published.json").unlink(missing_ok=True)
 
     def words(self, served: Served) -> Sequence[str]:
-        """The arguments of dfgen."""
+        """Return the arguments of dfgen."""
         return ("publish", "--registry", f"{served.address}/team")
 
     def command(self, served: Served) -> Sequence[str]:
-        """The command line of dfgen."""
+        """Return the command line of dfgen."""
         return self.bench.dfgen(self.root, *self.words(served))
 
 
-def _alone(root: Path, name: str, folder: Path) -> Path:
-    """A layout of one entry, which is all that `crane push` takes; its blobs are those of the other."""
+def _single_entry(root: Path, name: str, folder: Path) -> Path:
+    """Return a layout with one entry, as `crane push` requires; its blobs are a link to the other layout."""
     entry = built.tags(root)[name]
-    alone = folder / name.replace(":", "-")
-    alone.mkdir(parents=True, exist_ok=True)
-    (alone / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (alone / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry.to_json()]}))
-    if not (alone / "blobs").exists():
-        (alone / "blobs").symlink_to(root / "dist/blobs")
-    return alone
+    layout = folder / name.replace(":", "-")
+    layout.mkdir(parents=True, exist_ok=True)
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry.to_json()]}))
+    if not (layout / "blobs").exists():
+        (layout / "blobs").symlink_to(root / "dist/blobs")
+    return layout
 
 
 def _calls(program: str, work: _Work, served: Served) -> Iterator[Call]:
     for name in built.tags(work.root):
         target = f"{served.address}/team/{name}"
         if program == "crane":
-            yield ("crane", "push", str(_alone(work.root, name, work.bench.folder / "publish/alone")), target)
+            layout = _single_entry(work.root, name, work.bench.folder / "publish/layouts")
+            yield ("crane", "push", str(layout), target)
         else:
             source = f"oci:{work.root / 'dist'}:{name}"
             yield ("skopeo", "copy", "--all", "--dest-tls-verify=false", source, f"docker://{target}")
@@ -93,18 +94,23 @@ def _measure(bench: Bench, near: Served, away: Served) -> Row:
     root = bench.folder / "publish/catalog"
     make = (sys.executable, "-m", "tests.bench.built", str(root), str(VERSIONS), str(SIZE))
     subprocess.run(make, check=True)
-    work = _Work(bench=bench, root=root, near=near, empty=near.keep())
-    before, after, command = work.forget, work.check, work.command(near)
+    work = _Work(bench=bench, root=root, near=near, empty=near.snapshot())
+    before, after, command = work.reset, work.check, work.command(near)
     cold = [
         Contestant(name="dfgen publish, cold", command=command, before=before, after=after),
         *_loops(work, near, "cold", before=before, after=after),
     ]
     first, *others = alternately(cold, bench.runs)
-    found, aims = [first, *others], []
+    found, targets = [first, *others], []
     if others:
         slower = 1 / _ratio(first, others)
-        aims.append(Aim(what="dfgen / the fastest peer, cold", measured=slower, limit=1, unit="times"))
-    for served, label, scale in ((near, "again", 1.0), (away, "again, far", 3 * VERSIONS / FAR)):
+        targets.append(
+            Target(what="dfgen / fastest other tool, cold", measured=slower, limit=1, unit="times")
+        )
+    for served, label, scale in (
+        (near, "again", 1.0),
+        (away, f"again, {ROUND_TRIP * 1000:.0f} ms away", 3 * VERSIONS / FAR),
+    ):
         again = [
             Contestant(name=f"dfgen publish, {label}", command=work.command(served)),
             *_loops(work, served, label),
@@ -112,15 +118,15 @@ def _measure(bench: Bench, near: Served, away: Served) -> Row:
         ours, *others = alternately(again, bench.runs)
         found += [ours, *others]
         if others:
-            what = f"the fastest peer / dfgen, {label}"
+            what = f"fastest other tool / dfgen, {label}"
             ratio = _ratio(ours, others, scale)
-            aims.append(Aim(what=what, measured=ratio, limit=10, unit="times", at_least=True))
+            targets.append(Target(what=what, measured=ratio, limit=10, unit="times", at_least=True))
     work.check()
     return Row(
         title=_TITLE,
         work=_WORK,
         series=found,
-        aims=aims,
+        targets=targets,
         same=work.same,
         absent=[program for program in _PEERS if not bench.peers.find(program)],
     )
@@ -130,5 +136,5 @@ def measure(bench: Bench) -> Row:
     """Measure the row."""
     if bench.peers.find(PROGRAM) is None:
         return Row.left_out(_TITLE, _WORK, [PROGRAM])
-    with serve(bench, "publish") as near, far(near, TRIP) as away:
+    with serve(bench, "publish") as near, far(near, ROUND_TRIP) as away:
         return _measure(bench, near, away)

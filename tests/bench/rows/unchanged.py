@@ -1,4 +1,4 @@
-"""No-op build: all that a catalog has is built, and nothing has changed since."""
+"""No-op build: all images are built, and nothing has changed since."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from tests.bench import engine
 from tests.bench.engine import Work
 from tests.bench.loops import loop
 from tests.bench.measure import Contestant, alternately
-from tests.bench.row import Aim, Bench, Row
+from tests.bench.row import Bench, Row, Target
 from tests.bench.serving import serve
 
 IMAGES = 200
-AT_ONCE = 20  # more in one bake, and BuildKit ends it with "no such job"
-RUNS = 3  # of bake, which takes its time
+PER_CALL = 20  # with 200 images in one bake, BuildKit fails with "no such job"
+RUNS = 3  # fewer than in other rows, because bake is slow here
 _TITLE = "no-op build"
 _WORK = (
-    f"{IMAGES} images that are built, for two architectures where the engine runs both; bake has all of it in its"
-    f" cache, writes nothing, and gets {AT_ONCE} images a call; {RUNS} runs each"
+    f"{IMAGES} images, all built, for two architectures if the engine runs both; bake has everything in its cache,"
+    f" writes nothing, and gets {PER_CALL} images per call; {RUNS} runs each"
 )
 _INSTRUCTIONS = 'COPY start /start\nUSER 1000\nCMD ["/start"]\n'
 
 
 def _bake(work: Work, bench: Bench) -> Contestant:
-    parts = [work.targets[at : at + AT_ONCE] for at in range(0, IMAGES, AT_ONCE)]
+    parts = [work.targets[at : at + PER_CALL] for at in range(0, IMAGES, PER_CALL)]
     calls = [work.bake("--set", "*.output=type=cacheonly", *part) for part in parts]
     found = loop("docker buildx bake, all cached", calls, bench.folder / "unchanged/loop")
     return replace(found, cwd=work.root)
 
 
 def _is_same(work: Work) -> bool:
-    """Whether bake gives images out of its cache the digests that dfgen leaves alone."""
-    part = work.targets[:AT_ONCE]
+    """Return whether bake builds images from its cache with the digests of dfgen."""
+    part = work.targets[:PER_CALL]
     subprocess.run(work.bake(*part), cwd=work.root, check=True, capture_output=True)
-    return len(work.built()) == IMAGES and len(work.baked()) == AT_ONCE and work.baked() <= work.built()
+    return len(work.built()) == IMAGES and len(work.baked()) == PER_CALL and work.baked() <= work.built()
 
 
 def measure(bench: Bench) -> Row:
@@ -58,9 +58,9 @@ def measure(bench: Bench) -> Row:
         title=_TITLE,
         work=_WORK,
         series=(ours, plan, bake),
-        aims=[
-            Aim(what="bake / dfgen", measured=faster, limit=10, unit="times", at_least=True),
-            Aim(what="dfgen plan", measured=plan.seconds, limit=1, unit="s"),
+        targets=[
+            Target(what="bake / dfgen", measured=faster, limit=10, unit="times", at_least=True),
+            Target(what="dfgen plan", measured=plan.seconds, limit=1, unit="s"),
         ],
         same=same,
     )

@@ -1,1 +1,1 @@
-"""The workflows to copy, run job by job."""
+"""Run the example workflows of docs/workflows job by job."""

@@ -1,4 +1,4 @@
-"""A repository with a catalog whose parent moves, and the programs that the workflows find on a runner."""
+"""A git repository with a catalog whose parent changes, and fakes of the programs on a CI runner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKFLOW = Path(__file__).parents[3] / "docs/workflows/github.yml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The repository that everything is cloned from, and its parent's registry."""
+    """The repository that jobs clone, and the registry of its parent."""
 
     root: Path
     registry: FakeRegistry
@@ -34,13 +34,13 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a runner gives to every step."""
+        """The environment variables that a runner sets for every step."""
         path = os.pathsep.join([str(self.programs), str(Path(sys.executable).parent), os.environ["PATH"]])
         home = {"HOME": str(self.programs), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
         return {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[3]), **home}
 
     def publish(self, layer: bytes) -> None:
-        """Let the parent be an image of this layer, on both architectures."""
+        """Publish the parent for both architectures, with this layer."""
         images = [image(layers=(layer,)), image(ARM64, layers=(layer,))]
         entries = [self.registry.add_image("team/os", one) for one in images]
         media_type = "application/vnd.oci.image.index.v1+json"
@@ -48,24 +48,24 @@ class Project:
 
     @property
     def index(self) -> str:
-        """The digest that the parent has now."""
+        """The current digest of the parent."""
         return self.registry.tags["team/os"]["1"]
 
     def git(self, *words: str) -> str:
-        """Run git in the repository, as somebody."""
+        """Run git in the repository, with a user name set; return its output."""
         name = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main")
         command = ["git", *name, *words]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     def commit(self, message: str) -> str:
-        """Commit all that there is."""
+        """Commit all changes; return the commit."""
         self.git("add", "-A")
         self.git("commit", "-q", "-m", message)
         return self.git("rev-parse", "HEAD")
 
     def program(self, name: str, text: str) -> None:
-        """Put a program where the steps find it first."""
+        """Write a program into the first folder of the steps' PATH."""
         path = self.programs / name
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IEXEC)
@@ -89,5 +89,5 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def workflow() -> Any:
-    """Read docs/workflows/github.yml."""
+    """Return the parsed docs/workflows/github.yml."""
     return YAML(typ="safe").load(WORKFLOW.read_text())

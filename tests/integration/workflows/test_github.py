@@ -1,4 +1,4 @@
-"""docs/workflows/github.yml, job by job, on a runner that runs its shell; GitHub itself is a fake."""
+"""docs/workflows/github.yml, job by job: a fake runner executes the shell steps, and GitHub is a fake."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CONTEXT = {"github.token": "t0ken", "github.event.number": "7"}
 
 
 class GitHub:
-    """A runner, and what GitHub keeps of a repository."""
+    """A runner, and the fake state of GitHub: comments and pull requests."""
 
     def __init__(self, project: Project, folder: Path) -> None:
         self._state = folder / "github.json"
-        self.keep({"comments": [], "pulls": []})
+        self.save({"comments": [], "pulls": []})
         environment = {
             **project.environment,
             "GH_STATE": str(self._state),
@@ -50,7 +50,7 @@ class GitHub:
         found: dict[str, Any] = json.loads(self._state.read_text())
         return found
 
-    def keep(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         self._state.write_text(json.dumps(state))
 
 
@@ -60,17 +60,17 @@ def github(project: Project, tmp_path: Path) -> GitHub:
 
 
 def _request(project: Project, template: str) -> None:
-    """Let the repository's head be what GitHub checks out for a pull request: the merge of it."""
+    """Create a pull request and check out its merge commit, as GitHub does."""
     project.git("checkout", "-q", "-b", "change")
     (project.root / "templates/t.j2").write_text(template)
     project.commit("change")
     project.git("checkout", "-q", "main")
-    (project.root / "README").write_text("something else was merged meanwhile\n")
+    (project.root / "README").write_text("another change was merged in the meantime\n")
     project.commit("other")
     project.git("merge", "-q", "--no-ff", "change", "-m", "merge")
 
 
-def test_a_pull_request_is_checked_by_every_step_and_its_review_is_kept(
+def test_every_step_checks_a_pull_request_and_the_review_is_an_artifact(
     project: Project, github: GitHub
 ) -> None:
     _request(project, "FROM {{ parent }}\nRUN curl x | sh\n")
@@ -85,18 +85,18 @@ def test_a_pull_request_is_checked_by_every_step_and_its_review_is_kept(
     assert "README" not in review
 
 
-def test_a_pull_request_that_changes_nothing_here_holds(project: Project, github: GitHub) -> None:
+def test_a_pull_request_without_catalog_changes_passes(project: Project, github: GitHub) -> None:
     (project.root / "README").write_text("x")
-    project.commit("nothing here")
+    project.commit("no catalog change")
     done = github.run("check")
     assert done.failed == []
 
 
 def test_the_comment_is_written_once_and_then_updated(github: GitHub) -> None:
-    # Somebody quotes a review, and ours comes after the first page.
+    # A user quotes a review, and the comment of the bot is on the second page.
     others = [{"id": at, "user": {"login": "a"}, "body": "**dfgen review** is fine"} for at in range(1, 41)]
     ours = {"id": 41, "user": {"login": OURS}, "body": "another program's"}
-    github.keep({**github.state, "comments": [*others, ours]})
+    github.save({**github.state, "comments": [*others, ours]})
     bodies = ["**dfgen review**: `first`\n\"'$(x) %0A 100%\n", "**dfgen review**: nothing any more\n"]
     for body in bodies:
         github.artifact("review", body)
@@ -106,7 +106,7 @@ def test_the_comment_is_written_once_and_then_updated(github: GitHub) -> None:
         assert [(one["user"]["login"], one["body"]) for one in comments[41:]] == [(OURS, body)]
 
 
-def test_newer_pins_are_one_pull_request_that_is_renewed(project: Project, github: GitHub) -> None:
+def test_newer_pins_open_one_pull_request_and_then_update_it(project: Project, github: GitHub) -> None:
     assert github.run("upgrade").failed == []
     assert (github.state["pulls"], project.git("branch", "--list", "dfgen/upgrade")) == ([], "")
 
@@ -122,7 +122,7 @@ def test_newer_pins_are_one_pull_request_that_is_renewed(project: Project, githu
     assert pull["body"].startswith("**dfgen review**")
 
 
-def test_only_the_step_that_writes_has_the_token_of_the_upgrade() -> None:
+def test_only_the_last_step_of_upgrade_has_the_token() -> None:
     job = workflow()["jobs"]["upgrade"]
     assert "env" not in job
     assert ["github.token" in str(step) for step in job["steps"]] == [False] * 5 + [True]

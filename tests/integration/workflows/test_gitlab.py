@@ -1,4 +1,4 @@
-"""docs/workflows/gitlab.yml, job by job: its scripts are run, GitLab's interface is a fake."""
+"""docs/workflows/gitlab.yml, job by job: the scripts run, and GitLab's API is a fake."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ MARK = "<!-- dfgen review -->\n"
 
 @pytest.fixture
 def checkout(project: Project, tmp_path: Path) -> Path:
-    """Give the clone in which a job runs."""
+    """Return the clone in which a job runs."""
     subprocess.run(["git", "clone", "-q", project.root, tmp_path / "job"], check=True)
     return tmp_path / "job"
 
 
 def _run(project: Project, folder: Path, name: str, given: Mapping[str, str]) -> tuple[int, str]:
-    """Run a job as a runner does: all that it says is one script, which ends at what fails."""
+    """Run a job like a runner: its commands form one script, which stops at the first error."""
     workflow = YAML(typ="safe").load(WORKFLOW.read_text())
     job: dict[str, Any] = {**workflow["default"], **workflow[name]}
     done = subprocess.run(
@@ -48,14 +48,14 @@ def _run(project: Project, folder: Path, name: str, given: Mapping[str, str]) ->
 
 
 def _report(folder: Path) -> list[dict[str, Any]]:
-    """Read the report of the check: GitLab refuses a job with several."""
+    """Read the one report of the job `check`: GitLab rejects jobs with several."""
     name = YAML(typ="safe").load(WORKFLOW.read_text())["check"]["artifacts"]["reports"]["codequality"]
     found: list[dict[str, Any]] = json.loads((folder / name).read_text())
     return found
 
 
 @pytest.mark.parametrize("merged_results", [False, True])
-def test_the_check_compares_with_what_is_merged_into(
+def test_the_check_compares_with_the_target_branch(
     project: Project, tmp_path: Path, merged_results: bool
 ) -> None:
     base = project.git("rev-parse", "HEAD")
@@ -63,7 +63,7 @@ def test_the_check_compares_with_what_is_merged_into(
     (project.root / "templates/t.j2").write_text("FROM {{ parent }}\nRUN curl x | sh\n")
     project.commit("change")
     project.git("checkout", "-q", "main")
-    (project.root / "bases/app/notes").write_text("merged meanwhile\n")
+    (project.root / "bases/app/notes").write_text("merged in the meantime\n")
     target = project.commit("other")
     if merged_results:
         project.git("merge", "-q", "--no-ff", "change", "-m", "merge")
@@ -85,19 +85,17 @@ def test_the_check_compares_with_what_is_merged_into(
     assert {"pipefail", "not-rendered"} <= rules
 
 
-def test_the_check_of_what_changes_nothing_holds(project: Project, checkout: Path) -> None:
+def test_the_check_passes_without_changes(project: Project, checkout: Path) -> None:
     given = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": project.git("rev-parse", "HEAD")}
     status, shown = _run(project, checkout, "check", given)
     assert status == 0, shown
     assert _report(checkout) == []
 
 
-@pytest.mark.skipif(
-    shutil.which("curl") is None, reason="curl is not installed; apt-get install curl brings it"
-)
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed; run: apt-get install curl")
 def test_the_comment_is_written_once_and_then_updated(project: Project, tmp_path: Path) -> None:
     with FakeGitLab("t0ken") as gitlab:
-        # Somebody quotes a review, and ours comes after the first page.
+        # A user quotes a review, and the comment of the job is on the second page.
         others = [{"id": at, "author": {"id": 1}, "body": f"{MARK}quoted"} for at in range(1, 121)]
         ours = {"id": 121, "author": OURS, "body": "another job's"}
         gitlab.notes = [*others, ours]
@@ -118,7 +116,9 @@ def test_the_comment_is_written_once_and_then_updated(project: Project, tmp_path
         assert len(gitlab.notes) == 122
 
 
-def test_newer_pins_are_pushed_with_what_opens_a_merge_request(project: Project, checkout: Path) -> None:
+def test_newer_pins_are_pushed_with_options_that_open_a_merge_request(
+    project: Project, checkout: Path
+) -> None:
     options = project.root.parent / "options"
     bare = project.root.parent / "images.git"
     subprocess.run(["git", "clone", "-q", "--bare", project.root, bare], check=True)

@@ -1,4 +1,4 @@
-"""docs/workflows/github.yml from the push on: each image is built by a job of its own, and all are published."""
+"""The push jobs of docs/workflows/github.yml: every image is built in its own job, then all are published."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOCKER = '#!/bin/sh\nif [ "$1" = login ]; then cat > "{0}/login"; echo "$@" >> "
 
 @pytest.fixture
 def runner(work: Work, tmp_path: Path) -> Runner:
-    """Commit a catalog whose pins are known, and give the runner that clones it."""
+    """Build and commit a catalog, and return the runner that clones it."""
     registry = f"{os.environ['DFGEN_DEMO_REGISTRY']}/dfgen-test/{uuid.uuid4().hex}"
     work.prepare(
         {**CATALOG, **CHILD, "bases/catalog.yaml": f"registry: {registry}\n", ".gitignore": "dist/\n"}
@@ -63,7 +63,7 @@ def _wave(runner: Runner, job: str, matrix: str) -> Sequence[tuple[dict[str, Any
 
 
 def _push(work: Work, runner: Runner) -> tuple[Work, list[tuple[dict[str, Any], str]]]:
-    """Run all that a push starts; gives what was published, and what each job did with its image."""
+    """Run all jobs of a push; return the published layout, and each matrix entry with its image's state."""
     planned = _run(runner, "plan", {})
     jobs = [one for wave in ("wave1", "wave2") for one in _wave(runner, wave, planned.outputs[wave])]
     done: list[tuple[dict[str, Any], str]] = []
@@ -76,7 +76,7 @@ def _push(work: Work, runner: Runner) -> tuple[Work, list[tuple[dict[str, Any], 
     return Work(last.folder, work.parent), done
 
 
-def test_what_is_pushed_is_built_an_image_a_job_and_published_once(
+def test_a_push_builds_every_image_in_its_own_job_and_publishes_them(
     work: Work, runner: Runner, tmp_path: Path
 ) -> None:
     published, done = _push(work, runner)

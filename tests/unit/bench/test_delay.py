@@ -1,4 +1,4 @@
-"""The proxy that puts a registry at a distance: it changes no byte, and what is sent at once arrives."""
+"""The proxy that adds latency: it forwards all bytes unchanged, also on many connections at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def address(fake: FakeRegistry) -> Iterator[str]:
         yield found
 
 
-def test_manifests_and_blobs_come_through_as_they_are(fake: FakeRegistry, address: str) -> None:
+def test_manifests_and_blobs_are_forwarded_unchanged(fake: FakeRegistry, address: str) -> None:
     registry = Registry(credentials=NoCredentials())
     made = image(layers=(bytes(300_000),))
     home = Reference.parse(f"{address}/team/java:1")
@@ -40,7 +40,7 @@ def test_manifests_and_blobs_come_through_as_they_are(fake: FakeRegistry, addres
     assert registry.blob(home.repository, made.manifest.config) in made.blobs.values()
 
 
-def test_many_connections_at_once_each_get_their_own_answer(fake: FakeRegistry, address: str) -> None:
+def test_concurrent_connections_get_their_own_responses(fake: FakeRegistry, address: str) -> None:
     made = [image(one, annotations={"number": str(n)}) for n in range(12) for one in (AMD64, ARM64)]
     for one in made:
         fake.add_image("team/java", one)

@@ -1,4 +1,4 @@
-"""Tests of the demo's scripts, which are no package: their folder is put on the path here."""
+"""Tests of the demo's scripts. These are not a package, so their folder is added to `sys.path` here."""
 
 import sys
 from pathlib import Path

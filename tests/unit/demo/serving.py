@@ -1,4 +1,4 @@
-"""A server on loopback with a few documents, as a registry has them."""
+"""A loopback server for a few documents, as a registry has them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 @contextlib.contextmanager
 def serving(documents: Mapping[str, str]) -> Iterator[int]:
-    """Serves documents by their paths; gives the port. Any other path is not found."""
+    """Serve documents by path and yield the port; any other path is 404."""
 
-    class Answering(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path in documents else 404)
             self.end_headers()
@@ -21,7 +21,7 @@ def serving(documents: Mapping[str, str]) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.server_address[1]

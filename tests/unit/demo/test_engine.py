@@ -1,4 +1,4 @@
-"""Engine, registry, emulation and nodes: what is decided without one of them running."""
+"""Engine, registry, emulation and nodes: everything that can be tested without running them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def own_process() -> Process:
 
 
 def shell(lines: str, name: str) -> str:
-    """What a shell has in a variable after these lines."""
+    """Return the value of a variable in a shell that ran these lines."""
     script = f'{lines}\nprintf %s "${name}"'
     return subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True).stdout
 
@@ -50,7 +50,7 @@ def test_the_environment_survives_the_shell(home: Home) -> None:
     assert shell(lines, "PATH") == f"{home.root}/bin:{os.environ['PATH']}"
 
 
-def test_an_engine_that_is_not_the_demos_stays_named_as_it_is(home: Home) -> None:
+def test_the_environment_does_not_redirect_the_machines_own_engine(home: Home) -> None:
     lines = engine.environment(home, State(port=5000))
     assert lines.splitlines()[0] == "export DFGEN_DEMO_REGISTRY=127.0.0.1:5000"
     assert "DOCKER" not in lines
@@ -65,24 +65,24 @@ def test_the_environment_is_printed_while_the_registry_runs(
     assert capsys.readouterr().out == engine.environment(home, state) + "\n"
 
 
-def test_without_a_registry_there_is_no_environment(home: Home) -> None:
+def test_env_fails_without_a_running_registry(home: Home) -> None:
     with pytest.raises(DemoError) as caught:
         engine.env(home)
     assert str(caught.value) == (
-        "the demo's engine and registry do not run; run: python3 examples/demo/engine.py up"
+        "the demo's engine and registry are not running; run: python3 examples/demo/engine.py up"
     )
     assert caught.value.code == 3
 
 
-def test_down_with_nothing_up_ends_nothing(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_down_without_processes_stops_nothing(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     save_state(home, State(system=("installed x",)))
     assert engine.down(home) == 0
     assert capsys.readouterr().out == (
-        f"demo: stays on this system: installed x\ndemo: stays for the next time: {home.root}\n"
+        f"demo: not undone on this system: installed x\ndemo: kept for the next run: {home.root}\n"
     )
 
 
-def test_down_spares_a_process_that_took_over_the_pid(home: Home) -> None:
+def test_down_spares_another_process_with_a_reused_pid(home: Home) -> None:
     own = own_process()
     stranger = Process(pid=own.pid, start=own.start - 1, boot=own.boot)
     save_state(home, State(processes={"registry": stranger, "engine": stranger}, port=5004))
@@ -90,42 +90,47 @@ def test_down_spares_a_process_that_took_over_the_pid(home: Home) -> None:
     assert load_state(home) == State(port=5004)
 
 
-def test_the_status_of_what_does_not_run(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_reports_processes_that_are_not_running(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     processes = {"engine": GONE, "node-arm": GONE}
     save_state(home, State(processes=processes, port=5000, system=("installed x",)))
     assert engine.status(home) == 1
     assert capsys.readouterr().out == (
         f"demo: engine: pid 1, {home.socket}: does not answer\n"
-        "demo: node arm: does not run\n"
+        "demo: node arm: not running\n"
         "demo: registry: 127.0.0.1:5000: does not answer\n"
-        "demo: emulation: not by the demo\n"
+        "demo: emulation: not registered by the demo\n"
         "demo: changed on this system: installed x\n"
     )
 
 
-def test_a_node_belongs_to_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_node_only_applies_to_up(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         engine.main(["down", "--node", "arm"])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.endswith("error: --node belongs to up\n")
+    assert capsys.readouterr().err.endswith("error: --node only applies to up\n")
 
 
 @pytest.mark.parametrize("name", ["Arm", "1a", "-a", "default", "a" * 9, "a/b", ""])
-def test_a_node_needs_a_short_plain_name(name: str) -> None:
+def test_an_invalid_node_name_is_rejected(name: str) -> None:
     with pytest.raises(DemoError) as caught:
         node.check_name(name)
-    assert str(caught.value) == f"--node {name!r}: expected 1 to 8 of a-z, 0-9 and -, a letter first"
+    assert str(caught.value) == (
+        f"--node {name!r}: not a valid name; use 1 to 8 of a-z, 0-9 and -, starting with a letter,"
+        " except 'default'"
+    )
 
 
 def test_a_node_needs_the_demos_own_engine(home: Home) -> None:
     with pytest.raises(DemoError) as caught:
         node.up_node(home, State(), "arm")
     assert str(caught.value) == (
-        "--node: the engine here is not the demo's own, expected one that `up` started"
+        "--node: needs the demo's own engine, but `up` uses the engine of this machine"
     )
 
 
-def test_the_nodes_are_those_of_which_anything_was_started() -> None:
+def test_nodes_are_named_by_their_recorded_processes() -> None:
     names = ("engine", "registry", "node-b", "noderegistry-a", "noderegistry-b", "node-my-arm")
     assert node.node_names(State(processes=dict.fromkeys(names, GONE))) == ["a", "b", "my-arm"]
 
@@ -138,7 +143,7 @@ def test_the_platforms_of_an_engine(arch: str, *, runs: bool) -> None:
     assert found.runs(arch) is runs
 
 
-def test_mounts_below_a_folder_deepest_first() -> None:
+def test_mounts_below_a_folder_are_listed_deepest_first() -> None:
     mounts = (
         "overlay /x/demo/data overlay rw 0 0\n"
         "nsfs /x/demo/data/net/1 nsfs rw 0 0\n"
@@ -153,7 +158,7 @@ def test_mounts_below_a_folder_deepest_first() -> None:
     ]
 
 
-def test_proxies_of_the_environment_reach_builds(home: Home) -> None:
+def test_proxies_of_the_environment_are_configured_for_builds(home: Home) -> None:
     home.docker_config.mkdir(parents=True)
     path = home.docker_config / "config.json"
     path.write_text('{"auths": {}}')
@@ -166,7 +171,7 @@ def test_proxies_of_the_environment_reach_builds(home: Home) -> None:
     assert json.loads(path.read_text()) == {"auths": {}, "proxies": {"default": {}}}
 
 
-def test_without_proxies_there_is_no_client_configuration(home: Home) -> None:
+def test_no_client_configuration_is_written_without_proxies(home: Home) -> None:
     dockerd.configure_client(home, {})
     assert not (home.docker_config / "config.json").exists()
 
@@ -179,7 +184,7 @@ def test_programs_are_linked_into_the_folder(home: Home) -> None:
     assert not dockerd.has_programs(home), "nothing is unpacked yet"
 
 
-def test_an_engine_that_ends_at_once_is_told_with_its_log(home: Home) -> None:
+def test_an_engine_that_exits_immediately_is_reported_with_its_log(home: Home) -> None:
     home.bin.mkdir(parents=True)
     program = home.bin / "dockerd"
     program.write_text("#!/bin/sh\necho first\necho cannot >&2\nexit 1\n")
@@ -188,12 +193,12 @@ def test_an_engine_that_ends_at_once_is_told_with_its_log(home: Home) -> None:
     with pytest.raises(DemoError) as caught:
         dockerd.wait_for_engine(process, home.engine)
     assert str(caught.value) == (
-        f"dockerd: no answer on {home.socket}; its log {home.engine}/dockerd.log ends: first | cannot"
+        f"dockerd: no answer on {home.socket}; the log {home.engine}/dockerd.log ends with: first | cannot"
     )
     assert json.loads((home.engine / "daemon.json").read_text()) == dockerd.CONFIG
 
 
-def test_an_engine_is_known_by_its_answer(tmp_path: Path) -> None:
+def test_an_engine_is_detected_by_its_response(tmp_path: Path) -> None:
     path = tmp_path / "s"
     assert not dockerd.answers(path)
     with socket.socket(socket.AF_UNIX) as server:
@@ -212,13 +217,13 @@ def test_an_engine_is_known_by_its_answer(tmp_path: Path) -> None:
         thread.join()
 
 
-def test_a_handler_gets_a_name_and_an_interpreter_of_its_own() -> None:
+def test_a_handler_gets_another_name_and_interpreter() -> None:
     line = r":qemu-arm:M::\x7fELF\x01:\xff\xff:/usr/bin/qemu-arm:OPF" + "\n"
     made = emulation.registration(line, "dfgen-arm-1", Path("/demo/qemu-arm"))
     assert made == r":dfgen-arm-1:M::\x7fELF\x01:\xff\xff:/demo/qemu-arm:OPF"
 
 
-def test_two_folders_have_handlers_of_different_names(home: Home) -> None:
+def test_handler_names_depend_on_the_folder(home: Home) -> None:
     assert emulation.entry_name(home, "arm") != emulation.entry_name(Home(root=Path("/x")), "arm")
     assert emulation.entry_name(home, "arm").startswith("dfgen-arm-")
 
@@ -234,7 +239,7 @@ def served() -> Iterator[int]:
         yield port
 
 
-def test_the_registry_is_asked_past_every_proxy(served: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_requests_ignore_proxies(served: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert registry.answers(served)
     assert registry.get(served, "/v2/x") == {"here": True}
@@ -242,24 +247,24 @@ def test_the_registry_is_asked_past_every_proxy(served: int, monkeypatch: pytest
     assert registry.get(served, "/v2/broken") is None
 
 
-def test_a_port_that_is_taken_is_not_chosen(served: int) -> None:
+def test_a_port_in_use_is_not_chosen(served: int) -> None:
     assert not registry.is_free(served)
     assert registry.choose_port(served) in range(5000, 5100)
 
 
-def test_the_remembered_port_is_kept_while_it_is_free() -> None:
+def test_the_previous_port_is_kept_if_it_is_free() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     assert registry.choose_port(port) == port
 
 
-def test_a_registry_that_ends_at_once_is_told(home: Home) -> None:
+def test_a_registry_that_exits_immediately_is_reported(home: Home) -> None:
     home.bin.mkdir(parents=True)
     (home.bin / "docker-registry").symlink_to("/bin/false")
     process = registry.start_registry(home, 1)
     with pytest.raises(DemoError) as caught:
         registry.wait_for_registry(process, home, 1)
     assert str(caught.value) == (
-        f"docker-registry: no answer on 127.0.0.1:1; its log is {home.registry}/registry.log"
+        f"docker-registry: no answer on 127.0.0.1:1; see its log {home.registry}/registry.log"
     )

@@ -1,4 +1,4 @@
-"""A process is ended only while it is the one that was recorded."""
+"""A process is stopped only if it is the recorded one."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def sleeper(tmp_path: Path) -> Iterator[Process]:
     processes.stop(process, seconds=5)
 
 
-def test_a_name_with_blanks_and_parentheses_does_not_confuse() -> None:
+def test_a_program_name_may_contain_blanks_and_parentheses() -> None:
     rest = "S 7 " + " ".join(str(number) for number in range(5, 23)) + " 23 24"
     assert processes.read_stat(f"42 (a) R 1 (b) {rest}") == ("S", 7, 22)
 
 
-def test_this_process_is_known_again() -> None:
+def test_the_current_process_is_recognized() -> None:
     process = processes.identify(os.getpid())
     assert process is not None
     assert processes.is_running(process)
 
 
 @pytest.mark.parametrize("change", [{"start": 1}, {"boot": "another"}])
-def test_another_process_with_the_same_pid_is_not_it(sleeper: Process, change: dict[str, object]) -> None:
+def test_another_process_with_the_same_pid_is_left_alone(sleeper: Process, change: dict[str, object]) -> None:
     other = dataclasses.replace(sleeper, **change)
     assert not processes.is_running(other)
     processes.stop(other, seconds=0)
@@ -41,17 +41,17 @@ def test_another_process_with_the_same_pid_is_not_it(sleeper: Process, change: d
     assert processes.is_running(sleeper)
 
 
-def test_nothing_and_a_pid_that_is_gone_do_not_run() -> None:
+def test_a_process_that_is_gone_is_not_running() -> None:
     assert not processes.is_running(None)
     assert processes.identify(2**22 + 1) is None
 
 
-def test_a_process_is_ended(sleeper: Process) -> None:
+def test_a_process_is_stopped(sleeper: Process) -> None:
     processes.stop(sleeper, seconds=5)
     assert not processes.is_running(sleeper)
 
 
-def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     script = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     log = tmp_path / "log"
     process = processes.start([sys.executable, "-c", script], log=log, environ=os.environ)
@@ -60,7 +60,7 @@ def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     assert not processes.is_running(process)
 
 
-def test_it_leads_a_session_of_its_own_and_writes_its_log(tmp_path: Path) -> None:
+def test_a_process_starts_in_its_own_session_and_writes_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = "import os; print(os.getsid(0) == os.getpid(), os.getcwd(), os.environ['A'])"
     processes.start([sys.executable, "-c", script], log=log, environ={"A": "b"})
@@ -76,7 +76,9 @@ def test_helpers_are_found_by_program_and_folder(tmp_path: Path) -> None:
     assert processes.wait_until(lambda: processes.running_below(tmp_path, "helper") == [process], 10)
     program.rename(tmp_path / "kept")
     (tmp_path / "kept").unlink()
-    assert processes.running_below(tmp_path, "kept") == [process], "its file is gone, it still runs"
+    assert processes.running_below(tmp_path, "kept") == [process], (
+        "it is still running although its file is gone"
+    )
     assert processes.running_below(tmp_path, "other") == []
     assert processes.running_below(tmp_path / "elsewhere", "kept") == []
     processes.stop(process, seconds=5)
@@ -89,7 +91,7 @@ def test_children_are_found(sleeper: Process) -> None:
     assert processes.children_of(sleeper) == []
 
 
-def test_waiting_has_an_end() -> None:
-    asked: list[int] = []
-    assert not processes.wait_until(lambda: asked.append(1) is not None, 0.1)
-    assert asked
+def test_waiting_times_out() -> None:
+    polled: list[int] = []
+    assert not processes.wait_until(lambda: polled.append(1) is not None, 0.1)
+    assert polled

@@ -1,4 +1,4 @@
-"""Root file systems: dpkg's database, and what package scripts would have set up."""
+"""Root file systems: dpkg's database, and the files that package scripts would have created."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTROL = (
 
 
 def make_package(folder: Path) -> Path:
-    """A real package with a program, a configuration file and documentation."""
+    """Build a real package with a program, a configuration file and documentation."""
     tree = folder / "tree"
     for name, text in (
         ("DEBIAN/control", CONTROL),
@@ -49,29 +49,29 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_package_is_unpacked_through_the_merged_folders(tmp_path: Path, root: Path) -> None:
+def test_a_package_is_unpacked_into_the_merged_usr(tmp_path: Path, root: Path) -> None:
     rootfs.unpack_archive(make_package(tmp_path), root)
     assert (root / "bin").readlink() == Path("usr/bin")
     assert (root / "usr/bin/demo").read_text() == "program"
     assert not (root / "usr/share/doc/demo").exists(), "documentation is left out"
 
 
-def test_dpkg_reads_what_was_written(tmp_path: Path, root: Path) -> None:
+def test_dpkg_reads_the_written_database(tmp_path: Path, root: Path) -> None:
     entry = rootfs.unpack_archive(make_package(tmp_path), root)
     (root / "var/lib/dpkg/status").write_text(entry)
     settle.settle_dpkg(root)
 
-    def ask(*arguments: str) -> str:
+    def query(*arguments: str) -> str:
         command = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    assert ask("-W", "-f", "${db:Status-Status} ${Version}", "demo") == "installed 1"
-    assert "/bin/demo\n" in ask("-L", "demo")
+    assert query("-W", "-f", "${db:Status-Status} ${Version}", "demo") == "installed 1"
+    assert "/bin/demo\n" in query("-L", "demo")
     digest = hashlib.md5(b"a=1\n").hexdigest()
-    assert ask("-W", "-f", "${Conffiles}", "demo").strip() == f"/etc/demo.conf {digest}"
+    assert query("-W", "-f", "${Conffiles}", "demo").strip() == f"/etc/demo.conf {digest}"
 
 
-def test_interests_in_triggers_are_written(tmp_path: Path, root: Path) -> None:
+def test_trigger_interests_are_written(tmp_path: Path, root: Path) -> None:
     rootfs.unpack_archive(make_package(tmp_path), root)
     triggers = root / "var/lib/dpkg/triggers"
     settle.settle_triggers(root / "var/lib/dpkg")
@@ -80,7 +80,7 @@ def test_interests_in_triggers_are_written(tmp_path: Path, root: Path) -> None:
     assert not (triggers / "ldconfig").exists()
 
 
-def test_a_damaged_package_is_told(tmp_path: Path, root: Path) -> None:
+def test_a_damaged_package_is_reported(tmp_path: Path, root: Path) -> None:
     archive = tmp_path / "x.deb"
     archive.write_text("no package")
     with pytest.raises(DemoError) as caught:
@@ -88,16 +88,16 @@ def test_a_damaged_package_is_told(tmp_path: Path, root: Path) -> None:
     assert str(caught.value) == f"{archive}: cannot be unpacked, expected a package; remove it and run again"
 
 
-def test_files_of_co_installable_packages_are_named_with_their_architecture() -> None:
+def test_info_files_of_co_installable_packages_contain_the_architecture() -> None:
     assert rootfs.info_name("Package: libc6\nArchitecture: arm64\nMulti-Arch: same\n") == "libc6:arm64"
     assert rootfs.info_name("Package: bash\nArchitecture: arm64\nMulti-Arch: foreign\n") == "bash"
 
 
-def test_the_list_of_paths_is_dpkgs() -> None:
+def test_paths_are_listed_in_dpkgs_format() -> None:
     assert rootfs.listed_paths("./\n./usr/\n./usr/a\n") == "/.\n/usr\n/usr/a\n"
 
 
-def test_a_key_for_everything_that_decides() -> None:
+def test_the_key_depends_on_every_field() -> None:
     first = RootFs(suite="trixie", packages=("a",))
     second = dataclasses.replace(first, users=("x:x:1:1::/:/bin/sh",))
     assert first.key() == RootFs(suite="trixie", packages=("a",)).key()
@@ -105,7 +105,7 @@ def test_a_key_for_everything_that_decides() -> None:
     assert first.key().startswith("trixie-")
 
 
-def test_the_same_content_is_packed_to_the_same_layer(tmp_path: Path) -> None:
+def test_equal_content_is_packed_into_equal_layers(tmp_path: Path) -> None:
     layers = []
     for name in ("one", "two"):
         folder = tmp_path / name
@@ -122,24 +122,24 @@ def test_the_same_content_is_packed_to_the_same_layer(tmp_path: Path) -> None:
         assert {(member.uid, member.mtime) for member in packed} == {(0, images.FILE_TIME)}
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DemoError) as caught:
         images.pack(tmp_path / "none", tmp_path / "x.tar.gz")
     assert str(caught.value) == f"{tmp_path}/none: tar ended with 2, expected to pack it; is the disk full?"
 
 
-def test_one_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_an_existing_root_file_system_is_reused(tmp_path: Path) -> None:
     wanted = RootFs(suite="trixie")
-    there = images.Layer(path="x", digest="sha256:a", size=1, diff_id="sha256:b")
-    (tmp_path / f"{wanted.key()}-arm64.json").write_text(json.dumps(dataclasses.asdict(there)))
+    existing = images.Layer(path="x", digest="sha256:a", size=1, diff_id="sha256:b")
+    (tmp_path / f"{wanted.key()}-arm64.json").write_text(json.dumps(dataclasses.asdict(existing)))
     mirror = packages.Source(uri="http://127.0.0.1:1/", suites=(), components=())
     apt = packages.Apt(folder=tmp_path / "apt", suite="trixie", arch="arm64", mirror=mirror)
     assert rootfs.make_rootfs(wanted, apt, tmp_path) == dataclasses.replace(
-        there, path=str(tmp_path / f"{wanted.key()}-arm64.tar.gz")
-    ), "also in a folder that was moved"
+        existing, path=str(tmp_path / f"{wanted.key()}-arm64.tar.gz")
+    ), "even if the folder was moved"
 
 
-def test_settings_that_reach_the_mirror_are_kept_for_builds() -> None:
+def test_transport_settings_are_kept_for_builds() -> None:
     dumped = (
         'Acquire::http "";\nAcquire::http::Proxy "http://proxy.example:3128";\n'
         'Acquire::https::Proxy "http://127.0.0.1:3142";\nAcquire::Check-Date "false";\nAPT::Get "";\n'
@@ -149,7 +149,7 @@ def test_settings_that_reach_the_mirror_are_kept_for_builds() -> None:
     )
 
 
-def test_accounts(root: Path) -> None:
+def test_accounts_are_written(root: Path) -> None:
     masters = root / "usr/share/base-passwd"
     masters.mkdir(parents=True)
     (masters / "passwd.master").write_text("root:*:0:0:root:/root:/bin/bash\n")
@@ -167,7 +167,7 @@ def test_accounts(root: Path) -> None:
     assert (root / "home/app").is_dir()
 
 
-def test_java_and_nginx_lie_where_upstream_has_them(root: Path) -> None:
+def test_java_and_nginx_are_at_the_paths_of_the_upstream_images(root: Path) -> None:
     (root / "usr/lib/jvm/java-17-openjdk-arm64").mkdir(parents=True)
     (root / "usr/lib/jvm/java-1.17.0-openjdk-arm64").symlink_to("java-17-openjdk-arm64")
     (root / "var/lib/nginx").mkdir(parents=True)

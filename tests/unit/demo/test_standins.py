@@ -1,4 +1,4 @@
-"""Which stand-in serves for which upstream image."""
+"""The choice of a stand-in for an upstream image, its recipe and its publication."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from .serving import serving
         ("rockylinux:9", "bookworm", (), "rpm"),
     ],
 )
-def test_the_kind_follows_from_name_and_tag(
+def test_name_and_tag_select_the_stand_in(
     name: str, suite: str, packages: tuple[str, ...], files: str
 ) -> None:
     found = choose(f"docker.io/library/{name}")
     assert (found.rootfs.suite, found.rootfs.packages, found.files) == (suite, packages, files)
 
 
-def test_the_last_component_decides() -> None:
+def test_the_last_component_of_the_repository_decides() -> None:
     assert choose("quay.io/a/b/nginx:1").files == "nginx"
 
 
@@ -46,22 +46,26 @@ def test_the_last_component_decides() -> None:
     [
         (
             "docker.io/library/redis:7",
-            "'docker.io/library/redis:7': no stand-in for 'redis',"
-            " expected one of eclipse-temurin, nginx, centos, almalinux, rockylinux",
+            "'docker.io/library/redis:7': no stand-in for 'redis';"
+            " supported: eclipse-temurin, nginx, centos, almalinux, rockylinux",
         ),
         (
             "docker.io/library/eclipse-temurin:8-jre",
-            "'docker.io/library/eclipse-temurin:8-jre': no stand-in for Java '8',"
-            " expected a tag of 17, 21, 25",
+            "'docker.io/library/eclipse-temurin:8-jre': no stand-in for Java '8'; supported: 17, 21, 25",
         ),
-        ("nginx:1", "'nginx:1': expected HOST/REPOSITORY:TAG, as in docker.io/library/nginx:1.30"),
+        (
+            "nginx:1",
+            "'nginx:1': not a full reference; use HOST/REPOSITORY:TAG,"
+            " for example docker.io/library/nginx:1.30",
+        ),
         (
             "docker.io/library/nginx",
-            "'docker.io/library/nginx': expected HOST/REPOSITORY:TAG, as in docker.io/library/nginx:1.30",
+            "'docker.io/library/nginx': not a full reference; use HOST/REPOSITORY:TAG,"
+            " for example docker.io/library/nginx:1.30",
         ),
     ],
 )
-def test_what_has_no_stand_in_is_told(reference: str, message: str) -> None:
+def test_a_reference_without_a_stand_in_is_rejected(reference: str, message: str) -> None:
     with pytest.raises(DemoError) as caught:
         choose(reference)
     assert str(caught.value) == message
@@ -72,7 +76,7 @@ def test_a_reference_is_split() -> None:
     assert split_reference("localhost:5000/a/b:1.0") == ("localhost:5000", "a/b", "1.0")
 
 
-def test_a_stand_in_says_what_it_is() -> None:
+def test_a_stand_in_is_labelled() -> None:
     wanted = choose("docker.io/library/nginx:1.30")
     assert wanted.config()["Labels"] == {
         "dfgen.stand-in": (
@@ -84,14 +88,14 @@ def test_a_stand_in_says_what_it_is() -> None:
     assert wanted.config()["ExposedPorts"] == {"80/tcp": {}}
 
 
-def test_java_lies_where_the_upstream_image_has_it() -> None:
+def test_java_is_at_the_path_of_the_upstream_image() -> None:
     settings = choose("docker.io/library/eclipse-temurin:17-jdk").settings
     assert "JAVA_HOME=/opt/java/openjdk" in settings["Env"]
     assert settings["Cmd"] == ["jshell"]
     assert "Cmd" not in choose("docker.io/library/eclipse-temurin:17-jre").settings
 
 
-def test_the_recipe_follows_what_decides_the_image() -> None:
+def test_the_recipe_depends_on_everything_that_determines_the_image() -> None:
     wanted = choose("docker.io/library/centos:7")
     assert wanted.recipe() == choose("docker.io/library/centos:7").recipe()
     others = [
@@ -103,18 +107,20 @@ def test_the_recipe_follows_what_decides_the_image() -> None:
     assert len({wanted.recipe(), *(other.recipe() for other in others)}) == 5
 
 
-def test_nothing_is_published_where_no_registry_answers() -> None:
+def test_nothing_is_published_if_no_registry_answers() -> None:
     assert not parents.is_published(1, choose("docker.io/library/centos:7"))
 
 
-def test_a_registry_must_run(tmp_path: Path) -> None:
+def test_a_registry_must_be_running(tmp_path: Path) -> None:
     with pytest.raises(DemoError) as caught:
         parents.make_parents(Home(root=tmp_path), ["docker.io/library/centos:7"])
-    assert str(caught.value) == ("the demo's registry does not run; run: python3 examples/demo/engine.py up")
+    assert str(caught.value) == (
+        "the demo's registry is not running; run: python3 examples/demo/engine.py up"
+    )
 
 
 def documents(recipes: dict[str, str]) -> dict[str, str]:
-    """What a registry has for one index of these architectures and recipes."""
+    """Return the documents of a registry for one index with these architectures and recipes."""
     base = "/v2/docker.io/library/centos"
     found: dict[str, object] = {f"{base}/manifests/7": {"manifests": [{"digest": arch} for arch in recipes]}}
     for arch, recipe in recipes.items():
@@ -133,14 +139,16 @@ def documents(recipes: dict[str, str]) -> dict[str, str]:
         ({}, False),
     ],
 )
-def test_what_is_published_is_known_by_its_recipe(recipes: dict[str, str], *, published: bool) -> None:
+def test_a_published_stand_in_is_recognized_by_its_recipe(
+    recipes: dict[str, str], *, published: bool
+) -> None:
     wanted = choose("docker.io/library/centos:7")
     named = {arch: recipe.replace("R", wanted.recipe()) for arch, recipe in recipes.items()}
     with serving(documents(named)) as port:
         assert parents.is_published(port, wanted) is published
 
 
-def test_another_image_under_the_name_is_not_the_stand_in() -> None:
+def test_another_image_with_the_same_name_is_not_the_stand_in() -> None:
     base = "/v2/docker.io/library/centos"
     found = {
         f"{base}/manifests/7": '{"manifests": [{"digest": "a"}]}',
@@ -151,7 +159,7 @@ def test_another_image_under_the_name_is_not_the_stand_in() -> None:
         assert parents.published_recipes(port, "docker.io/library/centos:7") == {("amd64", "")}
 
 
-def test_the_files_of_a_stand_in(tmp_path: Path) -> None:
+def test_the_files_of_a_stand_in_are_written(tmp_path: Path) -> None:
     wanted = choose("docker.io/library/centos:7")
     parents.write_files(wanted, tmp_path)
     assert (tmp_path / "etc/dfgen-stand-in").read_text() == f"{wanted.title}\n"
@@ -160,7 +168,7 @@ def test_the_files_of_a_stand_in(tmp_path: Path) -> None:
     assert (tmp_path / "etc/yum.repos.d/stand-in.repo").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_stand_in_is_published_and_known_again(tmp_path: Path) -> None:
+def test_a_stand_in_is_published_and_recognized(tmp_path: Path) -> None:
     wanted = choose("docker.io/library/centos:7")
     (tmp_path / "root").mkdir()
     (tmp_path / "root/file").write_text("content")
@@ -177,5 +185,5 @@ def test_a_stand_in_is_published_and_known_again(tmp_path: Path) -> None:
         with pytest.raises(DemoError) as caught:
             images.push_blob(server.port, "a/b", b"new", images.digest_of(b"new"))
     assert str(caught.value).startswith("POST /v2/a/b/blobs/uploads/: HTTP Error 507")
-    assert str(caught.value).endswith(", expected the demo's registry to take it")
+    assert str(caught.value).endswith("; see registry/registry.log in the demo's folder")
     assert list(home.parents.iterdir()) == [], "nothing is left behind"

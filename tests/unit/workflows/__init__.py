@@ -1,1 +1,1 @@
-"""What is written for CI systems, held against their own schemas."""
+"""Files for CI systems, validated against the schemas of these systems."""

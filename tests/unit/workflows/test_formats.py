@@ -1,4 +1,4 @@
-"""Workflows, pipelines, hooks and reports against the schemas of those who read them."""
+"""Workflows, pipelines, hooks and reports are valid for the systems that read them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ FINDINGS = [
 
 @cache
 def _validator(name: str) -> Callable[[Any], None]:
-    """The schema of SchemaStore that check-jsonschema brings."""
+    """Return the validator of a SchemaStore schema that check-jsonschema contains."""
     text = (files("check_jsonschema") / f"builtin_schemas/vendor/{name}.json").read_text(encoding="utf-8")
     return jsonschema_rs.validator_for(json.loads(text)).validate
 
 
 def _plan(versions: int) -> Plan:
-    """Plan a chain of three and many versions beside it, on both platforms."""
+    """Return a plan with a chain of three families, and many versions for both platforms."""
     many = [step(image(f"many:{at}", platform)) for at in range(versions) for platform in (AMD64, ARM64)]
     return Plan(steps=(*chain("a", "b", "c"), *many))
 
@@ -52,13 +52,13 @@ def _read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab", "gitlab-images"])
-def test_the_workflows_are_what_their_systems_read(name: str) -> None:
+def test_the_example_workflows_are_valid(name: str) -> None:
     schema = "github-workflows" if name == "github" else "gitlab-ci"
     _validator(schema)(_read(WORKFLOWS / f"{name}.yml"))
 
 
 @pytest.mark.parametrize("versions", [0, 1, 150])
-def test_a_plan_is_what_its_system_reads(versions: int) -> None:
+def test_an_exported_plan_is_valid(versions: int) -> None:
     plan = _plan(versions)
     workflow = _read(WORKFLOWS / "github.yml")
     for wave in (1, 2, 3):
@@ -69,7 +69,7 @@ def test_a_plan_is_what_its_system_reads(versions: int) -> None:
     _validator("gitlab-ci")(YAML(typ="safe").load(gitlab(plan)))
 
 
-def test_a_schema_finds_what_is_wrong() -> None:
+def test_the_schemas_reject_invalid_files() -> None:
     workflow = _read(WORKFLOWS / "github.yml")
     workflow["jobs"]["check"]["needed"] = "plan"
     with pytest.raises(jsonschema_rs.ValidationError):
@@ -78,7 +78,7 @@ def test_a_schema_finds_what_is_wrong() -> None:
         _validator("gitlab-ci")({"a": {"script": ["x"], "needs": [{"job": 1}]}})
 
 
-def test_nothing_is_found_by_an_audit_of_the_workflow() -> None:
+def test_zizmor_finds_nothing_in_the_workflow() -> None:
     zizmor = Path(sys.executable).with_name("zizmor")
     command = [zizmor, "--offline", "--no-progress", "--format", "json", WORKFLOWS / "github.yml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -87,7 +87,7 @@ def test_nothing_is_found_by_an_audit_of_the_workflow() -> None:
 
 
 @pytest.mark.parametrize("what", ["manifest", "config"])
-def test_the_hooks_and_how_to_use_them_are_what_pre_commit_reads(tmp_path: Path, what: str) -> None:
+def test_the_hooks_and_their_documented_configuration_are_valid(tmp_path: Path, what: str) -> None:
     file = ROOT / ".pre-commit-hooks.yaml"
     if what == "config":
         file = tmp_path / "config.yaml"
@@ -140,8 +140,9 @@ _RUN = _object(
         "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
     }
 )
-# Of SARIF 2.1.0 what dfgen writes, with what GitHub requires beyond the standard: a line, a description. The whole
-# schema is in no package that is kept; the logs of all three commands were held against it by hand.
+# The part of SARIF 2.1.0 that dfgen writes, and what GitHub also requires: a line and a description. No maintained
+# package contains the full schema; the logs of all three commands were validated against it by hand.
+# https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 SARIF = _object(
     {"$schema": _TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": _RUN, "minItems": 1}}
 )
@@ -161,16 +162,16 @@ CODE_QUALITY = {
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_a_sarif_log_is_one(number: int) -> None:
+def test_sarif_logs_are_valid(number: int) -> None:
     log = json.loads(findings.sarif(FINDINGS[:number], "lint"))
     jsonschema_rs.validator_for(SARIF).validate(log)
     (run,) = log["runs"]
-    known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
-    assert {one["ruleId"] for one in run["results"]} == known
+    declared = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {one["ruleId"] for one in run["results"]} == declared
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_a_report_of_code_quality_is_one(number: int) -> None:
+def test_code_quality_reports_are_valid(number: int) -> None:
     report = json.loads(findings.gitlab(FINDINGS[:number]))
     jsonschema_rs.validator_for(CODE_QUALITY).validate(report)
     assert len({one["fingerprint"] for one in report}) == len(report) == number

@@ -9,6 +9,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands import lint
 from dfgen.commands.lint.parity import same
+from dfgen.commands.lint.records import Sources as LintSources
 from dfgen.commands.render import waits_for_family
 from dfgen.commands.review.diff import is_pin, neutral
 from dfgen.commands.review.records import Group, Kind, State, Step
@@ -19,7 +20,7 @@ from dfgen.oci.platform import Platform
 
 
 def parity(
-    images: Sequence[Image], rendered: Mapping[str, str], lock: Lock, sources: Callable[[], lint.Sources]
+    images: Sequence[Image], rendered: Mapping[str, str], lock: Lock, sources: Callable[[], LintSources]
 ) -> tuple[Finding, ...]:
     """Return the `arch-parity` findings that lint has for versions, given all their images.
 
