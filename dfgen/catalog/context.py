@@ -251,8 +251,8 @@ class BuildContext:
             yield from self._matching(source, excluded, wanted)
         except PatternError as error:
             raise InputError(
-                f"{source.keyword} has a pattern that cannot be read, in {source.written!r}"
-                f" or its --exclude: {error}; BuildKit refuses it"
+                f"{source.keyword} has an invalid pattern in {source.written!r} or its --exclude:"
+                f" {error}; BuildKit rejects it"
             ) from None
 
     def _named(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
@@ -270,10 +270,10 @@ class BuildContext:
         where = f"{source.keyword} takes {source.written!r}, which"
         leads = resolve(self._all.entries, self._all.target, path)
         if leads.path is not None and self._all.kind(leads.path):
-            return f"{where} the ignore file leaves out of {self._shown}; except it there with !"
+            return f"{where} the ignore file excludes from {self._shown}; re-include it there with !"
         left = leads.left or posixpath.normpath(source.written.lstrip("/")).startswith("..")
-        place = f"is outside of the context {self._shown}" if left else f"is not in {self._shown}"
-        return f"{where} {place}; put it there, or take it from a stage with --from"
+        place = f"is outside the context {self._shown}" if left else f"does not exist in {self._shown}"
+        return f"{where} {place}; add it there, or copy it from a stage with --from"
 
     def _matching(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
         """Take what a pattern matches: links are followed before the first wildcard, and where they match."""
@@ -356,6 +356,6 @@ def _is_utf8(*texts: str) -> bool:
 
 def _not_utf8(path: str, source: Source) -> str:
     return (
-        f"{source.keyword} takes {printable(path)}, which is not UTF-8, by its name or by where it links to,"
-        f" so that BuildKit cannot read it; rename it, or leave it out in {_IGNORE}"
+        f"{source.keyword} takes {printable(path)}, whose name or link target is not UTF-8, which BuildKit"
+        f" cannot read; rename it, or exclude it in {_IGNORE}"
     )

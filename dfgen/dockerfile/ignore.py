@@ -104,11 +104,11 @@ def _glob_class(pattern: str, at: int) -> tuple[str, int]:
 
 def _class_member(pattern: str, at: int) -> tuple[str, int]:
     if pattern[at : at + 1] in ("", "-", "]"):
-        raise PatternError("a class in [] is never closed, or lacks a character")
+        raise PatternError("a [] class is empty or not closed")
     if pattern[at] == "\\":
         at += 1
     if at + 1 >= len(pattern):
-        raise PatternError("a class in [] is never closed, or lacks a character")
+        raise PatternError("a [] class is empty or not closed")
     return pattern[at], at + 1
 
 
@@ -131,7 +131,7 @@ class Pattern:
         text = clean(text)
         is_exception = text.startswith("!")
         if text == "!":
-            raise PatternError("there is nothing behind the !")
+            raise PatternError("nothing follows the !")
         text = text.removeprefix("!")
         glob(text)  # BuildKit checks the syntax in this way alone
         found = cls(text, is_exception)
@@ -240,7 +240,7 @@ def _escaped(char: str) -> str:
     if char in _LETTERS:
         return f"\\{char}"
     if not char or char.isalnum() or not char.isascii():
-        raise PatternError(f"\\{char} means nothing")
+        raise PatternError(f"\\{char} is not a valid escape")
     return re.escape(char)
 
 
@@ -260,7 +260,7 @@ def _members(regex: str, at: int) -> tuple[str, int]:
     """Translate one member of a class, which may be a range or a class of its own."""
     if regex.startswith("[:", at) and (end := regex.find(":]", at + 2)) > 0:
         if regex[at + 2 : end] not in _POSIX:
-            raise PatternError(f"{regex[at : end + 2]} is not a class of characters")
+            raise PatternError(f"{regex[at : end + 2]} is not a character class")
         return _POSIX[regex[at + 2 : end]], end + 2
     low, at = _member(regex, at)
     if not regex.startswith("-", at) or regex[at + 1 : at + 2] in ("", "]"):
@@ -271,7 +271,7 @@ def _members(regex: str, at: int) -> tuple[str, int]:
 
 def _member(regex: str, at: int) -> tuple[str, int]:
     if at >= len(regex):
-        raise PatternError("a class in [] is never closed")
+        raise PatternError("a [] class is not closed")
     if regex[at] == "\\":
         return _escaped(regex[at + 1 : at + 2]), at + 2
     return re.escape(regex[at]), at + 1
@@ -310,7 +310,7 @@ class Patterns:
                 if one := Pattern.parse(text):
                     found.append(one)
             except PatternError as error:
-                message = f"the pattern {printable(text)!r} cannot be read: {error}; BuildKit refuses it"
+                message = f"the pattern {printable(text)!r} is invalid: {error}; BuildKit rejects it"
                 problems.append(Problem(Place(file, line), message))
         if problems:
             raise InputError(problems)

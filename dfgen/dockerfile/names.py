@@ -62,6 +62,9 @@ def unknown_instructions(dockerfile: Dockerfile) -> Iterator[tuple[int, str]]:
     for outer in dockerfile.instructions:
         keyword = (outer.trigger or outer).keyword
         if keyword in _CONFLICT:
-            yield outer.line, f"{keyword} is left of a merge conflict; take one side"
+            yield outer.line, f"unresolved merge conflict ({keyword}); keep one side"
         elif keyword not in KEYWORDS:
-            yield outer.line, f"{printable(keyword)!r} is no instruction{nearest(keyword, sorted(KEYWORDS))}"
+            yield (
+                outer.line,
+                f"unknown instruction {printable(keyword)!r}{nearest(keyword, sorted(KEYWORDS))}",
+            )

@@ -321,7 +321,7 @@ def pairs(arguments: str, escape: str) -> tuple[tuple[str, str], ...]:
         return ((key, value[0]),)
     for word in words:
         if "=" not in word:
-            raise ValueError(f"has {word!r}, which is not of the form name=value")
+            raise ValueError(f"has {word!r}, which is not name=value")
     return tuple((key, value) for key, _, value in (word.partition("=") for word in words))
 
 
@@ -348,7 +348,7 @@ KEYWORDS = frozenset(
     )
 )
 _HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
-_NOT_STRINGS = "the JSON array may hold strings only; quote the others"
+_NOT_STRINGS = "the JSON array may only contain strings; quote the other values"
 _LONGEST_LINE = 65_535  # bytes without the line break
 _SPLIT = frozenset(("ADD", "COPY", "EXPOSE", "FROM", "VOLUME"))
 
@@ -452,7 +452,7 @@ class _Parser:
             elif statement.kind is Kind.INSTRUCTION:
                 instructions.append(self.instruction(statement))
         if not instructions and not self.reader.passes:
-            raise self.fail(0, "there is no instruction in it; a Dockerfile begins with FROM")
+            raise self.fail(0, "has no instructions; a Dockerfile begins with FROM")
         return Dockerfile(
             directives=self.directives, instructions=tuple(instructions), escape=self.reader.escape
         )
@@ -471,9 +471,9 @@ class _Parser:
         """Keep a directive; a second of its name, or an unknown escape, is refused."""
         name, value = directive(statement.text) or ("", "")
         if name in self.directives:
-            raise self.fail(statement.line, f"a second '# {name}=' directive; keep one of them")
+            raise self.fail(statement.line, f"duplicate '# {name}=' directive; keep one")
         if name == "escape" and value not in ESCAPES:
-            raise self.fail(statement.line, f"the escape directive is {value!r}; expected \\ or `")
+            raise self.fail(statement.line, f"invalid escape directive {value!r}; use \\ or `")
         self.directives[name] = value
 
     def instruction(self, statement: Statement) -> Instruction:
@@ -494,7 +494,7 @@ class _Parser:
         for heredoc in heredocs:
             body = heredoc.taken(self.reader.lines, self.reader.at)
             if body is None:
-                message = f"the heredoc <<{heredoc.name} never ends; expected a line {heredoc.name!r}"
+                message = f"the heredoc <<{heredoc.name} is not closed; add a line {heredoc.name!r}"
                 raise self.fail(instruction.line, message)
             self.reader.at = body.end_line
             taken.append(body)

@@ -34,7 +34,7 @@ _CONVERTING = ("true", "yes", "on", "1", "input")
 _KNOWN = ("--cached", "--others", "--exclude-standard")
 _SKIPPED = "S"  # a file of the index that need not be on disk, in `git ls-files -t`
 _LINK, _SUBMODULE, _PROGRAM = "120000", "160000", "100755"
-_OTHERWISE = "name two folders: `dfgen review DIR DIR`"  # what to do where git does not help
+_OTHERWISE = "compare two folders: `dfgen review DIR DIR`"  # what to do where git does not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +72,23 @@ class Git:
         """Take the folder. Raises InputError if git does not accept it as part of a repository."""
         self._folder = folder
         if not folder.is_dir():
-            raise InputError(f"{folder}: is not a folder; name the catalog's with -C")
+            raise InputError(f"{folder}: is not a folder; set the catalog's folder with -C")
         done = self._run(("rev-parse", "--git-dir"))
         if b"dubious ownership" in done.stderr:
             raise InputError(
-                f"{folder}: the repository is another user's, and git does not read it; allow it with"
+                f"{folder}: the repository belongs to another user, so git does not read it; allow it with"
                 " `git config --global --add safe.directory DIR`"
             )
         if done.returncode:
-            raise InputError(f"{folder}: is in no git repository; {_OTHERWISE}")
+            raise InputError(f"{folder}: is not in a git repository; {_OTHERWISE}")
 
     def commit(self, revision: str) -> str:
         """Find a revision's commit. Errors: InputError saying what to fetch."""
         found = self._commit(revision)
         if found is None:
             self._check_born(revision)
-            place = "nor a folder that holds a catalog" if Path(revision).is_dir() else "nor a folder"
-            raise InputError(f"{revision!r} is no revision of this repository, {place}; try `{self._fetch}`")
+            other = "a folder with a catalog" if Path(revision).is_dir() else "a folder"
+            raise InputError(f"{revision!r} is neither a git revision nor {other}; try `{self._fetch}`")
         return found
 
     def base(self) -> str:
@@ -100,9 +100,11 @@ class Git:
                 continue
             if found := self._try("merge-base", reference, "HEAD"):
                 return found.splitlines()[0]
-            raise InputError(f"HEAD and {name} have no common commit here; try `{self._fetch}`, or name BASE")
+            raise InputError(
+                f"HEAD and {name} have no common commit in this clone; try `{self._fetch}`, or specify BASE"
+            )
         every = f"{self._fetch.removesuffix(' origin')} origin '+refs/heads/*:refs/remotes/origin/*'"
-        raise InputError(f"no main branch (tried {', '.join(_MAIN)}); try `{every}`, or name BASE")
+        raise InputError(f"no main branch found (tried {', '.join(_MAIN)}); try `{every}`, or specify BASE")
 
     def entries(self, commit: str, paths: Sequence[str]) -> dict[str, Entry]:
         """List what a commit holds below `paths`; of a submodule the commit. Errors: ExternalError."""
@@ -136,7 +138,7 @@ class Git:
         found = {line[2:]: line[0] for line in self._names("ls-files", "-z", "-t", *_KNOWN, "--", *paths)}
         for path, tag in found.items():
             if tag == _SKIPPED and not (self._folder / path).exists():
-                message = "is left out of this sparse checkout; `git sparse-checkout disable` brings it"
+                message = "is excluded by this sparse checkout; run `git sparse-checkout disable`"
                 raise InputError(Problem(Place(path), message))
         return sorted(found)
 
@@ -179,7 +181,7 @@ class Git:
 
     def _check_born(self, revision: str) -> None:
         if revision.partition("~")[0].partition("^")[0] in ("HEAD", "@") and self._commit("HEAD") is None:
-            raise InputError(f"HEAD has no commit yet; commit first, or {_OTHERWISE}")
+            raise InputError(f"HEAD has no commits yet; commit first, or {_OTHERWISE}")
 
     def _try(self, *words: str) -> str | None:
         """Give what a command says, None where it fails."""
@@ -230,7 +232,7 @@ def _next(output: IO[bytes], name: str) -> bytes:
     words = output.readline().split()
     if len(words) != 3:
         raise ExternalError(
-            f"git has not got object {name}; in a partial clone `git fetch --refetch --no-filter` brings it"
+            f"git object {name} is missing; in a partial clone, run `git fetch --refetch --no-filter`"
         )
     content = output.read(int(words[2]))
     output.read(1)

@@ -57,10 +57,10 @@ class FolderLoader(BaseLoader):
         try:
             source = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            message = f"it is not UTF-8 (byte {error.start}); save it as UTF-8"
+            message = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
             raise TemplateSyntaxError(message, 1, template, str(path)) from None
         if found := SENTINEL.search(source):
-            message = f"it holds the noncharacter U+{ord(found[0]):04X}, which no text may hold; remove it"
+            message = f"contains the noncharacter U+{ord(found[0]):04X}, which dfgen reserves; remove it"
             line = source.count("\n", 0, found.start()) + 1
             raise TemplateSyntaxError(message, line, template, str(path))
         return source, template, lambda: True
@@ -89,7 +89,9 @@ _WIDE = re.compile(r"[0-9]{6,}|%[^a-zA-Z%]*\*")
 def check_length(result: object) -> object:
     """Refuse text or a list that has grown beyond all use."""
     if isinstance(result, str | list | tuple) and len(result) > MAX_LENGTH:
-        raise SecurityError(f"the result has {len(result):,} characters or items; {MAX_LENGTH:,} are allowed")
+        raise SecurityError(
+            f"the result has {len(result):,} characters or items; the limit is {MAX_LENGTH:,}"
+        )
     return result
 
 
@@ -120,7 +122,7 @@ def check_numbers(positional: Iterable[object], named: Mapping[str, object]) -> 
     """Refuse counts and widths in the arguments of text and list methods and of filters."""
     for argument in (*positional, *named.values()):
         if isinstance(argument, int) and argument > _MAX_NUMBER:
-            raise SecurityError(f"the argument {argument:,} is too large; {_MAX_NUMBER:,} is allowed")
+            raise SecurityError(f"the argument {argument:,} is too large; the limit is {_MAX_NUMBER:,}")
 
 
 class UnprintableError(ValueError):
@@ -128,8 +130,8 @@ class UnprintableError(ValueError):
 
 
 _NO_TEXT = (
-    (type(None), "it is null; give it a value, or print it with | default('…', true)"),
-    ((list, tuple, set, frozenset), "it is a list; print it with | join(' '), or with | tojson"),
+    (type(None), "it is null; set a value, or print it with | default('…', true)"),
+    ((list, tuple, set, frozenset), "it is a list; print it with | join(' ') or | tojson"),
     (dict, "it is a mapping; print one of its items, or print it with | tojson"),
 )
 
@@ -147,7 +149,7 @@ def as_text(value: object) -> str:
         return str(value.__dockerfile__())
     if type(value).__str__ is object.__str__:
         raise UnprintableError(
-            f"a {type(value).__name__} has no text of its own; print one of its attributes"
+            f"a {type(value).__name__} cannot be converted to text; print one of its attributes"
         )
     return str(value)
 
@@ -212,7 +214,7 @@ class Sandbox(SandboxedEnvironment):
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         """Refuse an attribute when it is used."""
-        hint = f"the attribute {attribute!r} is closed to templates"
+        hint = f"templates cannot access the attribute {attribute!r}"
         return self.undefined(hint, name=attribute, obj=obj, exc=SecurityError)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
@@ -251,8 +253,8 @@ def describe(node: nodes.Node) -> str:
 
 
 _LOST = (
-    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
-    " can no longer be told from its text; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
+    " template text any more; change the values before they are composed"
 )
 _KEEP_COMPOSED = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 
@@ -409,7 +411,7 @@ class Marking(Sandbox):
                 return bounded(*args, **kwargs)
             result = bounded(*args[:at], args[at].plain(), *args[at + 1 :], **kwargs)
             if isinstance(result, str):
-                raise UnprintableError(f"the filter '{name}' cannot follow composed text: {_LOST}")
+                raise UnprintableError(f"the filter '{name}' does not support composed text: {_LOST}")
             return result
 
         return following

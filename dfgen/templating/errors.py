@@ -125,13 +125,13 @@ def _unknown_name(message: str, known: Mapping[str, Sequence[str]]) -> str:
     found = _UNKNOWN.fullmatch(message)
     if found is None:
         return message
-    return f"there is no {found[1]} {found[2]!r}{nearest(found[2], known[found[1]])}"
+    return f"unknown {found[1]} {found[2]!r}{nearest(found[2], known[found[1]])}"
 
 
 def _missing_template(error: TemplateNotFound, names: Sequence[str]) -> str:
     wanted = error.templates if isinstance(error, TemplatesNotFound) else [error.name]
     first = str(wanted[0]) if wanted else ""
-    return f"there is no template {first!r}{nearest(first, names)}"
+    return f"template {first!r} not found{nearest(first, names)}"
 
 
 def say(error: BaseException, variables: Mapping[str, object], names: Callable[[], Sequence[str]]) -> str:
@@ -145,9 +145,9 @@ def say(error: BaseException, variables: Mapping[str, object], names: Callable[[
         case TemplateNotFound():
             text = _missing_template(error, names())
         case RecursionError():
-            text = "it calls itself without an end; a macro or an include needs a condition that stops it"
+            text = "infinite recursion; a macro or an include needs a condition that stops it"
         case ZeroDivisionError():
-            text = "it divides by zero"
+            text = "division by zero"
         case KeyError():
             text = f"there is no {error}"
         case SecurityError():

@@ -153,12 +153,8 @@ def check_same(found: Iterable[LineOrigin], rendered: str, place: Place) -> None
     expected = rendered.removesuffix("\n").split("\n")
     if lines != expected:
         at = next(at for at, pair in enumerate(zip_longest(lines, expected), 1) if pair[0] != pair[1])
-        message = (
-            f"the origin of line {at} of what it renders cannot be told, for it renders differently when"
-        )
-        raise InputError(
-            Problem(place, f"{message} its lines are followed; report this as an error of dfgen")
-        )
+        message = f"line {at} renders differently when it is traced; this is a bug in dfgen, please report it"
+        raise InputError(Problem(place, message))
 
 
 def _lines(text: Traced) -> Iterator[tuple[int, Traced]]:

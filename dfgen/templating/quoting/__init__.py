@@ -36,15 +36,17 @@ def check_line(skeleton: str, final: str, escape: str) -> None:
     """Refuse a physical line of an instruction that a value has made a comment, empty, or longer."""
     start = final.lstrip(SPACES)
     if start.startswith("#"):
-        raise RefusedError("the line would begin with '#' and be a comment; begin the line with other text")
+        raise RefusedError(
+            "the line would start with '#' and become a comment; start the line with other text"
+        )
     if not start:
         raise RefusedError(
-            "the line would be empty, and BuildKit would join the next instruction to it;"
-            " leave the line out of the template when there is no value"
+            "the line would be empty, so BuildKit would join the next instruction to it; omit the line if the"
+            " value is empty"
         )
     if continues(final, escape) != continues(skeleton, escape):
         raise RefusedError(
-            f"the {escape} at its end would join or part lines; put other text, or quotes, behind the value"
+            f"the {escape} at its end would join or split lines; put text or quotes after the value"
         )
 
 
@@ -66,19 +68,19 @@ def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_ex
         raise RefusedError("it would be read as a flag; write the flag in the template")
     command = health_check(final)[1] if keyword == "HEALTHCHECK" else final
     if not command.strip(SPACES):
-        raise RefusedError(f"{keyword} would have no argument; leave it out when there is no value")
+        raise RefusedError(f"{keyword} would have no arguments; omit it if the value is empty")
     if keyword in EXEC_FORM and not was_exec and _is_exec(command):
-        raise RefusedError("the arguments would be read as a JSON array; write something before the [")
+        raise RefusedError("the arguments would be read as a JSON array; put text before the [")
     if keyword in ("ENV", "LABEL", "ARG"):
         before, after = quoted_words(skeleton, escape), quoted_words(final, escape)
         if ["=" in word for word in before] != ["=" in word for word in after]:
-            raise RefusedError("it would be read as more or fewer words; quote the place in the template")
+            raise RefusedError("it would change the number of words; quote it in the template")
 
 
 def check_heredocs(skeleton: str, final: str) -> None:
     """Refuse values that would open a heredoc, or hide one of the template's."""
     if "<<" in final and _heredocs(skeleton) != _heredocs(final):
-        raise RefusedError("it would open or hide a heredoc; put the value away from << or into an ENV")
+        raise RefusedError("it would open or hide a heredoc; move the value away from << or into an ENV")
 
 
 _NO_INSTRUCTION = (
@@ -207,7 +209,7 @@ class Walk:
         """A value where a keyword is expected: only nothing can stand there."""
         if text.strip(HOLE + SPACES) or any(hole.text for hole in holes):
             hole = next((hole for hole in holes if hole.text), holes[0])
-            unknown = f"{name} is not an instruction; write one of Docker's instructions"
+            unknown = f"{name} is not an instruction; use one of Docker's instructions"
             self.refused.append(
                 Refusal(hole, "the beginning of a line", unknown if name else _NO_INSTRUCTION)
             )
@@ -223,7 +225,7 @@ class Walk:
         for flag in found.flags:
             end = start + flag.count(HOLE)
             if end > start and not filled(flag, written[start:end]).partition("=")[2]:
-                reason = "the flag would be empty; leave it out of the template when there is no value"
+                reason = "the flag would be empty; omit it if the value is empty"
                 self.refused.append(Refusal(holes[start], where, reason))
             start = end
         return written
@@ -256,18 +258,18 @@ class Walk:
 def _directive(spot: Spot, hole: Hole) -> str:
     allowed = _DIRECTIVE_VALUES.get(spot.style)
     if allowed is None:
-        raise RefusedError("the escape directive decides how all lines are read; write it in the template")
-    return only(allowed, hole.text, f"expected what a {spot.style} directive may say")
+        raise RefusedError("the escape directive changes how every line is read; write it in the template")
+    return only(allowed, hole.text, f"expected a valid {spot.style} directive")
 
 
 def _no_directive(line: str) -> None:
     if directive(one_line(line)) is not None:
-        raise RefusedError("the comment would be read as a parser directive; put other text before the value")
+        raise RefusedError("the comment would be read as a parser directive; put text before the value")
 
 
 _BROKEN = (
-    "text that a macro, a block or join composed was cut or changed inside, so that its values can no longer"
-    " be told from its text; change the values before they are composed"
+    "text that was composed by a macro, a block or join was cut or changed inside, so dfgen cannot tell its"
+    " values from template text any more; change the values before they are composed"
 )
 
 
@@ -302,5 +304,5 @@ class Quoting:
         known = index < len(self._sites)
         site = self._sites[index] if known else Site(template=template, line=0, expression="a value")
         value = shown(refusal.hole.value)
-        message = f"{site.expression!r} is {value}, which cannot stand in {refusal.where}: {refusal.reason}"
+        message = f"{site.expression!r} is {value}, which cannot be used in {refusal.where}: {refusal.reason}"
         return Problem(Place(f"{self._shown}/{site.template}", site.line), message)

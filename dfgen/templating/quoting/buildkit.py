@@ -28,7 +28,7 @@ _ESCAPED_ANYWAY = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 _LEXED = frozenset(("ADD", "COPY", "VOLUME"))  # BuildKit resolves quotes and variables in their strings
 _CODE_OPTION = re.compile(r"-[A-Za-z]*c")
 EXEC_STYLES = frozenset(("string", "value", "code"))
-_WHY = "which is not safe in code for a shell; make it an argument of its own, or print it with | quote"
+_WHY = "which is not safe in shell code; make it a separate argument, or print it with | quote"
 
 
 def _in_strings(arguments: str) -> Iterator[bool]:
@@ -85,9 +85,9 @@ def _lexed(keyword: str, escape: str, text: str) -> str:
 def _inside(text: str) -> str:
     """The inside of a JSON string; what cannot be seen is written as an escape."""
     if "\0" in text:
-        raise RefusedError("it holds the character U+0000, which no program can be given; take it out")
+        raise RefusedError("it contains U+0000, which cannot be passed to a program; remove it")
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise RefusedError("it holds half of a surrogate pair; take it out of the value")
+        raise RefusedError("it contains half of a surrogate pair; remove it from the value")
     written = json.dumps(text, ensure_ascii=False)[1:-1]
     return _ESCAPED_ANYWAY.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
@@ -98,7 +98,7 @@ def _value(keyword: str, escape: str, hole: Hole) -> str:
     items = found if isinstance(found, list) else [found]
     if not all(isinstance(item, str) for item in items):
         raise RefusedError(
-            "it is JSON, but not strings; an exec form holds strings only, so quote the others"
+            "it is JSON but not a string; an exec form may only contain strings, so quote other values"
         )
     written = ", ".join(f'"{_inside(_lexed(keyword, escape, item))}"' for item in items)
     return f"[{written}]" if isinstance(found, list) else written
@@ -138,7 +138,7 @@ def _harmless(_spot: Spot, hole: Hole) -> str:
 
 def _one_line_data(_spot: Spot, hole: Hole) -> str:
     if "\n" in hole.text:
-        raise RefusedError("it holds a line break; use COPY with a heredoc for text of several lines")
+        raise RefusedError("it contains a line break; use COPY with a heredoc for multi-line text")
     return _verbatim(_spot, hole)
 
 
@@ -164,9 +164,9 @@ def body_spots(writer: Writer, content: str) -> list[Spot]:
 def check_body(heredoc: Heredoc, final: str, spots: Sequence[Spot], holes: Sequence[Hole]) -> None:
     """Refuse a body that its values would end, or that `<<-` would change."""
     if any(heredoc.ends_at(line) for line in final.split("\n")[:-1]):
-        raise RefusedError(f"it would end the heredoc <<{heredoc.name}; give the heredoc another name")
+        raise RefusedError(f"it would end the heredoc <<{heredoc.name}; rename the heredoc")
     if heredoc.chomp and any(_loses_tabs(spot, hole) for spot, hole in zip(spots, holes, strict=True)):
-        raise RefusedError("it has a line that begins with a tab, which <<- takes away; write << instead")
+        raise RefusedError("one of its lines starts with a tab, which <<- removes; use << instead")
 
 
 def _loses_tabs(spot: Spot, hole: Hole) -> bool:
@@ -180,7 +180,7 @@ _KEYS = {
     "ENV": re.compile(r"[A-Za-z0-9_.-]+"),
     "ARG": re.compile(r"[A-Za-z0-9_.-]+"),
 }
-_UNCLEAR = "which is not safe after a backslash or within ${…}; move the value out of there"
+_UNCLEAR = "which is not safe after a backslash or in ${…}; move the value elsewhere"
 
 
 class LexedScan:
@@ -252,12 +252,12 @@ def _bare(spot: Spot, text: str, escape: str) -> str:
 
 
 def _key(keyword: str, spot: Spot, text: str) -> str:
-    advice = f"a name in {keyword} is made of letters, digits and the signs _ . -"
+    advice = f"a name in {keyword} may only contain letters, digits and _ . -"
     advice += " / :" if keyword == "LABEL" else ""
     starts = spot.before in ("", " ", "\t")
     only(_KEYS[keyword], text, advice, part=not starts or spot.after not in ("=", " ", "\t", ""))
     if starts and text.startswith("-"):
-        raise RefusedError(f"it begins with '-'; {advice}")
+        raise RefusedError(f"it starts with '-'; {advice}")
     return text
 
 
@@ -285,6 +285,6 @@ def write_word(keyword: str, spot: Spot, hole: Hole, escape: str) -> str:
     if spot.leading.endswith(("<<", "<<-")):
         raise RefusedError("a heredoc's name cannot be a value; write the name in the template")
     if any(char.isspace() for char in hole.text):
-        advice = f'write the instruction with a JSON array: {keyword} ["…", "…"]'
-        raise RefusedError(f"it holds a blank, at which {keyword} is split; {advice}")
+        advice = f'use a JSON array: {keyword} ["…", "…"]'
+        raise RefusedError(f"it contains a blank, at which {keyword} splits its arguments; {advice}")
     return write_lexed(keyword, spot, hole, escape)

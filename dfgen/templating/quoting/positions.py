@@ -53,16 +53,19 @@ SpotsAndWriter = tuple[Sequence[Spot], Writer]
 
 _EXEC_OR_SHELL = frozenset(("CMD", "ENTRYPOINT", "RUN"))
 _KEYWORD_STYLES = {
-    "EXPOSE": (re.compile(r"[0-9A-Za-z/_-]+"), "expected a port such as 8080 or 53/udp, one a value"),
-    "STOPSIGNAL": (re.compile(r"[A-Za-z0-9+-]+"), "expected a signal such as SIGTERM or 15"),
+    "EXPOSE": (re.compile(r"[0-9A-Za-z/_-]+"), "expected one port, for example 8080 or 53/udp"),
+    "STOPSIGNAL": (re.compile(r"[A-Za-z0-9+-]+"), "expected a signal, for example SIGTERM or 15"),
 }
 _REFERENCE = (re.compile(r"[A-Za-z0-9_./:@-]+"), "expected an image reference, or a part of one")
-_STAGE = (re.compile(r"[A-Za-z0-9_.-]+"), "a stage's name is made of letters, digits and the signs _ . -")
+_STAGE = (re.compile(r"[A-Za-z0-9_.-]+"), "a stage name may only contain letters, digits and _ . -")
 _FLAG = (
     re.compile(r"[A-Za-z0-9_@%+:=,./~^*?-]+"),
-    "a flag's value is made of letters, digits and _@%+:=,./~^*?-",
+    "a flag's value may only contain letters, digits and _@%+:=,./~^*?-",
 )
-_MOUNT = (re.compile(r"[A-Za-z0-9_@%+:./~^-]+"), "a mount's value is made of letters, digits and _@%+:./~^-")
+_MOUNT = (
+    re.compile(r"[A-Za-z0-9_@%+:./~^-]+"),
+    "a mount's value may only contain letters, digits and _@%+:./~^-",
+)
 
 
 def _spots(text: str, style: str = "plain") -> list[Spot]:
@@ -106,7 +109,7 @@ def _from(arguments: str) -> SpotsAndWriter:
         """Write a value by the word of FROM that it is part of."""
         if spot.style in ("image", "stage"):
             return _only(_REFERENCE if spot.style == "image" else _STAGE)(spot, hole)
-        raise RefusedError("a value can be the image or the stage's name; write FROM image AS name")
+        raise RefusedError("only the image or the stage name can be a value; write FROM image AS name")
 
     return spots, writer
 
@@ -158,7 +161,9 @@ def place_health_check(arguments: str, holes: Sequence[Hole], escape: str, is_sh
     """HEALTHCHECK CMD command."""
     kind, command = health_check(arguments)
     if HOLE in kind or kind.upper() != "CMD":
-        return _spots(arguments), _refuse("a value can be in the command only; write HEALTHCHECK CMD command")
+        return _spots(arguments), _refuse(
+            "only the command can contain a value; write HEALTHCHECK CMD command"
+        )
     return _command("HEALTHCHECK", command, holes, escape, is_sh)
 
 

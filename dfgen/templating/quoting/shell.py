@@ -38,16 +38,16 @@ _NO_CODE = re.compile(
 )
 _CASE_IN_PARENTHESES = re.compile(r"\(.*(?<!\w)case(?!\w)", re.DOTALL)
 
-_ADVICE = "; give the value to an ENV and use that variable here"
+_ADVICE = "; put the value into an ENV and use the variable here"
 _WHY = {
     "nested": f"which is not safe in code for another interpreter{_ADVICE}, or print it with | quote",
-    "backtick": f"which is not safe within backticks{_ADVICE}, or write $(…)",
+    "backtick": f"which is not safe in backticks{_ADVICE}, or write $(…)",
     "arithmetic": f"which is not safe in arithmetic{_ADVICE}",
-    "braces": f"which is not safe within ${{…}}{_ADVICE}",
-    "escaped": "which is not safe after a backslash; take the backslash away, the value is quoted",
-    "unclear": f"which is not safe in shell text that is not followed this far{_ADVICE}",
-    "comment": "which is not safe in a comment of the shell; make it a comment of the Dockerfile",
-    "other": f"which is not safe for the shell that SHELL has set{_ADVICE}",
+    "braces": f"which is not safe in ${{…}}{_ADVICE}",
+    "escaped": "which is not safe after a backslash; remove the backslash, dfgen quotes the value",
+    "unclear": f"which is not safe in shell code that dfgen cannot analyze{_ADVICE}",
+    "comment": "which is not safe in a shell comment; use a Dockerfile comment",
+    "other": f"which is not safe in the shell set by SHELL{_ADVICE}",
 }
 
 

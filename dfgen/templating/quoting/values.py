@@ -83,14 +83,16 @@ def shown(value: str) -> str:
 def one_line(text: str) -> str:
     """Refuse what a line of a Dockerfile cannot hold, or what a reviewer would not see."""
     if "\n" in text:
-        raise RefusedError("it holds a line break; take the line break out of the value")
+        raise RefusedError("it contains a line break; remove it from the value")
     return visible(text)
 
 
 def visible(text: str) -> str:
     """Refuse control characters, and characters that reorder or break lines on the screen."""
     if found := _CONTROL.search(text):
-        raise RefusedError(f"it holds the control character U+{ord(found[0]):04X}; take it out of the value")
+        raise RefusedError(
+            f"it contains the control character U+{ord(found[0]):04X}; remove it from the value"
+        )
     return text
 
 
@@ -100,15 +102,15 @@ def only(allowed: re.Pattern[str], text: str, advice: str, part: bool = False) -
         raise RefusedError(f"it is empty; {advice}")
     if one_line(text) and not allowed.fullmatch(text):
         wrong = next(char for char in text if not allowed.fullmatch(char))
-        raise RefusedError(f"it holds {wrong!r}; {advice}")
+        raise RefusedError(f"it contains {wrong!r}; {advice}")
     return text
 
 
 def name(text: str) -> str:
     """A part of a variable's name."""
-    only(NAME, text, "only letters, digits and _ can name a variable")
+    only(NAME, text, "a variable's name may only contain letters, digits and _")
     if text[0].isdigit() and not text.isdigit():
-        raise RefusedError("it begins with a digit; a variable's name begins with a letter or _")
+        raise RefusedError("it starts with a digit; a variable's name starts with a letter or _")
     return text
 
 
@@ -116,5 +118,5 @@ def strict(text: str, why: str) -> str:
     """A value in a place that is read twice, or in a way that cannot be followed."""
     if one_line(text) and not STRICT.fullmatch(text):
         wrong = next(char for char in text if not STRICT.fullmatch(char))
-        raise RefusedError(f"it holds {wrong!r}, {why}")
+        raise RefusedError(f"it contains {wrong!r}, {why}")
     return text

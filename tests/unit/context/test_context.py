@@ -157,8 +157,8 @@ def test_a_name_that_buildkit_cannot_read_is_refused(root: Path, target: bytes |
         Path(os.fsdecode(os.path.join(folder, b"b\xffd"))).touch()  # noqa: PTH118
     shown = "files/bad" if target else r"files/b\udcffd"
     assert problem(root, "", "COPY files /x") == (
-        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, which is not UTF-8, by its name or by where it links"
-        " to, so that BuildKit cannot read it; rename it, or leave it out in .dockerignore"
+        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, whose name or link target is not UTF-8, which BuildKit"
+        " cannot read; rename it, or exclude it in .dockerignore"
     )
     (root / "bases" / "a" / "ctx" / ".dockerignore").write_text("files/b?d\n")
     assert set(files(root, "COPY files /x")).isdisjoint({"files/bad", "files/b\udcffd"})
@@ -168,8 +168,8 @@ def test_a_link_out_of_the_context_is_an_error(root: Path) -> None:
     (root / "bases" / "a" / "secret").write_text("s")
     (root / "bases" / "a" / "ctx" / "out").symlink_to("../secret")
     assert problem(root, "", "COPY out /x") == (
-        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside of the context bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside the context bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
@@ -178,16 +178,16 @@ def test_a_loop_of_links_is_an_error(root: Path) -> None:
     (context / "x").symlink_to("y")
     (context / "y").symlink_to("x")
     assert problem(root, "COPY x/one /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which is not in bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which does not exist in bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
 def test_sources_that_are_not_there_are_told_together_with_their_lines(root: Path) -> None:
-    advice = "put it there, or take it from a stage with --from"
+    advice = "add it there, or copy it from a stage with --from"
     assert problem(root, "COPY nothing /x", "ADD a.txt ../none /x/").splitlines() == [
-        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which is not in bases/a/ctx; {advice}",
-        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside of the context bases/a/ctx;"
+        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which does not exist in bases/a/ctx; {advice}",
+        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside the context bases/a/ctx;"
         f" {advice}",
     ]
 
@@ -211,8 +211,8 @@ def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
 def test_a_source_that_is_ignored_is_an_error(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
     assert problem(root, "COPY a.txt /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file leaves out of bases/a/ctx;"
-        " except it there with !"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file excludes from bases/a/ctx;"
+        " re-include it there with !"
     )
 
 
@@ -312,8 +312,8 @@ def test_triggers_of_a_parent_in_the_catalog_run_in_the_child(
 def test_what_a_trigger_does_not_find(root: Path) -> None:
     (found,) = child(root, "FROM x\n\nONBUILD COPY nothing /x\n").problems
     assert str(found) == (
-        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which is"
-        " not in bases/a/ctx; put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which does"
+        " not exist in bases/a/ctx; add it there, or copy it from a stage with --from"
     )
 
 
@@ -325,8 +325,8 @@ def test_links_that_a_pattern_matches(root: Path) -> None:
     assert set(files(root, "COPY current/t* /x/")) == {"current", "files/sub/two"}
     assert set(files(root, "COPY */t* /x/")) == set()  # no pattern goes through a link
     assert problem(root, "COPY bin/l* /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which is not in bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which does not exist in bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
@@ -334,21 +334,21 @@ def test_an_ignored_link_leads_nowhere(root: Path) -> None:
     (root / "bases/a/ctx/current").symlink_to("files/sub")
     (root / "bases/a/ctx/.dockerignore").write_text("current\n")
     assert problem(root, "COPY current/two /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file leaves out of bases/a/ctx;"
-        " except it there with !"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file excludes from bases/a/ctx;"
+        " re-include it there with !"
     )
 
 
 def test_a_broken_ignore_file_and_a_broken_pattern(root: Path) -> None:
     assert problem(root, "COPY a[ /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY has a pattern that cannot be read, in 'a[' or its --exclude: a class in []"
-        " is never closed, or lacks a character; BuildKit refuses it"
+        "bases/a/1/Dockerfile_amd64:2: COPY has an invalid pattern in 'a[' or its --exclude: a [] class is empty or"
+        " not closed; BuildKit rejects it"
     )
     (root / "bases/a/ctx/.dockerignore").write_text("a[\n!\n")
     assert problem(root, "COPY a.txt /x/").splitlines() == [
-        "bases/a/ctx/.dockerignore:1: the pattern 'a[' cannot be read: a class in [] is never closed, or lacks a"
-        " character; BuildKit refuses it",
-        "bases/a/ctx/.dockerignore:2: the pattern '!' cannot be read: there is nothing behind the !; BuildKit refuses it",
+        "bases/a/ctx/.dockerignore:1: the pattern 'a[' is invalid: a [] class is empty or not closed; BuildKit"
+        " rejects it",
+        "bases/a/ctx/.dockerignore:2: the pattern '!' is invalid: nothing follows the !; BuildKit rejects it",
     ]
 
 

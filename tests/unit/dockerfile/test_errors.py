@@ -8,16 +8,19 @@ from dfgen.errors import InputError
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("# c\n", "a/Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"),
-        ("# escape=x\nFROM a\n", "a/Dockerfile:1: the escape directive is 'x'; expected \\ or `"),
+        ("# c\n", "a/Dockerfile: has no instructions; a Dockerfile begins with FROM"),
+        ("# escape=x\nFROM a\n", "a/Dockerfile:1: invalid escape directive 'x'; use \\ or `"),
         (
             "# syntax=a\n# syntax=b\nFROM a\n",
-            "a/Dockerfile:2: a second '# syntax=' directive; keep one of them",
+            "a/Dockerfile:2: duplicate '# syntax=' directive; keep one",
         ),
-        ("FROM a\nCMD [1]\n", "a/Dockerfile:2: the JSON array may hold strings only; quote the others"),
+        (
+            "FROM a\nCMD [1]\n",
+            "a/Dockerfile:2: the JSON array may only contain strings; quote the other values",
+        ),
         ("FROM a\n\nENV a\n", "a/Dockerfile:3: ENV has a name but no value; expected name=value"),
-        ("FROM a\nlabel a=b c\n", "a/Dockerfile:2: LABEL has 'c', which is not of the form name=value"),
-        ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF never ends; expected a line 'EOF'"),
+        ("FROM a\nlabel a=b c\n", "a/Dockerfile:2: LABEL has 'c', which is not name=value"),
+        ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF is not closed; add a line 'EOF'"),
     ],
 )
 def test_what_buildkit_refuses_is_told_with_its_line(text: str, message: str) -> None:

@@ -89,13 +89,13 @@ def test_what_a_pattern_leaves_out(raw: str | bytes, expected: set[str]) -> None
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("!", "there is nothing behind the !"),
-        ("! ", "there is nothing behind the !"),
-        ("a[", "a class in [] is never closed, or lacks a character"),
-        ("[]a]", "a class in [] is never closed, or lacks a character"),
-        ("[a-]", "a class in [] is never closed, or lacks a character"),
+        ("!", "nothing follows the !"),
+        ("! ", "nothing follows the !"),
+        ("a[", "a [] class is empty or not closed"),
+        ("[]a]", "a [] class is empty or not closed"),
+        ("[a-]", "a [] class is empty or not closed"),
         ("foo\\", "it ends with a backslash"),
-        ("\\y", "\\y means nothing"),
+        ("\\y", "\\y is not a valid escape"),
         ("[b-a]", "as a regular expression: bad character range b-a at position 1"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_broken_pattern_is_an_error_with_its_line(pattern: str, why: str) -> N
         left_out(f"# first\nfoo\n{pattern}\n")
     shown = pattern.strip()
     assert str(caught.value) == (
-        f".dockerignore:3: the pattern {shown!r} cannot be read: {why}; BuildKit refuses it"
+        f".dockerignore:3: the pattern {shown!r} is invalid: {why}; BuildKit rejects it"
     )
 
 

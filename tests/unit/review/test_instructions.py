@@ -107,7 +107,7 @@ def test_the_key_is_that_of_the_change_alone() -> None:
 def test_a_file_that_cannot_be_read_is_named() -> None:
     with pytest.raises(InputError) as caught:
         compare("FROM a", "", "Dockerfile")
-    assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
+    assert str(caught.value) == "Dockerfile: has no instructions; a Dockerfile begins with FROM"
 
 
 def test_packages_that_moved() -> None:

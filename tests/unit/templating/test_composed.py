@@ -38,20 +38,20 @@ def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) 
 
 
 LOST = (
-    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
-    " can no longer be told from its text; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
+    " template text any more; change the values before they are composed"
 )
 BROKEN = (
-    "templates/x.j2: text that a macro, a block or join composed was cut or changed inside, so that its"
-    " values can no longer be told from its text; change the values before they are composed"
+    "templates/x.j2: text that was composed by a macro, a block or join was cut or changed inside, so dfgen"
+    " cannot tell its values from template text any more; change the values before they are composed"
 )
 
 
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("x | title", f"the filter 'title' cannot follow composed text: {LOST}"),
-        ("x | urlencode", f"the filter 'urlencode' cannot follow composed text: {LOST}"),
+        ("x | title", f"the filter 'title' does not support composed text: {LOST}"),
+        ("x | urlencode", f"the filter 'urlencode' does not support composed text: {LOST}"),
         ("x[:-1]", f"'x[…]' cannot be printed: {LOST}"),
         ("x.split() | last", f"'x.split(…) | last' cannot be printed: {LOST}"),
         ("v | replace('a', x)", f"'v | replace' cannot be printed: {LOST}"),

@@ -221,6 +221,5 @@ def test_origins_of_another_text_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         check_same(found, "RUN a\n", Place("t/x.j2"))
     assert str(caught.value) == (
-        "t/x.j2: the origin of line 2 of what it renders cannot be told, for it renders differently when its"
-        " lines are followed; report this as an error of dfgen"
+        "t/x.j2: line 2 renders differently when it is traced; this is a bug in dfgen, please report it"
     )

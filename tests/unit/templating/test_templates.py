@@ -19,13 +19,13 @@ def failure(memory: Memory, text: str, variables: dict[str, object] | None = Non
 
 
 VARIABLES: dict[str, object] = {"java": {"jvm": {"heap": "1g"}}, "n": 1, "names": ["a"], "nothing": None}
-NO_LOOP = "it calls itself without an end; a macro or an include needs a condition that stops it"
+NO_LOOP = "infinite recursion; a macro or an include needs a condition that stops it"
 TOO_LONG = "1: not allowed in a template: the result would have more than 4,000,000 characters or items"
-TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; 100,000 is allowed"
+TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; the limit is 100,000"
 TOO_WIDE = (
     "1: not allowed in a template: a width of more than five digits, or '*', in a format is not allowed"
 )
-GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; 4,000,000 are allowed"
+GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; the limit is 4,000,000"
 RANGE = "1: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."
 
 FAILURES = [
@@ -40,11 +40,11 @@ FAILURES = [
     ("{{ (1).reel }}", "1: 'n' has no 'reel' (did you mean 'real'?)"),
     (
         "{{ nothing }}",
-        "1: 'nothing' cannot be printed: it is null; give it a value, or print it with | default('…', true)",
+        "1: 'nothing' cannot be printed: it is null; set a value, or print it with | default('…', true)",
     ),
     (
         "{{ names }}",
-        "1: 'names' cannot be printed: it is a list; print it with | join(' '), or with | tojson",
+        "1: 'names' cannot be printed: it is a list; print it with | join(' ') or | tojson",
     ),
     (
         "{{ java }}",
@@ -52,23 +52,23 @@ FAILURES = [
     ),
     (
         "{% macro m() %}{% endmacro %}{{ m }}",
-        "1: 'm' cannot be printed: a Macro has no text of its own; print one of its attributes",
+        "1: 'm' cannot be printed: a Macro cannot be converted to text; print one of its attributes",
     ),
-    ("{{ 1 / (n - 1) }}", "1: it divides by zero"),
+    ("{{ 1 / (n - 1) }}", "1: division by zero"),
     ("{{ n + 'a' }}", "1: unsupported operand type(s) for +: 'int' and 'Trusted'"),
     ("{{ n() }}", "1: 'int' object is not callable"),
     ("{{ names.index('z') }}", "1: 'z' is not in list"),
     ("{{ {}.popitem() }}", "1: there is no 'popitem(): dictionary is empty'"),
-    ("{{ ''.__class__ }}", "1: not allowed in a template: the attribute '__class__' is closed to templates"),
+    ("{{ ''.__class__ }}", "1: not allowed in a template: templates cannot access the attribute '__class__'"),
     ("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", f"1: {NO_LOOP}"),
     ("{% include 'x.j2' %}", f"1: {NO_LOOP}"),
-    ("{% include 'y.j2' %}", "1: there is no template 'y.j2' (did you mean 'x.j2'?)"),
-    ("{% include ['q', 'r'] %}", "1: there is no template 'q'"),
-    ("{% include '../x.j2' %}", "1: there is no template '../x.j2' (did you mean 'x.j2'?)"),
+    ("{% include 'y.j2' %}", "1: template 'y.j2' not found (did you mean 'x.j2'?)"),
+    ("{% include ['q', 'r'] %}", "1: template 'q' not found"),
+    ("{% include '../x.j2' %}", "1: template '../x.j2' not found (did you mean 'x.j2'?)"),
     ("\n{% if %}", "2: Expected an expression, got 'end of statement block'"),
-    ("{{ n | intt }}", "1: there is no filter 'intt' (did you mean 'int'?)"),
-    ("{{ n is evenn }}", "1: there is no test 'evenn' (did you mean 'even'?)"),
-    ("{{ 'a' | random }}", "1: there is no filter 'random'"),
+    ("{{ n | intt }}", "1: unknown filter 'intt' (did you mean 'int'?)"),
+    ("{{ n is evenn }}", "1: unknown test 'evenn' (did you mean 'even'?)"),
+    ("{{ 'a' | random }}", "1: unknown filter 'random'"),
     ("{{ lipsum() }}", "1: 'lipsum' is not defined"),
     ("{{ 'a' * 9999999 }}", TOO_LONG),
     ("{{ [1] * 9999999 }}", TOO_LONG),
@@ -118,7 +118,7 @@ def test_values_in_macros_are_refused_at_the_macros_line(memory: Memory) -> None
     text = "{% from 'm.j2' import m %}\nRUN a\n{{ m(v) }}"
     message = failure(memory, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
     assert message.startswith(
-        "templates/m.j2:2: 'x' is 'a\\nb', which cannot stand in USER: it holds a line break"
+        "templates/m.j2:2: 'x' is 'a\\nb', which cannot be used in USER: it contains a line break"
     )
 
 
@@ -162,7 +162,7 @@ def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
     assert templates.names() == ("a.j2", "inner", "sub/b.j2")
     assert templates.render("sub/b.j2", {}) == "USER a\n"
     for name in ("link", "../secret", str(tmp_path / "secret"), "sub", "sub\\b.j2", "a.j2\0"):
-        with pytest.raises(InputError, match="there is no template"):
+        with pytest.raises(InputError, match="not found"):
             templates.render(name, {})
 
 
@@ -171,7 +171,7 @@ def test_a_missing_template_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").render("java.Dockerfile.j2", {})
     assert str(error.value) == (
-        "templates: there is no template 'java.Dockerfile.j2' (did you mean 'java-base.Dockerfile.j2'?)"
+        "templates: template 'java.Dockerfile.j2' not found (did you mean 'java-base.Dockerfile.j2'?)"
     )
 
 
@@ -180,8 +180,8 @@ def test_a_template_is_text(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("USER a\n# \ufdd0", encoding="utf-8")
     templates = Templates(tmp_path, "templates")
     for name, message in (
-        ("a", "templates/a:1: it is not UTF-8 (byte 5); save it as UTF-8"),
-        ("b", "templates/b:2: it holds the noncharacter U+FDD0, which no text may hold; remove it"),
+        ("a", "templates/a:1: is not UTF-8 (byte 5); save it as UTF-8"),
+        ("b", "templates/b:2: contains the noncharacter U+FDD0, which dfgen reserves; remove it"),
     ):
         with pytest.raises(InputError) as error:
             templates.render(name, {})
@@ -205,7 +205,7 @@ def test_expressions_of_the_catalog(tmp_path: Path) -> None:
         ("java.x", "'java' has no 'x'"),
         ("java >= 'a'", "'>=' not supported between instances of 'int' and 'str'"),
         ("java +", "unexpected 'end of template'"),
-        ("''.__class__", "not allowed in a template: the attribute '__class__' is closed to templates"),
+        ("''.__class__", "not allowed in a template: templates cannot access the attribute '__class__'"),
     ],
 )
 def test_a_wrong_expression_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_texts_of_the_catalog(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{{ jaav }}", "'jaav' is not defined (did you mean 'java'?)"),
-        ("{{ none }}", "it is null; give it a value, or print it with | default('…', true)"),
+        ("{{ none }}", "it is null; set a value, or print it with | default('…', true)"),
         ("{{ java }", "unexpected '}'"),
         ("{% include 'x' %}", "no loader for this environment specified"),
     ],
