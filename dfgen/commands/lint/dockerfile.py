@@ -76,7 +76,7 @@ def apt_recommends(dockerfile: Dockerfile, above: Above = NOTHING_ABOVE) -> Iter
 
 def package_cache(dockerfile: Dockerfile) -> Iterator[Hit]:
     """A package manager's lists or cache that stay in a layer of the image."""
-    for stage in stages(dockerfile).kept:
+    for stage in stages(dockerfile).in_image:
         for script in stage.scripts:
             filled = (one.manager for one in manager_commands(script.text) if _fills_cache(one))
             for name in dict.fromkeys(filled):

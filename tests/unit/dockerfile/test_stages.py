@@ -28,7 +28,7 @@ def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "in_image"),
     [
         ("FROM a AS x\nFROM b AS y\nFROM x", [2, 0]),
         ("FROM a AS x\nFROM X AS x\nFROM x", [2, 1, 0]),
@@ -37,8 +37,8 @@ def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
         ("ARG a", []),
     ],
 )
-def test_the_stages_that_are_kept_in_the_image(text: str, kept: list[int]) -> None:
-    assert [stage.index for stage in walk(text).kept] == kept
+def test_the_stages_whose_layers_are_in_the_image(text: str, in_image: list[int]) -> None:
+    assert [stage.index for stage in walk(text).in_image] == in_image
 
 
 def test_shell_is_inherited_from_a_stage_and_from_an_image_of_the_catalog() -> None:
@@ -80,7 +80,7 @@ def test_the_end_of_a_stage_has_users_and_variables_of_the_stage_below() -> None
 def test_a_long_chain_of_stages_is_evaluated() -> None:
     found = walk("FROM a AS a\nUSER b\n" + "FROM a AS a\n" * 3_000)
     assert found.end.user
-    assert len([*found.kept]) == 3_001
+    assert len([*found.in_image]) == 3_001
 
 
 def test_without_a_from_there_is_no_stage() -> None:

@@ -11,7 +11,7 @@ from dfgen.templating.origins import LineOrigin
 OPTIONS = TemplateOptions()
 
 
-class Memory:
+class TemplateFolder:
     """Templates in a folder of their own; `render` gives the first of them a text."""
 
     def __init__(
@@ -27,8 +27,8 @@ class Memory:
 
 
 def origins(
-    memory: Memory, text: str, variables: Mapping[str, object] | None = None, **others: str
+    folder: TemplateFolder, text: str, variables: Mapping[str, object] | None = None, **others: str
 ) -> tuple[LineOrigin, ...]:
     """Render `x.j2` beside other templates and return the origins of its lines."""
-    memory.render(text, variables, **others)
-    return Templates(memory.root, "t", memory.options, memory.snippets).origins("x.j2", variables or {})
+    folder.render(text, variables, **others)
+    return Templates(folder.root, "t", folder.options, folder.snippets).origins("x.j2", variables or {})

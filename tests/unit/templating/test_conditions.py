@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.templating.helpers import Memory, origins
+from tests.unit.templating.helpers import TemplateFolder, origins
 
 GIVEN = {"a": "a", "b": "b", "e": "", "l": ["x", "y"], "n": 1}
 
@@ -66,11 +66,11 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("text", "conditions"), CONDITIONS.values(), ids=CONDITIONS)
-def test_a_line_knows_what_decides(text: str, conditions: list[str], memory: Memory) -> None:
-    *_, line = origins(memory, f"{text}\n", GIVEN, **OTHERS)
+def test_a_line_knows_what_decides(text: str, conditions: list[str], folder: TemplateFolder) -> None:
+    *_, line = origins(folder, f"{text}\n", GIVEN, **OTHERS)
     assert [f"{one.text}: {' '.join(one.names)}" for one in line.conditions] == conditions
 
 
-def test_a_condition_knows_its_place(memory: Memory) -> None:
-    [line] = origins(memory, "{% if a %}\n{% include 'part.j2' %}\n{% endif %}\n", GIVEN, **OTHERS)
+def test_a_condition_knows_its_place(folder: TemplateFolder) -> None:
+    [line] = origins(folder, "{% if a %}\n{% include 'part.j2' %}\n{% endif %}\n", GIVEN, **OTHERS)
     assert [str(one.place) for one in line.conditions] == ["t/part.j2:1", "t/x.j2:1"]

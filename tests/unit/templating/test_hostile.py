@@ -11,7 +11,7 @@ from dfgen.dockerfile.lexer import unquote
 from dfgen.errors import InputError
 from dfgen.templating import Templates
 from tests.unit.dockerfile.oracle import Judged, Oracle
-from tests.unit.templating.places import DIRECTIVE_PLACES, HOSTILE, PLACES
+from tests.unit.templating.positions import DIRECTIVE_PLACES, HOSTILE, POSITIONS
 
 HEADS = {"backslash": "FROM busybox\n", "backtick": "# escape=`\nFROM busybox\n"}
 TAIL = "\nUSER end\nRUN end\n"
@@ -25,7 +25,7 @@ def written(escape: str, line: str) -> str:
 
 
 TEMPLATES = {
-    f"{name} {escape}": written(escape, line) for escape in HEADS for name, line in PLACES.items()
+    f"{name} {escape}": written(escape, line) for escape in HEADS for name, line in POSITIONS.items()
 } | {name: f"{line}{TAIL}" for name, line in DIRECTIVE_PLACES.items()}
 
 
@@ -104,7 +104,7 @@ def test_env_and_label_get_the_value_itself(
     escape: str, value: str, templates: Templates, oracle: Oracle
 ) -> None:
     sign = {"backslash": "\\", "backtick": "`"}[escape]
-    names = {f"{name} {escape}": name for name in PLACES if name.startswith(("label", "env", "arg"))}
+    names = {f"{name} {escape}": name for name in POSITIONS if name.startswith(("label", "env", "arg"))}
     texts = {name: text for name in names if (text := rendered(templates, name, value)) is not None}
     for name, judged in zip(texts, oracle.parse_all(texts.values()), strict=True):
         assert not isinstance(judged, str)

@@ -137,12 +137,12 @@ def _regions(sources: Mapping[str, str]) -> dict[str, Region]:
 
 def _check(line: LineOrigin, places: Mapping[str, Place], sources: Mapping[str, str]) -> None:
     tokens = TOKEN.findall(line.text)
-    told = [place for chain in (line.places, *line.also) for place in chain]
+    told = [place for chain in (line.stack, *line.other_stacks) for place in chain]
     for token in tokens:
         assert places[token] in told, (line, token, sources)
     if tokens and line.text.strip().startswith(f"# {tokens[0]}"):
-        assert line.places[0] == places[tokens[0]], (line, sources)
-    for chain in (line.places, *line.also):
+        assert line.stack[0] == places[tokens[0]], (line, sources)
+    for chain in (line.stack, *line.other_stacks):
         assert chain[-1].file == "t/x", (line, sources)
         for inner, outer in itertools.pairwise(chain):
             _check_call(inner, outer, sources)
@@ -150,7 +150,7 @@ def _check(line: LineOrigin, places: Mapping[str, Place], sources: Mapping[str, 
 
 def _check_conditions(line: LineOrigin, regions: Mapping[str, Region], sources: Mapping[str, str]) -> None:
     """What stands around a place of the line decides, and nothing else does."""
-    told = [place for chain in (line.places, *line.also) for place in chain]
+    told = [place for chain in (line.stack, *line.other_stacks) for place in chain]
     decides = {name for one in line.conditions for name in one.names if DECIDES.fullmatch(name)}
     around = {name for name, region in regions.items() if any(map(region.encloses, told))}
     assert around <= decides, (line, sources)

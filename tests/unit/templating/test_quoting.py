@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from dfgen.errors import InputError
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 HARD = "a b'c\"d$e`f\\"
 
@@ -118,30 +118,32 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("line", "value", "text"), WRITTEN)
-def test_a_value_is_written_for_its_place(line: str, value: object, text: str, memory: Memory) -> None:
-    assert memory.render(line, {"v": value}) == f"{text}\n"
+def test_a_value_is_written_for_its_place(
+    line: str, value: object, text: str, folder: TemplateFolder
+) -> None:
+    assert folder.render(line, {"v": value}) == f"{text}\n"
 
 
-def test_the_escape_directive_is_followed(memory: Memory) -> None:
-    text = memory.render("# escape=`\nFROM a\nLABEL a={{ v }} b='{{ v }}' `\n  c=d", {"v": "x'y$z`\\"})
+def test_the_escape_directive_is_followed(folder: TemplateFolder) -> None:
+    text = folder.render("# escape=`\nFROM a\nLABEL a={{ v }} b='{{ v }}' `\n  c=d", {"v": "x'y$z`\\"})
     assert text.splitlines()[2:] == ["LABEL a=\"x'y`$z``\\\" b='x'`''y$z`\\' `", "  c=d"]
 
 
-def test_shell_is_followed_to_the_next_stage(memory: Memory) -> None:
+def test_shell_is_followed_to_the_next_stage(folder: TemplateFolder) -> None:
     text = 'FROM a\nSHELL ["pwsh"]\nFROM b\nRUN echo {{ v }}\nSHELL ["/bin/bash", "-c"]\nRUN echo {{ v }}'
-    assert memory.render(text, {"v": "a;b"}).count("'a;b'") == 2
+    assert folder.render(text, {"v": "a;b"}).count("'a;b'") == 2
 
 
-def test_a_stage_inherits_the_shell_of_the_stage_that_it_is_built_on(memory: Memory) -> None:
+def test_a_stage_inherits_the_shell_of_the_stage_that_it_is_built_on(folder: TemplateFolder) -> None:
     start = 'FROM a AS Low\nSHELL ["pwsh"]\nFROM a\nRUN echo {{ v }}\n'
-    assert "'a;b'" in memory.render(start, {"v": "a;b"})
+    assert "'a;b'" in folder.render(start, {"v": "a;b"})
     with pytest.raises(InputError, match="not safe in the shell set by SHELL"):
-        memory.render(f"{start}FROM low\nRUN echo {{{{ v }}}}\n", {"v": "a;b"})
+        folder.render(f"{start}FROM low\nRUN echo {{{{ v }}}}\n", {"v": "a;b"})
 
 
-def test_what_is_broken_in_the_template_is_not_this_passs_business(memory: Memory) -> None:
+def test_what_is_broken_in_the_template_is_not_this_passs_business(folder: TemplateFolder) -> None:
     """BuildKit tells it; a value is written, or refused, all the same."""
     for text in ("SHELL [1]\nRUN echo {{ v }}", "ENV <<\nRUN <<E'\nUSER {{ v }}", "COPY <<EOF /x\n# {{ v }}"):
         with pytest.raises(InputError, match="cannot be used in"):
-            memory.render(text, {"v": "a\nb"})
-        assert memory.render(text, {"v": "ab"}) == text.replace("{{ v }}", "ab") + "\n"
+            folder.render(text, {"v": "a\nb"})
+        assert folder.render(text, {"v": "ab"}) == text.replace("{{ v }}", "ab") + "\n"

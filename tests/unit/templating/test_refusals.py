@@ -1,9 +1,9 @@
-"""The exact text of every refusal."""
+"""The exact text of every rejection."""
 
 import pytest
 
 from dfgen.errors import InputError
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 LINE_BREAK = "it contains a line break; remove it from the value"
 ADVICE = "; put the value into an ENV and use the variable here"
@@ -221,10 +221,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("line", "value", "where", "reason"), REFUSED)
 def test_a_value_without_a_place_is_refused(
-    line: str, value: object, where: str, reason: str, memory: Memory
+    line: str, value: object, where: str, reason: str, folder: TemplateFolder
 ) -> None:
     with pytest.raises(InputError) as error:
-        memory.render(line, {"v": value})
+        folder.render(line, {"v": value})
     (problem, *_) = error.value.problems
     expression = "v | tojson" if "tojson" in line else "v"
     written = repr(str(value))
@@ -234,9 +234,9 @@ def test_a_value_without_a_place_is_refused(
     )
 
 
-def test_every_refused_value_is_told_once(memory: Memory) -> None:
+def test_every_refused_value_is_told_once(folder: TemplateFolder) -> None:
     with pytest.raises(InputError) as error:
-        memory.render(
+        folder.render(
             "FROM a\n{% for i in [1, 2] %}\nEXPOSE {{ v }}\n{% endfor %}\nLABEL {{ v }}=a", {"v": "a b"}
         )
     assert [str(problem).split(",")[0] for problem in error.value.problems] == [
@@ -245,8 +245,8 @@ def test_every_refused_value_is_told_once(memory: Memory) -> None:
     ]
 
 
-def test_a_long_value_is_shortened(memory: Memory) -> None:
+def test_a_long_value_is_shortened(folder: TemplateFolder) -> None:
     with pytest.raises(InputError) as error:
-        memory.render("EXPOSE {{ v }}", {"v": "x y" * 100})
+        folder.render("EXPOSE {{ v }}", {"v": "x y" * 100})
     assert str(error.value).startswith(f"templates/x.j2:1: 'v' is '{'x yx yx y' * 10}"[:80])
     assert "…', which cannot be used in EXPOSE" in str(error.value)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dfgen.dockerfile import parse
 from dfgen.errors import InputError
 from dfgen.templating import Templates
-from tests.unit.templating.places import HOSTILE
+from tests.unit.templating.positions import HOSTILE
 
 SHELLS = [path for path in map(shutil.which, ("sh", "bash")) if path]
 SHOW = "printf '<%s>'"

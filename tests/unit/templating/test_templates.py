@@ -6,15 +6,17 @@ import pytest
 
 from dfgen.errors import InputError, Place
 from dfgen.templating import TemplateOptions, Templates
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 PLACE = Place("bases/a/base.yaml", 3, 7)
 OPTIONS = TemplateOptions(trim_blocks=False, lstrip_blocks=False, keep_trailing_newline=False)
 
 
-def failure(memory: Memory, text: str, variables: dict[str, object] | None = None, **others: str) -> str:
+def failure(
+    folder: TemplateFolder, text: str, variables: dict[str, object] | None = None, **others: str
+) -> str:
     with pytest.raises(InputError) as error:
-        memory.render(text, variables, **others)
+        folder.render(text, variables, **others)
     return str(error.value)
 
 
@@ -58,7 +60,7 @@ FAILURES = [
     ("{{ n + 'a' }}", "1: unsupported operand type(s) for +: 'int' and 'Trusted'"),
     ("{{ n() }}", "1: 'int' object is not callable"),
     ("{{ names.index('z') }}", "1: 'z' is not in list"),
-    ("{{ {}.popitem() }}", "1: there is no 'popitem(): dictionary is empty'"),
+    ("{{ {}.popitem() }}", "1: key not found: 'popitem(): dictionary is empty'"),
     ("{{ ''.__class__ }}", "1: not allowed in a template: templates cannot access the attribute '__class__'"),
     ("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", f"1: {NO_LOOP}"),
     ("{% include 'x.j2' %}", f"1: {NO_LOOP}"),
@@ -96,42 +98,44 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("text", "message"), FAILURES)
-def test_whatever_goes_wrong_is_one_line_with_its_place(text: str, message: str, memory: Memory) -> None:
+def test_whatever_goes_wrong_is_one_line_with_its_place(
+    text: str, message: str, folder: TemplateFolder
+) -> None:
     variables = {**VARIABLES, "n": 1}
-    assert failure(memory, text, variables) == f"templates/x.j2:{message}"
+    assert failure(folder, text, variables) == f"templates/x.j2:{message}"
 
 
-def test_the_innermost_template_is_named(memory: Memory) -> None:
+def test_the_innermost_template_is_named(folder: TemplateFolder) -> None:
     lib = "\n\n{% macro m(x) %}\n{{ x.y }}\n{% endmacro %}"
     message = "templates/m.j2:4: 'v' has no 'y'"
-    assert failure(memory, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
+    assert failure(folder, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
     assert (
-        failure(memory, "{% include 'm.j2' %}", {"v": {}}, m="\n{{ v.y }}")
+        failure(folder, "{% include 'm.j2' %}", {"v": {}}, m="\n{{ v.y }}")
         == "templates/m.j2:2: 'v' has no 'y'"
     )
-    assert failure(memory, "{% import 'm.j2' as m %}", m="{% if %}").startswith(
+    assert failure(folder, "{% import 'm.j2' as m %}", m="{% if %}").startswith(
         "templates/m.j2:1: Expected an"
     )
 
 
-def test_values_in_macros_are_refused_at_the_macros_line(memory: Memory) -> None:
+def test_values_in_macros_are_refused_at_the_macros_line(folder: TemplateFolder) -> None:
     text = "{% from 'm.j2' import m %}\nRUN a\n{{ m(v) }}"
-    message = failure(memory, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
+    message = failure(folder, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
     assert message.startswith(
         "templates/m.j2:2: 'x' is 'a\\nb', which cannot be used in USER: it contains a line break"
     )
 
 
-def test_options_are_jinjas(memory: Memory) -> None:
+def test_options_are_jinjas(folder: TemplateFolder) -> None:
     text = "USER a\n  {% if true %}\nUSER b\n  {% endif %}\n{% include 'm.j2' %}USER d\n"
-    assert memory.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
-    memory.options = OPTIONS
-    assert memory.render(text, m="USER c\n") == "USER a\n  \nUSER b\n  \nUSER cUSER d\n"
+    assert folder.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
+    folder.options = OPTIONS
+    assert folder.render(text, m="USER c\n") == "USER a\n  \nUSER b\n  \nUSER cUSER d\n"
 
 
-def test_a_render_ends_in_one_newline(memory: Memory) -> None:
-    assert memory.render("USER a\n\n\n") == "USER a\n"
-    assert memory.render("USER a") == "USER a\n"
+def test_a_render_ends_in_one_newline(folder: TemplateFolder) -> None:
+    assert folder.render("USER a\n\n\n") == "USER a\n"
+    assert folder.render("USER a") == "USER a\n"
 
 
 def test_renders_do_not_see_each_other(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 # A template line (or lines) for every place; {{ v }} is the hostile value.
-PLACES = {
+POSITIONS = {
     "label quoted": 'LABEL a="{{ v }}" b=c',
     "label bare": "LABEL a={{ v }} b=c",
     "label single": "LABEL a='{{ v }}' b=c",
