@@ -14,8 +14,9 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import BASES, CATALOG_FILE, TEMPLATES, Catalog
 from dfgen.commands.review.records import State
 from dfgen.errors import InputError, Place, Problem
-from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
+from dfgen.filetree import FileTree, printable_path
 from dfgen.filetree.git import Git
+from dfgen.filetree.revision import Checkout, ContentCache, Revision
 from dfgen.workspace import DIST, Workspace
 
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link in the place of a folder counts
@@ -33,7 +34,7 @@ class Tree(FileTree, Protocol):
     def paths(self, parts: Sequence[str]) -> list[str]:
         """List the files below some folders."""
 
-    def is_stray(self, path: str) -> bool:
+    def is_external_link(self, path: str) -> bool:
         """Whether a file is a link that is not followed."""
 
     def texts(self, paths: Sequence[str]) -> dict[str, str]:
@@ -77,7 +78,7 @@ class Side:
         """The settings and Dockerfiles that are links which are not followed."""
         for path in self.paths:
             is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path)
-            if is_read and self.tree.is_stray(path):
+            if is_read and self.tree.is_external_link(path):
                 yield Problem(Place(path), _STRAY)
 
     def context_files(self, parts: Sequence[str]) -> list[str]:
@@ -110,7 +111,7 @@ class Sides:
         base, after = words
         folders = [bool(word) and (Path(word) / BASES).is_dir() for word in words]
         self._git = Git(app.root) if not folders[0] or (after and not folders[1]) else None
-        self._seen = Seen(self._git)
+        self._seen = ContentCache(self._git)
         self.before = self._folder(Path(base)) if folders[0] else self._revision(base, "before")
         if not after:
             self.after = Side(app=app, tree=Checkout(app.root, self._seen, self._git))
@@ -176,7 +177,7 @@ def _is_same(one: Side, other: Side) -> bool:
 
 def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
     dockerfiles = side.tree.texts([path for path in side.paths if _DOCKERFILE.fullmatch(path)])
-    files = side.tree.prints(side.context_files(parts))
+    files = side.tree.fingerprints(side.context_files(parts))
     side.tree.load(path for path in files if path.endswith(".dockerignore"))
     versions = loaded.catalog.versions if loaded.catalog else {}
     return State(
@@ -186,7 +187,7 @@ def _state(side: Side, loaded: _Loaded, parts: Sequence[str]) -> State:
         dockerfiles=dockerfiles,
         templates=side.templates,
         settings=side.settings,
-        files={shown(path): text for path, text in files.items()},
+        files={printable_path(path): text for path, text in files.items()},
         context=ContextReader(side.tree, versions, dockerfiles),
         problems=loaded.problems,
     )

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.errors import InputError
 from dfgen.filetree import Folder, Kind
 from tests.unit.models import AMD64, BOTH, family, image
@@ -33,7 +33,7 @@ def files(root: Path, *instructions: str, text: str = "") -> dict[str, str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text or "\n".join(("FROM x", *instructions, "")))
     one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
-    taken = ContextReader(Folder(root)).taken(one)
+    taken = ContextReader(Folder(root)).inputs(one)
     if taken.problems:
         raise InputError(taken.problems)
     return dict(taken.files)
@@ -228,9 +228,9 @@ class Counting(Folder):
         self.scanned.append(folder)
         return super()._scan(folder)
 
-    def _print(self, path: str) -> str:
+    def _fingerprint(self, path: str) -> str:
         self.described.append(PurePosixPath(path).name)
-        return super()._print(path)
+        return super()._fingerprint(path)
 
 
 def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
         path = root / one.dockerfile
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("FROM x\nCOPY files/sub *.txt /x/\n")
-        assert reader.taken(one).files
+        assert reader.inputs(one).files
     assert sorted(tree.described) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
     assert len(tree.scanned) == len({*tree.scanned})
 
@@ -253,7 +253,7 @@ def test_a_folder_that_is_ignored_is_not_listed(root: Path) -> None:
     path.parent.mkdir()
     path.write_text("FROM x\nCOPY . /x/\n")
     one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
-    assert "bin" in ContextReader(tree).taken(one).files
+    assert "bin" in ContextReader(tree).inputs(one).files
     assert "bases/a/ctx/bin" in tree.scanned
     assert "bases/a/ctx/files" not in tree.scanned
 
@@ -273,7 +273,7 @@ def test_a_dockerfile_that_cannot_be_parsed_is_an_error_with_its_line(root: Path
     assert problem(root, "COPY <<EOF /x", "text").startswith("bases/a/1/Dockerfile_amd64:2: ")
 
 
-def child(root: Path, parent: str, *instructions: str) -> Taken:
+def child(root: Path, parent: str, *instructions: str) -> BuildInputs:
     """Read what an image takes whose parent, in the catalog, has a Dockerfile of its own."""
     ctx = PurePosixPath("bases/a/ctx")
     images = (image("onb", AMD64), image("a", AMD64, ["onb:1"], family=family("a", context=ctx)))
@@ -283,7 +283,7 @@ def child(root: Path, parent: str, *instructions: str) -> Taken:
         path = root / one.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).taken(images[1])
+    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).inputs(images[1])
 
 
 @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ def test_dockerfiles_as_they_will_be_lie_over_the_context(root: Path) -> None:
     one = image("a", AMD64, family=family("a"))
     reader = ContextReader(Folder(root), texts={name: "FROM x\nCOPY 1 /x\n"})
     digest = hashlib.sha256(b"FROM x\nCOPY 1 /x\n").hexdigest()
-    assert reader.taken(one).files == {
+    assert reader.inputs(one).files == {
         "1": "folder 755",
         "1/Dockerfile_amd64": f"file 644 sha256:{digest}",
     }
-    assert reader.overlaid({name: "FROM x\n"}).taken(one).files == {}
+    assert reader.overlaid({name: "FROM x\n"}).inputs(one).files == {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.cli.app import App
 from dfgen.commands.review import review
@@ -154,14 +154,14 @@ def make(root: Path, catalog: Catalog) -> None:
     repositories.commit(root)
 
 
-def inputs(root: Path) -> dict[str, Taken]:
+def inputs(root: Path) -> dict[str, BuildInputs]:
     """Read what plan hashes of each image."""
     catalog = App(root=root, output="json").catalog
     reader = ContextReader(Folder(root), catalog.versions)
-    return {image.name: reader.taken(image) for image in catalog.images}
+    return {image.name: reader.inputs(image) for image in catalog.images}
 
 
-def expected(before: Mapping[str, Taken], after: Mapping[str, Taken]) -> set[str]:
+def expected(before: Mapping[str, BuildInputs], after: Mapping[str, BuildInputs]) -> set[str]:
     """Name the images that are built again: their inputs changed, or their parent is built again."""
     found = {
         name
