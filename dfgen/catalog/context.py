@@ -90,11 +90,9 @@ class ContextReader:
         if raw is not None:
             return raw
         resolved = resolve(self._tree.entries, self._tree.target, path)
-        return (
-            None
-            if resolved.is_outside or not resolved.links or resolved.path is None
-            else self._tree.read(resolved.path)
-        )
+        if resolved.path is None or resolved.is_outside or not resolved.links:
+            return None
+        return self._tree.read(resolved.path)
 
     def _beside(self, path: str) -> dict[str, str]:
         existing = self._tree.entries(posixpath.dirname(path))

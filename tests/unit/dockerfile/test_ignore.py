@@ -1,4 +1,4 @@
-"""Ignore files and wildcards: each form as BuildKit has it, which tests/integration/test_context.py holds against it."""
+"""Ignore files and wildcards. tests/integration/test_context.py compares the same forms with BuildKit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TREE = (
 
 
 def left_out(raw: str | bytes) -> set[str]:
-    """Name the paths that an ignore file leaves out."""
+    """Return the paths that an ignore file excludes."""
     patterns = Patterns.of_file(raw if isinstance(raw, bytes) else raw.encode(), ".dockerignore")
     verdicts = {}
     for path in TREE:  # folders come before what is in them
@@ -82,7 +82,7 @@ FOO = {"foo", "foo/x.txt", "foo/bar", "foo/bar/z.txt"}
         (b"\xff*\nfoo", FOO),
     ],
 )
-def test_what_a_pattern_leaves_out(raw: str | bytes, expected: set[str]) -> None:
+def test_an_ignore_file_excludes_paths(raw: str | bytes, expected: set[str]) -> None:
     assert left_out(raw) == expected
 
 

@@ -23,26 +23,26 @@ from dfgen.errors import InputError
         ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF is not closed; add a line 'EOF'"),
     ],
 )
-def test_what_buildkit_refuses_is_told_with_its_line(text: str, message: str) -> None:
+def test_an_error_has_its_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         parse(text, "a/Dockerfile")
     assert str(error.value) == message
 
 
-def test_directives_and_escape_are_told() -> None:
+def test_directives_and_escape_are_read() -> None:
     dockerfile = parse("# syntax=docker/dockerfile:1\n# Check = skip=X\n# escape=`\nFROM a\n")
     assert dockerfile.directives == {"syntax": "docker/dockerfile:1", "check": "skip=X", "escape": "`"}
     assert dockerfile.escape == "`"
 
 
-def test_heredocs_tell_where_their_body_lies() -> None:
+def test_a_heredoc_has_the_lines_of_its_body() -> None:
     (instruction,) = parse("RUN cat <<-'E' \\\n > /x\n\ta\n\tE\n").instructions
     (heredoc,) = instruction.heredocs
     assert (heredoc.line, heredoc.end_line, heredoc.expand, heredoc.chomp) == (3, 4, False, True)
     assert (instruction.line, instruction.end_line) == (1, 4)
 
 
-def test_flag_gives_all_values() -> None:
+def test_flag_returns_all_values() -> None:
     (instruction,) = parse("RUN --mount=type=a --mount=type=b --link c\n").instructions
     assert instruction.flag("mount") == ("type=a", "type=b")
     assert instruction.flag("link") == ("true",)

@@ -1,4 +1,4 @@
-"""The walk through the stages of a Dockerfile: parents, SHELL, USER and variables through stage names."""
+"""The stages of a Dockerfile: parents, SHELL, USER and variables, inherited by stage name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def walk(text: str) -> Stages:
     return stages(parse(text))
 
 
-def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
+def test_a_parent_is_available_as_written_and_expanded() -> None:
     text = "ARG V=1 N=low\nFROM --platform=$BUILDPLATFORM a:$V@x AS Low\nRUN b\nFROM ${N}\nFROM Low AS z\nFROM b c"
     found = walk(text)
     assert [(one.index, one.name, one.parent, one.reference, one.line) for one in found.all] == [
@@ -54,7 +54,7 @@ def test_shell_is_inherited_from_a_stage_and_from_an_image_of_the_catalog() -> N
     assert walk("FROM a").all[0].shell == DEFAULT_SHELL
 
 
-def test_the_end_of_a_stage_has_users_and_variables_of_the_stage_below() -> None:
+def test_a_stage_inherits_users_and_variables() -> None:
     text = (
         "ARG U=app G=1\nFROM a AS a\nARG U\nARG V=2\nENV V=3 W='x y'\nUSER $U:$G\nONBUILD USER ${V}\n"
         "FROM A\nENV 'W'=z\nARG \"N\"\nADD $W-$V /b\n"
@@ -90,7 +90,7 @@ def test_without_a_from_there_is_no_stage() -> None:
     assert found.end.user.value == "1"
 
 
-def test_an_unbalanced_quote_stays_as_it_is_written() -> None:
+def test_an_unbalanced_quote_stays_as_written() -> None:
     found = walk('FROM "a\nUSER "b')
     assert [one.reference for one in found.all] == ['"a']
     assert found.end.user

@@ -1,4 +1,4 @@
-"""The files of two states: what both have is read once, and of a revision only what differs."""
+"""Two trees: common contents are read once, and only differences are read from git."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AMD64, _ARM64 = (f"bases/app/1.0/Dockerfile_{name}" for name in ("amd64", "arm6
 
 
 class Counting(Git):
-    """A repository that keeps account of what is read from it."""
+    """A repository that records the contents read from it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -31,7 +31,7 @@ class Counting(Git):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository that is a catalog's folder."""
+    """A repository with a catalog at its top."""
     return repositories.repository(tmp_path, folder=".")
 
 
@@ -53,7 +53,7 @@ def test_only_what_differs_is_read_from_git(root: Path) -> None:
     assert was[_AMD64] is now[_AMD64]  # and kept once
 
 
-def test_of_files_in_contexts_too(root: Path) -> None:
+def test_only_what_differs_in_contexts_is_read_from_git(root: Path) -> None:
     git = Counting(root)
     (root / "bases/app/files/b").write_text("b")
     commit(root)
@@ -65,7 +65,7 @@ def test_of_files_in_contexts_too(root: Path) -> None:
     assert {path for path in paths if was[path] != now[path]} == {"bases/app/files/b"}
 
 
-def test_a_folder_without_a_repository_is_taken_as_it_is(root: Path) -> None:
+def test_a_folder_without_a_repository_is_read_completely(root: Path) -> None:
     (root / ".gitignore").write_text("ignored\n")
     (root / "bases/app/ignored").write_text("")
     (root / "bases/app/.git").mkdir()

@@ -1,4 +1,4 @@
-"""Render a template from its text, and give the origins of its lines."""
+"""Helpers that render a template from its text, or return the origins of its lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIONS = TemplateOptions()
 
 
 class TemplateFolder:
-    """Templates in a folder of their own; `render` gives the first of them a text."""
+    """A folder of templates; `render` writes them and renders the first."""
 
     def __init__(
         self, root: Path, options: TemplateOptions = OPTIONS, snippets: frozenset[str] = frozenset()

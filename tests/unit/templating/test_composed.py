@@ -1,4 +1,4 @@
-"""Text that macros, blocks, filters and join compose: template text stays, values stay values."""
+"""Text that macros, blocks, filters and join compose: template text stays text, values stay values."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.unit.templating.helpers import TemplateFolder
 
 
 @pytest.mark.parametrize(("text", "line"), COMPOSED)
-def test_composed_text_keeps_its_values_apart(text: str, line: str, folder: TemplateFolder) -> None:
+def test_values_in_composed_text_are_still_quoted(text: str, line: str, folder: TemplateFolder) -> None:
     given = {**PACKAGES, "users": [{"name": "x"}, {"name": "y z"}], "e": ""}
     assert folder.render(text, given) == f"{line}\n"
 
@@ -57,7 +57,7 @@ BROKEN = (
         ("v | replace('a', x)", f"'v | replace' cannot be printed: {LOST}"),
     ],
 )
-def test_composed_text_that_cannot_be_followed_is_refused(
+def test_unsupported_operations_on_composed_text_are_rejected(
     expression: str, message: str, folder: TemplateFolder
 ) -> None:
     with pytest.raises(InputError) as error:
@@ -66,7 +66,7 @@ def test_composed_text_that_cannot_be_followed_is_refused(
 
 
 @pytest.mark.parametrize("expression", ["x | replace('', '&')", "x | replace('b', v)"])
-def test_marks_that_are_cut_are_refused(expression: str, folder: TemplateFolder) -> None:
+def test_cut_sentinels_are_rejected(expression: str, folder: TemplateFolder) -> None:
     text = f"{{% set x %}}a {{{{ v }}}}{{% endset %}}RUN {{{{ {expression} }}}}"
     with pytest.raises(InputError) as error:
         folder.render(text, {"v": "a;b"})
@@ -75,7 +75,7 @@ def test_marks_that_are_cut_are_refused(expression: str, folder: TemplateFolder)
 
 @pytest.mark.parametrize("value", ["\ufdd0", "\ufdd0\U000f0000x\ufdd3", "a\ufdd2"])
 @pytest.mark.parametrize("snippets", [frozenset(), frozenset(("v",))])
-def test_a_value_cannot_forge_marks(value: str, snippets: frozenset[str], folder: TemplateFolder) -> None:
+def test_a_value_cannot_forge_sentinels(value: str, snippets: frozenset[str], folder: TemplateFolder) -> None:
     folder.snippets = snippets
     for text in ("RUN {{ v }}", "RUN {{ v | raw }}", "RUN {{ [v] | join }}", "CMD [{{ v | tojson }}]"):
         with pytest.raises(InputError) as error:
@@ -99,7 +99,7 @@ def test_an_object_can_be_dockerfile_text(folder: TemplateFolder) -> None:
         folder.render(text, {"base": Pinned("\ufdd0")})
 
 
-def test_a_fragment_is_what_a_reader_sees() -> None:
+def test_a_fragment_compares_its_visible_text() -> None:
     fragment = Fragment("a \ufdd0\U000f0000b\ufdd3")
     assert fragment == "a b"
     assert fragment == Fragment("a b")

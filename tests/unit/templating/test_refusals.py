@@ -220,7 +220,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "value", "where", "reason"), REFUSED)
-def test_a_value_without_a_place_is_refused(
+def test_an_unsafe_value_is_rejected(
     line: str, value: object, where: str, reason: str, folder: TemplateFolder
 ) -> None:
     with pytest.raises(InputError) as error:
@@ -234,7 +234,7 @@ def test_a_value_without_a_place_is_refused(
     )
 
 
-def test_every_refused_value_is_told_once(folder: TemplateFolder) -> None:
+def test_every_rejected_value_is_reported_once(folder: TemplateFolder) -> None:
     with pytest.raises(InputError) as error:
         folder.render(
             "FROM a\n{% for i in [1, 2] %}\nEXPOSE {{ v }}\n{% endfor %}\nLABEL {{ v }}=a", {"v": "a b"}

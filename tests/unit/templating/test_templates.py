@@ -1,4 +1,4 @@
-"""The folder of templates: options, places of errors, the catalog's own expressions."""
+"""A folder of templates: options, places of errors, expressions of the catalog."""
 
 from pathlib import Path
 
@@ -98,14 +98,12 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("text", "message"), FAILURES)
-def test_whatever_goes_wrong_is_one_line_with_its_place(
-    text: str, message: str, folder: TemplateFolder
-) -> None:
+def test_an_error_is_one_line_with_its_place(text: str, message: str, folder: TemplateFolder) -> None:
     variables = {**VARIABLES, "n": 1}
     assert failure(folder, text, variables) == f"templates/x.j2:{message}"
 
 
-def test_the_innermost_template_is_named(folder: TemplateFolder) -> None:
+def test_an_error_names_the_innermost_template(folder: TemplateFolder) -> None:
     lib = "\n\n{% macro m(x) %}\n{{ x.y }}\n{% endmacro %}"
     message = "templates/m.j2:4: 'v' has no 'y'"
     assert failure(folder, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
@@ -118,7 +116,7 @@ def test_the_innermost_template_is_named(folder: TemplateFolder) -> None:
     )
 
 
-def test_values_in_macros_are_refused_at_the_macros_line(folder: TemplateFolder) -> None:
+def test_values_in_macros_are_rejected_at_the_macros_line(folder: TemplateFolder) -> None:
     text = "{% from 'm.j2' import m %}\nRUN a\n{{ m(v) }}"
     message = failure(folder, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
     assert message.startswith(
@@ -126,7 +124,7 @@ def test_values_in_macros_are_refused_at_the_macros_line(folder: TemplateFolder)
     )
 
 
-def test_options_are_jinjas(folder: TemplateFolder) -> None:
+def test_options_are_passed_to_jinja(folder: TemplateFolder) -> None:
     text = "USER a\n  {% if true %}\nUSER b\n  {% endif %}\n{% include 'm.j2' %}USER d\n"
     assert folder.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
     folder.options = OPTIONS
@@ -138,7 +136,7 @@ def test_a_render_ends_in_one_newline(folder: TemplateFolder) -> None:
     assert folder.render("USER a") == "USER a\n"
 
 
-def test_renders_do_not_see_each_other(tmp_path: Path) -> None:
+def test_renders_are_independent(tmp_path: Path) -> None:
     (tmp_path / "lib.j2").write_text(
         "{% set seen = [] %}{% macro m(x) %}{% set _ = seen.append(x) %}{{ seen | join(' ') }}{% endmacro %}"
     )
@@ -153,7 +151,7 @@ def test_renders_do_not_see_each_other(tmp_path: Path) -> None:
     assert names == ["b"]
 
 
-def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
+def test_templates_are_only_found_in_their_folder(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (root / ".git").mkdir()
@@ -170,7 +168,7 @@ def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
             templates.render(name, {})
 
 
-def test_a_missing_template_names_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_template_suggests_a_similar_name(tmp_path: Path) -> None:
     (tmp_path / "java-base.Dockerfile.j2").touch()
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").render("java.Dockerfile.j2", {})
@@ -179,7 +177,7 @@ def test_a_missing_template_names_the_nearest(tmp_path: Path) -> None:
     )
 
 
-def test_a_template_is_text(tmp_path: Path) -> None:
+def test_a_template_must_be_text(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"USER \xff")
     (tmp_path / "b").write_text("USER a\n# \ufdd0", encoding="utf-8")
     templates = Templates(tmp_path, "templates")
@@ -212,7 +210,7 @@ def test_expressions_of_the_catalog(tmp_path: Path) -> None:
         ("''.__class__", "not allowed in a template: templates cannot access the attribute '__class__'"),
     ],
 )
-def test_a_wrong_expression_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_expression_is_reported_with_its_place(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").expression(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
@@ -235,7 +233,7 @@ def test_texts_of_the_catalog(tmp_path: Path) -> None:
         ("{% include 'x' %}", "no loader for this environment specified"),
     ],
 )
-def test_a_wrong_text_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_text_is_reported_with_its_place(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").text(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
