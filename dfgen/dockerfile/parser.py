@@ -207,7 +207,7 @@ def _quotes(word: str) -> int:
     return word.count("'") + word.count('"')
 
 
-def opened(text: str) -> list[Heredoc]:
+def heredocs_of(text: str) -> list[Heredoc]:
     """Return the heredocs that a joined instruction opens, in order, without their bodies."""
     if "<<" not in text:
         return []
@@ -486,7 +486,7 @@ class _Parser:
         """Parse an instruction, with the heredocs that it opens."""
         try:
             found = read_instruction(statement.text, statement.line, statement.end_line, self.reader.escape)
-            heredocs = opened(statement.text) if takes_heredocs(found) else []
+            heredocs = heredocs_of(statement.text) if takes_heredocs(found) else []
         except NotStringsError:
             raise self.fail(statement.line, _NOT_STRINGS) from None
         except ValueError as error:

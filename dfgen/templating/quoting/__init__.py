@@ -21,7 +21,7 @@ from dfgen.dockerfile.parser import (
     directive,
     exec_form,
     health_check,
-    opened,
+    heredocs_of,
     split_keyword,
 )
 from dfgen.dockerfile.parser import split_quoted as quoted_words
@@ -332,4 +332,4 @@ def check_heredocs(skeleton: str, final: str) -> None:
 
 
 def _heredocs(text: str) -> list[str]:
-    return [heredoc.name for heredoc in opened(text)]
+    return [heredoc.name for heredoc in heredocs_of(text)]

@@ -20,7 +20,7 @@ from dfgen.dockerfile.parser import (
     Reader,
     Statement,
     health_check,
-    opened,
+    heredocs_of,
     read_instruction,
     split_flags,
     split_keyword,
@@ -188,7 +188,7 @@ class _SkeletonReader:
         """Yield the bodies of an instruction; a broken one ends the search, because BuildKit reports it."""
         try:
             found = read_instruction(text, 0, 0, self.reader.escape)
-            heredocs = opened(text) if takes_heredocs(found) else []
+            heredocs = heredocs_of(text) if takes_heredocs(found) else []
         except ValueError:
             return
         inner = found.trigger or found
