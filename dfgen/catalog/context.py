@@ -1,6 +1,6 @@
-"""Which paths of its build context an image's Dockerfile takes, as BuildKit finds them, and their prints.
+"""Finds the files that a build reads from its context, like BuildKit, with their fingerprints.
 
-`plan` reads a folder, `review` a folder or a revision of git: both get the same answer from here.
+The only such code in dfgen: `plan` uses it for a folder, `review` for a folder or a git revision.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from dfgen.filetree import FileTree, Kind, Overlaid, kind_of, resolve, within
 _USES_CONTEXT = re.compile(rb"(?im)^[ \t]*(ONBUILD[ \t]+)?(COPY|ADD)\b|--mount")
 _HAS_TRIGGERS = re.compile(rb"(?im)^[ \t]*ONBUILD\b")
 _IGNORE = ".dockerignore"
-# Beside a Dockerfile, buildx reads a policy by itself: https://docs.docker.com/build/policies/
-_LOADED = (".rego",)
+# buildx loads a policy file beside the Dockerfile automatically: https://docs.docker.com/build/policies/
+_BESIDE = (".rego",)
 
 Versions = Mapping[str, Sequence[Image]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What an image's build reads: its Dockerfile and, by path in the context, prints of files.
+class BuildInputs:
+    """The files that an image's build reads: its Dockerfile, and fingerprints by path in the context.
 
     A file that BuildKit reads beside the Dockerfile has its path from the catalog's root. `dockerfile` is
-    None if there is none. `problems` are what BuildKit would refuse; all else is in `files` nevertheless.
+    None if it does not exist. `problems` are what BuildKit would reject; `files` contains everything else.
     """
 
     dockerfile: bytes | None
@@ -41,7 +41,7 @@ class Taken:
 
 
 class ContextReader:
-    """Reads what images take from their build contexts; each context is listed once for all its images."""
+    """Reads the inputs of builds; each context is listed once for all of its images."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class ContextReader:
         versions: Versions = MappingProxyType({}),
         texts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take the catalog's tree and its images by version, of which parents may have ONBUILD triggers.
+        """Read from the catalog's tree; `versions` are its images, whose ONBUILD triggers children run.
 
-        `texts` are Dockerfiles by their paths, as they will be.
+        `texts` overlay Dockerfiles, by path, for example before they are written.
         """
         self._below, self._versions = tree, versions
         self._tree: FileTree = Overlaid(tree, texts) if texts else tree
@@ -59,20 +59,20 @@ class ContextReader:
         self._triggers: dict[str, tuple[Trigger, ...]] = {}
 
     def overlaid(self, texts: Mapping[str, str]) -> ContextReader:
-        """Return a reader of the same tree with other texts of Dockerfiles."""
+        """Return a reader of the same tree with other Dockerfiles."""
         return ContextReader(self._tree, self._versions, texts) if texts else self
 
-    def taken(self, image: Image) -> Taken:
-        """Read what an image takes. Raises ExternalError for a file that cannot be read."""
+    def inputs(self, image: Image) -> BuildInputs:
+        """Return the inputs of an image's build. Raises ExternalError for an unreadable file."""
         path = image.path
         raw = self._dockerfile(path)
         if raw is None:
             problem = Problem(Place(path), "does not exist; run `dfgen render`")
-            return Taken(dockerfile=None, files={}, problems=(problem,))
+            return BuildInputs(dockerfile=None, files={}, problems=(problem,))
         files = self._beside(path)
         triggers = self._inherited(image)
         if not triggers and not _USES_CONTEXT.search(raw):
-            return Taken(dockerfile=raw, files=files)
+            return BuildInputs(dockerfile=raw, files=files)
         try:
             sources = context_sources(
                 raw.decode("utf-8", errors="replace"),
@@ -82,25 +82,27 @@ class ContextReader:
             )
             more, problems = self._select(image, sources)
         except InputError as error:
-            return Taken(dockerfile=raw, files=files, problems=error.problems)
-        return Taken(dockerfile=raw, files={**files, **more}, problems=problems)
+            return BuildInputs(dockerfile=raw, files=files, problems=error.problems)
+        return BuildInputs(dockerfile=raw, files={**files, **more}, problems=problems)
 
     def _dockerfile(self, path: str) -> bytes | None:
         raw = self._tree.read(path)
         if raw is not None:
             return raw
-        leads = resolve(self._tree.entries, self._tree.target, path)
-        return None if leads.left or not leads.links or leads.path is None else self._tree.read(leads.path)
+        resolved = resolve(self._tree.entries, self._tree.target, path)
+        if resolved.path is None or resolved.is_outside or not resolved.links:
+            return None
+        return self._tree.read(resolved.path)
 
     def _beside(self, path: str) -> dict[str, str]:
-        there = self._tree.entries(posixpath.dirname(path))
+        existing = self._tree.entries(posixpath.dirname(path))
         name = posixpath.basename(path)
-        return self._tree.prints(f"{path}{end}" for end in _LOADED if f"{name}{end}" in there)
+        return self._tree.fingerprints(f"{path}{end}" for end in _BESIDE if f"{name}{end}" in existing)
 
     def _inherited(self, image: Image) -> dict[str, tuple[Trigger, ...]]:
-        """Find the triggers of an image's parents in the catalog, by the reference that FROM names.
+        """Return the triggers of an image's parents in the catalog, by their reference in FROM.
 
-        A parent from outside has its triggers in its configuration, which is not known here.
+        Triggers of external parents are in the image's configuration, which is not available here.
         """
         found = {}
         for parent in image.all_parents:
@@ -123,25 +125,25 @@ class ContextReader:
         if not sources:
             return {}, ()
         context = self._context(image)
-        taken: dict[str, Source] = {}
+        found: dict[str, Source] = {}
         problems = []
         for source in sources:
             try:
                 for path in context.select(source):
-                    taken.setdefault(path, source)
+                    found.setdefault(path, source)
             except InputError as error:
                 problems.append(Problem(Place(image.path, source.line), str(error)))
-        prints = context.prints(taken)
-        for path, source in taken.items():
-            if not _is_utf8(path, prints[path]):
+        fingerprints = context.fingerprints(found)
+        for path, source in found.items():
+            if not _is_utf8(path, fingerprints[path]):
                 problems.append(Problem(Place(image.path, source.line), _not_utf8(path, source)))
-        return prints, tuple(dict.fromkeys(problems))
+        return fingerprints, tuple(dict.fromkeys(problems))
 
     def _context(self, image: Image) -> BuildContext:
-        """Find an image's context. Raises InputError if it is not a folder, or for a broken ignore file."""
+        """Return an image's context. Raises InputError for a missing folder or a broken ignore file."""
         name = str(image.family.context)
         root = resolve(self._tree.entries, self._tree.target, name)
-        folder = root.path if root.path is not None and not root.left else None
+        folder = root.path if root.path is not None and not root.is_outside else None
         if folder is None or kind_of(self._tree, folder) is not Kind.FOLDER:
             message = f"the build context {name} is not a folder"
             raise InputError(Problem(Place(image.family.base_file), message))
@@ -154,20 +156,20 @@ class ContextReader:
         return self._contexts[key]
 
     def _ignore_file(self, dockerfile: str, context: str) -> str:
-        """Find the ignore file, "" without one: beside the Dockerfile, or else in the context.
+        """Return the ignore file: beside the Dockerfile, or else in the context; "" if there is none.
 
-        In each place BuildKit follows links as if that folder were the root of the disk.
+        In both, BuildKit follows links as if that folder were the whole file system.
         """
         folder, name = posixpath.split(dockerfile)
         for root, file in ((folder, f"{name}{_IGNORE}"), (context, _IGNORE)):
-            part = _Part(self._tree, root)
-            leads = resolve(part.entries, part.target, file)
-            if leads.path is not None and part.kind(leads.path) is Kind.FILE:
-                return within(root, leads.path)
+            part = _Subtree(self._tree, root)
+            resolved = resolve(part.entries, part.target, file)
+            if resolved.path is not None and part.kind(resolved.path) is Kind.FILE:
+                return within(root, resolved.path)
         return ""
 
 
-class _Part:
+class _Subtree:
     """A folder of a tree, as a tree of its own."""
 
     def __init__(self, tree: FileTree, root: str) -> None:
@@ -178,32 +180,32 @@ class _Part:
         return within(self._root, path) if path else self._root
 
     def entries(self, folder: str) -> Mapping[str, Kind]:
-        """List a folder of the part."""
+        """List a folder."""
         return self._tree.entries(self.at(folder))
 
     def target(self, path: str) -> str:
-        """Return where a link points to."""
+        """Return the target of a link."""
         return self._tree.target(self.at(path))
 
     def kind(self, path: str) -> Kind | None:
-        """Return the kind of a path of the part."""
+        """Return the kind of a path."""
         return kind_of(self._tree, self.at(path))
 
 
 class BuildContext:
-    """A folder that Dockerfiles COPY from, `shown` in messages, without what its ignore file leaves out."""
+    """A build context without ignored files; `shown` is its name in messages."""
 
     def __init__(self, tree: FileTree, root: str, shown: str, patterns: Patterns) -> None:
-        """Take the tree, the folder in it, and the patterns of the ignore file."""
+        """Open the folder `root` of a tree, with the patterns of its ignore file."""
         self._tree, self._shown, self._patterns = tree, shown, patterns
-        self._all = _Part(tree, root)
+        self._all = _Subtree(tree, root)
         self._entries: dict[str, Mapping[str, Kind]] = {}
         self._verdicts: dict[str, Verdict | None] = {"": None}
 
     def entries(self, folder: str) -> Mapping[str, Kind]:
-        """List a folder as BuildKit gets it.
+        """List a folder as BuildKit receives it.
 
-        An ignored folder is there if an exception brings back something in it.
+        An ignored folder is included if an exception re-includes something in it.
         """
         above, _, name = folder.rpartition("/")
         if folder and self.entries(above).get(name) is not Kind.FOLDER:
@@ -228,19 +230,19 @@ class BuildContext:
         return kind is Kind.SUBMODULE or bool(self._listed(path))
 
     def kind(self, path: str) -> Kind | None:
-        """Return the kind of a path that is not ignored; None for nothing."""
+        """Return the kind of a path; None if it is ignored or does not exist."""
         folder, _, name = path.rpartition("/")
         return self.entries(folder).get(name) if path else Kind.FOLDER
 
-    def prints(self, paths: Mapping[str, object]) -> dict[str, str]:
-        """Describe paths."""
-        found = self._tree.prints(self._all.at(path) for path in paths)
+    def fingerprints(self, paths: Mapping[str, object]) -> dict[str, str]:
+        """Return the fingerprints of paths."""
+        found = self._tree.fingerprints(self._all.at(path) for path in paths)
         return {path: found[self._all.at(path)] for path in paths}
 
     def select(self, source: Source) -> Iterator[str]:
-        """Yield the paths that a source takes, and the symbolic links on the way to them.
+        """Yield the paths of a source, and the symbolic links that lead to them.
 
-        Raises InputError for a source that is missing; a pattern may match nothing, as with BuildKit.
+        Raises InputError for a missing source; as in BuildKit, a pattern may match nothing.
         """
         try:
             excluded = Patterns.of(source.excluded) if source.excluded else None
@@ -251,48 +253,48 @@ class BuildContext:
             yield from self._matching(source, excluded, wanted)
         except PatternError as error:
             raise InputError(
-                f"{source.keyword} has a pattern that cannot be read, in {source.written!r}"
-                f" or its --exclude: {error}; BuildKit refuses it"
+                f"{source.keyword} has an invalid pattern in {source.written!r} or its --exclude:"
+                f" {error}; BuildKit rejects it"
             ) from None
 
     def _named(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
-        # With --parents, what the pattern names has to be there too, unless it has wildcards.
+        # With --parents, the pattern's path must exist as well, unless it has wildcards.
         is_required = source.below is not None and not is_wild(source.below)
         for path in (source.path, within(source.path, source.below or "")) if is_required else (source.path,):
-            leads = resolve(self.entries, self._all.target, path)
-            if leads.path is None or not self.kind(leads.path):
+            resolved = resolve(self.entries, self._all.target, path)
+            if resolved.path is None or not self.kind(resolved.path):
                 raise InputError(self._missing(source, path))
-            yield from leads.links
-        leads = resolve(self.entries, self._all.target, source.path)
-        yield from self._below(leads.path or "", excluded, wanted)
+            yield from resolved.links
+        resolved = resolve(self.entries, self._all.target, source.path)
+        yield from self._below(resolved.path or "", excluded, wanted)
 
     def _missing(self, source: Source, path: str) -> str:
         where = f"{source.keyword} takes {source.written!r}, which"
-        leads = resolve(self._all.entries, self._all.target, path)
-        if leads.path is not None and self._all.kind(leads.path):
-            return f"{where} the ignore file leaves out of {self._shown}; except it there with !"
-        left = leads.left or posixpath.normpath(source.written.lstrip("/")).startswith("..")
-        place = f"is outside of the context {self._shown}" if left else f"is not in {self._shown}"
-        return f"{where} {place}; put it there, or take it from a stage with --from"
+        resolved = resolve(self._all.entries, self._all.target, path)
+        if resolved.path is not None and self._all.kind(resolved.path):
+            return f"{where} the ignore file excludes from {self._shown}; re-include it there with !"
+        is_outside = resolved.is_outside or posixpath.normpath(source.written.lstrip("/")).startswith("..")
+        place = f"is outside the context {self._shown}" if is_outside else f"does not exist in {self._shown}"
+        return f"{where} {place}; add it there, or copy it from a stage with --from"
 
     def _matching(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
-        """Take what a pattern matches: links are followed before the first wildcard, and where they match."""
+        """Yield the matches of a pattern; links are followed before the first wildcard, and if they match."""
         parts = source.path.split("/")
         first = next(at for at, part in enumerate(parts) if is_wild(part))
         above, pattern = "/".join(parts[:first]), "/".join(parts[first:])
         matches = glob(pattern)
         start = resolve(self.entries, self._all.target, above)
         yield from start.links
-        lost = ""
+        missing = ""
         for path in [] if start.path is None else self._walk(start.path, "", matches, pattern):
-            leads = resolve(self.entries, self._all.target, path)
-            yield from leads.links
-            if leads.path is not None and self.kind(leads.path):
-                yield from self._below(leads.path, excluded, wanted)
+            resolved = resolve(self.entries, self._all.target, path)
+            yield from resolved.links
+            if resolved.path is not None and self.kind(resolved.path):
+                yield from self._below(resolved.path, excluded, wanted)
             else:
-                lost = lost or self._missing(source, path)
-        if lost:
-            raise InputError(lost)
+                missing = missing or self._missing(source, path)
+        if missing:
+            raise InputError(missing)
 
     def _walk(self, base: str, below: str, matches: re.Pattern[str], pattern: str) -> Iterator[str]:
         folder = "/".join(filter(None, (base, below)))
@@ -306,7 +308,7 @@ class BuildContext:
     def _below(
         self, path: str, excluded: Patterns | None = None, wanted: Patterns | None = None
     ) -> Iterator[str]:
-        """Yield a path and, if it is a folder, what is taken of the files and folders in it."""
+        """Yield a path and, if it is a folder, its contents that pass the filters."""
         if path:
             yield path
         if self.kind(path) is Kind.FOLDER:
@@ -320,7 +322,7 @@ class BuildContext:
         filters: tuple[tuple[Patterns, bool], ...],
         above: tuple[Verdict | None, ...],
     ) -> Iterator[str]:
-        """Yield what lies in a folder and passes; a folder that does not is taken with what does below it."""
+        """Yield the contents of a folder that pass; a folder also counts if something in it passes."""
         folder = "/".join(filter(None, (base, below)))
         for name, kind in self.entries(folder).items():
             path = within(below, name)
@@ -337,12 +339,12 @@ class BuildContext:
 
 
 def _may_match_below(path: str, pattern: str) -> bool:
-    """Whether a pattern may match something in a submodule, of which nothing is known."""
+    """Whether a pattern may match something in a submodule, whose contents are unknown."""
     depth = path.count("/") + 1
     parts = pattern.split("/")
     try:
         return len(parts) > depth and glob("/".join(parts[:depth])).fullmatch(path) is not None
-    except PatternError:  # a class that holds a slash
+    except PatternError:  # a class that contains a slash
         return True
 
 
@@ -356,6 +358,6 @@ def _is_utf8(*texts: str) -> bool:
 
 def _not_utf8(path: str, source: Source) -> str:
     return (
-        f"{source.keyword} takes {printable(path)}, which is not UTF-8, by its name or by where it links to,"
-        f" so that BuildKit cannot read it; rename it, or leave it out in {_IGNORE}"
+        f"{source.keyword} takes {printable(path)}, whose name or link target is not UTF-8, which BuildKit"
+        f" cannot read; rename it, or exclude it in {_IGNORE}"
     )

@@ -60,7 +60,7 @@ def template_lines(
         return ()
     origins = templates.origins(image.template, rendered.variables)
     body = body_lines(rendered.body, rendered.text)
-    return tuple(next(iter(origins[at].places), None) if at is not None else None for at in body)
+    return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
 
 
 def explain(rendered: Rendered, origins: Sequence[LineOrigin], settings: Settings) -> tuple[Explained, ...]:
@@ -84,8 +84,8 @@ def _explained(
     decided = (name for name in _names(origin.conditions, variables) if name not in printed)
     return replace(
         line,
-        places=origin.places,
-        also=origin.also,
+        places=origin.stack,
+        also=origin.other_stacks,
         expressions=tuple(dict.fromkeys(one.text for one in origin.expressions)),
         settings=tuple(setting for found in values for setting in _within(line.text, found)),
         conditions=tuple((one.text, one.place) for one in origin.conditions),

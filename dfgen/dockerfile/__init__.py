@@ -1,4 +1,4 @@
-"""Dockerfiles, read as BuildKit reads them."""
+"""Reads Dockerfiles exactly as BuildKit does, which is the definition of the language."""
 
 from dfgen.dockerfile.parser import Dockerfile, Instruction, parse
 from dfgen.dockerfile.references import ExternalImage, external_images

@@ -1,7 +1,7 @@
-"""Patterns of paths: ignore files as moby/patternmatcher reads them, COPY's wildcards as Go's filepath.Match.
+"""Path patterns: those of ignore files as in moby/patternmatcher, those of COPY as in Go's filepath.Match.
 
-The two languages differ in details (`**`, letters after a backslash), which are kept here with their errors.
-See https://docs.docker.com/build/concepts/context/#dockerignore-files and
+The two languages differ in details (`**`, letters after a backslash); this module reproduces them, with
+their errors. See https://docs.docker.com/build/concepts/context/#dockerignore-files and
 https://pkg.go.dev/path/filepath#Match.
 """
 
@@ -20,7 +20,7 @@ _NEVER = r"(?!)"
 _ANY = r"[\s\S]"
 _WILD = "*?["
 _SPECIAL = re.compile(r"[*\[\]?^\\]")
-# Letters that mean something after a backslash in Go's regular expressions; others are errors there.
+# Letters with a meaning after a backslash in Go's regular expressions; others are errors.
 _LETTERS = frozenset("dDsSwWbBaftnrv")
 _POSIX = {
     "alnum": "0-9A-Za-z",
@@ -37,17 +37,17 @@ _POSIX = {
 
 
 class PatternError(ValueError):
-    """A pattern that Go refuses."""
+    """Go rejects the pattern."""
 
 
 def clean(path: str) -> str:
-    """Clean a path as Go's filepath.Clean does; "." if nothing is left."""
+    """Normalize a path like Go's filepath.Clean; an empty path becomes "."."""
     found = posixpath.normpath(path)
     return found[1:] if found.startswith("//") else found
 
 
 def is_wild(path: str) -> bool:
-    """Whether a path of COPY has a wildcard; a backslash keeps the next character from being one."""
+    """Whether a path of COPY contains a wildcard that is not escaped by a backslash."""
     at = 0
     while at < len(path):
         if path[at] in _WILD:
@@ -61,7 +61,7 @@ def is_wild(path: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def glob(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of Go's filepath.Match, for `fullmatch`. Raises PatternError if Go refuses it."""
+    """Compile a pattern of Go's filepath.Match, for `fullmatch`. Raises PatternError if Go rejects it."""
     text, at = "", 0
     while at < len(pattern):
         char = pattern[at]
@@ -84,7 +84,7 @@ def glob(pattern: str) -> re.Pattern[str]:
 
 
 def _glob_class(pattern: str, at: int) -> tuple[str, int]:
-    """Translate a class from behind its `[`; it may match `/`, as in Go."""
+    """Translate a class, from after its `[`; as in Go it may match `/`."""
     negated = pattern.startswith("^", at)
     at += negated
     ranges = ""
@@ -94,7 +94,7 @@ def _glob_class(pattern: str, at: int) -> tuple[str, int]:
         high = low
         if pattern.startswith("-", at):
             high, at = _class_member(pattern, at + 1)
-        if low <= high:  # else Go's range matches nothing, and is no error
+        if low <= high:  # otherwise the range matches nothing in Go, without an error
             ranges += f"{re.escape(low)}-{re.escape(high)}"
         first = False
     if not ranges:
@@ -104,11 +104,11 @@ def _glob_class(pattern: str, at: int) -> tuple[str, int]:
 
 def _class_member(pattern: str, at: int) -> tuple[str, int]:
     if pattern[at : at + 1] in ("", "-", "]"):
-        raise PatternError("a class in [] is never closed, or lacks a character")
+        raise PatternError("a [] class is empty or not closed")
     if pattern[at] == "\\":
         at += 1
     if at + 1 >= len(pattern):
-        raise PatternError("a class in [] is never closed, or lacks a character")
+        raise PatternError("a [] class is empty or not closed")
     return pattern[at], at + 1
 
 
@@ -124,22 +124,22 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> Pattern | None:
-        """Read a pattern, None for blanks. Raises PatternError if BuildKit refuses it."""
+        """Parse a pattern; None for an empty one. Raises PatternError if BuildKit rejects it."""
         text = text.strip(SPACES)
         if not text:
             return None
         text = clean(text)
         is_exception = text.startswith("!")
         if text == "!":
-            raise PatternError("there is nothing behind the !")
+            raise PatternError("nothing follows the !")
         text = text.removeprefix("!")
-        glob(text)  # BuildKit checks the syntax in this way alone
+        glob(text)  # BuildKit checks the syntax with filepath.Match when it reads a pattern
         found = cls(text, is_exception)
-        found.matches("")  # and the regular expression once it is used
+        found.matches("")  # and compiles the regular expression when it first uses it
         return found
 
     def matches(self, path: str) -> bool:
-        """Whether it matches a path itself; what lies below a folder is up to `Patterns`."""
+        """Whether it matches a path itself; `Patterns` handles the contents of matching folders."""
         return self._regex.fullmatch(path) is not None
 
     @cached_property
@@ -151,7 +151,7 @@ class Pattern:
 
 
 class _Translation:
-    """The steps in which patternmatcher makes a regular expression, or finds that it needs none."""
+    """The translation of patternmatcher: to a regular expression, or to a simpler comparison."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -159,7 +159,7 @@ class _Translation:
         self.regex = ""
 
     def run(self) -> None:
-        """Translate: Go's regular expression, and the kind of comparison."""
+        """Translate the pattern: sets Go's regular expression and the kind of comparison."""
         text, at, first = self.pattern, 0, True
         while at < len(text):
             char = text[at]
@@ -180,12 +180,12 @@ class _Translation:
             first = False
 
     def add(self, text: str) -> None:
-        """Add what only a regular expression can say."""
+        """Add a part that needs a regular expression."""
         self.regex += text
         self.kind = "regex"
 
     def star(self, at: int, *, first: bool) -> int:
-        """Translate `*` or `**`, of which `at` is behind the first star; return where the rest begins."""
+        """Translate `*` or `**`; `at` is after the first star. Returns the start of the rest."""
         text = self.pattern
         if not text.startswith("*", at):
             self.add("[^/]*")
@@ -204,7 +204,7 @@ class _Translation:
 
 
 def _translated(pattern: str) -> str:
-    """Translate a pattern to one of Python's, for `fullmatch`."""
+    """Translate a pattern to a regular expression of Python, for `fullmatch`."""
     step = _Translation(pattern)
     step.run()
     if step.kind == "exact":
@@ -219,7 +219,7 @@ def _translated(pattern: str) -> str:
 
 
 def _python(regex: str) -> str:
-    """Translate a regular expression of Go, as far as a pattern can lead to one, to Python's."""
+    """Translate a regular expression from Go to Python, as far as patterns can contain it."""
     text, at = "", 0
     while at < len(regex):
         char = regex[at]
@@ -236,11 +236,11 @@ def _python(regex: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    """Translate what is behind a backslash. Raises PatternError for what means nothing to Go."""
+    """Translate a character after a backslash. Raises PatternError for an escape that Go rejects."""
     if char in _LETTERS:
         return f"\\{char}"
     if not char or char.isalnum() or not char.isascii():
-        raise PatternError(f"\\{char} means nothing")
+        raise PatternError(f"\\{char} is not a valid escape")
     return re.escape(char)
 
 
@@ -257,10 +257,10 @@ def _regex_class(regex: str, at: int) -> tuple[str, int]:
 
 
 def _members(regex: str, at: int) -> tuple[str, int]:
-    """Translate one member of a class, which may be a range or a class of its own."""
+    """Translate a member of a class, which may be a range or a named class."""
     if regex.startswith("[:", at) and (end := regex.find(":]", at + 2)) > 0:
         if regex[at + 2 : end] not in _POSIX:
-            raise PatternError(f"{regex[at : end + 2]} is not a class of characters")
+            raise PatternError(f"{regex[at : end + 2]} is not a character class")
         return _POSIX[regex[at + 2 : end]], end + 2
     low, at = _member(regex, at)
     if not regex.startswith("-", at) or regex[at + 1 : at + 2] in ("", "]"):
@@ -271,7 +271,7 @@ def _members(regex: str, at: int) -> tuple[str, int]:
 
 def _member(regex: str, at: int) -> tuple[str, int]:
     if at >= len(regex):
-        raise PatternError("a class in [] is never closed")
+        raise PatternError("a [] class is not closed")
     if regex[at] == "\\":
         return _escaped(regex[at + 1 : at + 2]), at + 2
     return re.escape(regex[at]), at + 1
@@ -279,17 +279,17 @@ def _member(regex: str, at: int) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a path is matched, and by which patterns: what lies below a folder starts from those."""
+    """Whether a path is matched, and by which patterns; the contents of a folder inherit this."""
 
     is_matched: bool
     by: tuple[bool, ...]
 
 
 class Patterns:
-    """An ordered list of patterns: the last that applies decides, and `!` takes a match back."""
+    """An ordered list of patterns: the last match decides, and `!` reverts a match."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
-        """Take the patterns in their order."""
+        """Create the list, in the order of the file."""
         self._patterns = tuple(patterns)
         self._exceptions = tuple(
             one.text.removesuffix("/**").removesuffix("/*") for one in self._patterns if one.is_exception
@@ -297,12 +297,12 @@ class Patterns:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Patterns:
-        """Read patterns such as those of `COPY --exclude`. Raises PatternError."""
+        """Parse patterns, for example of `COPY --exclude`. Raises PatternError."""
         return cls(one for text in texts if (one := Pattern.parse(text)))
 
     @classmethod
     def of_file(cls, raw: bytes, file: str) -> Patterns:
-        """Read an ignore file. Raises InputError with the line of every pattern that BuildKit refuses."""
+        """Parse an ignore file. Raises InputError with the line of every pattern that BuildKit rejects."""
         found: list[Pattern] = []
         problems: list[Problem] = []
         for line, text in _lines(raw):
@@ -310,20 +310,20 @@ class Patterns:
                 if one := Pattern.parse(text):
                     found.append(one)
             except PatternError as error:
-                message = f"the pattern {printable(text)!r} cannot be read: {error}; BuildKit refuses it"
+                message = f"the pattern {printable(text)!r} is invalid: {error}; BuildKit rejects it"
                 problems.append(Problem(Place(file, line), message))
         if problems:
             raise InputError(problems)
         return cls(found)
 
     def except_below(self, folder: str) -> bool:
-        """Whether an exception may bring back something in a folder that is matched."""
+        """Whether an exception may re-include something in a matching folder."""
         return any(
             _SPECIAL.search(one) is not None or f"{one}/".startswith(f"{folder}/") for one in self._exceptions
         )
 
     def judge(self, path: str, above: Verdict | None = None) -> Verdict:
-        """Judge a path, given the verdict on its folder; None for what lies in the root."""
+        """Match a path, with the verdict on its folder; None for entries of the root."""
         by: list[bool] = []
         matched = False
         for at, one in enumerate(self._patterns):
@@ -337,16 +337,16 @@ class Patterns:
 
 
 def _lines(raw: bytes) -> Iterator[tuple[int, str]]:
-    """Yield the patterns of an ignore file, each with its line."""
+    """Yield the patterns of an ignore file with their lines."""
     text = raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     for number, line in enumerate(text.split("\n"), start=1):
         if line.startswith("#"):
             continue
         pattern = line.strip(SPACES)
-        mark = "!" if pattern.startswith("!") else ""
+        prefix = "!" if pattern.startswith("!") else ""
         pattern = pattern.removeprefix("!").strip(SPACES)
         if pattern:
             pattern = clean(pattern)
             pattern = pattern[1:] if pattern.startswith("/") and len(pattern) > 1 else pattern
-        if mark or pattern:
-            yield number, f"{mark}{pattern}"
+        if prefix or pattern:
+            yield number, f"{prefix}{pattern}"

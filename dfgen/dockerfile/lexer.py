@@ -1,30 +1,33 @@
-"""BuildKit's own word lexer: quotes, escapes and variables in ENV values, paths and heredoc words."""
+"""BuildKit's word lexer: quotes, escapes and variables in ENV values, paths and heredoc words.
+
+BuildKit's shell.Lex is the reference: https://pkg.go.dev/github.com/moby/buildkit/frontend/dockerfile/shell
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# What Go's unicode.IsSpace accepts; str.isspace() would take the separators \x1c to \x1f too.
+# The characters of Go's unicode.IsSpace. str.isspace() also accepts the separators \x1c to \x1f.
 SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 SPACES += "\u2028\u2029\u202f\u205f\u3000"
 _SPECIAL_PARAMETERS = "@*#?-$!"
 
 
 class UnbalancedError(ValueError):
-    """A quote or a `${` that is never closed, or a substitution that BuildKit does not know."""
+    """A quote or a `${` is not closed, or BuildKit does not support the substitution."""
 
 
 @dataclass(slots=True)
 class _Words:
-    """Words as they grow; `quoted` text is never split at spaces."""
+    """Collects words; `quoted` text is not split at spaces."""
 
     done: list[str] = field(default_factory=list)
     word: str = ""
     started: bool = False
 
     def add(self, text: str, quoted: bool) -> None:
-        """Take the next piece of the text: spaces end a word, unless they were quoted."""
+        """Add the next piece of the text: unquoted spaces end a word."""
         for char in text:
             if quoted or char not in SPACES:
                 self.word += char
@@ -34,13 +37,13 @@ class _Words:
                 self.word, self.started = "", False
 
     def finish(self) -> list[str]:
-        """All words, with the last one; one that is empty, even in quotes, is none."""
+        """Return all words. Empty words, even quoted ones, are dropped."""
         return [*self.done, self.word] if self.word else self.done
 
 
 @dataclass(slots=True)
 class _Lexer:
-    """One pass over a text; `raw` keeps quotes and escapes, as the search for heredocs needs."""
+    """One pass over a text; `raw_quotes` and `raw_escapes` keep these, as the search for heredocs needs."""
 
     text: str
     escape: str
@@ -50,17 +53,17 @@ class _Lexer:
     at: int = 0
 
     def peek(self) -> str:
-        """The next character; nothing at the end."""
+        """Return the next character, "" at the end."""
         return self.text[self.at : self.at + 1]
 
     def take(self) -> str:
-        """The next character, which is then behind; nothing at the end."""
+        """Consume and return the next character, "" at the end."""
         char = self.peek()
         self.at += 1
         return char
 
     def run(self, stop: str = "") -> tuple[str, list[str]]:
-        """Read up to `stop` or the end: the whole text, and its words."""
+        """Read up to `stop` or the end. Returns the whole text and its words."""
         result, words = "", _Words()
         while char := self.peek():
             if stop and char == stop:
@@ -74,7 +77,7 @@ class _Lexer:
         return result, words.finish()
 
     def piece(self, char: str) -> tuple[str, bool]:
-        """Read what begins with `char`, and tell whether its spaces are part of a word."""
+        """Read what begins with `char`. Returns it, and whether it is quoted."""
         if char == "'":
             return self.single(), True
         if char == '"':
@@ -82,14 +85,14 @@ class _Lexer:
         if char == "$":
             return self.dollar(), False
         if char == "<" and self.raw_escapes:
-            return self.heredoc_mark(), True
+            return self.heredoc_operator(), True
         self.at += 1
         if char != self.escape:
             return char, False
         return (char if self.raw_escapes else "") + self.take(), True
 
-    def heredoc_mark(self) -> str:
-        """Take `<<` with the spaces after it, so that `<< EOF` stays one word."""
+    def heredoc_operator(self) -> str:
+        """Read `<<` with the spaces after it, so that `<< EOF` stays one word."""
         if not self.text.startswith("<<", self.at):
             return self.take()
         start = self.at
@@ -99,7 +102,7 @@ class _Lexer:
         return self.text[start : self.at]
 
     def single(self) -> str:
-        """Read '...', in which nothing is special. Raises UnbalancedError."""
+        """Read single quotes, in which nothing is special. Raises UnbalancedError."""
         end = self.text.find("'", self.at + 1)
         if end < 0:
             raise UnbalancedError("no closing '")
@@ -107,7 +110,7 @@ class _Lexer:
         return f"'{inner}'" if self.raw_quotes else inner
 
     def double(self) -> str:
-        """Read "...", in which variables and escapes count. Raises UnbalancedError."""
+        """Read double quotes, in which variables and escapes are special. Raises UnbalancedError."""
         self.at += 1
         result = ""
         while (char := self.peek()) != '"':
@@ -118,7 +121,7 @@ class _Lexer:
         return f'"{result}"' if self.raw_quotes else result
 
     def double_char(self) -> str:
-        """Read a character in double quotes, where an escape stays before all but `"`, `$` and itself."""
+        """Read a character in double quotes; the escape character only escapes `"`, `$` and itself."""
         char = self.take()
         if char != self.escape:
             return char
@@ -129,7 +132,7 @@ class _Lexer:
         return kept + (self.take() if following in f'"${self.escape}' else char)
 
     def dollar(self) -> str:
-        """Read `$name` or `${...}`; a `$` that names nothing is text. Raises UnbalancedError."""
+        """Read `$name` or `${...}`; a `$` without a name is text. Raises UnbalancedError."""
         self.at += 1
         if self.peek() != "{":
             name = self.name()
@@ -143,7 +146,7 @@ class _Lexer:
         return self.substitution(name, operator)
 
     def substitution(self, name: str, operator: str) -> str:
-        """`${name:-word}` and `${name:+word}`; those that change a value stay as they are written."""
+        """Evaluate `${name:-word}` and `${name:+word}`; substitutions that edit a value stay as written."""
         if operator == "/":
             pattern, replacement = self.run("/")[0], self.run("}")[0]
             return f"${{{name}/{pattern}/{replacement}}}"
@@ -161,11 +164,11 @@ class _Lexer:
         return known or "" if is_set else word
 
     def value(self, name: str, written: str) -> str:
-        """What a variable holds, nothing when it is not set; as it is written where none are known."""
+        """Return a variable's value, "" if it is not set, or the text as written without `variables`."""
         return written if self.variables is None else self.variables.get(name, "")
 
     def name(self) -> str:
-        """Read a variable's name: a word, digits alone, or one special parameter; it may be empty."""
+        """Read a variable's name: a word, digits, or one special parameter. It may be empty."""
         start = self.at
         first = self.peek()
         digits_only = first.isdigit()
@@ -177,7 +180,7 @@ class _Lexer:
 
 
 def raw_words(line: str) -> list[str]:
-    """Split a line as BuildKit does to find heredocs; a line that it cannot lex has no words."""
+    """Split a line as BuildKit does to find heredocs. Returns no words for a line that it cannot lex."""
     lexer = _Lexer(line, "\\", None, raw_quotes=True, raw_escapes=True)
     try:
         return lexer.run()[1]
@@ -186,17 +189,17 @@ def raw_words(line: str) -> list[str]:
 
 
 def plain_words(text: str) -> list[str]:
-    """Split and unquote one of the raw words; variables stay as they are written."""
+    """Split and unquote a raw word; variables stay as written."""
     return _Lexer(text, "\\", None).run()[1]
 
 
 def quoted_words(text: str) -> list[str]:
-    """Split one of the raw words without unquoting, but with escapes resolved."""
+    """Split a raw word and resolve escapes; quotes stay."""
     return _Lexer(text, "\\", None, raw_quotes=True).run()[1]
 
 
 def unquote(word: str, escape: str = "\\", variables: Mapping[str, str] | None = None) -> str:
-    """Resolve quotes, escapes and, given `variables`, what they replace. Raises UnbalancedError."""
-    if word.isalnum():  # most values are: nothing to resolve
+    """Resolve quotes, escapes and, with `variables`, variables. Raises UnbalancedError."""
+    if word.isalnum():  # fast path for most values
         return word
     return _Lexer(word, escape, variables).run()[0]

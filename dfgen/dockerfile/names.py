@@ -1,4 +1,4 @@
-"""Names in Dockerfiles: of platforms, of secrets, and of instructions that do not exist."""
+"""Recognizes names in Dockerfiles: platforms, secrets, and misspelled instructions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dfgen.dockerfile.parser import KEYWORDS, Dockerfile
 from dfgen.errors import nearest, printable
 from dfgen.oci.platform import Platform, aliases
 
-# The end of a name says what it holds: TOKEN is a secret, TOKEN_FILE, TOKEN_URL and TOKENIZERS are not.
+# Only the end of a name counts: TOKEN is a secret; TOKEN_FILE, TOKEN_URL and TOKENIZERS are not.
 _SECRET_NAME = re.compile(
     r"(?:PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|TOKEN|CREDENTIALS?|API_?KEY|(?<=_)(?:PASS|PWD|PAT)"
     r"|(?:ACCESS|ACCOUNT|AUTH|ENCRYPTION|MASTER|PRIVATE|SECRET|SIGNING)_?KEY)"
@@ -23,15 +23,15 @@ _SECRET_SHAPE = re.compile(
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|://[^\s/:@$\"']+:[^\s/@$\"']+@"  # a password in a URL
 )
-# A switch is no secret (ALLOW_EMPTY_PASSWORD=yes), nor is the path of the file that holds one.
+# Not secrets: a switch (ALLOW_EMPTY_PASSWORD=yes), and the path of a file with a secret.
 _HARMLESS = re.compile(r"yes|no|true|false|on|off|none|[01]|/[\w.-]+(?:/[\w.-]*)+", re.IGNORECASE)
 _CONFLICT = frozenset(("<<<<<<<", "|||||||", "=======", ">>>>>>>"))
-_OWN_FRONTEND = "docker/dockerfile"  # any other frontend may have more instructions
+_OWN_FRONTEND = "docker/dockerfile"  # other frontends may have more instructions
 
 
 @cache
 def platform_names(platform: Platform) -> re.Pattern[str]:
-    """Match all names of a platform, Debian's and RPM's too."""
+    """Return a pattern for all names of a platform, including those of Debian and RPM."""
     known = {alias for alias, other in aliases().items() if other == platform}
     words = {
         *known,
@@ -44,24 +44,27 @@ def platform_names(platform: Platform) -> re.Pattern[str]:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable looks like a secret, by its name or by its value."""
+    """Whether a variable looks like a secret, by its name or its value."""
     named = _SECRET_NAME.search(name) is not None and not _HARMLESS.fullmatch(value)
     return named or bool(secrets_in(value))
 
 
 def secrets_in(text: str) -> frozenset[str]:
-    """All parts of a text that have the shape of a secret: a key, a token, a URL with a password."""
+    """Return the parts of a text that look like a secret: a key, a token, a URL with a password."""
     return frozenset(found[0] for found in _SECRET_SHAPE.finditer(text))
 
 
 def unknown_instructions(dockerfile: Dockerfile) -> Iterator[tuple[int, str]]:
-    """Misspelled instructions and marks of a merge conflict: the line of each, and what is wrong with it."""
+    """Yield the line and a message for every misspelled instruction and merge conflict marker."""
     syntax = dockerfile.directives.get("syntax", _OWN_FRONTEND)
     if not syntax.removeprefix("docker.io/").startswith(_OWN_FRONTEND):
         return
     for outer in dockerfile.instructions:
         keyword = (outer.trigger or outer).keyword
         if keyword in _CONFLICT:
-            yield outer.line, f"{keyword} is left of a merge conflict; take one side"
+            yield outer.line, f"unresolved merge conflict ({keyword}); keep one side"
         elif keyword not in KEYWORDS:
-            yield outer.line, f"{printable(keyword)!r} is no instruction{nearest(keyword, sorted(KEYWORDS))}"
+            yield (
+                outer.line,
+                f"unknown instruction {printable(keyword)!r}{nearest(keyword, sorted(KEYWORDS))}",
+            )

@@ -1,4 +1,4 @@
-"""The package managers that a script runs, and the packages that it installs with them."""
+"""Finds the package managers that a script runs, and the packages that they install."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INSTALL = {
 }
 _RPM = frozenset(("dnf", "microdnf", "yum", "zypper"))
 _MANAGER = re.compile(rf"(?:.*/s?bin/)?({'|'.join(map(re.escape, _INSTALL))})")
-# Commands that only print the words behind them.
+# Commands that only print their arguments.
 _PRINTS = frozenset(("echo", "printf", ":", "true"))
 # Options whose value is the next word.
 _VALUED = frozenset(("-t", "--virtual", "--repository", "-X", "-r", "-c", "-o", "-i", "--index-url"))
@@ -32,19 +32,19 @@ _RPM_PINNED = re.compile(r"(.+?)-([0-9][^-]*(?:-[^-]+)?)")
 
 @dataclass(frozen=True, slots=True)
 class ManagerCommand:
-    """A package manager, and the words that it is given."""
+    """A call of a package manager, with its arguments."""
 
     manager: str
     arguments: tuple[Word, ...]
 
     @property
     def is_install(self) -> bool:
-        """Whether it installs the packages that it names."""
+        """Whether it installs packages."""
         return any(word.value in _INSTALL[self.manager] for word in self.arguments)
 
     @property
     def packages(self) -> Iterator[tuple[str, str]]:
-        """The packages that it installs, each with the version that it is pinned to, "" without one."""
+        """The installed packages with their pinned versions, "" if not pinned."""
         words = iter([word.value for word in self.arguments])
         if not any(word in _INSTALL[self.manager] for word in words):
             return
@@ -62,8 +62,8 @@ class ManagerCommand:
 
 
 def manager_commands(text: str) -> Iterator[ManagerCommand]:
-    """The package managers of a script, also behind `sudo` or `retry 3`, and in the script of `sh -c`."""
-    waiting = [iter(commands(text))]  # scripts within scripts, however many
+    """Yield the package managers of a script, including those after `sudo` or `retry 3`, and in `sh -c`."""
+    waiting = [iter(commands(text))]  # a stack, because scripts can contain scripts of any depth
     while waiting:
         command = next(waiting[-1], None)
         if command is None:
@@ -82,5 +82,5 @@ def _managed(command: Command) -> Iterator[ManagerCommand]:
 
 
 def installed(text: str) -> dict[str, str]:
-    """The packages that a script installs: names with the version that each is pinned to, "" for none."""
+    """Return the packages that a script installs with their pinned versions, "" if not pinned."""
     return dict(package for one in manager_commands(text) for package in one.packages)

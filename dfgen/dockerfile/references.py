@@ -1,4 +1,4 @@
-"""Every image that a Dockerfile takes from outside, so that what is not pinned can be refused."""
+"""Finds every external image of a Dockerfile, so that unpinned ones can be rejected."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from dfgen.dockerfile.parser import Dockerfile, Instruction, parse
 from dfgen.dockerfile.stages import stage_name
 
-# A whole and valid instruction, on a line of its own, that takes no image: most lines of most Dockerfiles.
+# A complete, valid instruction on a single line that uses no image. Most lines of most Dockerfiles are like
+# that.
 _SETTING = r"\w[\w.-]*=(?:[\w@%+=:,./~^-]*|\"[\w@%+=:,./~^ -]*\")"
 _NO_IMAGE = re.compile(rf"(?:ENV|LABEL|ARG) {_SETTING}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalImage:
-    """An image reference as written (variables are not resolved) and the instruction that takes it.
+    """An image reference as written, without expanding variables, and the instruction that uses it.
 
-    `platform` is FROM's `--platform` as written, or None; `onbuild` when a child's build takes it.
+    `platform` is FROM's `--platform` as written, or None. `onbuild` if it is used in the build of a child.
     """
 
     line: int
@@ -30,7 +31,7 @@ class ExternalImage:
 
 
 def _mounts(instruction: Instruction) -> Iterator[str]:
-    """The `from=` of every `RUN --mount=...`."""
+    """Yield the `from=` of every `RUN --mount=...`."""
     for mount in instruction.flag("mount"):
         for field in next(csv.reader([mount]), []):
             key, equals, value = field.partition("=")
@@ -39,14 +40,14 @@ def _mounts(instruction: Instruction) -> Iterator[str]:
 
 
 class _Search:
-    """Collects images in order: a name counts as a stage only after its FROM."""
+    """Collects images in order; a name is a stage only after its FROM."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.found: list[ExternalImage] = []
 
     def visit(self, instruction: Instruction, onbuild: bool = False) -> None:
-        """Collect the images that one instruction names; a trigger counts as the instruction it holds."""
+        """Collect the images of one instruction, or of the trigger of an ONBUILD."""
         if instruction.trigger is not None:
             self.visit(instruction.trigger, onbuild=True)
         elif instruction.keyword == "FROM":
@@ -60,7 +61,7 @@ class _Search:
                 self.add(source, instruction, onbuild)
 
     def base(self, instruction: Instruction) -> None:
-        """Collect the image that FROM names, and begin its stage."""
+        """Collect the image of FROM, and begin its stage."""
         platform = next(iter(instruction.flag("platform")), None)
         for image in instruction.words[:1]:
             self.add(image, instruction, platform=platform)
@@ -69,7 +70,7 @@ class _Search:
     def add(
         self, text: str, instruction: Instruction, onbuild: bool = False, platform: str | None = None
     ) -> None:
-        """Keep a name, unless it is empty, `scratch` or an earlier stage."""
+        """Collect a name, unless it is empty, `scratch` or an earlier stage."""
         if text.lower() in self.stages or text == "scratch" or not text:
             return
         image = ExternalImage(
@@ -79,10 +80,10 @@ class _Search:
 
 
 def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
-    """What FROM, `COPY --from` and `RUN --mount=from=` name that is neither scratch nor an earlier stage.
+    """Return the images of FROM, `COPY --from` and `RUN --mount=from=`, without scratch and earlier stages.
 
-    Stage names are compared without case, as BuildKit does; a number is a stage for COPY alone.
-    An ONBUILD trigger counts too: its stages are the child's, which are not known here.
+    Like BuildKit, compares stage names case-insensitively, and accepts a number as a stage only in COPY.
+    Images of ONBUILD triggers are included: their stages are those of the child, which are unknown here.
     """
     search = _Search()
     for instruction in dockerfile.instructions:
@@ -91,5 +92,5 @@ def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
 
 
 def images_in(text: str, file: str) -> tuple[ExternalImage, ...]:
-    """Return the external images of a Dockerfile's text; raises InputError if it is broken."""
-    return external_images(parse(text, file, passed=_NO_IMAGE))
+    """Return the external images of a Dockerfile's text. Raises InputError if it is broken."""
+    return external_images(parse(text, file, skip=_NO_IMAGE))

@@ -1,7 +1,7 @@
-"""The one reader of shell text: the simple commands of a RUN's script, as POSIX shells see them.
+"""Reads the simple commands of a RUN's script like a POSIX shell. The only shell reader in dfgen.
 
-Real shells decide: tests compare this reader with `sh` and `bash`. Syntax that only bash has (`[[ ]]`,
-arrays, `<( )`, `&>`, `<<<`) is read as bash does; other shells refuse it or do not tell commands apart by it.
+Tests compare it with real shells (`sh`, `bash`). Syntax of bash (`[[ ]]`, arrays, `<( )`, `&>`, `<<<`) is
+read as bash does; in other shells it is an error, or makes no difference for finding commands.
 https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 """
 
@@ -27,7 +27,7 @@ _PIPES = frozenset(("|", "|&"))
 _NEXT_PATTERN = frozenset((";;", ";&", ";;&"))
 
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
-_SIMPLE_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+(?=[ \t\n;&|)]|\Z)")  # most words: no need to look closer
+_SIMPLE_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+(?=[ \t\n;&|)]|\Z)")  # fast path for most words
 _PLAIN = re.compile(r"[^\\'\"$`;&|<>() \t\n]+")
 _IN_DOUBLE_QUOTES = re.compile(r"[^\\\"$`]+")
 _PARAMETER = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])")
@@ -43,15 +43,15 @@ _LOOPS = ("while", "until", "for", "select")
 _CLOSES = {"fi": ("if",), "done": _LOOPS, "esac": ("case",), "}": ("{",)}
 _RESERVED = frozenset((*_GO_ON, *_LOOPS, *_CLOSES, "if", "case", "{", "function", "[["))
 
-# Programs and builtins that run the command behind them.
+# Programs and builtins that run the command in their arguments.
 _RUNNERS = frozenset(("sudo", "doas", "exec", "command", "builtin", "time", "env", "nohup"))
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as `written`, and its `value` without quotes, in which expansions stay as written.
+    """A word as `written`, and its `value` without quotes; expansions stay as written.
 
-    `is_literal` unless the shell may expand something in it, so that `value` is not what it passes on.
+    `is_literal` if the shell expands nothing in it, so that the program receives exactly `value`.
     """
 
     written: str
@@ -66,9 +66,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One simple command: its words, without assignments before it and without redirections.
+    """A simple command: its words, without leading assignments and redirections.
 
-    `piped` if its output, or that of the group it ends, goes into a pipe; `stdin` is the text of a heredoc.
+    `piped` if its output, or that of the group that it ends, is piped; `stdin` is the text of a heredoc.
     """
 
     words: tuple[Word, ...]
@@ -82,7 +82,7 @@ class Command:
 
     @property
     def program(self) -> tuple[Word, ...]:
-        """The words of the program that runs in the end: `sudo -E curl x` and `env A=b curl x` run curl."""
+        """The words of the program without wrappers: curl in `sudo -E curl x` and `env A=b curl x`."""
         words = self.words
         while words[0].base in _RUNNERS and (rest := tuple(dropwhile(_is_setting, words[1:]))):
             words = rest
@@ -95,7 +95,7 @@ class Command:
 
     @property
     def script(self) -> str | None:
-        """The script that it passes to another POSIX shell, by `sh -c` or by a heredoc; None without one."""
+        """The script for another POSIX shell, from `sh -c` or a heredoc; None if there is none."""
         shell, *arguments = self.program
         if not POSIX_SHELL.fullmatch(shell.value):
             return None
@@ -119,9 +119,10 @@ def _is_setting(word: Word) -> bool:
 
 
 def script(instruction: Instruction) -> str:
-    """The text that the shell gets of a RUN in shell form, as BuildKit passes it; "" for anything else.
+    """Return the script of a RUN in shell form, as the shell receives it; "" for other instructions.
 
-    A heredoc that is all of a RUN is the script itself, unless its first line names another interpreter.
+    If a heredoc is the only argument, its body is the script, unless its first line names another
+    interpreter.
     """
     if instruction.keyword != "RUN" or instruction.is_exec_form:
         return ""
@@ -135,12 +136,12 @@ def script(instruction: Instruction) -> str:
 
 
 def commands(text: str) -> tuple[Command, ...]:
-    """The simple commands of a script, in order; those within quotes and substitutions are left out."""
+    """Return the simple commands of a script, in order, without those in quotes and substitutions."""
     return _read(text)[0]
 
 
 def tokens(text: str) -> tuple[Word | str, ...]:
-    """All words, operators, redirections and heredoc bodies of a script; no comments and line breaks."""
+    """Return the words, operators, redirections and heredoc bodies of a script."""
     return _read(text)[1]
 
 
@@ -150,14 +151,14 @@ def _read(text: str) -> tuple[tuple[Command, ...], tuple[Word | str, ...]]:
     try:
         reader.run()
     except RecursionError:
-        return (), (text,)  # hundreds of substitutions within each other: nobody's script
+        return (), (text,)  # hundreds of nested substitutions: not a real script
     found = tuple(Command(tuple(one.words), one.piped, one.stdin) for one in reader.found)
     return found, tuple(reader.tokens)
 
 
 @dataclass(slots=True)
-class _Building:
-    """A simple command while it is read; `started` by an assignment or a redirection too."""
+class _OpenCommand:
+    """A simple command that is being read; `started` also after an assignment or a redirection."""
 
     words: list[Word] = field(default_factory=list)
     piped: bool = False
@@ -167,16 +168,16 @@ class _Building:
 
 @dataclass(frozen=True, slots=True)
 class _Heredoc:
-    """A heredoc whose body begins after the next line break."""
+    """A heredoc whose body begins after the next newline."""
 
-    command: _Building
+    command: _OpenCommand
     end: Word
     chomp: bool
     is_stdin: bool
 
     @property
     def expands(self) -> bool:
-        """Whether the shell expands its body, in which a backslash then joins lines."""
+        """Whether the shell expands its body; a backslash then also joins lines."""
         return not any(sign in self.end.written for sign in "'\"\\")
 
 
@@ -190,7 +191,7 @@ class _Words:
         self.tokens: list[Word | str] = []
 
     def token(self) -> Word | str | None:
-        """The next word or operator; None at the end."""
+        """Return the next word or operator; None at the end."""
         self.at = self._end(_BLANKS)
         if self.text.startswith("#", self.at):
             line_end = self.text.find("\n", self.at)
@@ -263,7 +264,7 @@ class _Words:
         return value
 
     def _expansion(self, *, quoted: bool = False) -> str:
-        """Read what begins with `$` or a backtick, as it is written; a `$` that expands nothing is text."""
+        """Read a `$` or backtick expansion as written; a `$` that expands nothing is text."""
         text, start = self.text, self.at
         if text.startswith("$((", start) and (end := self._arithmetic_end(start + 1)):
             self.at = end
@@ -302,7 +303,7 @@ class _Words:
         self.at += 1
 
     def _arithmetic_end(self, start: int) -> int:
-        """Where the `((` at `start` ends with `))`; 0 if these are two groups instead: `((a); b)`."""
+        """Return the end of the `((…))` at `start`; 0 if these are two subshells: `((a); b)`."""
         depth = 0
         for found in _ARITHMETIC.finditer(self.text, start):
             if found[0] == ")" and depth == 2:
@@ -312,17 +313,17 @@ class _Words:
 
 
 class _Reader(_Words):
-    """Grammar (2.10), as far as it tells where a simple command begins and ends.
+    """The parts of the grammar (2.10) that decide where a simple command begins and ends.
 
-    `open` are the compound commands around the current position, each with the number of commands found
-    before it; `closed` is that number for one that has just ended. A nested reader ends at its `)`.
+    `open` are the compound commands around the current position, each with the number of commands before it;
+    `closed` is this number for one that has just ended. A nested reader ends at its `)`.
     """
 
     def __init__(self, text: str, at: int = 0, *, nested: bool = False) -> None:
         super().__init__(text, at)
         self.nested = nested
-        self.found: list[_Building] = []
-        self.current = _Building()
+        self.found: list[_OpenCommand] = []
+        self.current = _OpenCommand()
         self.open: list[tuple[str, int]] = []
         self.closed: int | None = None
         self.heredocs: list[_Heredoc] = []
@@ -354,7 +355,7 @@ class _Reader(_Words):
             self.current.words.append(word)
 
     def _reserved(self, word: str) -> None:
-        """Take a reserved word at the beginning of a command."""
+        """Process a reserved word at the beginning of a command."""
         self.closed = None
         if word in _CLOSES:
             self._close(*_CLOSES[word])
@@ -373,7 +374,7 @@ class _Reader(_Words):
                 self._patterns()
 
     def _loop(self) -> None:
-        """Skip the name and the words of `for name in words`."""
+        """Skip the name and words of `for name in words`."""
         self.at = self._end(_BLANKS)
         if self.text.startswith("((", self.at):
             self.at = self._arithmetic_end(self.at) or self.at
@@ -395,7 +396,7 @@ class _Reader(_Words):
             is_first &= item == "\n"
 
     def _skip_to(self, end: str) -> int:
-        """Skip tokens up to one that is written so: how many came before it."""
+        """Skip tokens up to `end`. Returns the number of skipped tokens."""
         count = 0
         while (item := self.token()) is not None:
             if (item.written if isinstance(item, Word) else item) == end:
@@ -421,14 +422,14 @@ class _Reader(_Words):
         """Begin a subshell, skip arithmetic or an array, or begin a function: `name ()`."""
         if self.current.started:
             if self._skip_to(")") == 0 and len(self.current.words) == 1:
-                self.current = _Building()
+                self.current = _OpenCommand()
         elif self.text.startswith("((", self.at - 1) and (end := self._arithmetic_end(self.at - 1)):
             self.at, self.closed = end, len(self.found)
         else:
             self.open.append(("(", len(self.found)))
 
     def _close(self, *kinds: str) -> bool:
-        """End the innermost compound command of one of these kinds, and what is left open within it."""
+        """End the innermost compound command of one of these kinds, and all that are open within it."""
         at = next((at for at in range(len(self.open) - 1, -1, -1) if self.open[at][0] in kinds), -1)
         if at < 0:
             return False
@@ -437,13 +438,13 @@ class _Reader(_Words):
         return True
 
     def _finish(self, separator: str) -> None:
-        """End a command; a pipe behind a compound command takes the output of the last one in it."""
+        """End a command. A pipe after a compound command counts for the last command in it."""
         if self.current.words:
             self.found.append(self.current)
             self.current.piped = separator in _PIPES
         elif separator in _PIPES and self.closed is not None and self.closed < len(self.found):
             self.found[-1].piped = True
-        self.current, self.closed = _Building(), None
+        self.current, self.closed = _OpenCommand(), None
         if separator == "\n":
             self._bodies()
         elif separator in _NEXT_PATTERN and self.open and self.open[-1][0] == "case":

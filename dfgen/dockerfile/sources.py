@@ -1,4 +1,4 @@
-"""What a Dockerfile takes from its build context: COPY, ADD and bind mounts, as BuildKit evaluates them.
+"""Finds the sources of a Dockerfile in its build context: COPY, ADD and bind mounts, like BuildKit.
 
 See https://docs.docker.com/reference/dockerfile/#copy and #run---mounttypebind.
 """
@@ -19,8 +19,8 @@ _REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w-]+@[\w.-]+:", re.ASCII | re.IGN
 # Substitutions that depend on more than whether a variable is set.
 _UNSUPPORTED = re.compile(r"\$\{\w+(?::?\?|[#%/])")
 _PIVOT = "/./"
-# Arguments that BuildKit or a build sets, whatever the file says: https://docs.docker.com/reference/dockerfile/#arg
-_GIVEN = frozenset(("SOURCE_DATE_EPOCH",))
+# Arguments that BuildKit or a build sets, whatever the file contains: https://docs.docker.com/reference/dockerfile/#arg
+_EXTERNAL = frozenset(("SOURCE_DATE_EPOCH",))
 _AUTOMATIC = frozenset(
     f"{of}{what}" for of in ("BUILD", "TARGET") for what in ("PLATFORM", "OS", "ARCH", "VARIANT", "STAGE")
 )
@@ -28,11 +28,11 @@ _AUTOMATIC = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A path in the context that an instruction takes.
+    """A path in the context that an instruction reads.
 
-    `path` is clean and has no leading `/`; "" is the whole context. `written` is for messages. `is_pattern`
-    if the path has wildcards. `excluded` are the patterns of --exclude. With --parents, `below` is the
-    pattern of what is taken below the path.
+    `path` is normalized and has no leading `/`; "" is the whole context. `written` is for messages.
+    `is_pattern` if the path has wildcards. `excluded` are the patterns of --exclude. With --parents,
+    `below` is the pattern of the files below the path.
     """
 
     line: int
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """An ONBUILD instruction of a parent: what it runs in the child's build, and where it is written."""
+    """An ONBUILD instruction of a parent, which runs in the child's build; `origin` is its place."""
 
     instruction: Instruction
     origin: str
@@ -58,11 +58,11 @@ Triggers = Callable[[str], Sequence[Trigger]]
 def context_sources(
     text: str, file: str, *, platform: Platform | None = None, triggers: Triggers = lambda _: ()
 ) -> tuple[Source, ...]:
-    """List what the last stage of a Dockerfile, and every stage that it needs, takes from the context.
+    """Return the sources of the last stage of a Dockerfile and of all stages that it needs.
 
-    A variable is resolved if its value is certain from the file and `platform`; else the source counts as the
-    whole context. `triggers` returns the ONBUILD triggers of an image that FROM names. Raises InputError,
-    with the line in `file`, for a Dockerfile that BuildKit cannot parse.
+    A variable is expanded if the file and `platform` determine its value; otherwise the source is the whole
+    context, so that a change is never missed. `triggers` returns the ONBUILD triggers of an image in FROM.
+    Raises InputError, with the line in `file`, for a Dockerfile that BuildKit cannot parse.
     """
     stages = _stages(parse(text, file), platform, triggers)
     needed = _needed(stages)
@@ -70,9 +70,9 @@ def context_sources(
 
 
 def onbuild(text: str, file: str) -> tuple[Trigger, ...]:
-    """List the triggers that an image's last stage leaves to its children. Raises InputError as above.
+    """Return the ONBUILD triggers of an image's last stage. Raises InputError for a broken Dockerfile.
 
-    Triggers that the image itself got from its parent ran in its own build and are not passed on.
+    Triggers of the image's parent ran in the image's own build and are not inherited by its children.
     """
     found: list[Trigger] = []
     for one in parse(text, file).instructions:
@@ -84,11 +84,11 @@ def onbuild(text: str, file: str) -> tuple[Trigger, ...]:
 
 
 class _UncertainError(Exception):
-    """The value of a word depends on something outside of the file."""
+    """The value of a word does not only depend on the file."""
 
 
 class _Variables(Mapping[str, str]):
-    """The variables of a stage; those that its parent may set are uncertain."""
+    """The variables of a stage; unless `is_complete`, its parent may set others, which are uncertain."""
 
     def __init__(self, known: Mapping[str, str], *, is_complete: bool) -> None:
         self.known = dict(known)
@@ -108,14 +108,14 @@ class _Variables(Mapping[str, str]):
         return len(self.known)
 
     def forget(self, name: str) -> None:
-        """Make one variable uncertain, and with it all that are not known."""
+        """Make a variable uncertain, and all others without a known value."""
         self.known.pop(name, None)
         self.is_complete = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Stage:
-    """One stage as it is evaluated: `needs` are the stages that it uses, as indexes."""
+    """A stage that is being evaluated; `needs` are the indexes of the stages that it uses."""
 
     name: str
     variables: _Variables
@@ -125,7 +125,7 @@ class _Stage:
 
 
 def _needed(stages: Sequence[_Stage]) -> set[int]:
-    """The last stage and those that it uses: BuildKit does not build the others."""
+    """Return the last stage and those that it uses; BuildKit does not build the others."""
     found: set[int] = set()
     waiting = [len(stages) - 1]
     while waiting:
@@ -144,7 +144,7 @@ def _stages(dockerfile: Dockerfile, platform: Platform | None, triggers: Trigger
 
 
 class _Walk:
-    """Evaluates instructions in their order."""
+    """Evaluates instructions in order."""
 
     def __init__(self, escape: str, platform: Platform | None, triggers: Triggers) -> None:
         self.escape = escape
@@ -153,7 +153,7 @@ class _Walk:
         self.stages: list[_Stage] = []
 
     def visit(self, one: Instruction) -> None:
-        """Evaluate one instruction, in the stage that is open."""
+        """Evaluate an instruction in the current stage."""
         if one.keyword == "FROM":
             self.open(one)
         elif not self.stages:
@@ -164,7 +164,7 @@ class _Walk:
             self.run(one)
 
     def open(self, one: Instruction) -> None:
-        """Begin a stage, with the triggers of what it is built on."""
+        """Begin a stage and run the triggers of its parent."""
         words = one.words
         name = words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
         base = self.expanded(words[0], self.arguments) if words else ""
@@ -179,14 +179,14 @@ class _Walk:
         stage = _Stage(name=name, variables=variables)
         if at is not None:
             stage.needs.add(at)
-        elif base is None:  # any of the earlier ones
+        elif base is None:  # unknown: it may be any earlier stage
             stage.needs.update(range(len(self.stages)))
         self.stages.append(stage)
         for trigger in found:
             self.run(replace(trigger.instruction, line=one.line), f" of {trigger.origin}")
 
     def run(self, one: Instruction, origin: str = "") -> None:
-        """Evaluate an instruction; `origin` is where a trigger is written."""
+        """Evaluate an instruction; `origin` is the place of a trigger, for messages."""
         stage = self.stages[-1]
         if one.keyword == "ARG":
             self.set_arguments(one, stage.variables)
@@ -199,13 +199,13 @@ class _Walk:
                 stage.sources += self.mounted(one, mount, origin)
 
     def set_arguments(self, one: Instruction, variables: _Variables) -> None:
-        """Set what ARG declares: its default, or what the ARG before FROM has."""
+        """Evaluate ARG: its default, or the value of an ARG before the first FROM."""
         if one.keyword != "ARG":
             return
         for word in one.words:
             name, equals, value = word.partition("=")
             name = name.strip("\"'")
-            if name in _GIVEN:
+            if name in _EXTERNAL:
                 variables.forget(name)
             elif equals:
                 self.set(variables, name, value)
@@ -215,13 +215,13 @@ class _Walk:
                 variables.forget(name)
 
     def set_environment(self, one: Instruction, variables: _Variables) -> None:
-        """Set what ENV sets: all its values see the variables as they were before it."""
+        """Evaluate ENV; all of its values see the variables from before it."""
         before = _Variables(variables.known, is_complete=variables.is_complete)
         for name, value in zip(one.words[::2], one.words[1::2], strict=True):
             self.set(variables, self.expanded(name, before) or name, value, before)
 
     def set(self, variables: _Variables, name: str, written: str, seen: _Variables | None = None) -> None:
-        """Set a variable to an expanded text."""
+        """Expand a text and set a variable to it."""
         value = self.expanded(written, variables if seen is None else seen)
         if value is None:
             variables.forget(name)
@@ -229,7 +229,7 @@ class _Walk:
             variables.known[name] = value
 
     def copied(self, one: Instruction, origin: str) -> Iterator[Source]:
-        """Yield the sources of COPY or ADD; heredocs, URLs and other stages are not the context."""
+        """Yield the sources of COPY or ADD, without heredocs, URLs and other stages."""
         stage = self.stages[-1]
         if stages := [name for name in one.flag("from") if name]:
             stage.needs.update(at for at in map(self.index, stages) if at is not None)
@@ -252,7 +252,7 @@ class _Walk:
             yield _located(found, path, has_parents=has_parents)
 
     def mounted(self, one: Instruction, mount: str, origin: str) -> Iterator[Source]:
-        """Yield the source of a bind mount from the context; without a source it is the whole context."""
+        """Yield the source of a bind mount from the context; the default is the whole context."""
         stage = self.stages[-1]
         options = {"type": "bind"}
         for key, value in _fields(mount):
@@ -274,14 +274,14 @@ class _Walk:
         )
 
     def index(self, name: str) -> int | None:
-        """Find the earlier stage that a name, or the number in `COPY --from=`, means."""
+        """Return the index of an earlier stage by name or number (`COPY --from=0`); None for an image."""
         if name.isdecimal():
             return int(name) if int(name) < len(self.stages) else None
         names = [stage.name for stage in self.stages]
         return len(names) - 1 - names[::-1].index(name.lower()) if name.lower() in names else None
 
     def expanded(self, word: str, variables: _Variables) -> str | None:
-        """Unquote a word and replace its variables; None if its value is not certain."""
+        """Unquote a word and expand its variables; None if its value is uncertain."""
         if _UNSUPPORTED.search(word):
             return None
         try:
@@ -291,7 +291,7 @@ class _Walk:
 
 
 def _of_platform(platform: Platform | None) -> dict[str, str]:
-    """The arguments that BuildKit sets for the platform that is built."""
+    """Return the arguments that BuildKit sets for the target platform."""
     if platform is None:
         return {}
     variant = platform.variant or ""
@@ -304,7 +304,7 @@ def _of_platform(platform: Platform | None) -> dict[str, str]:
 
 
 def _fields(mount: str) -> Iterable[tuple[str, str]]:
-    """Split the value of --mount, which is a line of CSV; one that is broken has no fields."""
+    """Yield the fields of --mount, which is a line of CSV; none if it is broken."""
     try:
         fields = next(csv.reader([mount], strict=True), [])
     except csv.Error:
@@ -316,7 +316,7 @@ def _fields(mount: str) -> Iterable[tuple[str, str]]:
 
 
 def _located(source: Source, path: str | None, *, has_parents: bool) -> Source:
-    """Set where in the context a source is; one that is not certain is the whole context."""
+    """Set the path of a source; an uncertain one is the whole context."""
     if path is None:
         return replace(source, excluded=())
     if not has_parents:
@@ -327,5 +327,5 @@ def _located(source: Source, path: str | None, *, has_parents: bool) -> Source:
 
 
 def _relative(path: str) -> str:
-    """Clean a path for which the context is the root: no `..` leads out of it."""
+    """Normalize a path whose root is the context; `..` does not lead out of it."""
     return clean(f"/{path}").lstrip("/")

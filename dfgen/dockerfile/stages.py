@@ -1,4 +1,4 @@
-"""The one walk through the stages of a Dockerfile: what each is built on, and what it ends with."""
+"""Evaluates a Dockerfile stage by stage: parents, SHELL, USER and variables. The only such walk in dfgen."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Shells = Mapping[str, tuple[str, ...]]
 class Word:
     """A source of ADD, the user of USER, or a value of ENV or ARG.
 
-    `written` keeps quotes and variables, `unquoted` keeps variables alone, and `value` is what they expand
-    to as far as the file sets them. `name` is the variable's, for ENV and ARG. `keyword` begins with ONBUILD
-    for a trigger.
+    `written` is the original text, `unquoted` has only its quotes resolved, and in `value` the variables
+    that the file sets are expanded. `name` is the name of the variable of ENV or ARG. `keyword` begins with
+    ONBUILD for a trigger.
     """
 
     keyword: str
@@ -41,9 +41,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The end of a stage: its variables, and the users that it and its children run as.
+    """The state at the end of a stage: variables, and the users of the image and of its children.
 
-    `words` are those of its own instructions, in order.
+    `words` are the words of its own instructions, in order.
     """
 
     words: tuple[Word, ...] = ()
@@ -55,7 +55,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A RUN that a POSIX shell reads, the script that the shell gets, and SHELL as it is in effect."""
+    """A RUN for a POSIX shell, with the script that the shell receives, and the current SHELL."""
 
     run: Instruction
     text: str
@@ -63,9 +63,9 @@ class Script:
 
 
 class ShellFollower:
-    """Follows SHELL, which images and stages inherit, from instruction to instruction.
+    """Tracks the current SHELL, which stages inherit from their parents.
 
-    `known` are the SHELLs of images, by reference without digest, in lower case.
+    `known` are the SHELLs of images, by lower-case reference without digest.
     """
 
     def __init__(self, known: Shells = MappingProxyType({})) -> None:
@@ -74,13 +74,13 @@ class ShellFollower:
         self._name = ""
 
     def begin(self, reference: str, name: str) -> None:
-        """Begin the stage `name` on an image or an earlier stage."""
+        """Begin the stage `name`, which is built on an image or an earlier stage."""
         self.shell = self._known.get(reference.partition("@")[0].lower(), DEFAULT_SHELL)
         self._name = name
         self._keep()
 
     def follow(self, one: Instruction) -> None:
-        """Take an instruction of the stage; any but SHELL changes nothing."""
+        """Process the next instruction of the stage."""
         if one.keyword == "SHELL":
             self.shell = one.words if one.is_exec_form else ()
             self._keep()
@@ -92,12 +92,12 @@ class ShellFollower:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stage:
-    """A FROM and the `instructions` up to the next one.
+    """A FROM and the `instructions` up to the next FROM.
 
-    `name` is what `AS` calls it, in lower case, "" without a name. `parent` and `platform` are as written,
-    and `reference` is the parent with the ARGs before the first FROM expanded. `base` is the earlier stage
-    that the parent names, None for an image. `shell` is the SHELL that it begins with, inherited from its
-    parent, and `last_shell` the one that it ends with. `head` is the state before the first FROM.
+    `name` is its lower-case name from `AS`, or "". `parent` and `platform` are as written; `reference` is
+    the parent with the ARGs before the first FROM expanded. `base` is the stage that it is built on, None
+    for an image. `shell` is the SHELL inherited from the parent, `last_shell` the SHELL at its end. `head`
+    is the state before the first FROM.
     """
 
     index: int
@@ -120,7 +120,7 @@ class Stage:
 
     @property
     def scripts(self) -> Iterator[Script]:
-        """Every RUN that a POSIX shell reads."""
+        """Yield the RUNs that a POSIX shell reads."""
         following = ShellFollower()
         following.shell = self.shell
         for one in self.instructions:
@@ -137,7 +137,7 @@ class Stage:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stages:
-    """The stages of a Dockerfile; `before` are the instructions before the first FROM, which are in none."""
+    """The stages of a Dockerfile; `before` are the instructions before the first FROM."""
 
     before: tuple[Instruction, ...]
     head: State
@@ -145,18 +145,20 @@ class Stages:
 
     @property
     def last(self) -> Stage | None:
-        """The stage that becomes the image; None without any FROM."""
+        """The stage that becomes the image; None without a FROM."""
         return self.all[-1] if self.all else None
 
     @property
     def end(self) -> State:
-        """The state of the last stage at its end."""
-        ends = [stage.end for stage in self.all]  # in order: recursion stays flat in long chains of stages
+        """The state at the end of the last stage."""
+        ends = [
+            stage.end for stage in self.all
+        ]  # in order, so that long chains of stages do not recurse deeply
         return ends[-1] if ends else self.head
 
     @property
-    def kept(self) -> Iterator[Stage]:
-        """The stages whose layers are in the image: the last one, and those that it is built on."""
+    def in_image(self) -> Iterator[Stage]:
+        """Yield the stages whose layers are in the image: the last one, and those that it is built on."""
         stage = self.last
         while stage:
             yield stage
@@ -169,9 +171,9 @@ class Stages:
 
 
 def stages(dockerfile: Dockerfile, shells: Shells = MappingProxyType({})) -> Stages:
-    """Walk through the stages of a Dockerfile.
+    """Evaluate the stages of a Dockerfile.
 
-    `shells` are those that images of the catalog end with, by reference without digest, in lower case.
+    `shells` are the SHELLs of the catalog's images, by lower-case reference without digest.
     """
     starts = [at for at, one in enumerate(dockerfile.instructions) if one.keyword == "FROM"]
     ends = [*starts[1:], len(dockerfile.instructions)]
@@ -210,13 +212,13 @@ def stages(dockerfile: Dockerfile, shells: Shells = MappingProxyType({})) -> Sta
 
 
 def stage_name(opening: Instruction) -> str:
-    """The name that `FROM image AS name` gives, in lower case; "" without one."""
+    """Return the name of `FROM image AS name`, in lower case, or ""."""
     words = opening.words
     return words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
 
 
 def is_posix(shell: tuple[str, ...]) -> bool:
-    """Whether SHELL names a shell that reads POSIX syntax."""
+    """Whether SHELL is a shell with POSIX syntax."""
     return bool(shell) and POSIX_SHELL.fullmatch(shell[0]) is not None
 
 
@@ -232,7 +234,7 @@ def _expanded(text: str, escape: str, variables: Mapping[str, str] | None = None
 def _evaluated(
     instructions: tuple[Instruction, ...], escape: str, start: State, defaults: Mapping[str, str]
 ) -> State:
-    """Expand the words of instructions, one by one; `defaults` are the ARGs before the first FROM."""
+    """Expand the words of instructions in order; `defaults` are the ARGs before the first FROM."""
     arguments, environment = dict(start.arguments), dict(start.environment)
     user, onbuild_user = start.user, start.onbuild_user
     words: list[Word] = []
@@ -241,7 +243,7 @@ def _evaluated(
         keyword = inner.keyword if inner is one else f"ONBUILD {inner.keyword}"
         found: list[Word] = []
         for written_name, written in _parts(inner):
-            # A variable of ENV hides an ARG of the same name.
+            # ENV overrides ARG: https://docs.docker.com/reference/dockerfile/#using-arg-variables
             known = {**arguments, **environment}
             name, value = (_expanded(text, escape, known) for text in (written_name, written))
             if keyword == "ARG":
@@ -275,7 +277,7 @@ def _evaluated(
 
 
 def _parts(one: Instruction) -> Iterator[tuple[str, str]]:
-    """The words of an instruction that matter, each with the name of its variable."""
+    """Yield the evaluated words of an instruction, each with the name of its variable."""
     if one.keyword == "ENV":
         yield from zip(one.words[::2], one.words[1::2], strict=True)
     elif one.keyword == "ARG":

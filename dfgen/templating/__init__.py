@@ -1,4 +1,4 @@
-"""Jinja2 templates whose values cannot escape the place in a Dockerfile where they stand."""
+"""Jinja2 templates for Dockerfiles. Printed values are quoted for their position, or rejected."""
 
 from dfgen.templating.templates import TemplateOptions, Templates
 

@@ -1,4 +1,8 @@
-"""The sandboxed Jinja2 environment that templates and the catalog's own expressions share."""
+"""The sandboxed Jinja2 environments: one for the catalog's expressions, one that taints values in templates.
+
+Templates and catalogs may come from a pull request, so their code is not trusted: it can read no private
+attribute and no file outside its folder, use no unbounded time or memory, and render nothing random.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
 from dfgen.templating.errors import Missing
-from dfgen.templating.marks import (
+from dfgen.templating.taint import (
     CLOSE,
     JSON,
     SENTINEL,
@@ -34,13 +38,13 @@ from dfgen.templating.marks import (
     Word,
     compose,
     plain,
+    site_char,
     site_index,
-    site_mark,
 )
 
 
 class FolderLoader(BaseLoader):
-    """Reads `root/name`; neither `..` nor a symbolic link leads out of the folder."""
+    """Reads templates of a folder; neither `..` nor a symbolic link leads out of it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -50,17 +54,17 @@ class FolderLoader(BaseLoader):
         environment: Environment,  # noqa: ARG002 (the signature is Jinja's)
         template: str,
     ) -> tuple[str, str, Callable[[], bool]]:
-        """Give a template's text; TemplateNotFound if it is not inside of the folder."""
+        """Return a template's text. Raises TemplateNotFound if it is not a file in the folder."""
         path = self._path(template)
         if path is None:
             raise TemplateNotFound(template)
         try:
             source = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            message = f"it is not UTF-8 (byte {error.start}); save it as UTF-8"
+            message = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
             raise TemplateSyntaxError(message, 1, template, str(path)) from None
         if found := SENTINEL.search(source):
-            message = f"it holds the noncharacter U+{ord(found[0]):04X}, which no text may hold; remove it"
+            message = f"contains the noncharacter U+{ord(found[0]):04X}, which dfgen reserves; remove it"
             line = source.count("\n", 0, found.start()) + 1
             raise TemplateSyntaxError(message, line, template, str(path))
         return source, template, lambda: True
@@ -74,27 +78,31 @@ class FolderLoader(BaseLoader):
         return path if inside and path.is_file() else None
 
     def list_templates(self) -> list[str]:
-        """All files of the folder that can be named in a template, sorted."""
+        """Return the names of all templates, sorted; hidden files are skipped."""
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
         names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
         return sorted(name for name in names if self._path(name))
 
 
-MAX_LENGTH = 4_000_000  # characters or items; a Dockerfile line may hold 65,535 bytes
+# Limits far above what a Dockerfile needs (BuildKit accepts 65,535 bytes per line), and low enough that a
+# template cannot exhaust memory: Jinja's sandbox only limits range().
+MAX_LENGTH = 4_000_000  # characters or items
 _MAX_BITS = 20_000
 _MAX_NUMBER = 100_000
 _WIDE = re.compile(r"[0-9]{6,}|%[^a-zA-Z%]*\*")
 
 
 def check_length(result: object) -> object:
-    """Refuse text or a list that has grown beyond all use."""
+    """Raise SecurityError if a text or list is too long; return it otherwise."""
     if isinstance(result, str | list | tuple) and len(result) > MAX_LENGTH:
-        raise SecurityError(f"the result has {len(result):,} characters or items; {MAX_LENGTH:,} are allowed")
+        raise SecurityError(
+            f"the result has {len(result):,} characters or items; the limit is {MAX_LENGTH:,}"
+        )
     return result
 
 
 def check_product(left: object, right: object) -> None:
-    """Refuse `text * number` beyond the limit, before it is made."""
+    """Raise SecurityError if `left * right` would be too long or too large."""
     for sequence, number in ((left, right), (right, left)):
         if isinstance(sequence, str | list | tuple) and isinstance(number, int):
             if len(sequence) * number > MAX_LENGTH:
@@ -104,38 +112,38 @@ def check_product(left: object, right: object) -> None:
 
 
 def check_power(base: object, exponent: object) -> None:
-    """Refuse a power with more digits than anybody can want."""
-    whole = isinstance(base, int) and isinstance(exponent, int)
-    if whole and base.bit_length() * exponent > _MAX_BITS:  # type: ignore[attr-defined]
+    """Raise SecurityError if a power would have too many digits."""
+    are_integers = isinstance(base, int) and isinstance(exponent, int)
+    if are_integers and base.bit_length() * exponent > _MAX_BITS:  # type: ignore[attr-defined]
         raise SecurityError("the power has too many digits")
 
 
 def check_format(text: object) -> None:
-    """Refuse widths such as `%999999999d`, and widths that are given as arguments."""
+    """Raise SecurityError for large widths like `%999999999d`, and for widths from arguments (`%*d`)."""
     if isinstance(text, str) and _WIDE.search(text):
         raise SecurityError("a width of more than five digits, or '*', in a format is not allowed")
 
 
 def check_numbers(positional: Iterable[object], named: Mapping[str, object]) -> None:
-    """Refuse counts and widths in the arguments of text and list methods and of filters."""
+    """Raise SecurityError for large counts and widths in the arguments of methods and filters."""
     for argument in (*positional, *named.values()):
         if isinstance(argument, int) and argument > _MAX_NUMBER:
-            raise SecurityError(f"the argument {argument:,} is too large; {_MAX_NUMBER:,} is allowed")
+            raise SecurityError(f"the argument {argument:,} is too large; the limit is {_MAX_NUMBER:,}")
 
 
 class UnprintableError(ValueError):
-    """A value that has no text: null, a list, a mapping, a function."""
+    """A value cannot be converted to text: null, a list, a mapping, a function."""
 
 
 _NO_TEXT = (
-    (type(None), "it is null; give it a value, or print it with | default('…', true)"),
-    ((list, tuple, set, frozenset), "it is a list; print it with | join(' '), or with | tojson"),
+    (type(None), "it is null; set a value, or print it with | default('…', true)"),
+    ((list, tuple, set, frozenset), "it is a list; print it with | join(' ') or | tojson"),
     (dict, "it is a mapping; print one of its items, or print it with | tojson"),
 )
 
 
 def as_text(value: object) -> str:
-    """Write a value as Jinja does, but refuse what nobody wants in a file: None, `['a']`, `<function …>`."""
+    """Convert a value to text as Jinja does. Raises UnprintableError for `None`, `['a']`, `<function …>`."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float | Undefined):
@@ -147,26 +155,26 @@ def as_text(value: object) -> str:
         return str(value.__dockerfile__())
     if type(value).__str__ is object.__str__:
         raise UnprintableError(
-            f"a {type(value).__name__} has no text of its own; print one of its attributes"
+            f"a {type(value).__name__} cannot be converted to text; print one of its attributes"
         )
     return str(value)
 
 
 def as_json(value: object, indent: int | None = None) -> Json:
-    """The `tojson` filter: keys sorted, nothing escaped for HTML."""
+    """The `tojson` filter: sorted keys, no HTML escapes."""
     return Json(json.dumps(plain(value), ensure_ascii=False, sort_keys=True, indent=indent))
 
 
 def as_word(value: object) -> Word:
-    """The `quote` filter: the whole value is one shell word."""
+    """The `quote` filter: write the value as a single shell word."""
     return Word(as_text(plain(value)))
 
 
-_RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must give the same bytes
+_RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must render to the same bytes
 
 
 class Sandbox(SandboxedEnvironment):
-    """Strict, bounded and deterministic; shared by everything that comes from a user's files."""
+    """Strict about undefined names, limited in size, deterministic."""
 
     intercepted_binops = frozenset(("+", "*", "**", "%"))
 
@@ -181,11 +189,10 @@ class Sandbox(SandboxedEnvironment):
             self.filters[name] = self.guarded(name, function)
 
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Bound a filter's numbers, and the widths that `format` takes."""
+        """Check the arguments of a filter before it is called."""
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            """Measure the arguments, and the text of `format`, which says how wide the result is."""
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)
@@ -194,7 +201,7 @@ class Sandbox(SandboxedEnvironment):
         return bounded
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Look at the operands of what can grow without bound first."""
+        """Check the operands of operators whose result can grow without limit."""
         if operator == "*":
             check_product(left, right)
         elif operator == "**":
@@ -204,33 +211,33 @@ class Sandbox(SandboxedEnvironment):
         return check_length(super().call_binop(context, operator, left, right))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Bound the widths in a `'...'.format()`."""
+        """Check the widths in a `'...'.format()`."""
         wrapped = super().wrap_str_format(value)
         if wrapped is not None:
             check_format(value.__self__)
         return wrapped
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
-        """Refuse an attribute when it is used."""
-        hint = f"the attribute {attribute!r} is closed to templates"
+        """Return an undefined value that raises SecurityError when it is used."""
+        hint = f"templates cannot access the attribute {attribute!r}"
         return self.undefined(hint, name=attribute, obj=obj, exc=SecurityError)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Bound the numbers that methods of texts and lists take, such as `ljust`."""
+        """Check the numbers that methods of texts and lists receive, for example `ljust`."""
         if isinstance(getattr(__obj, "__wrapped__", __obj), BuiltinMethodType):
             check_numbers(args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
 
 class PlainSandbox(Sandbox):
-    """For the catalog's conditions and texts: nothing is marked, nothing is quoted."""
+    """For the conditions and texts of the catalog, which are neither tainted nor quoted."""
 
     def __init__(self) -> None:
         super().__init__(finalize=as_text, keep_trailing_newline=True)
 
 
 def describe(node: nodes.Node) -> str:
-    """Write names, attributes, items, filters and calls as in the template; anything else as `…`."""
+    """Return an expression as written in the template; what is too complex becomes `…`."""
     text = "…"
     match node:
         case nodes.Name():
@@ -251,16 +258,16 @@ def describe(node: nodes.Node) -> str:
 
 
 _LOST = (
-    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
-    " can no longer be told from its text; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
+    " template text any more; change the values before they are composed"
 )
-_KEEP_COMPOSED = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
+_UNCHANGED_BY = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 
-FILTER_BLOCK = "_filter_block_"  # how the names of dfgen's own set blocks begin
+FILTER_BLOCK = "_filter_block_"  # prefix of the variables that _FilterBlocks creates
 
 
-def marked(value: object, site: str = UNKNOWN_SITE) -> str:
-    """Mark what an expression gives; trusted and composed text is not marked again."""
+def tainted(value: object, site: str = UNKNOWN_SITE) -> str:
+    """Taint the value of an expression; trusted and composed text stays unchanged."""
     if type(value) is int or (type(value) is str and not SENTINEL.search(value)):
         return f"{VALUE}{site}{value}{CLOSE}"
     if type(value) is Fragment and str.find(value, UNKNOWN_SITE) >= 0:
@@ -277,10 +284,10 @@ def marked(value: object, site: str = UNKNOWN_SITE) -> str:
 
 
 class _FilterBlocks(NodeTransformer):
-    """Turn `{% filter f %}` into a set block that is printed, so that its result is looked at like any."""
+    """Rewrites `{% filter f %}` to a set block that is printed, so that its result is tainted."""
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> list[nodes.Node]:  # noqa: N802
-        """Set a name that no template can write, and print it, both on the block's line."""
+        """Set a variable that no template can name, and print it, both on the block's line."""
         self.generic_visit(node)
         line, name = node.lineno, f"{FILTER_BLOCK}{node.lineno}"
         block = nodes.AssignBlock(nodes.Name(name, "store"), node.filter, node.body, lineno=line)
@@ -288,25 +295,25 @@ class _FilterBlocks(NodeTransformer):
 
 
 class Generator(CodeGenerator):
-    """Python code in which every printed expression is marked, and a literal stays template text."""
+    """Generates Python code that taints every printed expression and trusts literals."""
 
-    environment: Marking
+    environment: TaintingSandbox
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         const = super()._output_child_to_const(node, frame, finalize)
         if not isinstance(node.as_const(frame.eval_ctx), str):
-            raise nodes.Impossible  # a number, null or a list in print goes the way of values
+            raise nodes.Impossible  # a literal number, null or list is handled as a value
         return const
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002
-        self.write("environment.mark(")
+        self.write("environment.taint(")
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002
         site = Site(template=self.name or "", line=node.lineno, expression=describe(node))
         self.write(f", {self.environment.add_site(site)!r})")
 
     def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
-        """A literal is template text."""
+        """Generate code that trusts a literal."""
         if isinstance(node.value, str):
             self.environment.literals[node.value] = Trusted(node.value)
             self.write(f"environment.literals[{node.value!r}]")
@@ -314,7 +321,7 @@ class Generator(CodeGenerator):
             super().visit_Const(node, frame)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
-        """`a ~ b` goes through the environment, which tells text from values."""
+        """Generate code that lets the environment concatenate `a ~ b`."""
         self.write("environment.concatenate((")
         for part in node.nodes:
             self.visit(part, frame)
@@ -323,25 +330,27 @@ class Generator(CodeGenerator):
 
 
 @pass_environment
-def join(environment: Marking, value: Any, d: object = "", attribute: str | int | None = None) -> Fragment:
+def join(
+    environment: TaintingSandbox, value: Any, d: object = "", attribute: str | int | None = None
+) -> Fragment:
     """The `join` filter: items are values, a literal separator is template text."""
     if attribute is not None:
         value = map(make_attrgetter(environment, attribute), value)
-    separator = marked(d)
-    parts = [part for item in value for part in (separator, marked(item))]
+    separator = tainted(d)
+    parts = [part for item in value for part in (separator, tainted(item))]
     return environment.concat(parts[1:])
 
 
 def raw(value: object) -> Fragment:
-    """The `raw` filter: what the catalog says is Dockerfile text, and trusted as it is."""
+    """The `raw` filter: trust a value as Dockerfile text."""
     text = as_text(plain(value))
     if SENTINEL.search(text):
         raise UnprintableError(_LOST)
     return Fragment(text)
 
 
-class Marking(Sandbox):
-    """One environment for a folder of templates; `sites` are the expressions of all that were compiled."""
+class TaintingSandbox(Sandbox):
+    """The environment of a folder of templates; `sites` are the expressions of all compiled templates."""
 
     code_generator_class = Generator
     concat = staticmethod(compose)
@@ -359,60 +368,63 @@ class Marking(Sandbox):
         self.filters.update({name: self.guarded(name, function) for name, function in own.items()})
 
     def add_site(self, site: Site) -> str:
-        """Remember an expression; the character that stands for it."""
+        """Register an expression and return its character."""
         self.sites.append(site)
-        return site_mark(len(self.sites) - 1)
+        return site_char(len(self.sites) - 1)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         return _FilterBlocks().visit(tree)  # type: ignore[no-any-return]
 
-    def mark(self, value: object, site: str) -> str:
-        """What an expression prints, marked; UnprintableError names the expression."""
+    def taint(self, value: object, site: str) -> str:
+        """Taint the value that an expression prints. Raises UnprintableError with the expression."""
         try:
-            return marked(value, site)
+            return tainted(value, site)
         except UnprintableError as error:
             expression = self.sites[site_index(site)].expression
             raise UnprintableError(f"{expression!r} cannot be printed: {error}") from None
 
     def concatenate(self, parts: Iterable[object]) -> str:
-        """`a ~ b`: composed text stays composed, and what joins it is marked; values make a value."""
+        """Evaluate `a ~ b`.
+
+        With composed text, the result is composed and other parts are tainted; values are joined to a value.
+        """
         items = list(parts)
         if any(isinstance(item, Fragment) for item in items):
-            return self.concat(marked(item) for item in items)
+            return self.concat(tainted(item) for item in items)
         text = "".join(as_text(item) for item in items)
         check_length(text)
         return Trusted(text) if all(isinstance(item, Trusted) for item in items) else text
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """`+` with composed text is `~`."""
+        """Evaluate `+` with composed text like `~`."""
         if operator == "+" and (isinstance(left, Fragment) or isinstance(right, Fragment)):
             return self.concatenate((left, right))
         return super().call_binop(context, operator, left, right)
 
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Besides the bounds: a filter that cannot follow composed text gets it without marks.
+        """Check the arguments, and adapt the filter to composed text.
 
-        What such a filter then gives is refused if it is text, for its values could not be told any more.
+        A filter that does not support sentinels receives the visible text. If it returns text, that is
+        rejected, because its values cannot be told from template text any more.
         """
         bounded = super().guarded(name, function)
         at = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @wraps(function)
-        def following(*args: Any, **kwargs: Any) -> Any:
-            """Text with marks goes to a filter in the form that this filter can follow."""
+        def adapted(*args: Any, **kwargs: Any) -> Any:
             if len(args) <= at or not isinstance(args[at], Fragment):
                 return bounded(*args, **kwargs)
-            if name in _FOLLOWED:
-                return _FOLLOWED[name](bounded, *args, **kwargs)
-            if name in _KEEP_COMPOSED:
+            if name in _SENTINEL_AWARE:
+                return _SENTINEL_AWARE[name](bounded, *args, **kwargs)
+            if name in _UNCHANGED_BY:
                 return bounded(*args, **kwargs)
             result = bounded(*args[:at], args[at].plain(), *args[at + 1 :], **kwargs)
             if isinstance(result, str):
-                raise UnprintableError(f"the filter '{name}' cannot follow composed text: {_LOST}")
+                raise UnprintableError(f"the filter '{name}' does not support composed text: {_LOST}")
             return result
 
-        return following
+        return adapted
 
 
 def _trim(_function: Any, value: Fragment, chars: str | None = None) -> Fragment:
@@ -426,10 +438,10 @@ def _indent(_function: Any, value: Fragment, *args: Any, **kwargs: Any) -> Fragm
 def _replace(
     _function: Any, _context: Any, value: Fragment, old: object, new: object, count: int | None = None
 ) -> Fragment:
-    return value.replaced(str(plain(old)), str(marked(new)), -1 if count is None else count)
+    return value.replaced(str(plain(old)), str(tainted(new)), -1 if count is None else count)
 
 
-_FOLLOWED: dict[str, Callable[..., Fragment]] = {
+_SENTINEL_AWARE: dict[str, Callable[..., Fragment]] = {
     "trim": _trim,
     "indent": _indent,
     "replace": _replace,

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a template, as one line with the template's file and line."""
+"""Translates errors in templates into InputErrors: one line, with the template's file and line."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _DEPTH = 4
 
 
 class MissingNameError(UndefinedError):
-    """A variable, attribute or item that is not there; `owner` is `missing` for a variable."""
+    """A variable, attribute or item does not exist; `owner` is `missing` for a variable."""
 
     def __init__(self, name: object, owner: object) -> None:
         super().__init__(f"{name!r} is not defined")
         self.name = name
         self.owner = owner
 
-    def tell(self, variables: Mapping[str, object]) -> str:
-        """Say it with the nearest name among those that exist."""
+    def describe(self, variables: Mapping[str, object]) -> str:
+        """Describe the error, with the most similar existing name."""
         name = str(self.name)
         if self.owner is missing:
             return f"{name!r} is not defined{nearest(name, sorted(variables))}"
@@ -42,7 +42,7 @@ class MissingNameError(UndefinedError):
 
 
 class Missing(StrictUndefined):
-    """StrictUndefined whose error still knows what was missing."""
+    """StrictUndefined whose error keeps the missing name and its owner."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class Missing(StrictUndefined):
         if hint is None and exc is None:
 
             def exc(_message: object) -> MissingNameError:
-                """Jinja calls it with its message alone; the name and its owner are those of this value."""
+                # Jinja only passes its own message.
                 return MissingNameError(name, obj)
 
         super().__init__(hint, obj, name, exc or UndefinedError)
@@ -67,7 +67,7 @@ def _names(owner: object) -> list[str]:
 
 
 def _paths(owner: object, variables: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[str]:
-    """Where an object is found among the variables: `java`, `java.jvm`."""
+    """Yield the paths of an object in the variables: `java`, `java.jvm`."""
     for key, value in variables.items():
         if value is owner:
             yield f"{prefix}{key}"
@@ -77,8 +77,8 @@ def _paths(owner: object, variables: Mapping[str, object], prefix: str = "", dep
                 yield from _paths(owner, value, f"{prefix}{key}.", depth + 1)
 
 
-# All that template code can raise: Jinja's own, and Python's from operators, filters and methods.
-FAULTS = (
+# Everything that template code can raise: Jinja's errors, and Python's from operators, filters and methods.
+TEMPLATE_ERRORS = (
     TemplateError,
     ArithmeticError,
     AssertionError,
@@ -97,7 +97,7 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'\.?")
 
 
 def _frames(traceback: TracebackType | None) -> list[_Running]:
-    """The templates that were running, outermost first: template, line and local variables."""
+    """Return the running templates, outermost first: template, line and local variables."""
     found = []
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")
@@ -109,7 +109,7 @@ def _frames(traceback: TracebackType | None) -> list[_Running]:
 
 
 def _visible(variables: Mapping[str, object], frames: Sequence[_Running]) -> dict[str, object]:
-    """The names that the innermost template could have meant."""
+    """Return the names that exist in the innermost template."""
     seen = dict(variables)
     if frames:
         template, _, local = frames[-1]
@@ -121,42 +121,44 @@ def _visible(variables: Mapping[str, object], frames: Sequence[_Running]) -> dic
 
 
 def _unknown_name(message: str, known: Mapping[str, Sequence[str]]) -> str:
-    """Add the nearest filter or test to Jinja's message about one that does not exist."""
+    """Add the most similar filter or test to Jinja's message about an unknown one."""
     found = _UNKNOWN.fullmatch(message)
     if found is None:
         return message
-    return f"there is no {found[1]} {found[2]!r}{nearest(found[2], known[found[1]])}"
+    return f"unknown {found[1]} {found[2]!r}{nearest(found[2], known[found[1]])}"
 
 
 def _missing_template(error: TemplateNotFound, names: Sequence[str]) -> str:
     wanted = error.templates if isinstance(error, TemplatesNotFound) else [error.name]
     first = str(wanted[0]) if wanted else ""
-    return f"there is no template {first!r}{nearest(first, names)}"
+    return f"template {first!r} not found{nearest(first, names)}"
 
 
-def say(error: BaseException, variables: Mapping[str, object], names: Callable[[], Sequence[str]]) -> str:
-    """What went wrong, in one line; `names` gives the templates that exist."""
+def _describe(
+    error: BaseException, variables: Mapping[str, object], names: Callable[[], Sequence[str]]
+) -> str:
+    """Describe an error in one line; `names` returns the existing templates."""
     text = " ".join(str(error).split()) or type(error).__name__
     match error:
         case MissingNameError():
-            text = error.tell(variables)
+            text = error.describe(variables)
         case TemplateSyntaxError():
             text = " ".join((error.message or "").split())
         case TemplateNotFound():
             text = _missing_template(error, names())
         case RecursionError():
-            text = "it calls itself without an end; a macro or an include needs a condition that stops it"
+            text = "infinite recursion; a macro or an include needs a condition that stops it"
         case ZeroDivisionError():
-            text = "it divides by zero"
+            text = "division by zero"
         case KeyError():
-            text = f"there is no {error}"
+            text = f"key not found: {error}"
         case SecurityError():
             text = f"not allowed in a template: {error}"
     return text
 
 
-class Faults:
-    """Turns the errors of one folder of templates into InputErrors; `shown` is the folder in messages."""
+class ErrorTranslator:
+    """Translates the errors of one folder of templates; `shown` is the folder in messages."""
 
     def __init__(self, shown: str, environment: Environment) -> None:
         self.shown = shown
@@ -169,15 +171,15 @@ class Faults:
         names: Callable[[], Sequence[str]],
         place: Place,
     ) -> InputError:
-        """Name the innermost template that was running, else `place`."""
+        """Return an InputError at the innermost running template, or at `place`."""
         frames = _frames(error.__traceback__)
         if isinstance(error, TemplateSyntaxError):
             at = self.place(error.name, error.lineno) if error.name else place
-            return InputError(Problem(at, _unknown_name(say(error, {}, tuple), self.known)))
+            return InputError(Problem(at, _unknown_name(_describe(error, {}, tuple), self.known)))
         if frames and frames[-1][0].name:
             place = self.place(frames[-1][0].name, frames[-1][1])
-        return InputError(Problem(place, say(error, _visible(variables, frames), names)))
+        return InputError(Problem(place, _describe(error, _visible(variables, frames), names)))
 
     def place(self, template: str, line: int = 0) -> Place:
-        """Where a template is shown to lie."""
+        """Return the place of a line of a template."""
         return Place(f"{self.shown}/{template}", line)

@@ -1,4 +1,4 @@
-"""Where every line of a rendered Dockerfile comes from: lines of templates, and what they print."""
+"""The source map of a rendered Dockerfile: the template lines and variables that each line comes from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import groupby, zip_longest
 
 from dfgen.errors import InputError, Place, Problem
 from dfgen.templating.environment import FILTER_BLOCK
-from dfgen.templating.marks import MARK
 from dfgen.templating.quoting import Quoting
+from dfgen.templating.taint import TAINTED
 from dfgen.templating.trace import (
     CALLER,
     NO_SITE,
@@ -17,7 +17,7 @@ from dfgen.templating.trace import (
     Span,
     Step,
     Traced,
-    Tracing,
+    TracingSandbox,
     compose_traced,
     resolve,
 )
@@ -27,8 +27,8 @@ from dfgen.templating.trace import (
 class Expression:
     """An expression of a template that printed something in a line.
 
-    `names` are what it is computed from and what the template does not define: the catalog's variables, and
-    functions. What `set`, `for` and `with` define is followed to what they take it from.
+    `names` are the catalog's variables, and functions, that it is computed from. Names that `set`, `for` and
+    `with` define are replaced by those that they are computed from.
     """
 
     text: str
@@ -38,32 +38,31 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineOrigin:
-    """A rendered line, and what made it.
+    """The origin of a rendered line.
 
-    `places` is the template line that made the line's first visible character, then what called it: the
-    line that calls the macro, includes the template, prints the block. `also` are those of other parts of
-    the line that stand elsewhere. `expressions` are what was printed in it, in the order of the line;
-    `conditions` are the `if` and `for` that it stands in, wherever those are in what made it, and the calls
-    that gave to a macro what decides there.
+    `stack` is the template line of the first visible character, then its callers: the lines that call the
+    macro, include the template or print the block. `other_stacks` are those of other parts of the line.
+    `expressions` were printed in the line, in this order. `conditions` are the `if` and `for` around all of
+    these template lines, and the macro calls whose arguments these conditions depend on.
     """
 
     text: str
-    places: tuple[Place, ...]
-    also: tuple[tuple[Place, ...], ...] = ()
+    stack: tuple[Place, ...]
+    other_stacks: tuple[tuple[Place, ...], ...] = ()
     expressions: tuple[Expression, ...] = ()
     conditions: tuple[Expression, ...] = ()
 
 
 class Origins:
-    """Reads the origins of what one environment gave; `shown` is the folder of templates in messages."""
+    """Reads the origins of traced text; `shown` is the folder of templates in messages."""
 
-    def __init__(self, tracing: Tracing, shown: str) -> None:
+    def __init__(self, tracing: TracingSandbox, shown: str) -> None:
         self._tracing = tracing
         self._shown = shown
         self._quoting = Quoting(shown, tracing.sites)
 
     def of(self, text: str, template: str) -> tuple[LineOrigin, ...]:
-        """Give one origin a line of the Dockerfile that the text stands for."""
+        """Return the origin of each line of the Dockerfile. Raises InputError for rejected values."""
         traced = text if isinstance(text, Traced) else compose_traced([text])
         final, empty = self._written(traced, template)
         end = len(str.rstrip(final, "\n"))
@@ -76,14 +75,15 @@ class Origins:
         )
 
     def _written(self, text: Traced, template: str) -> tuple[Traced, list[tuple[int, Chain]]]:
-        """Put the written values in the place of the marked ones, with their origins.
+        """Replace tainted values by what is written for them, with their origins.
 
-        A value that is empty has no character to carry its origin: it is given beside, by its position.
+        An empty value has no character that could have an origin; those are returned separately, with their
+        index.
         """
         texts, written = self._quoting.pieces(text, template)
         parts, empty = [text.part(0, len(texts[0]))], []
         length = len(parts[0])
-        for own, value, found in zip(texts[1:], written, MARK.finditer(text), strict=True):
+        for own, value, found in zip(texts[1:], written, TAINTED.finditer(text), strict=True):
             chain = text.part(*found.span()).spans[0].chain
             if not value:
                 empty.append((length, chain))
@@ -94,9 +94,9 @@ class Origins:
 
     def _line(self, line: Traced, empty: Sequence[Chain]) -> LineOrigin:
         chains = [*dict.fromkeys(_by_visible(line))]
-        first, *others = dict.fromkeys(self._places(chain) for chain in chains)
-        also = tuple(one for one in others if not _is_within(one, {first, *others} - {one}))
-        # Text of a template has no variable in it, whatever the call was made with that led to it.
+        first, *others = dict.fromkeys(self._stack(chain) for chain in chains)
+        other_stacks = tuple(one for one in others if not _is_within(one, {first, *others} - {one}))
+        # Template text depends on no variable, whatever arguments its macro was called with.
         printed = [*(span.chain for span in line.spans if span.chain[0].site != NO_SITE), *empty]
         expressions = (
             self._expression(step, chain[at:])
@@ -105,30 +105,30 @@ class Origins:
             if step.site != NO_SITE and not self._tracing.sites[step.site].expression.startswith(FILTER_BLOCK)
         )
         text = str.rstrip(line, "\n")
-        conditions = (one for chain in dict.fromkeys(chains) for one in self._deciding(chain))
+        conditions = (one for chain in dict.fromkeys(chains) for one in self._conditions(chain))
         return LineOrigin(
             text=text,
-            places=first,
-            also=also,
+            stack=first,
+            other_stacks=other_stacks,
             expressions=tuple(dict.fromkeys(expressions)),
             conditions=tuple(dict.fromkeys(conditions)),
         )
 
-    def _deciding(self, chain: Chain) -> Iterator[Expression]:
-        """Yield what decides that a chain is rendered, the innermost template first."""
-        passed = False  # whether it depends on what the macro that is left has been given
+    def _conditions(self, chain: Chain) -> Iterator[Expression]:
+        """Yield the conditions of a chain, the innermost template first."""
+        by_caller = False  # whether a condition depends on the arguments of the macro below
         for at, step in enumerate(chain):
-            if passed and step.site != NO_SITE and not step.is_at(chain[at - 1]):
-                passed = CALLER in self._tracing.names[step.site]
+            if by_caller and step.site != NO_SITE and not step.is_at(chain[at - 1]):
+                by_caller = CALLER in self._tracing.names[step.site]
                 yield self._expression(step, chain[at:])
             for condition in (self._tracing.conditions[number] for number in step.within):
-                passed |= CALLER in condition.names
+                by_caller |= CALLER in condition.names
                 place = Place(f"{self._shown}/{condition.template}", condition.line)
                 names = self._resolved(condition.names, step, chain[at:])
                 yield Expression(text=condition.text, place=place, names=names)
 
-    def _places(self, chain: Chain) -> tuple[Place, ...]:
-        """The places of a chain, one that stands twice in a row once."""
+    def _stack(self, chain: Chain) -> tuple[Place, ...]:
+        """Return the places of a chain without consecutive repetitions."""
         return tuple(place for place, _ in groupby(map(self._place, chain)))
 
     def _place(self, step: Step) -> Place:
@@ -140,7 +140,7 @@ class Origins:
         return Expression(text=text, place=self._place(step), names=names)
 
     def _resolved(self, names: frozenset[str], step: Step, chain: Chain) -> tuple[str, ...]:
-        """Follow names at a step to what no template of its chain defines."""
+        """Replace names by those that no template of the chain defines."""
         own = self._tracing.locals[step.template]
         outer = dict.fromkeys(caller.template for caller in chain if caller.template != step.template)
         found = resolve(names, own, [self._tracing.locals[name] for name in outer])
@@ -148,17 +148,13 @@ class Origins:
 
 
 def check_same(found: Iterable[LineOrigin], rendered: str, place: Place) -> None:
-    """Refuse origins of other text than the rendered one: they would send a reader astray."""
+    """Raise InputError if the traced text differs from the rendered text: its origins would be wrong."""
     lines = [line.text for line in found]
     expected = rendered.removesuffix("\n").split("\n")
     if lines != expected:
         at = next(at for at, pair in enumerate(zip_longest(lines, expected), 1) if pair[0] != pair[1])
-        message = (
-            f"the origin of line {at} of what it renders cannot be told, for it renders differently when"
-        )
-        raise InputError(
-            Problem(place, f"{message} its lines are followed; report this as an error of dfgen")
-        )
+        message = f"line {at} renders differently when it is traced; this is a bug in dfgen, please report it"
+        raise InputError(Problem(place, message))
 
 
 def _lines(text: Traced) -> Iterator[tuple[int, Traced]]:
@@ -170,12 +166,12 @@ def _lines(text: Traced) -> Iterator[tuple[int, Traced]]:
 
 
 def _by_visible(line: Traced) -> Iterator[Chain]:
-    """The chains of a line, that of its first visible character first."""
+    """Yield the chains of a line, that of its first visible character first."""
     at = len(line) - len(str.lstrip(line))
     visible = line.part(at, at + 1) or line.part(0, 1)
     yield from (span.chain for span in (*visible.spans, *line.spans))
 
 
-def _is_within(places: tuple[Place, ...], others: Iterable[tuple[Place, ...]]) -> bool:
-    """Whether a chain is the end of another one: what a line's callers are is told with the line."""
-    return any(other[-len(places) :] == places for other in others)
+def _is_within(stack: tuple[Place, ...], others: Iterable[tuple[Place, ...]]) -> bool:
+    """Whether a stack is the end of another one, which already names all of its lines."""
+    return any(other[-len(stack) :] == stack for other in others)

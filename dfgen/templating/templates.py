@@ -1,4 +1,4 @@
-"""A folder of templates: rendering, and the expressions and texts of the catalog."""
+"""Renders the templates of a folder, and evaluates the expressions and texts of the catalog."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2.runtime import Undefined
 
 from dfgen.errors import InputError, Place, Problem
-from dfgen.templating.environment import FolderLoader, Marking, PlainSandbox, as_text
-from dfgen.templating.errors import FAULTS, Faults
-from dfgen.templating.marks import SENTINEL, Trusted
+from dfgen.templating.environment import FolderLoader, PlainSandbox, TaintingSandbox, as_text
+from dfgen.templating.errors import TEMPLATE_ERRORS, ErrorTranslator
 from dfgen.templating.quoting import Quoting
+from dfgen.templating.taint import SENTINEL, Trusted
 
 if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin
-    from dfgen.templating.trace import Tracing
+    from dfgen.templating.trace import TracingSandbox
     from dfgen.templating.usage import TemplateUsage
 
 _NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
@@ -29,7 +29,10 @@ _RESERVED = frozenset(("true", "false", "none", "not"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateOptions:
-    """Jinja2's white space options, as the templates of a project expect them."""
+    """Jinja2's whitespace options.
+
+    https://jinja.palletsprojects.com/en/stable/templates/#whitespace-control
+    """
 
     trim_blocks: bool = True
     lstrip_blocks: bool = True
@@ -37,7 +40,7 @@ class TemplateOptions:
 
 
 def _copied(value: Any) -> Any:
-    """Copy lists and mappings, so that a template that changes one does not change the next render."""
+    """Copy lists and mappings: a template may change them, and the next render must not see that."""
     if type(value) is dict:
         return {key: _copied(item) for key, item in value.items()}
     if type(value) is list:
@@ -46,7 +49,7 @@ def _copied(value: Any) -> Any:
 
 
 def _trusted(value: Any) -> Any:
-    """Declare a text, or the texts in a list or mapping, to be Dockerfile text."""
+    """Trust a text, or the texts of a list or mapping, as Dockerfile text."""
     if isinstance(value, str) and not SENTINEL.search(value):
         return Trusted(value)
     if isinstance(value, Mapping):
@@ -58,7 +61,10 @@ def _trusted(value: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _plain_pieces(text: str) -> tuple[str, ...]:
-    """Split a text that has nothing but names in it, as most have: text, name, text; else give nothing."""
+    """Split text with only `{{ name }}` in it into text, name, text, …; return () for other text.
+
+    Most texts of a catalog are like that, and joining them is much faster than Jinja.
+    """
     pieces = _NAMED.split(text)
     special = any("{" in piece or "\n" in piece for piece in pieces[::2])
     return () if special or _RESERVED.intersection(pieces[1::2]) else tuple(pieces)
@@ -68,16 +74,16 @@ def _ended(text: str) -> str:
     return text.rstrip("\n") + "\n"
 
 
-def _forget_modules(environment: Marking) -> None:
-    """Drop what imported templates have computed: a render must not see another one's state."""
+def _forget_modules(environment: TaintingSandbox) -> None:
+    """Clear the cached modules of imported templates: a render must not see another one's state."""
     for template in (environment.cache or {}).values():
         template._module = None
 
 
 class Templates:
-    """The templates under `root`, compiled once each; `shown` is how messages write that folder.
+    """The templates under `root`, each compiled once; `shown` is this folder in messages.
 
-    `snippets` are the variables whose texts are Dockerfile text, written as such in the catalog.
+    `snippets` are the variables that the catalog declares as Dockerfile text.
     """
 
     def __init__(
@@ -89,61 +95,61 @@ class Templates:
     ) -> None:
         self._loader = FolderLoader(root)
         self._options = {**asdict(options), "loader": self._loader}
-        self._marking = Marking(**self._options)
+        self._tainting = TaintingSandbox(**self._options)
         self._plain = PlainSandbox()
         self._shown = shown
-        self._faults = Faults(shown, self._marking)
-        self._quoting = Quoting(shown, self._marking.sites)
+        self._errors = ErrorTranslator(shown, self._tainting)
+        self._quoting = Quoting(shown, self._tainting.sites)
         self._snippets = snippets
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
 
     def names(self) -> tuple[str, ...]:
-        """The templates that exist, sorted, with `/` between folders."""
+        """Return the names of all templates, sorted, with `/` between folders."""
         return tuple(self._loader.list_templates())
 
     def render(self, name: str, variables: Mapping[str, object]) -> str:
-        """Render a template to a Dockerfile that ends in one newline; every value is quoted for its place.
+        """Render a template to a Dockerfile that ends in one newline; values are quoted for their positions.
 
-        InputError when the template is wrong or when a value cannot stand where it is printed.
+        Raises InputError if the template is broken, or if a value cannot be used where it is printed.
         """
-        return _ended(self._quoting.write(self._marked(self._marking, name, variables), name))
+        return _ended(self._quoting.write(self._tainted(self._tainting, name, variables), name))
 
     def origins(self, name: str, variables: Mapping[str, object]) -> tuple[LineOrigin, ...]:
-        """Say of every line that `render` gives which template lines and which variables made it.
+        """Return the source map of a render: the template lines and variables of every line.
 
-        It renders again, in an environment that is made when it is first asked for. Errors as for `render`.
+        Renders again, in a slower environment that is only created when it is needed. Raises as `render`.
         """
         from dfgen.templating.origins import Origins, check_same
 
-        text = self._marked(self._tracing, name, variables)
+        text = self._tainted(self._tracing, name, variables)
         found = Origins(self._tracing, self._shown).of(text, name)
         check_same(found, self.render(name, variables), Place(f"{self._shown}/{name}"))
         return found
 
     def usages(self) -> dict[str, TemplateUsage]:
-        """Return what every template that can be read defines and uses, by name; nothing is rendered."""
+        """Return what every readable template defines and uses, by name, without rendering."""
         from dfgen.templating.usage import usages
 
         texts: dict[str, str] = {}
         for name in self.names():
-            with suppress(*FAULTS):  # a render reports what cannot be read
-                texts[name] = self._loader.get_source(self._marking, name)[0]
+            with suppress(*TEMPLATE_ERRORS):  # rendering reports unreadable templates
+                texts[name] = self._loader.get_source(self._tainting, name)[0]
         return usages(texts)
 
     @property
     def functions(self) -> frozenset[str]:
-        """The functions that every template can call."""
-        return frozenset(self._marking.globals)
+        """The global functions of templates."""
+        return frozenset(self._tainting.globals)
 
     @cached_property
-    def _tracing(self) -> Tracing:
-        from dfgen.templating.trace import Tracing
+    def _tracing(self) -> TracingSandbox:
+        from dfgen.templating.trace import TracingSandbox
 
-        return Tracing(**self._options)
+        return TracingSandbox(**self._options)
 
-    def _marked(self, environment: Marking, name: str, variables: Mapping[str, object]) -> str:
-        """Run a template; its text with every value marked."""
+    def _tainted(self, environment: TaintingSandbox, name: str, variables: Mapping[str, object]) -> str:
+        """Run a template and return its tainted text."""
         given = {
             key: _trusted(value) if key in self._snippets else _copied(value)
             for key, value in variables.items()
@@ -152,24 +158,24 @@ class Templates:
             template = environment.get_template(name)
             _forget_modules(environment)
             return environment.concat(template.root_render_func(template.new_context(dict(given))))
-        except FAULTS as error:
+        except TEMPLATE_ERRORS as error:
             place = Place(self._shown)
-            raise self._faults.translate(error, given, self.names, place) from None
+            raise self._errors.translate(error, given, self.names, place) from None
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
-        """Evaluate a condition or an expression of the catalog, such as `java >= 17 and kind == "jre"`."""
+        """Evaluate an expression of the catalog, for example `java >= 17 and kind == "jre"`."""
         try:
             if text not in self._expressions:
                 self._expressions[text] = self._plain.compile_expression(text, undefined_to_none=False)
             result = self._expressions[text](dict(variables))
             if isinstance(result, Undefined):
                 str(result)
-        except FAULTS as error:
+        except TEMPLATE_ERRORS as error:
             raise self._in_catalog(error, text, variables, place) from None
         return result
 
     def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
-        """Fill in a text of the catalog (a tag, a parent) that may hold `{{ }}`; nothing is quoted."""
+        """Evaluate the `{{ }}` in a text of the catalog, for example a tag or a parent; nothing is quoted."""
         if "{" not in text:
             return text
         try:
@@ -180,11 +186,11 @@ class Templates:
             if text not in self._texts:
                 self._texts[text] = self._plain.from_string(text).render
             return self._texts[text](variables)
-        except FAULTS as error:
+        except TEMPLATE_ERRORS as error:
             raise self._in_catalog(error, text, variables, place) from None
 
     def _in_catalog(
         self, error: BaseException, text: str, variables: Mapping[str, object], place: Place
     ) -> InputError:
-        found = self._faults.translate(error, variables, tuple, place).problems[0].message
+        found = self._errors.translate(error, variables, tuple, place).problems[0].message
         return InputError(Problem(place, f"in {text!r}: {found}"))

@@ -1,7 +1,8 @@
-"""The environment in which templates tell where their text comes from: only `explain` and `lint` use it.
+"""The environment that records the source map of rendered text; only `explain` and `lint` use it.
 
-It renders as `Marking` does, but every piece of template text and every printed value knows the lines that
-made it: its own, and those of the macro calls, includes and blocks that are running at that moment.
+It renders as `TaintingSandbox` does, but every piece of template text and every printed value knows the
+lines that made it: its own, and those of the macro calls, includes and blocks that are running at that
+moment.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from typing import Any, NamedTuple
 from jinja2 import Template, nodes
 from jinja2.compiler import Frame
 
-from dfgen.templating.environment import Generator, Marking, describe
-from dfgen.templating.marks import UNKNOWN_SITE, Fragment, Site, site_index
+from dfgen.templating.environment import Generator, TaintingSandbox, describe
+from dfgen.templating.taint import UNKNOWN_SITE, Fragment, Site, site_index
 
 NO_SITE = -1
 
 
 class Step(NamedTuple):
-    """A line of a template; `site` is the expression there that printed, or NO_SITE.
+    """A line of a template; `site` is the expression that printed, or NO_SITE.
 
-    `within` are the numbers of the conditions that it stands in, in its own template, the outermost first.
+    `within` are the indexes of the conditions around it in its own template, the outermost first.
     """
 
     template: str
@@ -38,18 +39,18 @@ class Step(NamedTuple):
         return self[:2] == other[:2]
 
 
-Chain = tuple[Step, ...]  # the line that made the text first, then the lines that called or included it
+Chain = tuple[Step, ...]  # the line that text comes from, then the lines that call or include it
 
 
 class Span(NamedTuple):
-    """So many characters, and the chain of lines that made them."""
+    """A number of characters, and the chain of lines that they come from."""
 
     size: int
     chain: Chain
 
 
 class Traced(Fragment):
-    """Composed text with its spans, whose sizes add up to its length."""
+    """Composed text with a source map: spans whose sizes add up to its length."""
 
     __slots__ = ("spans",)
 
@@ -57,13 +58,13 @@ class Traced(Fragment):
 
     @classmethod
     def of(cls, text: str, spans: Iterable[Span]) -> Traced:
-        """Put a text and its spans together."""
+        """Combine a text and its spans; empty spans are dropped."""
         made = cls(text)
         made.spans = tuple(span for span in spans if span.size)
         return made
 
     def with_text(self, text: str) -> Traced:
-        """What a filter made of the text: a part of it, or as many lines, or one span."""
+        """Map the result of a filter: as a part of the text, line by line, or as a single span."""
         at = str.find(self, text)
         if at >= 0:
             return self.part(at, at + len(text))
@@ -84,15 +85,15 @@ class Traced(Fragment):
             start += len(before)
 
     def part(self, start: int, end: int) -> Traced:
-        """A slice of it."""
+        """Return a slice with its spans."""
         return Traced.of(self[start:end], _cut(self.spans, start, end))
 
     def at_site(self, site: str) -> Traced:
-        """Name the expression that prints what was composed away from one."""
+        """Set the site of values that were composed and have none yet."""
         return Traced.of(str.replace(self, UNKNOWN_SITE, site), self.spans)
 
     def replaced(self, old: str, new: str, count: int = -1) -> Traced:
-        """Replace a text; what comes in its place has the origin of what it replaces."""
+        """Replace a text; the replacement has the origin of the replaced text."""
         text = str.replace(self, old, new, count)
         if not old:
             return self.with_text(text)
@@ -107,12 +108,12 @@ class Traced(Fragment):
         return Traced.of(text, [*spans, *self.part(done, len(self)).spans])
 
     def printed_by(self, chain: Chain) -> Traced:
-        """Say which expression printed it, and where that one was called."""
+        """Append the chain of the expression that prints the text."""
         return Traced.of(str(self), [Span(span.size, called(span.chain, chain)) for span in self.spans])
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text with their ends; only a line feed ends one, as in a Dockerfile."""
+    """Split text after line feeds; no other character ends a line, as in a Dockerfile."""
     *lines, last = str.split(text, "\n")
     return [*(f"{line}\n" for line in lines), *([last] if last else [])]
 
@@ -127,7 +128,7 @@ def _cut(spans: Iterable[Span], start: int, end: int) -> Iterator[Span]:
 
 
 def called(chain: Chain, by: Chain) -> Chain:
-    """Put a chain before the one that printed its text; lines that they share stand once."""
+    """Join a chain and that of the expression that printed its text; shared callers appear once."""
     shared = 0
     for mine, theirs in zip(reversed(chain), reversed(by), strict=False):
         if not mine.is_at(theirs):
@@ -135,7 +136,7 @@ def called(chain: Chain, by: Chain) -> Chain:
         shared += 1
     steps = [*chain[: len(chain) - shared], *by[: len(by) - shared]]
     for mine, theirs in zip(chain[len(chain) - shared :], by[len(by) - shared :], strict=True):
-        # Of one line both may know an expression: that of a block, and the one that prints the block.
+        # Both may have an expression on the same line: one in a block, and the one that prints the block.
         within = tuple(dict.fromkeys(theirs.within + mine.within))
         named = [step for step in dict.fromkeys((mine, theirs)) if step.site != NO_SITE]
         steps += [step._replace(within=within) for step in named or [mine]]
@@ -143,7 +144,7 @@ def called(chain: Chain, by: Chain) -> Chain:
 
 
 def compose_traced(parts: Iterable[str]) -> Traced:
-    """Put text together with its origins; text that has none takes that of its neighbour before."""
+    """Join text with its spans; text without spans gets the origin of the text before it."""
     texts = list(parts)
     spans: list[Span] = []
     for text in texts:
@@ -154,7 +155,7 @@ def compose_traced(parts: Iterable[str]) -> Traced:
     return Traced.of("".join(texts), spans)
 
 
-CALLER = "\0caller"  # stands among names for what a macro's caller gives
+CALLER = "\0caller"  # pseudo-name for the arguments and body that a macro's caller passes
 
 _SIGNS = {
     "eq": "==",
@@ -169,7 +170,7 @@ _SIGNS = {
 
 
 class Condition(NamedTuple):
-    """An `if`, `elif` or `for`; `names` are what it takes from outside of the scopes there, CALLER too."""
+    """An `if`, `elif` or `for`; `names` are those that it uses from outer scopes, including CALLER."""
 
     template: str
     line: int
@@ -178,30 +179,30 @@ class Condition(NamedTuple):
 
 
 class Regions:
-    """Which conditions hold at each line of the Python code that a template is compiled to."""
+    """Maps lines of the Python code of a compiled template to the conditions around them."""
 
     def __init__(self) -> None:
         self._lines = [0]
         self._within: list[tuple[int, ...]] = [()]
 
     def begin(self, line: int, within: tuple[int, ...]) -> None:
-        """Say what holds from a line on."""
+        """Set the conditions from a line on."""
         self._lines.append(line)
         self._within.append(within)
 
     def at(self, line: int) -> tuple[int, ...]:
-        """Give the numbers of the conditions that hold at a line, the outermost first."""
+        """Return the indexes of the conditions at a line, the outermost first."""
         return self._within[bisect_right(self._lines, line) - 1]
 
 
 def loop_text(node: nodes.For) -> str:
-    """Write a loop as in the template."""
+    """Return a loop as written in the template."""
     only = f" if {tested(node.test)}" if node.test else ""
     return f"for {tested(node.target)} in {tested(node.iter)}{only}"
 
 
 def tested(node: nodes.Node) -> str:
-    """Write a test as in the template, as far as `describe` can."""
+    """Return a test as written in the template; what is too complex becomes `…`."""
     text = describe(node)
     match node:
         case nodes.And():
@@ -220,26 +221,29 @@ def tested(node: nodes.Node) -> str:
     return text
 
 
-Sources = Mapping[str, frozenset[str]]  # a name, and the names that its value is made from
+Sources = Mapping[str, frozenset[str]]  # names, with the names that their values are computed from
 
 
 @dataclass(frozen=True, slots=True)
 class Locals:
-    """What a template defines by `set`, and what loops and `with` define for what they include."""
+    """The names that a template defines with `set`, and those that loops and `with` define for includes."""
 
     sets: Sources
     scoped: Sources
 
     @classmethod
     def of(cls, tree: nodes.Template) -> Locals:
-        """Read a template's tree."""
+        """Collect the definitions of a template."""
         scoped = _collected(_scoped(tree))
         sets = {name: _followed(made_from, [scoped]) for name, made_from in _collected(_sets(tree)).items()}
         return cls(sets, scoped)
 
 
 def resolve(names: Iterable[str], own: Locals, callers: Iterable[Locals]) -> frozenset[str]:
-    """Follow names through a template, then what includes it, to names that none of them defines."""
+    """Replace names by those that they are computed from, through a template and then its callers.
+
+    Returns the names that none of them defines.
+    """
     return _followed(names, [own.sets, *(one for caller in callers for one in (caller.sets, caller.scoped))])
 
 
@@ -253,7 +257,7 @@ def _followed(names: Iterable[str], scopes: Sequence[Sources]) -> frozenset[str]
             continue
         seen.add(name)
         sources = next((scope[name] for scope in scopes if name in scope), None)
-        # A name may be the catalog's until a template sets it anew from itself.
+        # `{% set x = x ~ "a" %}`: before it, the name is the catalog's.
         if sources is None or name in sources:
             found.add(name)
         waiting += sources or ()
@@ -261,7 +265,7 @@ def _followed(names: Iterable[str], scopes: Sequence[Sources]) -> frozenset[str]
 
 
 def names_of(node: nodes.Node) -> Iterator[str]:
-    """The names that stand in a node."""
+    """Yield the names in a node."""
     if isinstance(node, nodes.Name | nodes.NSRef):
         yield node.name
     yield from (found.name for found in node.find_all(nodes.Name))
@@ -295,7 +299,7 @@ def _scoped(tree: nodes.Template) -> _Definitions:
 
 
 class _Data(str):
-    """Text that is known when a template is compiled, with its line."""
+    """Text that is constant when a template is compiled, with its line."""
 
     __slots__ = ("is_data", "line")
 
@@ -304,19 +308,19 @@ class _Data(str):
 
 
 class _TracingGenerator(Generator):
-    """Python code in which the template's own text comes with its lines.
+    """Generates Python code that records the lines of the template's own text.
 
-    `scopes` are the parameters and loop variables where the code is, and what each is made from; `within` are
-    the numbers of the conditions that it stands in.
+    At the current node, `scopes` are the parameters and loop variables with their sources, and `within` are
+    the indexes of the conditions around it.
     """
 
-    environment: Tracing
+    environment: TracingSandbox
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.scopes: list[dict[str, frozenset[str]]] = []
         self.within: tuple[int, ...] = ()
-        self.guards: dict[int, tuple[int, ...]] = {}  # the conditions of a body, by its id
+        self.guards: dict[int, tuple[int, ...]] = {}  # conditions of a body, by the id() of its list
         self.environment.regions[self.name or ""] = self.regions = Regions()
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
@@ -333,7 +337,7 @@ class _TracingGenerator(Generator):
         self.environment.names.append(self._sources(node))
 
     def _sources(self, *made_from: nodes.Node) -> frozenset[str]:
-        """The names that nodes take from outside of the scopes here."""
+        """Return the names that nodes use from outside the current scopes."""
         found: set[str] = set()
         for name in (name for node in made_from for name in names_of(node)):
             scope = next((scope for scope in reversed(self.scopes) if name in scope), {name: {name}})
@@ -341,7 +345,7 @@ class _TracingGenerator(Generator):
         return frozenset(found)
 
     def visit_If(self, node: nodes.If, frame: Frame) -> None:  # noqa: N802
-        """A body stands in its own test, and in those before it that did not hold."""
+        """Record the conditions of each body: its own test, and the failed tests before it."""
         tests: tuple[int, ...] = ()
         for part in (node, *node.elif_):
             word = "if" if part is node else "elif"
@@ -351,7 +355,7 @@ class _TracingGenerator(Generator):
         super().visit_If(node, frame)
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
-        """The variables of a loop are made from what it runs over."""
+        """Record a loop as a condition, and its variables as computed from the iterable."""
         sources = self._sources(node.iter)
         self.scopes.append(dict.fromkeys(names_of(node.target), sources))
         filtered = self._sources(node.test) if node.test else frozenset()
@@ -365,10 +369,10 @@ class _TracingGenerator(Generator):
         return len(self.environment.conditions) - 1
 
     def blockvisit(self, body: Iterable[nodes.Node], frame: Frame) -> None:
-        """Whatever is written for a body stands in the body's conditions."""
-        self._stand_in(self.within + self.guards.get(id(body), ()), super().blockvisit, body, frame)
+        """Generate code for a body within its conditions."""
+        self._within(self.within + self.guards.get(id(body), ()), super().blockvisit, body, frame)
 
-    def _stand_in(self, within: tuple[int, ...], visit: Callable[..., Any], *arguments: Any) -> Any:
+    def _within(self, within: tuple[int, ...], visit: Callable[..., Any], *arguments: Any) -> Any:
         outer, self.within = self.within, within
         self.regions.begin(self.code_lineno + 1, within)
         result = visit(*arguments)
@@ -377,7 +381,7 @@ class _TracingGenerator(Generator):
         return result
 
     def visit_With(self, node: nodes.With, frame: Frame) -> None:  # noqa: N802
-        """A variable of `with` is made from its value."""
+        """Record the variables of `with` as computed from their values."""
         pairs = zip(node.targets, node.values, strict=True)
         self.scopes.append(
             {name: self._sources(value) for target, value in pairs for name in names_of(target)}
@@ -386,27 +390,27 @@ class _TracingGenerator(Generator):
         self.scopes.pop()
 
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
-        """What a call block gives is not printed as an expression is; its call is told all the same."""
+        """Record the call of a call block, whose result is not printed like an expression."""
         if not forward_caller:
             super().visit_Call(node, frame)
             return
-        self.write("environment.told(")
+        self.write("environment.trace_call(")
         super().visit_Call(node, frame, forward_caller=True)
         site = Site(template=self.name or "", line=node.lineno, expression=describe(node))
         self.write(f", {self.environment.add_site(site)!r})")
         self.environment.names.append(self._sources(node))
 
     def macro_body(self, node: Any, frame: Frame) -> tuple[Frame, Any]:
-        """The parameters of a macro are what its caller gives, and the caller is told beside it."""
+        """Record the parameters of a macro as CALLER; the chain names the call itself."""
         given = self._sources(*node.defaults) | {CALLER}
         self.scopes.append({argument.name: given for argument in node.args})
-        body: tuple[Frame, Any] = self._stand_in((), super().macro_body, node, frame)
+        body: tuple[Frame, Any] = self._within((), super().macro_body, node, frame)
         self.scopes.pop()
         return body
 
 
-class Tracing(Marking):
-    """A Marking whose text is Traced; `names` are those that each site's expression takes from elsewhere."""
+class TracingSandbox(TaintingSandbox):
+    """A TaintingSandbox that returns Traced text; `names` are those that the expression of each site uses."""
 
     code_generator_class = _TracingGenerator
     concat = staticmethod(compose_traced)
@@ -426,7 +430,7 @@ class Tracing(Marking):
         return tree
 
     def data(self, template: str, pieces: list[tuple[str, int, bool]]) -> Traced:
-        """Text of a template: every line of it has a span."""
+        """Return text of a template with a span per line."""
         here, *callers = self._running()
         spans = []
         for text, line, is_data in pieces:
@@ -435,8 +439,8 @@ class Tracing(Marking):
                 spans.append(Span(len(part), _chain(step, callers)))
         return Traced.of("".join(piece[0] for piece in pieces), spans)
 
-    def told(self, value: object, site: str) -> object:
-        """What a call block gives, with the call."""
+    def trace_call(self, value: object, site: str) -> object:
+        """Append a call block to the chains of its result."""
         where = self.sites[site_index(site)]
         if not isinstance(value, Traced):
             return value
@@ -444,9 +448,9 @@ class Tracing(Marking):
         step = Step(where.template, where.line, site_index(site), here.within)
         return value.printed_by(_chain(step, callers))
 
-    def mark(self, value: object, site: str) -> str:
-        """What an expression prints, marked, with the expression and what it was called by."""
-        text = super().mark(value, site)
+    def taint(self, value: object, site: str) -> str:
+        """Taint the value that an expression prints, with the chain of the expression."""
+        text = super().taint(value, site)
         index = site_index(site)
         where = self.sites[index]
         here, *callers = self._running()
@@ -456,7 +460,10 @@ class Tracing(Marking):
         return Traced.of(text, [Span(len(text), chain)])
 
     def _running(self) -> Chain:
-        """The lines of templates that are running now, innermost first."""
+        """Return the lines of the running templates, innermost first.
+
+        They are read from Python's stack: Jinja compiles templates to functions and has no stack of its own.
+        """
         frames: list[tuple[FrameType, Template]] = []
         frame: FrameType | None = sys._getframe(2)
         while frame is not None:
@@ -475,7 +482,8 @@ class Tracing(Marking):
             if inner and frame.f_locals.get("parent_template") is inner[1] and _is_root(inner[0]):
                 line = self.extends.get(name, line)
             if inner and inner[1] is template and inner[0].f_code.co_name.startswith("block_"):
-                # A block that stands where it is defined is no call; it stands in what decides there.
+                # A block that is rendered where it is defined is not a call; the conditions there apply to
+                # it.
                 steps[-1] = steps[-1]._replace(within=within + steps[-1].within)
             else:
                 steps.append(Step(name, line, within=within))
@@ -488,7 +496,7 @@ def _is_root(frame: FrameType) -> bool:
 
 
 def _chain(step: Step, callers: Iterable[Step]) -> Chain:
-    """A line and its callers, a line that calls itself once."""
+    """Return a line and its callers, without consecutive repetitions."""
     chain = [step]
     for caller in callers:
         if not caller.is_at(chain[-1]):

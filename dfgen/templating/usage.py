@@ -1,6 +1,6 @@
-"""What templates define, use and load, read from Jinja's syntax tree: nothing is rendered.
+"""Reads from Jinja's syntax tree what templates define, use and load, without rendering.
 
-This is the only place that decides which templates an image is made from; lint, plan and review ask it.
+The source of truth for which templates an image is made from; lint, plan and review all use it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import TypeAlias
 from jinja2 import meta, nodes
 
 from dfgen.templating.environment import PlainSandbox
-from dfgen.templating.errors import FAULTS
+from dfgen.templating.errors import TEMPLATE_ERRORS
 
-_Taking: TypeAlias = nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends
-_NOT_ALWAYS = frozenset(("defined", "undefined"))
+_Loading: TypeAlias = nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends
+_DEFINED_TESTS = frozenset(("defined", "undefined"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateUsage:
-    """One template; lines count from 1.
+    """The definitions and references of one template; lines count from 1.
 
-    `macros` and `blocks` are its own, with the line of each. `calls` are the names that may call a macro, of
-    this template or of another; `is_opaque` if a macro may be called in a way that cannot be followed.
-    `takes` are the templates that it includes, imports or extends, `extends` the one of these that it
-    extends; `is_computed` if such a name is computed. `names` are the variables that it reads and does not
-    define, with the first line of each; `optional` those of them that it tests for being defined or has a
-    default for; `defined` those that it sets itself. `reads` is every name in it.
+    `macros` and `blocks` are its own, by name with their line. `calls` are the names that may call a macro
+    of any template; `is_opaque` if macros may be called in a way that cannot be analyzed. `loads` are the
+    templates that it includes, imports or extends; `extends` is the extended one, or "". `is_computed` if a
+    template's name is computed. `names` are the variables that it reads but does not define, with their
+    first line; `optional` are those that it tests with `is defined` or gives a default; `defined` are the
+    names that it defines; `reads` are all names that it reads.
     """
 
     template: str
@@ -38,7 +38,7 @@ class TemplateUsage:
     blocks: Mapping[str, int]
     calls: frozenset[str]
     is_opaque: bool
-    takes: frozenset[str]
+    loads: frozenset[str]
     extends: str
     is_computed: bool
     names: Mapping[str, int]
@@ -48,21 +48,21 @@ class TemplateUsage:
 
 
 def usages(texts: Mapping[str, str]) -> dict[str, TemplateUsage]:
-    """Read templates, text by name; a text that is not a valid template is left out: rendering reports it."""
+    """Analyze templates by name; invalid ones are skipped, because rendering reports them."""
     found = ((name, _usage(name, text)) for name, text in texts.items())
     return {name: usage for name, usage in found if usage}
 
 
 def made_from(template: str, usages: Mapping[str, TemplateUsage]) -> frozenset[str]:
-    """Return the template and every template that it includes, imports or extends, directly or not.
+    """Return a template and all that it includes, imports or extends, directly or indirectly.
 
-    A name that is computed may be any template. A name may be one of a template that does not exist.
+    A computed name counts as every template. Names of missing templates are included.
     """
     found, waiting = {template}, [template]
     while waiting:
         usage = usages.get(waiting.pop())
         if usage:
-            more = {*(usages if usage.is_computed else ()), *usage.takes} - found
+            more = {*(usages if usage.is_computed else ()), *usage.loads} - found
             found |= more
             waiting.extend(more)
     return frozenset(found)
@@ -70,7 +70,7 @@ def made_from(template: str, usages: Mapping[str, TemplateUsage]) -> frozenset[s
 
 @lru_cache(maxsize=1024)  # the two states of a review share most templates
 def _usage(template: str, text: str) -> TemplateUsage | None:
-    with suppress(*FAULTS):
+    with suppress(*TEMPLATE_ERRORS):
         return _read(template, _sandbox().parse(text, template))
     return None
 
@@ -81,33 +81,33 @@ def _sandbox() -> PlainSandbox:
 
 
 def _read(template: str, tree: nodes.Template) -> TemplateUsage:
-    loads = [name for name in tree.find_all(nodes.Name) if name.ctx == "load"]
+    reads = [name for name in tree.find_all(nodes.Name) if name.ctx == "load"]
     free = meta.find_undeclared_variables(tree)
-    taken = [
+    loaded = [
         *map(_named, tree.find_all(nodes.Include)),
         *map(_named, tree.find_all(nodes.Import)),
         *map(_named, tree.find_all(nodes.FromImport)),
     ]
     parents = [_named(node) for node in tree.find_all(nodes.Extends)]
-    known = frozenset(name for names in (*taken, *parents) for name in names or ())
+    static = frozenset(name for names in (*loaded, *parents) for name in names or ())
     return TemplateUsage(
         template=template,
         macros={macro.name: macro.lineno for macro in tree.find_all(nodes.Macro)},
         blocks={block.name: block.lineno for block in tree.find_all(nodes.Block)},
         calls=frozenset(_calls(tree)),
         is_opaque=_is_opaque(tree),
-        takes=known,
+        loads=static,
         extends=next((name for names in parents for name in names or ()), ""),
-        is_computed=any(names is None for names in (*taken, *parents)),
-        names={name.name: name.lineno for name in reversed(loads) if name.name in free},
+        is_computed=any(names is None for names in (*loaded, *parents)),
+        names={name.name: name.lineno for name in reversed(reads) if name.name in free},
         optional=frozenset(_optional(tree)),
         defined=frozenset(_defined(tree)),
-        reads=frozenset(name.name for name in loads),
+        reads=frozenset(name.name for name in reads),
     )
 
 
-def _named(node: _Taking) -> tuple[str, ...] | None:
-    """The templates that a statement names, as Jinja folds constants; None if a name is computed."""
+def _named(node: _Loading) -> tuple[str, ...] | None:
+    """Return the templates that a statement names; None if a name is not a constant for Jinja."""
     try:
         value = node.template.as_const()
     except nodes.Impossible:
@@ -117,7 +117,7 @@ def _named(node: _Taking) -> tuple[str, ...] | None:
 
 
 def _calls(tree: nodes.Template) -> Iterator[str]:
-    """The names under which macros may be called; a macro that only calls itself is not called."""
+    """Yield the names under which macros may be called; recursion alone does not count."""
     inside: dict[int, str] = {
         id(name): macro.name for macro in tree.find_all(nodes.Macro) for name in macro.find_all(nodes.Name)
     }
@@ -133,26 +133,26 @@ def _calls(tree: nodes.Template) -> Iterator[str]:
 
 
 def _is_opaque(tree: nodes.Template) -> bool:
-    """Whether an imported module is used as a whole, so that any of its macros may be called."""
+    """Whether an imported module is passed around or indexed, so that any of its macros may be called."""
     modules = {node.target for node in tree.find_all(nodes.Import)}
     attributes = [
         *(node.node for node in tree.find_all(nodes.Getattr)),
         *(node.node for node in tree.find_all(nodes.Getitem)),
     ]
-    followed = {id(node) for node in attributes if isinstance(node, nodes.Name)}
+    analyzed = {id(node) for node in attributes if isinstance(node, nodes.Name)}
     computed = any(
         isinstance(item.node, nodes.Name)
         and item.node.name in modules
         and not isinstance(item.arg, nodes.Const)
         for item in tree.find_all(nodes.Getitem)
     )
-    whole = (name for name in tree.find_all(nodes.Name) if name.name in modules and name.ctx == "load")
-    return computed or any(id(name) not in followed for name in whole)
+    modules_read = (name for name in tree.find_all(nodes.Name) if name.name in modules and name.ctx == "load")
+    return computed or any(id(name) not in analyzed for name in modules_read)
 
 
 def _optional(tree: nodes.Template) -> Iterator[str]:
     for test in tree.find_all(nodes.Test):
-        if test.name in _NOT_ALWAYS and isinstance(test.node, nodes.Name):
+        if test.name in _DEFINED_TESTS and isinstance(test.node, nodes.Name):
             yield test.node.name
     for filtered in tree.find_all(nodes.Filter):
         if filtered.name in ("default", "d") and isinstance(filtered.node, nodes.Name):

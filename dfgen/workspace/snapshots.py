@@ -14,8 +14,9 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import BASES, CATALOG_FILE, TEMPLATES, Catalog
 from dfgen.commands.review.records import State
 from dfgen.errors import InputError, Place, Problem
-from dfgen.filetree import Checkout, FileTree, Revision, Seen, shown
+from dfgen.filetree import FileTree, printable_path
 from dfgen.filetree.git import Git
+from dfgen.filetree.revision import Checkout, ContentCache, Revision
 from dfgen.workspace import DIST, Workspace
 
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link instead of a folder matches, too
@@ -34,7 +35,7 @@ class Tree(FileTree, Protocol):
     def paths(self, parts: Sequence[str]) -> list[str]:
         """Return the paths of all files below these folders."""
 
-    def is_stray(self, path: str) -> bool:
+    def is_external_link(self, path: str) -> bool:
         """Return whether a file is a link that is not followed."""
 
     def texts(self, paths: Sequence[str]) -> dict[str, str]:
@@ -78,7 +79,7 @@ class Snapshot:
         """Report settings and Dockerfiles that are links to files outside of the catalog's folder."""
         for path in self.paths:
             is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path)
-            if is_read and self.tree.is_stray(path):
+            if is_read and self.tree.is_external_link(path):
                 yield Problem(Place(path), _STRAY)
 
     def context_files(self, parts: Sequence[str]) -> list[str]:
@@ -112,7 +113,7 @@ class Snapshots:
         base, after = words
         folders = [bool(word) and (Path(word) / BASES).is_dir() for word in words]
         self._git = Git(workspace.root) if not folders[0] or (after and not folders[1]) else None
-        self._seen = Seen(self._git)
+        self._seen = ContentCache(self._git)
         self.before = self._folder(Path(base)) if folders[0] else self._revision(base, "before")
         if not after:
             self.after = Snapshot(workspace=workspace, tree=Checkout(workspace.root, self._seen, self._git))
@@ -183,7 +184,7 @@ def _is_same(one: Snapshot, other: Snapshot) -> bool:
 
 def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
     dockerfiles = snapshot.tree.texts([path for path in snapshot.paths if _DOCKERFILE.fullmatch(path)])
-    files = snapshot.tree.prints(snapshot.context_files(parts))
+    files = snapshot.tree.fingerprints(snapshot.context_files(parts))
     snapshot.tree.load(path for path in files if path.endswith(".dockerignore"))
     versions = loaded.catalog.versions if loaded.catalog else {}
     return State(
@@ -193,7 +194,7 @@ def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
         dockerfiles=dockerfiles,
         templates=snapshot.templates,
         settings=snapshot.settings,
-        files={shown(path): text for path, text in files.items()},
+        files={printable_path(path): text for path, text in files.items()},
         context=ContextReader(snapshot.tree, versions, dockerfiles),
         problems=loaded.problems,
     )

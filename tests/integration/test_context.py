@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.filetree import Folder
 from tests.unit.models import AMD64, family, image
 
@@ -295,7 +295,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def taken(self, text: str, ignored: str | None = None) -> Taken:
+    def inputs(self, text: str, ignored: str | None = None) -> BuildInputs:
         """Read what a Dockerfile takes."""
         one = image("d", AMD64, family=family("d", context=_CONTEXT))
         path = self.root / one.path
@@ -306,14 +306,14 @@ class World:
         if ignored is not None:
             beside.write_bytes(f"{ignored}\n".encode())
         try:
-            return ContextReader(Folder(self.root)).taken(one)
+            return ContextReader(Folder(self.root)).inputs(one)
         finally:
             path.unlink()
             beside.unlink(missing_ok=True)
             path.parent.rmdir()
 
 
-def differences(taken: Taken, found: Arrived) -> list[str]:
+def differences(taken: BuildInputs, found: Arrived) -> list[str]:
     """Compare: every file, its mode; the folders and links that came are among those that were read."""
     kinds = {path: text.split() for path, text in taken.files.items()}
     files = {path: int(words[1], 8) for path, words in kinds.items() if words[0] == "file"}
@@ -348,7 +348,7 @@ def test_what_copy_takes(root: Path) -> None:
     world = World(root)
     wrong = {}
     for at, source in enumerate(sources):
-        taken = world.taken(instructions(source, 0), "")
+        taken = world.inputs(instructions(source, 0), "")
         out = root / "dockerfiles/0/out" / str(at) / "x"
         if found := [*shown(taken.problems), *differences(taken, arrived(out))]:
             wrong[source] = found
@@ -362,7 +362,7 @@ def test_what_ignore_files_leave_out(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     wrong = {}
     for ignored, path in zip(IGNORED, paths, strict=True):
-        taken = World(root).taken(text, ignored)
+        taken = World(root).inputs(text, ignored)
         out = (root / path).parent / "out" / "x"
         if found := [*shown(taken.problems), *differences(taken, arrived(out))]:
             wrong[ignored] = found
@@ -395,7 +395,7 @@ def test_generated_sources_and_ignore_files(root: Path) -> None:
     for seed in range(12):
         ignored, sources = generated(seed)
         stages = [instructions(one, at) for at, one in enumerate(sources)]
-        read = [world.taken(instructions(one, 0), ignored) for one in sources]
+        read = [world.inputs(instructions(one, 0), ignored) for one in sources]
         # A pattern that matches nothing is an error of BuildKit if the folder in front of it was not sent, which
         # depends on the other sources.
         right = [at for at, taken in enumerate(read) if taken.files and not taken.problems]
@@ -418,7 +418,7 @@ def test_what_is_refused(root: Path) -> None:
     texts += [("FROM scratch\nCOPY . /x/\n", ignored) for ignored in BROKEN]
     paths = [put(root, 300 + at, text, ignored) for at, (text, ignored) in enumerate(texts)]
     world = World(root)
-    read = [bool(world.taken(text, ignored).problems) for text, ignored in texts]
+    read = [bool(world.inputs(text, ignored).problems) for text, ignored in texts]
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda path: refuses(root, path), paths))
     assert [one for one, found in zip(texts, read, strict=True) if not found] == []

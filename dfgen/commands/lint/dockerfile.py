@@ -158,7 +158,7 @@ def apt_recommends(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERI
 
 def package_cache(dockerfile: Dockerfile) -> Iterator[Hit]:
     """Report package lists and caches that stay in a layer of the image."""
-    for stage in stages(dockerfile).kept:
+    for stage in stages(dockerfile).in_image:
         for script in stage.scripts:
             filled = (one.manager for one in manager_commands(script.text) if _fills_cache(one))
             for name in dict.fromkeys(filled):

@@ -149,7 +149,7 @@ def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
 
 def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
     """Hash what an image is built from. Raises InputError with everything that BuildKit would refuse."""
-    taken = how.reader.taken(image)
+    taken = how.reader.inputs(image)
     if taken.problems or taken.dockerfile is None:
         raise InputError(taken.problems)
     return Inputs(

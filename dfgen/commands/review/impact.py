@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
 from dfgen.commands.review.records import Impact, Rebuild, State
 from dfgen.errors import Problem
-from dfgen.filetree import shown, within
+from dfgen.filetree import printable_path, within
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
-_NOTHING = Taken(dockerfile=None, files={})
+_NOTHING = BuildInputs(dockerfile=None, files={})
 _BUILD_SETTINGS = ("source_date_epoch", "provenance", "sbom")  # not visible in any Dockerfile
 
 
@@ -106,19 +106,19 @@ class Comparison:
     def _touched(self) -> dict[str, bool]:
         return {}
 
-    def _taken(self, image: Image) -> tuple[Taken, Taken] | None:
+    def _taken(self, image: Image) -> tuple[BuildInputs, BuildInputs] | None:
         """Return what an image reads from its context in both states; None if it cannot differ."""
         if image.name not in self._taken_by:
             old = self.earlier.get(image.name)
             found = None
             if self._readers and (old is None or self._may_differ(old, image)):
                 before, after = self._readers
-                found = (before.taken(old) if old else _NOTHING, after.taken(image))
+                found = (before.inputs(old) if old else _NOTHING, after.inputs(image))
             self._taken_by[image.name] = found
         return self._taken_by[image.name]
 
     @cached_property
-    def _taken_by(self) -> dict[str, tuple[Taken, Taken] | None]:
+    def _taken_by(self) -> dict[str, tuple[BuildInputs, BuildInputs] | None]:
         return {}
 
     def context_changes(self, image: Image) -> list[str]:
@@ -133,7 +133,7 @@ class Comparison:
         paths = _differing_paths(was.files, now.files)
         root = str(image.family.context).removeprefix(".")
         version = f"{image.dockerfile.parent}/"
-        named = [shown(path if path.startswith(version) else within(root, path)) for path in paths]
+        named = [printable_path(path if path.startswith(version) else within(root, path)) for path in paths]
         if was.dockerfile != now.dockerfile:
             # A changed COPY may select other, unchanged files; the change of the Dockerfile already shows it.
             named = [path for path in named if path in self._changed_paths]

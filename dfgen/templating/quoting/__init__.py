@@ -1,4 +1,10 @@
-"""From marked text to a Dockerfile: every value written for its place, or everything that has none told."""
+"""Writes printed values into a Dockerfile, quoted for their positions, or rejects them.
+
+A value must not change how BuildKit, a shell or an interpreter reads the text around it. The writers of
+`positions`, `shell` and `buildkit` quote each value by the lexer's state at its position. `Quoter` then
+reads the result once more: whatever the quoting missed, the file still has the template's instructions,
+lines, flags, words and heredocs.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +21,301 @@ from dfgen.dockerfile.parser import (
     directive,
     exec_form,
     health_check,
-    opened,
+    heredocs_of,
     split_keyword,
 )
 from dfgen.dockerfile.parser import split_quoted as quoted_words
 from dfgen.errors import InputError, Place, Problem
-from dfgen.templating.marks import MARK, SENTINEL, Site, site_index
 from dfgen.templating.quoting.buildkit import check_body
-from dfgen.templating.quoting.positions import Body, Part, Plan, as_line, place, plan, runs
-from dfgen.templating.quoting.values import HARMLESS, HOLE, Hole, RefusedError, Spot, one_line, only, shown
+from dfgen.templating.quoting.positions import (
+    BodyPart,
+    SplitInstruction,
+    StatementPart,
+    arguments_of,
+    batches,
+    split_instruction,
+    write_line,
+)
+from dfgen.templating.quoting.values import (
+    HARMLESS,
+    PLACEHOLDER,
+    Position,
+    PrintedValue,
+    UnsafeValueError,
+    abbreviated,
+    one_line,
+    only,
+)
+from dfgen.templating.taint import SENTINEL, TAINTED, Site, site_index
+
+_CUT = (
+    "text that was composed by a macro, a block or join was cut or changed inside, so dfgen cannot tell its"
+    " values from template text any more; change the values before they are composed"
+)
+_NO_INSTRUCTION = (
+    "an instruction is expected there; if the value is Dockerfile text, declare it as a snippet or print it"
+    " with | raw"
+)
+_DIRECTIVE_VALUES = {"syntax": re.compile(r"[A-Za-z0-9_./:@-]+"), "check": re.compile(r"[A-Za-z0-9_=;,-]+")}
+_ANYWHERE = (Position(""),)  # for writers that do not depend on the position
+
+
+class Quoting:
+    """Turns tainted text into a Dockerfile; `shown` is the folder of the templates in messages."""
+
+    def __init__(self, shown: str, sites: Sequence[Site]) -> None:
+        self._shown = shown
+        self._sites = sites
+
+    def write(self, text: str, template: str) -> str:
+        """Return the Dockerfile of tainted text. Raises InputError with every value that was rejected."""
+        texts, written = self.pieces(text, template)
+        return filled(PLACEHOLDER.join(texts), written) if written else text
+
+    def pieces(self, text: str, template: str) -> tuple[list[str], list[str]]:
+        """Return the template's texts, and the values written between them. Raises InputError as `write`."""
+        pieces = TAINTED.split(text)
+        texts = pieces[::4]
+        values = [PrintedValue(*pieces[at : at + 3]) for at in range(1, len(pieces), 4)]
+        # A sentinel that is left over belongs to a value that was cut: where it ends is unknown.
+        if any(map(SENTINEL.search, texts)):
+            raise InputError(Problem(Place(f"{self._shown}/{template}"), _CUT))
+        if not values:
+            return texts, []
+        quoter = Quoter(PLACEHOLDER.join(texts), values)
+        quoter.run()
+        if quoter.rejected:
+            raise InputError(dict.fromkeys(self._problem(one, template) for one in quoter.rejected))
+        return texts, quoter.written
+
+    def _problem(self, rejection: Rejection, template: str) -> Problem:
+        index = site_index(rejection.value.site)
+        is_known = index < len(self._sites)
+        site = self._sites[index] if is_known else Site(template=template, line=0, expression="a value")
+        value = abbreviated(rejection.value.raw)
+        where = f"which cannot be used in {rejection.where}"
+        message = f"{site.expression!r} is {value}, {where}: {rejection.reason}"
+        return Problem(Place(f"{self._shown}/{site.template}", site.line), message)
+
+
+class Rejection(NamedTuple):
+    """A value that cannot be written where it is printed: in which instruction that is, and why."""
+
+    value: PrintedValue
+    where: str
+    reason: str
+
+
+class Quoter:
+    """Quotes the values of one skeleton, in order: fills `written`, a text per value, and `rejected`."""
+
+    def __init__(self, skeleton: str, values: Sequence[PrintedValue]) -> None:
+        self.skeleton = skeleton
+        self.values = values
+        self.written: list[str] = []
+        self.rejected: list[Rejection] = []
+
+    def run(self) -> None:
+        """Quote all values."""
+        for batch in batches(self.skeleton):
+            start = len(self.written)
+            values = self.values[start : start + batch.size]
+            if batch.keeps(values):
+                self.written += [value.raw for value in values]
+            else:
+                for part in batch.parts:
+                    self.part(part)
+
+    def part(self, part: StatementPart | BodyPart) -> None:
+        """Quote the values of a statement or heredoc body."""
+        start = len(self.written)
+        if isinstance(part, BodyPart):
+            self.body(part, self.values[start : start + len(part.positions)])
+            return
+        values = self.values[start : start + len(part.in_instruction)]
+        if part.statement.kind is Kind.INSTRUCTION:
+            self.instruction(part, values)
+        else:
+            self.comment(part, values)
+
+    def comment(self, part: StatementPart, values: Sequence[PrintedValue]) -> None:
+        """Quote the values of a comment or parser directive."""
+        text = part.statement.text
+        if part.statement.kind is Kind.DIRECTIVE:
+            name = (directive(text) or ("",))[0]
+            positions = [Position(name) for _ in values]
+            self.written += self.write(f"the directive '# {name}='", values, positions, _directive)
+            return
+        written = self.write("a comment", values, _ANYWHERE * len(values), write_line)
+        if part.is_at_top:
+            self.check("a comment", values[0], _no_directive, filled(text, written))
+        self.written += written
+
+    def instruction(self, part: StatementPart, values: Sequence[PrintedValue]) -> None:
+        """Quote the values of an instruction, and of the comments between its lines."""
+        before, start = len(self.rejected), len(self.written)
+        flags = part.in_instruction
+        own = values if all(flags) else [value for value, is_own in zip(values, flags, strict=True) if is_own]
+        written = self.arguments(part, own) if own else []
+        if len(own) < len(values):
+            texts = iter(written)
+            written = []
+            for value, is_own in zip(values, flags, strict=True):
+                comment = "a comment"
+                written += [next(texts)] if is_own else self.write(comment, (value,), _ANYWHERE, write_line)
+        self.written += written
+        if len(self.rejected) == before and not all(map(HARMLESS.fullmatch, written)):
+            self.check_lines(part, start)
+
+    def arguments(self, part: StatementPart, values: Sequence[PrintedValue]) -> list[str]:
+        """Write the values of a joined instruction, or of an ONBUILD trigger."""
+        found = split_instruction(part.statement.text, part.escape)
+        if not found.is_known:
+            return self.no_instruction(part.statement.text, found.keyword, values)
+        in_flags = len(found.flag_positions)
+        written = self.flags(found, values[:in_flags]) if in_flags else []
+        own = values[in_flags:]
+        return written + self.own_arguments(part, found, own) if own else written
+
+    def no_instruction(self, text: str, name: str, values: Sequence[PrintedValue]) -> list[str]:
+        """Reject a value in place of a keyword, unless the whole line is empty."""
+        if text.strip(PLACEHOLDER + SPACES) or any(value.text for value in values):
+            value = next((value for value in values if value.text), values[0])
+            unknown = f"{name} is not an instruction; use one of Docker's instructions"
+            reason = unknown if name else _NO_INSTRUCTION
+            self.rejected.append(Rejection(value, "the beginning of a line", reason))
+        return [""] * len(values)
+
+    def flags(self, found: SplitInstruction, values: Sequence[PrintedValue]) -> list[str]:
+        """Write the values of flags; a flag must not lose its value."""
+        where = f"a flag of {found.keyword}"
+        written = []
+        for (position, writer), value in zip(found.flag_positions, values, strict=True):
+            written += self.write(where, (value,), (position,), writer)
+        start = 0
+        for flag in found.flags:
+            end = start + flag.count(PLACEHOLDER)
+            if end > start and not filled(flag, written[start:end]).partition("=")[2]:
+                reason = "the flag would be empty; omit it if the value is empty"
+                self.rejected.append(Rejection(values[start], where, reason))
+            start = end
+        return written
+
+    def own_arguments(
+        self, part: StatementPart, found: SplitInstruction, values: Sequence[PrintedValue]
+    ) -> list[str]:
+        """Write the values after the flags, and read the result once more."""
+        name, text = found.keyword, found.arguments
+        before = len(self.rejected)
+        own = arguments_of(found, values, part.escape, part.is_sh)
+        written = self.write(name, values, own.positions, own.write)
+        is_harmless = "[" not in text and "<" not in text and all(map(HARMLESS.fullmatch, written))
+        if len(self.rejected) == before and not is_harmless:
+            final = filled(text, written)
+            self.check(name, values[0], check_arguments, name, text, final, part.escape, own.is_exec)
+            if name in ("RUN", "COPY", "ADD"):
+                self.check(name, values[-1], check_heredocs, text, final)
+        return written
+
+    def body(self, part: BodyPart, values: Sequence[PrintedValue]) -> None:
+        """Quote the values of a heredoc body."""
+        where = f"a heredoc of {part.keyword}"
+        before = len(self.rejected)
+        written = self.write(where, values, part.positions, part.write)
+        if len(self.rejected) == before:
+            final = filled(part.heredoc.content, written)
+            self.check(where, values[-1], check_body, part.heredoc, final, part.positions, values)
+        self.written += written
+
+    def check_lines(self, part: StatementPart, start: int) -> None:
+        """Check the lines of an instruction: values must not change its comments and continuations."""
+        statement = part.statement
+        if not statement.text.strip(PLACEHOLDER + SPACES):
+            return
+        where = split_keyword(statement.text)[0].upper()
+        for line, count, is_joined in zip(statement.lines, part.counts, statement.joined, strict=True):
+            end = start + count
+            if count and is_joined:
+                final = filled(line, self.written[start:end])
+                self.check(where, self.values[end - 1], check_line, line, final, part.escape)
+            start = end
+
+    def write(
+        self,
+        where: str,
+        values: Iterable[PrintedValue],
+        positions: Iterable[Position],
+        writer: Callable[[Position, PrintedValue], str],
+    ) -> list[str]:
+        """Write values, and record those that the writer rejects."""
+        written = []
+        for position, value in zip(positions, values, strict=True):
+            try:
+                written.append(writer(position, value))
+            except UnsafeValueError as error:
+                self.rejected.append(Rejection(value, where, str(error)))
+                written.append("")
+        return written
+
+    def check(self, where: str, value: PrintedValue, rule: Callable[..., None], *arguments: object) -> None:
+        """Apply a rule to written text; the error names one of its values."""
+        try:
+            rule(*arguments)
+        except UnsafeValueError as error:
+            self.rejected.append(Rejection(value, where, str(error)))
 
 
 def filled(text: str, written: Sequence[str]) -> str:
-    """A text with its holes filled."""
-    pieces = text.split(HOLE)
+    """Replace the placeholders of a text."""
+    pieces = text.split(PLACEHOLDER)
     return pieces[0] + "".join(value + piece for value, piece in zip(written, pieces[1:], strict=True))
 
 
+def _directive(position: Position, value: PrintedValue) -> str:
+    allowed = _DIRECTIVE_VALUES.get(position.state)
+    if allowed is None:
+        reason = "the escape directive changes how every line is read; write it in the template"
+        raise UnsafeValueError(reason)
+    return only(allowed, value.text, f"expected a valid {position.state} directive")
+
+
+def _no_directive(line: str) -> None:
+    if directive(one_line(line)) is not None:
+        raise UnsafeValueError("the comment would be read as a parser directive; put text before the value")
+
+
 def check_line(skeleton: str, final: str, escape: str) -> None:
-    """Refuse a physical line of an instruction that a value has made a comment, empty, or longer."""
+    """Raise UnsafeValueError if a physical line becomes a comment, empty, or (not) continued."""
     start = final.lstrip(SPACES)
     if start.startswith("#"):
-        raise RefusedError("the line would begin with '#' and be a comment; begin the line with other text")
+        raise UnsafeValueError(
+            "the line would start with '#' and become a comment; start the line with other text"
+        )
     if not start:
-        raise RefusedError(
-            "the line would be empty, and BuildKit would join the next instruction to it;"
-            " leave the line out of the template when there is no value"
+        raise UnsafeValueError(
+            "the line would be empty, so BuildKit would join the next instruction to it; omit the line if the"
+            " value is empty"
         )
     if continues(final, escape) != continues(skeleton, escape):
-        raise RefusedError(
-            f"the {escape} at its end would join or part lines; put other text, or quotes, behind the value"
+        raise UnsafeValueError(
+            f"the {escape} at its end would join or split lines; put text or quotes after the value"
         )
+
+
+def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_exec: bool) -> None:
+    """Raise UnsafeValueError if arguments become a flag, a JSON array, empty, or more or fewer words."""
+    final = final.lstrip(SPACES)
+    if final.startswith("--") and not skeleton.startswith("--"):
+        raise UnsafeValueError("it would be read as a flag; write the flag in the template")
+    command = health_check(final)[1] if keyword == "HEALTHCHECK" else final
+    if not command.strip(SPACES):
+        raise UnsafeValueError(f"{keyword} would have no arguments; omit it if the value is empty")
+    if keyword in EXEC_FORM and not was_exec and _is_exec(command):
+        raise UnsafeValueError("the arguments would be read as a JSON array; put text before the [")
+    if keyword in ("ENV", "LABEL", "ARG"):
+        before, after = quoted_words(skeleton, escape), quoted_words(final, escape)
+        if ["=" in word for word in before] != ["=" in word for word in after]:
+            raise UnsafeValueError("it would change the number of words; quote it in the template")
 
 
 def _is_exec(arguments: str) -> bool:
@@ -55,252 +325,11 @@ def _is_exec(arguments: str) -> bool:
         return True
 
 
-def _heredocs(text: str) -> list[str]:
-    return [heredoc.name for heredoc in opened(text)]
-
-
-def check_arguments(keyword: str, skeleton: str, final: str, escape: str, was_exec: bool) -> None:
-    """Refuse arguments whose values made a flag, an array, or more words than the template has."""
-    final = final.lstrip(SPACES)
-    if final.startswith("--") and not skeleton.startswith("--"):
-        raise RefusedError("it would be read as a flag; write the flag in the template")
-    command = health_check(final)[1] if keyword == "HEALTHCHECK" else final
-    if not command.strip(SPACES):
-        raise RefusedError(f"{keyword} would have no argument; leave it out when there is no value")
-    if keyword in EXEC_FORM and not was_exec and _is_exec(command):
-        raise RefusedError("the arguments would be read as a JSON array; write something before the [")
-    if keyword in ("ENV", "LABEL", "ARG"):
-        before, after = quoted_words(skeleton, escape), quoted_words(final, escape)
-        if ["=" in word for word in before] != ["=" in word for word in after]:
-            raise RefusedError("it would be read as more or fewer words; quote the place in the template")
-
-
 def check_heredocs(skeleton: str, final: str) -> None:
-    """Refuse values that would open a heredoc, or hide one of the template's."""
+    """Raise UnsafeValueError if a value opens a heredoc, or hides one of the template's."""
     if "<<" in final and _heredocs(skeleton) != _heredocs(final):
-        raise RefusedError("it would open or hide a heredoc; put the value away from << or into an ENV")
+        raise UnsafeValueError("it would open or hide a heredoc; move the value away from << or into an ENV")
 
 
-_NO_INSTRUCTION = (
-    "an instruction is expected there; if the value is Dockerfile text, declare it as a snippet or print it"
-    " with | raw"
-)
-_DIRECTIVE_VALUES = {"syntax": re.compile(r"[A-Za-z0-9_./:@-]+"), "check": re.compile(r"[A-Za-z0-9_=;,-]+")}
-_NOWHERE = (Spot(""),)
-
-
-class Refusal(NamedTuple):
-    """A value that cannot stand where it is printed: where that is, and why."""
-
-    hole: Hole
-    where: str
-    reason: str
-
-
-class Walk:
-    """One pass over `skeleton`, the text with a HOLE for each of `holes`."""
-
-    def __init__(self, skeleton: str, holes: Sequence[Hole]) -> None:
-        self.skeleton = skeleton
-        self.holes = holes
-        self.written: list[str] = []
-        self.refused: list[Refusal] = []
-
-    def run(self) -> None:
-        """Fill `written`, one text a hole, and `refused`."""
-        for run in runs(self.skeleton):
-            start = len(self.written)
-            holes = self.holes[start : start + run.holes]
-            if run.stand(holes):
-                self.written += [hole.value for hole in holes]
-            else:
-                for part in run.parts:
-                    self.part(part)
-
-    def part(self, part: Part | Body) -> None:
-        """One statement or body."""
-        start = len(self.written)
-        if isinstance(part, Body):
-            self.body(part, self.holes[start : start + len(part.spots)])
-            return
-        holes = self.holes[start : start + len(part.own)]
-        if part.statement.kind is Kind.INSTRUCTION:
-            self.instruction(part, holes)
-        else:
-            self.comment(part, holes)
-
-    def write(
-        self,
-        where: str,
-        holes: Iterable[Hole],
-        spots: Iterable[Spot],
-        writer: Callable[[Spot, Hole], str],
-    ) -> list[str]:
-        """Write holes, and remember the refused ones."""
-        written = []
-        for spot, hole in zip(spots, holes, strict=True):
-            try:
-                written.append(writer(spot, hole))
-            except RefusedError as error:
-                self.refused.append(Refusal(hole, where, str(error)))
-                written.append("")
-        return written
-
-    def check(self, where: str, hole: Hole, rule: Callable[..., None], *arguments: object) -> None:
-        """Apply a rule to written text; a hole answers for it."""
-        try:
-            rule(*arguments)
-        except RefusedError as error:
-            self.refused.append(Refusal(hole, where, str(error)))
-
-    def comment(self, part: Part, holes: Sequence[Hole]) -> None:
-        """Comments and directives."""
-        text = part.statement.text
-        if part.statement.kind is Kind.DIRECTIVE:
-            name = (directive(text) or ("",))[0]
-            spots = [Spot(name) for _ in holes]
-            self.written += self.write(f"the directive '# {name}='", holes, spots, _directive)
-            return
-        written = self.write("a comment", holes, _NOWHERE * len(holes), as_line)
-        if part.at_top:
-            self.check("a comment", holes[0], _no_directive, filled(text, written))
-        self.written += written
-
-    def instruction(self, part: Part, holes: Sequence[Hole]) -> None:
-        """An instruction, and the comments between its lines."""
-        before, start = len(self.refused), len(self.written)
-        own = holes if all(part.own) else [hole for hole, own in zip(holes, part.own, strict=True) if own]
-        written = self.arguments(part, own) if own else []
-        if len(own) < len(holes):
-            texts = iter(written)
-            written = []
-            for hole, is_own in zip(holes, part.own, strict=True):
-                written += [next(texts)] if is_own else self.write("a comment", (hole,), _NOWHERE, as_line)
-        self.written += written
-        if len(self.refused) == before and not all(map(HARMLESS.fullmatch, written)):
-            self.check_lines(part, start)
-
-    def check_lines(self, part: Part, start: int) -> None:
-        """Look at every written line of an instruction: comments and continuations are the template's."""
-        statement = part.statement
-        if not statement.text.strip(HOLE + SPACES):
-            return
-        where = split_keyword(statement.text)[0].upper()
-        for line, count, is_joined in zip(statement.lines, part.counts, statement.joined, strict=True):
-            end = start + count
-            if count and is_joined:
-                final = filled(line, self.written[start:end])
-                self.check(where, self.holes[end - 1], check_line, line, final, part.escape)
-            start = end
-
-    def arguments(self, part: Part, holes: Sequence[Hole]) -> list[str]:
-        """Write the holes of one joined instruction, or of an ONBUILD's trigger."""
-        found = plan(part.statement.text, part.escape)
-        if not found.is_known:
-            return self.no_instruction(part.statement.text, found.keyword, holes)
-        in_flags = len(found.flag_places)
-        written = self.flags(found, holes[:in_flags]) if in_flags else []
-        own = holes[in_flags:]
-        return written + self.own_arguments(part, found, own) if own else written
-
-    def no_instruction(self, text: str, name: str, holes: Sequence[Hole]) -> list[str]:
-        """A value where a keyword is expected: only nothing can stand there."""
-        if text.strip(HOLE + SPACES) or any(hole.text for hole in holes):
-            hole = next((hole for hole in holes if hole.text), holes[0])
-            unknown = f"{name} is not an instruction; write one of Docker's instructions"
-            self.refused.append(
-                Refusal(hole, "the beginning of a line", unknown if name else _NO_INSTRUCTION)
-            )
-        return [""] * len(holes)
-
-    def flags(self, found: Plan, holes: Sequence[Hole]) -> list[str]:
-        """Write the holes of flags; a flag that had a value keeps one."""
-        where = f"a flag of {found.keyword}"
-        written = []
-        for (spot, writer), hole in zip(found.flag_places, holes, strict=True):
-            written += self.write(where, (hole,), (spot,), writer)
-        start = 0
-        for flag in found.flags:
-            end = start + flag.count(HOLE)
-            if end > start and not filled(flag, written[start:end]).partition("=")[2]:
-                reason = "the flag would be empty; leave it out of the template when there is no value"
-                self.refused.append(Refusal(holes[start], where, reason))
-            start = end
-        return written
-
-    def own_arguments(self, part: Part, found: Plan, holes: Sequence[Hole]) -> list[str]:
-        """Write the holes of the arguments, and look at the result."""
-        name, text = found.keyword, found.arguments
-        before = len(self.refused)
-        placed = place(found, holes, part.escape, part.is_sh)
-        written = self.write(name, holes, placed.spots, placed.write)
-        harmless = "[" not in text and "<" not in text and all(map(HARMLESS.fullmatch, written))
-        if len(self.refused) == before and not harmless:
-            final = filled(text, written)
-            self.check(name, holes[0], check_arguments, name, text, final, part.escape, placed.is_exec)
-            if name in ("RUN", "COPY", "ADD"):
-                self.check(name, holes[-1], check_heredocs, text, final)
-        return written
-
-    def body(self, part: Body, holes: Sequence[Hole]) -> None:
-        """Write the holes of one heredoc's body."""
-        where = f"a heredoc of {part.keyword}"
-        before = len(self.refused)
-        written = self.write(where, holes, part.spots, part.write)
-        if len(self.refused) == before:
-            final = filled(part.heredoc.content, written)
-            self.check(where, holes[-1], check_body, part.heredoc, final, part.spots, holes)
-        self.written += written
-
-
-def _directive(spot: Spot, hole: Hole) -> str:
-    allowed = _DIRECTIVE_VALUES.get(spot.style)
-    if allowed is None:
-        raise RefusedError("the escape directive decides how all lines are read; write it in the template")
-    return only(allowed, hole.text, f"expected what a {spot.style} directive may say")
-
-
-def _no_directive(line: str) -> None:
-    if directive(one_line(line)) is not None:
-        raise RefusedError("the comment would be read as a parser directive; put other text before the value")
-
-
-_BROKEN = (
-    "text that a macro, a block or join composed was cut or changed inside, so that its values can no longer"
-    " be told from its text; change the values before they are composed"
-)
-
-
-class Quoting:
-    """Writes values in place; `sites` is the table of the expressions, `shown` the folder in messages."""
-
-    def __init__(self, shown: str, sites: Sequence[Site]) -> None:
-        self._shown = shown
-        self._sites = sites
-
-    def write(self, text: str, template: str) -> str:
-        """Give the Dockerfile that marked text stands for; InputError with every value that has no place."""
-        texts, written = self.pieces(text, template)
-        return filled(HOLE.join(texts), written) if written else text
-
-    def pieces(self, text: str, template: str) -> tuple[list[str], list[str]]:
-        """Give the template's texts, and what is written in the holes between them; errors as for `write`."""
-        pieces = MARK.split(text)
-        texts, holes = pieces[::4], [Hole(*pieces[at : at + 3]) for at in range(1, len(pieces), 4)]
-        if any(map(SENTINEL.search, texts)):
-            raise InputError(Problem(Place(f"{self._shown}/{template}"), _BROKEN))
-        if not holes:
-            return texts, []
-        walk = Walk(HOLE.join(texts), holes)
-        walk.run()
-        if walk.refused:
-            raise InputError(dict.fromkeys(self._problem(refusal, template) for refusal in walk.refused))
-        return texts, walk.written
-
-    def _problem(self, refusal: Refusal, template: str) -> Problem:
-        index = site_index(refusal.hole.site)
-        known = index < len(self._sites)
-        site = self._sites[index] if known else Site(template=template, line=0, expression="a value")
-        value = shown(refusal.hole.value)
-        message = f"{site.expression!r} is {value}, which cannot stand in {refusal.where}: {refusal.reason}"
-        return Problem(Place(f"{self._shown}/{site.template}", site.line), message)
+def _heredocs(text: str) -> list[str]:
+    return [heredoc.name for heredoc in heredocs_of(text)]

@@ -1,4 +1,4 @@
-"""Values in what BuildKit's own lexer reads: ENV, LABEL, ARG, and the words of COPY, USER, WORKDIR, ..."""
+"""Quotes values in what BuildKit itself reads: exec form, heredoc bodies, ENV, LABEL, ARG, COPY, USER, ..."""
 
 from __future__ import annotations
 
@@ -7,209 +7,221 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from dfgen.dockerfile.parser import Heredoc, NotStringsError, exec_form
-from dfgen.templating.marks import JSON
 from dfgen.templating.quoting.shell import ShellScan, word, write_other_shell, write_shell
 from dfgen.templating.quoting.values import (
-    HOLE,
+    PLACEHOLDER,
     SAFE,
-    Hole,
-    RefusedError,
-    Spot,
+    Position,
+    PrintedValue,
+    UnsafeValueError,
     name,
     one_line,
     only,
-    spot_at,
+    position_at,
     strict,
     visible,
 )
+from dfgen.templating.taint import JSON
 
-_EXEC_TOKEN = re.compile(f'\\\\.|"|{HOLE}', re.DOTALL)
-_ESCAPED_ANYWAY = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_LEXED = frozenset(("ADD", "COPY", "VOLUME"))  # BuildKit resolves quotes and variables in their strings
+# Exec form: a JSON array.
+_EXEC_TOKEN = re.compile(f'\\\\.|"|{PLACEHOLDER}', re.DOTALL)
+# Legal in a JSON string, but invisible to a reviewer, or a line break to some tools.
+_INVISIBLE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# BuildKit expands quotes and variables even in their JSON strings.
+_LEXED = frozenset(("ADD", "COPY", "VOLUME"))
+# `["sh", "-c", "…"]`: the string after it is code, where quoting for JSON does not protect the value.
 _CODE_OPTION = re.compile(r"-[A-Za-z]*c")
-EXEC_STYLES = frozenset(("string", "value", "code"))
-_WHY = "which is not safe in code for a shell; make it an argument of its own, or print it with | quote"
+EXEC_STATES = frozenset(("string", "value", "code"))
+_WHY_CODE = "which is not safe in shell code; make it a separate argument, or print it with | quote"
 
 
 def _in_strings(arguments: str) -> Iterator[bool]:
-    """For every hole whether it is within a JSON string."""
+    """Yield for every placeholder whether it is in a JSON string."""
     inside = False
     for found in _EXEC_TOKEN.finditer(arguments):
-        if found[0] == HOLE:
+        if found[0] == PLACEHOLDER:
             yield inside
         elif found[0] == '"':
             inside = not inside
-        elif found[0][-1] == HOLE:
+        elif found[0][-1] == PLACEHOLDER:  # after a backslash
             yield inside
 
 
-def _candidate(arguments: str, holes: Sequence[Hole], inside: Sequence[bool]) -> str:
-    """The arguments with JSON values outside of strings filled in."""
-    pieces = arguments.split(HOLE)
-    for at, (hole, within) in enumerate(zip(holes, inside, strict=True)):
-        pieces[at] += hole.value if hole.kind == JSON and not within else HOLE
+def _candidate(arguments: str, values: Sequence[PrintedValue], inside: Sequence[bool]) -> str:
+    """Fill in the values of `tojson` outside strings: they can make the arguments an exec form or not."""
+    pieces = arguments.split(PLACEHOLDER)
+    for at, (value, within) in enumerate(zip(values, inside, strict=True)):
+        pieces[at] += value.raw if value.kind == JSON and not within else PLACEHOLDER
     return "".join(pieces)
 
 
-def read_exec(arguments: str, holes: Sequence[Hole]) -> list[Spot] | None:
-    """The spots of all holes if the arguments are an exec form, else None."""
+def read_exec(arguments: str, values: Sequence[PrintedValue]) -> list[Position] | None:
+    """Return the positions of all values, or None if the arguments are not an exec form."""
     inside = list(_in_strings(arguments))
-    candidate = _candidate(arguments, holes, inside)
+    candidate = _candidate(arguments, values, inside)
     if not candidate.startswith("["):
         return None
     try:
         array = exec_form(candidate)
     except NotStringsError:
-        array = ()
+        array = ()  # BuildKit rejects it; the template has to be fixed, whatever the values are
     if array is None:
         return None
-    strings = iter(_string_spots(array))
-    return [next(strings, Spot("string")) if within else Spot("value") for within in inside]
+    strings = iter(_string_positions(array))
+    return [next(strings, Position("string")) if within else Position("value") for within in inside]
 
 
-def _string_spots(array: Sequence[str]) -> Iterator[Spot]:
-    """A spot for every hole within the strings; `code` after an option such as `-c`."""
+def _string_positions(array: Sequence[str]) -> Iterator[Position]:
+    """Yield a position for every placeholder in a string; the state is `code` after an option like `-c`."""
     for at, item in enumerate(array):
         code = at > 0 and _CODE_OPTION.fullmatch(array[at - 1])
-        for _ in range(item.count(HOLE)):
-            yield Spot("code" if code else "string")
+        for _ in range(item.count(PLACEHOLDER)):
+            yield Position("code" if code else "string")
 
 
-def _lexed(keyword: str, escape: str, text: str) -> str:
-    """Escape what BuildKit's lexer would resolve."""
+def _escape_for_lexer(keyword: str, escape: str, text: str) -> str:
+    """Escape what BuildKit's word lexer would expand after it has decoded the JSON string."""
     if keyword not in _LEXED:
         return text
     return re.sub(f"([$'\"{re.escape(escape)}])", rf"{re.escape(escape)}\1", text)
 
 
-def _inside(text: str) -> str:
-    """The inside of a JSON string; what cannot be seen is written as an escape."""
+def _json_string(text: str) -> str:
+    """Escape text for a JSON string, invisible characters included."""
     if "\0" in text:
-        raise RefusedError("it holds the character U+0000, which no program can be given; take it out")
+        raise UnsafeValueError("it contains U+0000, which cannot be passed to a program; remove it")
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise RefusedError("it holds half of a surrogate pair; take it out of the value")
+        raise UnsafeValueError("it contains half of a surrogate pair; remove it from the value")
     written = json.dumps(text, ensure_ascii=False)[1:-1]
-    return _ESCAPED_ANYWAY.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
-def _value(keyword: str, escape: str, hole: Hole) -> str:
-    """A JSON value outside of strings: a string, or a list of strings."""
-    found = json.loads(hole.value)
+def _value(keyword: str, escape: str, value: PrintedValue) -> str:
+    """Write a `tojson` value that is not in a string: a string or a list of strings."""
+    found = json.loads(value.raw)
     items = found if isinstance(found, list) else [found]
     if not all(isinstance(item, str) for item in items):
-        raise RefusedError(
-            "it is JSON, but not strings; an exec form holds strings only, so quote the others"
+        raise UnsafeValueError(
+            "it is JSON but not a string; an exec form may only contain strings, so quote other values"
         )
-    written = ", ".join(f'"{_inside(_lexed(keyword, escape, item))}"' for item in items)
+    written = ", ".join(f'"{_json_string(_escape_for_lexer(keyword, escape, item))}"' for item in items)
     return f"[{written}]" if isinstance(found, list) else written
 
 
-def write_exec(keyword: str, spot: Spot, hole: Hole, escape: str) -> str:
-    """Write a value for a spot of `read_exec`."""
-    if spot.style == "value":
-        return _value(keyword, escape, hole)
-    if spot.style == "code":
-        return _inside(word(hole.text) if hole.is_word else strict(hole.text, _WHY))
-    return _inside(_lexed(keyword, escape, hole.text))
+def write_exec(keyword: str, position: Position, value: PrintedValue, escape: str) -> str:
+    """Write a value at a position of `read_exec`. Raises UnsafeValueError."""
+    if position.state == "value":
+        return _value(keyword, escape, value)
+    if position.state == "code":
+        return _json_string(word(value.text) if value.is_word else strict(value.text, _WHY_CODE))
+    return _json_string(_escape_for_lexer(keyword, escape, value.text))
 
 
-Writer = Callable[[Spot, Hole], str]
+Writer = Callable[[Position, PrintedValue], str]
 
+# Heredoc bodies.
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+)?(?:ba|da|k|z|a)?sh(?:\s|$)")
+# Commands that copy their standard input: the body is a file, not code.
 _DATA_COMMAND = re.compile(r"\s*(?:cat|tee)(?:\s|$)")
 _WHY_DATA = (
     "which is not safe in a heredoc that is expanded or run; quote its name (<<'EOF') and read it with cat"
 )
 
 
-def _verbatim(_spot: Spot, hole: Hole) -> str:
-    """A file's text as it is; several lines are several lines."""
-    return visible(hole.text.replace("\n", " ")) and hole.text
+def _verbatim(_position: Position, value: PrintedValue) -> str:
+    """Write text of a file unchanged; line breaks are allowed."""
+    return visible(value.text.replace("\n", " ")) and value.text
 
 
-def _expanded(_spot: Spot, hole: Hole) -> str:
-    """A file's text in which BuildKit replaces variables."""
-    return _verbatim(_spot, hole).replace("\\", "\\\\").replace("$", "\\$")
+def _expanded(_position: Position, value: PrintedValue) -> str:
+    """Write text of a file in which BuildKit expands variables."""
+    return _verbatim(_position, value).replace("\\", "\\\\").replace("$", "\\$")
 
 
-def _harmless(_spot: Spot, hole: Hole) -> str:
-    return strict(hole.text, _WHY_DATA)
+def _harmless(_position: Position, value: PrintedValue) -> str:
+    return strict(value.text, _WHY_DATA)
 
 
-def _one_line_data(_spot: Spot, hole: Hole) -> str:
-    if "\n" in hole.text:
-        raise RefusedError("it holds a line break; use COPY with a heredoc for text of several lines")
-    return _verbatim(_spot, hole)
+def _one_line_data(_position: Position, value: PrintedValue) -> str:
+    if "\n" in value.text:
+        raise UnsafeValueError("it contains a line break; use COPY with a heredoc for multi-line text")
+    return _verbatim(_position, value)
 
 
 def body_writer(keyword: str, command: str, heredoc: Heredoc, escape: str, is_sh: bool) -> Writer:
-    """How values are written into a body; `command` is what RUN runs besides the heredoc."""
+    """Return how to write values into a body; `command` is the rest of RUN's arguments."""
     if keyword != "RUN":
         if not heredoc.expand:
             return _verbatim
+        # Escaping in a body is only implemented for the default escape character.
         return _expanded if escape == "\\" else _harmless
-    if command.strip():
+    if command.strip():  # the body is the command's standard input, which may be any language
         return _one_line_data if not heredoc.expand and _DATA_COMMAND.match(command) else _harmless
     other = heredoc.content.startswith("#!") and not _SHEBANG.match(heredoc.content)
     return write_shell if is_sh and not other else write_other_shell
 
 
-def body_spots(writer: Writer, content: str) -> list[Spot]:
-    """The spots of a body's holes; only a shell script has states."""
+def body_positions(writer: Writer, content: str) -> list[Position]:
+    """Return the positions of a body's values; their state only matters in a shell script."""
     if writer is write_shell:
         return list(ShellScan(content).run())
-    return [spot_at("body", content, at) for at, char in enumerate(content) if char == HOLE]
+    return [position_at("body", content, at) for at, char in enumerate(content) if char == PLACEHOLDER]
 
 
-def check_body(heredoc: Heredoc, final: str, spots: Sequence[Spot], holes: Sequence[Hole]) -> None:
-    """Refuse a body that its values would end, or that `<<-` would change."""
+def check_body(
+    heredoc: Heredoc, final: str, positions: Sequence[Position], values: Sequence[PrintedValue]
+) -> None:
+    """Raise UnsafeValueError if a value would end the body, or lose tabs to `<<-`."""
     if any(heredoc.ends_at(line) for line in final.split("\n")[:-1]):
-        raise RefusedError(f"it would end the heredoc <<{heredoc.name}; give the heredoc another name")
-    if heredoc.chomp and any(_loses_tabs(spot, hole) for spot, hole in zip(spots, holes, strict=True)):
-        raise RefusedError("it has a line that begins with a tab, which <<- takes away; write << instead")
+        raise UnsafeValueError(f"it would end the heredoc <<{heredoc.name}; rename the heredoc")
+    if heredoc.chomp and any(
+        _loses_tabs(position, value) for position, value in zip(positions, values, strict=True)
+    ):
+        raise UnsafeValueError("one of its lines starts with a tab, which <<- removes; use << instead")
 
 
-def _loses_tabs(spot: Spot, hole: Hole) -> bool:
-    at_start = spot.before in ("", "\n", "\t") and hole.text.startswith("\t")
-    return at_start or "\n\t" in hole.text
+def _loses_tabs(position: Position, value: PrintedValue) -> bool:
+    at_start = position.before in ("", "\n", "\t") and value.text.startswith("\t")
+    return at_start or "\n\t" in value.text
 
 
-_TOKEN = re.compile(f"[\\t\\n\\v\\f\\r ]+|\\$\\{{|[\"'=$}}\\\\`]|{HOLE}")
+# Word lexer: https://docs.docker.com/reference/dockerfile/#environment-replacement
+_TOKEN = re.compile(f"[\\t\\n\\v\\f\\r ]+|\\$\\{{|[\"'=$}}\\\\`]|{PLACEHOLDER}")
 _KEYS = {
     "LABEL": re.compile(r"[A-Za-z0-9_./:-]+"),
     "ENV": re.compile(r"[A-Za-z0-9_.-]+"),
     "ARG": re.compile(r"[A-Za-z0-9_.-]+"),
 }
-_UNCLEAR = "which is not safe after a backslash or within ${…}; move the value out of there"
+_UNCLEAR = "which is not safe after a backslash or in ${…}; move the value elsewhere"
 
 
 class LexedScan:
-    """Tells the state of every hole in the arguments of ENV, LABEL, ARG, or of one word list.
+    """Finds the lexer's state at every placeholder in the arguments of ENV, LABEL or ARG, or in words.
 
-    `keyed`: words are `key=value`; `old`: the first word is the key and all the rest its value.
+    `keyed` if the words are `key=value`; `legacy` for `key value`, where the rest of the line is the value.
     """
 
-    def __init__(self, text: str, escape: str, keyed: bool = False, old: bool = False) -> None:
+    def __init__(self, text: str, escape: str, keyed: bool = False, legacy: bool = False) -> None:
         self.text, self.escape = text, escape
-        self.keyed, self.old = keyed, old
+        self.keyed, self.legacy = keyed, legacy
         self.quote = ""
         self.braces = 0
         self.in_value = not keyed
         self.skip = -1
 
-    def run(self) -> Iterator[Spot]:
-        """One spot a hole, in order."""
+    def run(self) -> Iterator[Position]:
+        """Yield the positions of all placeholders, in order."""
         for found in _TOKEN.finditer(self.text):
             sign, at = found[0], found.start()
-            if sign == HOLE:
-                yield spot_at(self.style(at), self.text, at)
+            if sign == PLACEHOLDER:
+                yield position_at(self.state(at), self.text, at)
             elif at == self.skip:
                 self.skip = -1
             else:
                 self.step(sign, at)
 
     def step(self, sign: str, at: int) -> None:
-        """Take a sign that is not escaped."""
+        """Process an unescaped token."""
         if sign == self.escape and self.quote != "'":
             self.skip = at + 1
         elif sign in "'\"":
@@ -221,10 +233,10 @@ class LexedScan:
         elif sign == "=":
             self.in_value = True
         elif sign[0].isspace() and not self.quote:
-            self.in_value = not self.keyed or self.old
+            self.in_value = not self.keyed or self.legacy
 
-    def style(self, at: int) -> str:
-        """The state at a hole."""
+    def state(self, at: int) -> str:
+        """Return the lexer's state at a placeholder."""
         if at == self.skip:
             return "escaped"
         if self.braces:
@@ -236,37 +248,39 @@ class LexedScan:
         return {"": "bare", '"': "double", "'": "single"}[self.quote]
 
 
-def _escaped(text: str, escape: str) -> str:
-    """The inside of double quotes."""
+def _double_quoted(text: str, escape: str) -> str:
+    """Escape text for double quotes."""
     text = text.replace(escape, escape * 2)
     return text.replace('"', f'{escape}"').replace("$", f"{escape}$")
 
 
-def _bare(spot: Spot, text: str, escape: str) -> str:
+def _bare(position: Position, text: str, escape: str) -> str:
     if not text:
-        alone = spot.before in ("=", " ", "\t", "") and spot.after in (" ", "\t", "")
+        # A word that is only an empty value would disappear and shift the words after it.
+        alone = position.before in ("=", " ", "\t", "") and position.after in (" ", "\t", "")
         return '""' if alone else ""
-    if SAFE.fullmatch(text) and not spot.extends_variable(text) and not (spot.first and text[0] == "-"):
+    is_flag = position.is_first and text[0] == "-"
+    if SAFE.fullmatch(text) and not position.extends_variable(text) and not is_flag:
         return text
-    return f'"{_escaped(text, escape)}"'
+    return f'"{_double_quoted(text, escape)}"'
 
 
-def _key(keyword: str, spot: Spot, text: str) -> str:
-    advice = f"a name in {keyword} is made of letters, digits and the signs _ . -"
+def _key(keyword: str, position: Position, text: str) -> str:
+    advice = f"a name in {keyword} may only contain letters, digits and _ . -"
     advice += " / :" if keyword == "LABEL" else ""
-    starts = spot.before in ("", " ", "\t")
-    only(_KEYS[keyword], text, advice, part=not starts or spot.after not in ("=", " ", "\t", ""))
+    starts = position.before in ("", " ", "\t")
+    only(_KEYS[keyword], text, advice, part=not starts or position.after not in ("=", " ", "\t", ""))
     if starts and text.startswith("-"):
-        raise RefusedError(f"it begins with '-'; {advice}")
+        raise UnsafeValueError(f"it starts with '-'; {advice}")
     return text
 
 
-def write_lexed(keyword: str, spot: Spot, hole: Hole, escape: str) -> str:
-    """Write a value for a spot of a LexedScan."""
-    text = one_line(hole.text)
-    match spot.style:
+def write_lexed(keyword: str, position: Position, value: PrintedValue, escape: str) -> str:
+    """Write a value at a position of a LexedScan. Raises UnsafeValueError."""
+    text = one_line(value.text)
+    match position.state:
         case "key":
-            return _key(keyword, spot, text)
+            return _key(keyword, position, text)
         case "name":
             return name(text)
         case "escaped" | "braces":
@@ -274,17 +288,20 @@ def write_lexed(keyword: str, spot: Spot, hole: Hole, escape: str) -> str:
         case "single":
             return text.replace("'", f"'{escape}''")
         case "double":
-            apart = '""' if spot.extends_variable(text) else ""
-            return apart + _escaped(text, escape)
+            separator = '""' if position.extends_variable(text) else ""
+            return separator + _double_quoted(text, escape)
         case _:
-            return _bare(spot, text, escape)
+            return _bare(position, text, escape)
 
 
-def write_word(keyword: str, spot: Spot, hole: Hole, escape: str) -> str:
-    """The same for instructions that split at blanks whatever the quotes: COPY, ADD, VOLUME."""
-    if spot.leading.endswith(("<<", "<<-")):
-        raise RefusedError("a heredoc's name cannot be a value; write the name in the template")
-    if any(char.isspace() for char in hole.text):
-        advice = f'write the instruction with a JSON array: {keyword} ["…", "…"]'
-        raise RefusedError(f"it holds a blank, at which {keyword} is split; {advice}")
-    return write_lexed(keyword, spot, hole, escape)
+def write_word(keyword: str, position: Position, value: PrintedValue, escape: str) -> str:
+    """Write a value at a position of a LexedScan in COPY, ADD or VOLUME. Raises UnsafeValueError.
+
+    BuildKit splits their arguments at blanks before it looks at quotes, so no quoting protects a blank.
+    """
+    if position.leading.endswith(("<<", "<<-")):
+        raise UnsafeValueError("a heredoc's name cannot be a value; write the name in the template")
+    if any(char.isspace() for char in value.text):
+        advice = f'use a JSON array: {keyword} ["…", "…"]'
+        raise UnsafeValueError(f"it contains a blank, at which {keyword} splits its arguments; {advice}")
+    return write_lexed(keyword, position, value, escape)

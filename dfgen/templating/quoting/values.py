@@ -1,4 +1,8 @@
-"""Holes: the places in rendered text where a value goes, and what every place asks of a value."""
+"""Printed values, their positions in rendered text, and the checks that several positions share.
+
+A rendered template is handled as a skeleton, that is, its text with a PLACEHOLDER for every printed value,
+and the list of these values.
+"""
 
 from __future__ import annotations
 
@@ -6,115 +10,128 @@ import json
 import re
 from typing import NamedTuple
 
-from dfgen.templating.marks import JSON, VALUE, WORD
+from dfgen.templating.taint import JSON, VALUE, WORD
 
-HOLE = VALUE  # stands for a value in a text from which the values were taken out
+# A sentinel of `taint`, which neither a template nor a value can contain.
+PLACEHOLDER = VALUE
+
 NAME = re.compile(r"[A-Za-z0-9_]+")
+# Accepted where text is read twice or by an unknown reader: nothing here is special to any shell or
+# interpreter. `~` is missing because shells expand it, `^` because old shells read it as a pipe.
 STRICT = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
-# Nothing that any lexer here takes for itself.
+# Not special to BuildKit's lexer, so that it needs no quotes.
 SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./~^-]+")
-HARMLESS = re.compile(r"(?!-)[A-Za-z0-9_@%+=:,./~^-]+")  # changes nothing around it
+# SAFE, and no flag: it cannot change how the text around it is read, which makes later checks unnecessary.
+HARMLESS = re.compile(r"(?!-)[A-Za-z0-9_@%+=:,./~^-]+")
 
-_UNSEEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_CONTROL = re.compile(f"[{_UNSEEN}]")
-_OPEN_VARIABLE = re.compile(r"\$\w+$")
-_SHOWN = 60
-_REACH = 80  # how far back a variable's name or a command's start is searched
+# Control characters, and those that break or reorder lines on a screen: a reviewer would see something other
+# than what BuildKit reads ("Trojan Source", CVE-2021-42574). Surrogates cannot be encoded as UTF-8.
+_INVISIBLE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL = re.compile(f"[{_INVISIBLE}]")
+_VARIABLE_AT_END = re.compile(r"\$\w+$")
+_MESSAGE_LENGTH = 60  # characters of a value in a message
+_LOOK_BEHIND = 80  # characters before a value, searched for a variable's name or the start of a command
 
 
-class RefusedError(ValueError):
-    """A value cannot stand where it is printed: why, and what to do."""
+class UnsafeValueError(ValueError):
+    """A value cannot be written at its position; the text says why and what to do."""
 
 
-class Hole(NamedTuple):
-    """A value that was printed: its kind, the character of its site, and what it is."""
+class PrintedValue(NamedTuple):
+    """A value that a template printed: its kind (a sentinel), the character of its site, and its text."""
 
     kind: str
     site: str
-    value: str
+    raw: str
 
     @property
     def text(self) -> str:
-        """The value as text: a JSON string is decoded, other JSON is text as it is."""
+        """The value as text; a JSON string is decoded, other JSON stays as it is."""
         if self.kind != JSON:
-            return self.value
-        decoded = json.loads(self.value)
-        return decoded if isinstance(decoded, str) else self.value
+            return self.raw
+        decoded = json.loads(self.raw)
+        return decoded if isinstance(decoded, str) else self.raw
 
     @property
     def is_word(self) -> bool:
-        """Whether the template asked for one shell word."""
+        """Whether the template requested a single shell word, with the `quote` filter."""
         return self.kind == WORD
 
 
-class Spot(NamedTuple):
-    """Where a hole is: the state that a scan found, and what stands around it.
+class Position(NamedTuple):
+    """The position of a value: the lexer's `state` there, and the text around it.
 
-    `before` and `after` are single characters or nothing; `leading` is some of the text before, without the
-    holes in it; `open_variable` when that ends in `$NAME`; `first` when nothing but blanks stands before.
+    `before` and `after` are the adjacent characters, "" at an end of the text. `leading` is the end of the
+    text before the value, without placeholders. `follows_variable` if that ends with `$NAME`. `is_first` if
+    only blanks precede the value.
     """
 
-    style: str
+    state: str
     before: str = ""
     after: str = ""
     leading: str = ""
-    open_variable: bool = False
-    first: bool = True
+    follows_variable: bool = False
+    is_first: bool = True
 
     def extends_variable(self, text: str) -> bool:
-        """Whether the value would make a variable before it another variable."""
-        return self.open_variable and (text[:1].isalnum() or text[:1] == "_")
+        """Whether the text would become part of a variable's name before it: `$A` and `B` make `$AB`."""
+        return self.follows_variable and (text[:1].isalnum() or text[:1] == "_")
 
 
-def spot_at(style: str, text: str, at: int) -> Spot:
-    """Describe the hole at a position of a text."""
-    leading = text[max(0, at - _REACH) : at].replace(HOLE, "")
-    open_variable = _OPEN_VARIABLE.search(leading) is not None
-    first = not text[:at].strip()
-    return Spot(style, text[at - 1 : at] if at else "", text[at + 1 : at + 2], leading, open_variable, first)
+def position_at(state: str, text: str, at: int) -> Position:
+    """Describe the placeholder at an index of a text."""
+    leading = text[max(0, at - _LOOK_BEHIND) : at].replace(PLACEHOLDER, "")
+    follows_variable = _VARIABLE_AT_END.search(leading) is not None
+    is_first = not text[:at].strip()
+    before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+    return Position(state, before, after, leading, follows_variable, is_first)
 
 
-def shown(value: str) -> str:
-    """A value for a message: escaped and not too long."""
+def abbreviated(value: str) -> str:
+    """Return a value for a message: escaped and at most 60 characters long."""
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 2]}…{text[-1]}"
+    return text if len(text) <= _MESSAGE_LENGTH else f"{text[: _MESSAGE_LENGTH - 2]}…{text[-1]}"
 
 
 def one_line(text: str) -> str:
-    """Refuse what a line of a Dockerfile cannot hold, or what a reviewer would not see."""
+    """Return the text. Raises UnsafeValueError for line breaks and invisible characters."""
     if "\n" in text:
-        raise RefusedError("it holds a line break; take the line break out of the value")
+        raise UnsafeValueError("it contains a line break; remove it from the value")
     return visible(text)
 
 
 def visible(text: str) -> str:
-    """Refuse control characters, and characters that reorder or break lines on the screen."""
+    """Return the text. Raises UnsafeValueError for control characters and those that reorder text."""
     if found := _CONTROL.search(text):
-        raise RefusedError(f"it holds the control character U+{ord(found[0]):04X}; take it out of the value")
+        character = f"U+{ord(found[0]):04X}"
+        raise UnsafeValueError(f"it contains the control character {character}; remove it from the value")
     return text
 
 
 def only(allowed: re.Pattern[str], text: str, advice: str, part: bool = False) -> str:
-    """Refuse all but text of some characters; empty text too, unless it is a `part` of something."""
+    """Return the text. Raises UnsafeValueError, with the advice, if it contains other characters.
+
+    Empty text is only accepted as `part` of a longer word.
+    """
     if not text and not part:
-        raise RefusedError(f"it is empty; {advice}")
+        raise UnsafeValueError(f"it is empty; {advice}")
     if one_line(text) and not allowed.fullmatch(text):
         wrong = next(char for char in text if not allowed.fullmatch(char))
-        raise RefusedError(f"it holds {wrong!r}; {advice}")
+        raise UnsafeValueError(f"it contains {wrong!r}; {advice}")
     return text
 
 
 def name(text: str) -> str:
-    """A part of a variable's name."""
-    only(NAME, text, "only letters, digits and _ can name a variable")
+    """Return a part of a variable's name. Raises UnsafeValueError for anything else."""
+    only(NAME, text, "a variable's name may only contain letters, digits and _")
     if text[0].isdigit() and not text.isdigit():
-        raise RefusedError("it begins with a digit; a variable's name begins with a letter or _")
+        raise UnsafeValueError("it starts with a digit; a variable's name starts with a letter or _")
     return text
 
 
 def strict(text: str, why: str) -> str:
-    """A value in a place that is read twice, or in a way that cannot be followed."""
+    """Return text for a position that no quoting makes safe. Raises UnsafeValueError unless it is STRICT."""
     if one_line(text) and not STRICT.fullmatch(text):
         wrong = next(char for char in text if not STRICT.fullmatch(char))
-        raise RefusedError(f"it holds {wrong!r}, {why}")
+        raise UnsafeValueError(f"it contains {wrong!r}, {why}")
     return text

@@ -15,7 +15,7 @@ from tests.unit.repositories import commit, found, git
 _EVERY = "origin '+refs/heads/*:refs/remotes/origin/*'"
 _TRIED = "origin/HEAD, origin/main, origin/master, main, master"
 _DOCKERFILE = "bases/app/1.0/Dockerfile_amd64"
-_FOLDERS = "name two folders: `dfgen review DIR DIR`"
+_FOLDERS = "compare two folders: `dfgen review DIR DIR`"
 
 
 def _failure(done: Done) -> tuple[int, list[str], str]:
@@ -58,8 +58,8 @@ def test_main_branch_of_origin(repository: Path, catalog: Path) -> None:
     git(repository, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
     git(repository, "branch", "-qD", "main")
     assert found(catalog) == []
-    git(repository, "update-ref", "-d", "refs/remotes/origin/trunk")  # the target of HEAD does not exist
-    expected = f"no main branch (tried {_TRIED}); try `git fetch {_EVERY}`, or name BASE"
+    git(repository, "update-ref", "-d", "refs/remotes/origin/trunk")  # a HEAD that leads nowhere
+    expected = f"no main branch found (tried {_TRIED}); try `git fetch {_EVERY}`, or specify BASE"
     assert _failure(dfgen("-C", catalog, "review")) == (2, [expected], "")
 
 
@@ -78,14 +78,14 @@ def test_detached_head(repository: Path, catalog: Path) -> None:
 
 def test_without_a_main_branch(repository: Path, catalog: Path) -> None:
     git(repository, "branch", "-qD", "main")
-    expected = f"no main branch (tried {_TRIED}); try `git fetch {_EVERY}`, or name BASE"
+    expected = f"no main branch found (tried {_TRIED}); try `git fetch {_EVERY}`, or specify BASE"
     assert _failure(dfgen("-C", catalog, "review")) == (2, [expected], "")
 
 
 @pytest.mark.parametrize("base", [(), ("HEAD",), ("HEAD~1",), ("@",)])
 def test_head_without_a_commit(repository: Path, catalog: Path, base: tuple[str, ...]) -> None:
     git(repository, "checkout", "-q", "--orphan", "new")
-    expected = f"HEAD has no commit yet; commit first, or {_FOLDERS}"
+    expected = f"HEAD has no commits yet; commit first, or {_FOLDERS}"
     assert _failure(dfgen("-C", catalog, "review", *base)) == (2, [expected], "")
     assert found(catalog, "main") == []
 
@@ -93,20 +93,20 @@ def test_head_without_a_commit(repository: Path, catalog: Path, base: tuple[str,
 def test_no_common_commit(repository: Path, catalog: Path) -> None:
     git(repository, "checkout", "-q", "--orphan", "new")
     commit(repository, "another")
-    expected = "HEAD and main have no common commit here; try `git fetch origin`, or name BASE"
+    expected = "HEAD and main have no common commit in this clone; try `git fetch origin`, or specify BASE"
     assert _failure(dfgen("-C", catalog, "review")) == (2, [expected], "")
 
 
 @pytest.mark.parametrize("word", ["nowhere", "--output=x", "HEAD:images", "HEAD..main", "a b", "\n"])
 def test_not_a_revision(catalog: Path, word: str) -> None:
-    expected = f"{word!r} is no revision of this repository, nor a folder; try `git fetch origin`"
+    expected = f"{word!r} is neither a git revision nor a folder; try `git fetch origin`"
     assert _failure(dfgen("-C", catalog, "review", "--", word)) == (2, [expected], "")
 
 
 def test_folder_without_a_catalog(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(catalog)
-    place = "nor a folder that holds a catalog"
-    expected = f"'templates' is no revision of this repository, {place}; try `git fetch origin`"
+    other = "a folder with a catalog"
+    expected = f"'templates' is neither a git revision nor {other}; try `git fetch origin`"
     assert _failure(dfgen("review", "templates")) == (2, [expected], "")
 
 
@@ -129,10 +129,10 @@ def test_shallow_clone(repository: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth=1", "--no-single-branch", f"file://{repository}", str(clone))
     fetch = "git fetch --unshallow"
-    common = f"HEAD and origin/main have no common commit here; try `{fetch}`, or name BASE"
+    common = f"HEAD and origin/main have no common commit in this clone; try `{fetch}`, or specify BASE"
     git(clone, "symbolic-ref", "-d", "refs/remotes/origin/HEAD")
     assert _failure(dfgen("-C", clone / "images", "review")) == (2, [common], "")
-    unknown = f"'HEAD~1' is no revision of this repository, nor a folder; try `{fetch}`"
+    unknown = f"'HEAD~1' is neither a git revision nor a folder; try `{fetch}`"
     assert _failure(dfgen("-C", clone / "images", "review", "HEAD~1")) == (2, [unknown], "")
     git(clone, *fetch.split()[1:])
     for base in ((), ("HEAD~1",)):
@@ -147,7 +147,7 @@ def test_shallow_clone_of_one_branch(repository: Path, tmp_path: Path) -> None:
     git(clone, "checkout", "-q", "--detach")  # as on a CI runner
     git(clone, "symbolic-ref", "-d", "refs/remotes/origin/HEAD")
     fetch = f"git fetch --unshallow {_EVERY}"
-    expected = f"no main branch (tried {_TRIED}); try `{fetch}`, or name BASE"
+    expected = f"no main branch found (tried {_TRIED}); try `{fetch}`, or specify BASE"
     assert _failure(dfgen("-C", clone / "images", "review")) == (2, [expected], "")
     git(clone, *shlex.split(fetch)[1:])
     assert found(clone / "images") == ["context file bases/app/files/app.conf"]
@@ -161,7 +161,7 @@ def test_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> None
     git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{repository}", str(clone))
     blob = git(repository, "rev-parse", "main:images/bases/app/files/app.conf")
     hint = "git fetch --refetch --no-filter"
-    expected = f"git has not got object {blob}; in a partial clone `{hint}` brings it"
+    expected = f"git object {blob} is missing; in a partial clone, run `{hint}`"
     assert _failure(dfgen("-C", clone / "images", "review", "HEAD~1")) == (3, [expected], "")
     git(clone, *hint.split()[1:])
     reasons = ["context file bases/app/files/app.conf"]
@@ -183,7 +183,7 @@ def test_sparse_checkout(repository: Path, catalog: Path) -> None:
     git(repository, "status")  # refreshes the index, since the repository is a copy
     git(repository, "sparse-checkout", "set", "images/templates", "images/bases/app/1.0")
     hint = "git sparse-checkout disable"
-    expected = f"bases/app/files/app.conf: is left out of this sparse checkout; `{hint}` brings it"
+    expected = f"bases/app/files/app.conf: is excluded by this sparse checkout; run `{hint}`"
     assert _failure(dfgen("-C", catalog, "review")) == (2, [expected], "")
     assert found(catalog, "main", "topic") == []
     git(repository, *hint.split()[1:])
@@ -227,12 +227,12 @@ def test_revision_without_the_catalog(repository: Path, tmp_path: Path) -> None:
 
 
 def test_outside_of_a_repository(tmp_path: Path) -> None:
-    expected = f"{tmp_path}: is in no git repository; {_FOLDERS}"
+    expected = f"{tmp_path}: is not in a git repository; {_FOLDERS}"
     assert _failure(dfgen("-C", tmp_path, "review")) == (2, [expected], "")
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    expected = f"{tmp_path}/no: is not a folder; name the catalog's with -C"
+    expected = f"{tmp_path}/no: is not a folder; set the catalog's folder with -C"
     assert _failure(dfgen("-C", tmp_path / "no", "review")) == (2, [expected], "")
 
 
@@ -246,7 +246,7 @@ def test_without_git(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_repository_of_another_user(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     expected = (
-        f"{catalog}: the repository is another user's, and git does not read it; allow it with"
+        f"{catalog}: the repository belongs to another user, so git does not read it; allow it with"
         " `git config --global --add safe.directory DIR`"
     )
     assert _failure(dfgen("-C", catalog, "review")) == (2, [expected], "")
@@ -256,9 +256,7 @@ def test_missing_object(repository: Path, catalog: Path) -> None:
     (catalog / _DOCKERFILE).write_text("FROM scratch\n")
     blob = git(repository, "rev-parse", f"main:images/{_DOCKERFILE}")
     (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    expected = (
-        f"git has not got object {blob}; in a partial clone `git fetch --refetch --no-filter` brings it"
-    )
+    expected = f"git object {blob} is missing; in a partial clone, run `git fetch --refetch --no-filter`"
     assert _failure(dfgen("-C", catalog, "review")) == (3, [expected], "")
 
 

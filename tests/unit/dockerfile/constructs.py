@@ -1,4 +1,4 @@
-"""Constructs of real Dockerfiles, one a text; every one is judged by BuildKit's parser too."""
+"""Constructs of real Dockerfiles, each a text, which are also parsed by BuildKit's parser."""
 
 HEAD = "FROM busybox\n"
 

@@ -1,4 +1,4 @@
-"""BuildKit's own parser, in a process of its own: a Go runtime that panics must not end the tests."""
+"""BuildKit's parser in a separate process, because a panic of its Go runtime must not end the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SERVER = """
 import json, sys
 import dockerfile
 
-def told(command):
+def parsed(command):
     heredocs = [[h.name, h.file_descriptor, h.content] for h in command.heredocs]
     return [(command.cmd or "").upper(), (command.sub_cmd or "").upper(), command.json, command.start_line,
             command.end_line, list(command.flags), list(command.value), heredocs]
@@ -22,7 +22,7 @@ for line in sys.stdin:
     answers = []
     for text in json.loads(line):
         try:
-            answers.append([told(command) for command in dockerfile.parse_string(text)])
+            answers.append([parsed(command) for command in dockerfile.parse_string(text)])
         except (dockerfile.GoParseError, ValueError) as error:
             answers.append(str(error))
     print(json.dumps(answers), flush=True)
@@ -31,7 +31,7 @@ for line in sys.stdin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An instruction as BuildKit's parser gives it."""
+    """An instruction as BuildKit's parser returns it."""
 
     keyword: str
     trigger: str
@@ -44,7 +44,7 @@ class Judged:
 
 
 class Oracle:
-    """Parses many texts a request; a str instead of instructions is the parser's error."""
+    """Parses many texts per request; an error of the parser is a str instead of instructions."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -73,7 +73,7 @@ def _judged(*item: object) -> Judged:
 
 @contextmanager
 def running_oracle() -> Iterator[Oracle]:
-    """Start the parser's process and end it."""
+    """Start the parser's process, and end it after the block."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
         stdin=subprocess.PIPE,

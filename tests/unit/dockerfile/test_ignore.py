@@ -1,4 +1,4 @@
-"""Ignore files and wildcards: each form as BuildKit has it, which tests/integration/test_context.py holds against it."""
+"""Ignore files and wildcards. tests/integration/test_context.py compares the same forms with BuildKit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TREE = (
 
 
 def left_out(raw: str | bytes) -> set[str]:
-    """Name the paths that an ignore file leaves out."""
+    """Return the paths that an ignore file excludes."""
     patterns = Patterns.of_file(raw if isinstance(raw, bytes) else raw.encode(), ".dockerignore")
     verdicts = {}
     for path in TREE:  # folders come before what is in them
@@ -82,20 +82,20 @@ FOO = {"foo", "foo/x.txt", "foo/bar", "foo/bar/z.txt"}
         (b"\xff*\nfoo", FOO),
     ],
 )
-def test_what_a_pattern_leaves_out(raw: str | bytes, expected: set[str]) -> None:
+def test_an_ignore_file_excludes_paths(raw: str | bytes, expected: set[str]) -> None:
     assert left_out(raw) == expected
 
 
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("!", "there is nothing behind the !"),
-        ("! ", "there is nothing behind the !"),
-        ("a[", "a class in [] is never closed, or lacks a character"),
-        ("[]a]", "a class in [] is never closed, or lacks a character"),
-        ("[a-]", "a class in [] is never closed, or lacks a character"),
+        ("!", "nothing follows the !"),
+        ("! ", "nothing follows the !"),
+        ("a[", "a [] class is empty or not closed"),
+        ("[]a]", "a [] class is empty or not closed"),
+        ("[a-]", "a [] class is empty or not closed"),
         ("foo\\", "it ends with a backslash"),
-        ("\\y", "\\y means nothing"),
+        ("\\y", "\\y is not a valid escape"),
         ("[b-a]", "as a regular expression: bad character range b-a at position 1"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_broken_pattern_is_an_error_with_its_line(pattern: str, why: str) -> N
         left_out(f"# first\nfoo\n{pattern}\n")
     shown = pattern.strip()
     assert str(caught.value) == (
-        f".dockerignore:3: the pattern {shown!r} cannot be read: {why}; BuildKit refuses it"
+        f".dockerignore:3: the pattern {shown!r} is invalid: {why}; BuildKit rejects it"
     )
 
 

@@ -60,7 +60,7 @@ OTHER_PIECES = (
     "<",
     "1",
 )
-# No "]" but at a line's end, and no "<<" before a blank: there the oracle is older than today's BuildKit.
+# "]" only at the end of a line, and no "<<" before a blank: the oracle is older than current BuildKit there.
 HEREDOC_PIECES = ("<<E", "<<-E", "<<'E'", "\nE\n", "\n\tE\n", '["a", "b"]\n', "[", '"a"', ",", "é", "-")
 PIECES = KEYWORD_PIECES + BLANK_PIECES + OTHER_PIECES + HEREDOC_PIECES
 
@@ -84,7 +84,7 @@ def ours(instruction: Instruction) -> Judged:
 
 
 def assert_agree(text: str, judged: list[Judged] | str) -> None:
-    """Compare all that the oracle tells; it knows neither flags nor heredocs of a trigger."""
+    """Compare everything that the oracle reports; it has neither flags nor heredocs of a trigger."""
     if isinstance(judged, str):
         with pytest.raises(InputError):
             parse(text)
@@ -113,7 +113,7 @@ def test_generated_text_is_read_as_buildkit_does(texts: list[str], oracle: Oracl
         assert_agree(text, judged)
 
 
-def test_newer_buildkit_takes_blanks_before_a_heredocs_name() -> None:
+def test_newer_buildkit_accepts_blanks_before_a_heredocs_name() -> None:
     """Since Dockerfile 1.10; the oracle is older and would read the body as instructions."""
     first, second = parse("RUN cat << EOF > /x\na\nEOF\nUSER x\n").instructions
     assert [(heredoc.name, heredoc.content) for heredoc in first.heredocs] == [("EOF", "a\n")]
@@ -121,7 +121,7 @@ def test_newer_buildkit_takes_blanks_before_a_heredocs_name() -> None:
 
 
 def test_newer_buildkit_reads_text_behind_an_array_as_shell_form() -> None:
-    """The oracle is older and takes the array alone."""
+    """The oracle is older and only reads the array."""
     (instruction,) = parse('CMD ["a"] b\n').instructions
     assert not instruction.is_exec_form
     assert instruction.words == ('["a"] b',)

@@ -1,4 +1,4 @@
-"""The packages that a RUN installs: one answer for lint and review, however the command is written."""
+"""The packages that a RUN installs: the same for lint and review, in every spelling of the command."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MANAGERS = (
     "zypper -n in",
 )
 name = st.from_regex(r"[a-z][a-z0-9]{1,5}", fullmatch=True).filter(lambda one: one not in ("in", "add"))
-# Ways of writing the same install.
+# Spellings of the same command.
 DECORATIONS: tuple[Callable[[str], str], ...] = (
     lambda text: f"{text} 2>/dev/null",
     lambda text: f"{text} >/dev/null 2>&1",
@@ -89,7 +89,7 @@ HEREDOCS: tuple[Callable[[str], str], ...] = (
 
 @st.composite
 def written(draw: st.DrawFn) -> tuple[str, str]:
-    """An install as it is, and the same with decorations around it."""
+    """Draw an install command, and the same with decorations around it."""
     names = draw(st.lists(name, min_size=1, max_size=4, unique=True))
     plain = f"{draw(st.sampled_from(MANAGERS))} {' '.join(names)}"
     quoting = st.booleans().map(lambda is_quoted: DECORATIONS[-2] if is_quoted else str)
@@ -102,25 +102,25 @@ def written(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def _is_group(decorate: Callable[[str], str]) -> bool:
-    """Whether it takes any command, and not only the words of one: `exec { x; }` is none."""
+    """Whether it accepts any command, and not only a simple one: `exec { x; }` is invalid."""
     return decorate("x y").startswith(("(", "{", "if", "for", "case", "sh", "!", "set"))
 
 
 def packages(old: str, new: str) -> list[str]:
-    """What review says that moved between two RUNs."""
+    """Return the packages that review reports as changed between two RUNs."""
     steps = compare(f"FROM a\nRUN {old}\n", f"FROM a\nRUN {new}\n", "Dockerfile").steps
     return [f"{move.name} {move.before} {move.after}" for step in steps for move in step.packages]
 
 
 def hits(run: str) -> list[str]:
-    """What lint says of a RUN's packages."""
+    """Return the findings of lint about a RUN's packages."""
     found = check(parse(f"FROM a\nRUN {run}\n"))
     return [f"{hit.rule}: {hit.message}" for hit in found if hit.rule in ("apt-recommends", "package-cache")]
 
 
 @settings(max_examples=400, deadline=None)
 @given(both=written())
-def test_lint_and_review_agree_about_the_packages_that_a_run_installs(both: tuple[str, str]) -> None:
+def test_lint_and_review_agree_on_installed_packages(both: tuple[str, str]) -> None:
     plain, decorated = both
     assert packages(plain, decorated) == []
     assert hits(plain) == hits(decorated)
@@ -132,7 +132,7 @@ def test_lint_and_review_agree_about_the_packages_that_a_run_installs(both: tupl
 
 @settings(max_examples=50, deadline=None)
 @given(both=written(), new=name.map(lambda one: f"{one}x1"))
-def test_a_package_that_comes_is_seen_in_every_form(both: tuple[str, str], new: str) -> None:
+def test_an_added_package_is_found_in_every_spelling(both: tuple[str, str], new: str) -> None:
     plain, decorated = both
     last = plain.rpartition(" ")[2]
     assert packages(plain, f"{plain} {new}") == [f"{new} None "]
@@ -152,17 +152,17 @@ def test_a_package_that_comes_is_seen_in_every_form(both: tuple[str, str], new: 
         ("apk add a # why", "apk add a b", "RUN: b added"),
     ],
 )
-def test_a_summary_names_no_package_that_stays(old: str, new: str, summary: str) -> None:
+def test_a_summary_omits_unchanged_packages(old: str, new: str, summary: str) -> None:
     steps = compare(f"FROM a\nRUN {old}\n", f"FROM a\nRUN {new}\n", "Dockerfile").steps
     assert [step.summary for step in steps] == [summary]
 
 
-def test_scripts_within_scripts_are_read_however_deep() -> None:
+def test_nested_scripts_of_any_depth_are_read() -> None:
     script = "".join(f"sh <<'E{at}'\n" for at in range(2_000)) + "apk add a\n"
     assert installed(script + "".join(f"E{at}\n" for at in reversed(range(2_000)))) == {"a": ""}
 
 
-def test_a_run_of_another_shell_installs_nothing() -> None:
+def test_a_run_of_another_shell_has_no_packages() -> None:
     start = 'FROM a\nSHELL ["powershell"]\n'
     steps = compare(f"{start}RUN apk add a\n", f"{start}RUN apk add b\n", "Dockerfile").steps
     assert [step.packages for step in steps] == [()]

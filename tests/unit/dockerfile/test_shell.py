@@ -21,7 +21,7 @@ PRELUDE = "".join(
     f'{name}() {{ set -- {name} "$@"; printf \'%s\\0\' "$#" "$@" >>"$LOG"; }}\n' for name in NAMES
 )
 
-# How one argument may be written; each gives exactly one word.
+# Spellings of one argument; each is exactly one word.
 PLAIN = (
     "a",
     "b=c",
@@ -74,7 +74,7 @@ gap = st.sampled_from((" ", "  ", "\t", " \\\n ", "\\\n "))
 
 @st.composite
 def simple(draw: st.DrawFn) -> str:
-    """A command with arguments and redirections in any order, maybe after an assignment."""
+    """Draw a command with arguments and redirections in any order, sometimes after an assignment."""
     parts = draw(st.lists(st.one_of(argument, argument, st.sampled_from(REDIRECTIONS)), max_size=4))
     before = draw(st.sampled_from(("", "", "", "X=1 ", "X='a b' Y= ", ">/dev/null ", 'X="$(:; echo d)" ')))
     words = [draw(st.sampled_from(NAMES)), *parts]
@@ -82,7 +82,7 @@ def simple(draw: st.DrawFn) -> str:
 
 
 def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Lists and compound commands of which the shell runs every part."""
+    """Return lists and compound commands whose parts are all run."""
 
     def two(form: str) -> st.SearchStrategy[str]:
         return st.tuples(inner, inner).map(lambda both: form % both)
@@ -107,7 +107,7 @@ scripts = st.recursive(simple(), compound, max_leaves=6)
 
 
 def ran(shell: str, text: str, folder: Path) -> list[tuple[str, ...]] | None:
-    """The commands that a shell ran, each with its words; None if it refuses the script."""
+    """Return the commands that a shell ran, each with its words; None if it rejects the script."""
     if subprocess.run([shell, "-n"], check=False, input=text.encode(), capture_output=True).returncode:
         return None
     log = folder / "log"
@@ -137,14 +137,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _passed(one: Command) -> tuple[str, ...]:
-    """The words that a shell passes for a command, with its expansions."""
+    """Return the words that a shell passes for a command, with its expansions."""
     return tuple(EXPANSIONS.get(word.written.replace("\\\n", ""), word.value) for word in one.words)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @settings(max_examples=80, deadline=None)
 @given(text=scripts)
-def test_commands_are_those_that_a_shell_runs(shell: str, folder: Path, text: str) -> None:
+def test_the_commands_are_those_that_a_shell_runs(shell: str, folder: Path, text: str) -> None:
     seen = ran(shell, text, folder)
     if seen is None:
         return
@@ -153,7 +153,7 @@ def test_commands_are_those_that_a_shell_runs(shell: str, folder: Path, text: st
 
 
 def test_most_generated_scripts_are_accepted(tmp_path: Path) -> None:
-    """The differential test would be empty if shells refused what it generates."""
+    """The differential test would be empty if shells rejected the generated scripts."""
     counts: Counter[bool] = Counter()
 
     @settings(max_examples=60, deadline=None, database=None)
@@ -177,7 +177,7 @@ def test_most_generated_scripts_are_accepted(tmp_path: Path) -> None:
         "cat <<E",
     ],
 )
-def test_the_text_of_a_heredoc_is_what_a_shell_passes(shell: str, text: str, tmp_path: Path) -> None:
+def test_the_text_of_a_heredoc_equals_what_a_shell_passes(shell: str, text: str, tmp_path: Path) -> None:
     done = subprocess.run([shell, "-c", text], check=False, cwd=tmp_path, capture_output=True, text=True)
     [command] = commands(text)
     assert (command.stdin or "").replace("\\\\", "\\") == done.stdout

@@ -1,4 +1,4 @@
-"""The walk through the stages of a Dockerfile: parents, SHELL, USER and variables through stage names."""
+"""The stages of a Dockerfile: parents, SHELL, USER and variables, inherited by stage name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def walk(text: str) -> Stages:
     return stages(parse(text))
 
 
-def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
+def test_a_parent_is_available_as_written_and_expanded() -> None:
     text = "ARG V=1 N=low\nFROM --platform=$BUILDPLATFORM a:$V@x AS Low\nRUN b\nFROM ${N}\nFROM Low AS z\nFROM b c"
     found = walk(text)
     assert [(one.index, one.name, one.parent, one.reference, one.line) for one in found.all] == [
@@ -28,7 +28,7 @@ def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "in_image"),
     [
         ("FROM a AS x\nFROM b AS y\nFROM x", [2, 0]),
         ("FROM a AS x\nFROM X AS x\nFROM x", [2, 1, 0]),
@@ -37,8 +37,8 @@ def test_a_stage_has_its_parent_as_written_and_expanded() -> None:
         ("ARG a", []),
     ],
 )
-def test_the_stages_that_are_kept_in_the_image(text: str, kept: list[int]) -> None:
-    assert [stage.index for stage in walk(text).kept] == kept
+def test_the_stages_whose_layers_are_in_the_image(text: str, in_image: list[int]) -> None:
+    assert [stage.index for stage in walk(text).in_image] == in_image
 
 
 def test_shell_is_inherited_from_a_stage_and_from_an_image_of_the_catalog() -> None:
@@ -54,7 +54,7 @@ def test_shell_is_inherited_from_a_stage_and_from_an_image_of_the_catalog() -> N
     assert walk("FROM a").all[0].shell == DEFAULT_SHELL
 
 
-def test_the_end_of_a_stage_has_users_and_variables_of_the_stage_below() -> None:
+def test_a_stage_inherits_users_and_variables() -> None:
     text = (
         "ARG U=app G=1\nFROM a AS a\nARG U\nARG V=2\nENV V=3 W='x y'\nUSER $U:$G\nONBUILD USER ${V}\n"
         "FROM A\nENV 'W'=z\nARG \"N\"\nADD $W-$V /b\n"
@@ -80,7 +80,7 @@ def test_the_end_of_a_stage_has_users_and_variables_of_the_stage_below() -> None
 def test_a_long_chain_of_stages_is_evaluated() -> None:
     found = walk("FROM a AS a\nUSER b\n" + "FROM a AS a\n" * 3_000)
     assert found.end.user
-    assert len([*found.kept]) == 3_001
+    assert len([*found.in_image]) == 3_001
 
 
 def test_without_a_from_there_is_no_stage() -> None:
@@ -90,7 +90,7 @@ def test_without_a_from_there_is_no_stage() -> None:
     assert found.end.user.value == "1"
 
 
-def test_an_unbalanced_quote_stays_as_it_is_written() -> None:
+def test_an_unbalanced_quote_stays_as_written() -> None:
     found = walk('FROM "a\nUSER "b')
     assert [one.reference for one in found.all] == ['"a']
     assert found.end.user

@@ -55,10 +55,10 @@ FOUND = {
         (BASH.join((FROM, FROM)) + "RUN a | b", '4: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
     ],
     "unknown-instruction": [
-        (FROM + "USR app", "2: 'USR' is no instruction (did you mean 'USER'?)"),
-        (FROM + "ONBUILD cmd x\nONBUILD XYZ x", "3: 'XYZ' is no instruction"),
-        (FROM + "USER a\n=======\nUSER b", "3: ======= is left of a merge conflict; take one side"),
-        ("# syntax=docker/dockerfile:1\n" + FROM + "RUNN x", "3: 'RUNN' is no instruction (did you mean 'RUN'?)"),
+        (FROM + "USR app", "2: unknown instruction 'USR' (did you mean 'USER'?)"),
+        (FROM + "ONBUILD cmd x\nONBUILD XYZ x", "3: unknown instruction 'XYZ'"),
+        (FROM + "USER a\n=======\nUSER b", "3: unresolved merge conflict (=======); keep one side"),
+        ("# syntax=docker/dockerfile:1\n" + FROM + "RUNN x", "3: unknown instruction 'RUNN' (did you mean 'RUN'?)"),
     ],
     "secret": [
         (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret and stays in the image's history; use RUN --mount=type=secret"),

@@ -193,8 +193,8 @@ def test_stages_and_pinned_images_are_accepted(tmp_path: Path, template: str) ->
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("# nothing\n", f"{PATH}: there is no instruction in it; a Dockerfile begins with FROM"),
-        ("", f"{PATH}: there is no instruction in it; a Dockerfile begins with FROM"),
+        ("# nothing\n", f"{PATH}: has no instructions; a Dockerfile begins with FROM"),
+        ("", f"{PATH}: has no instructions; a Dockerfile begins with FROM"),
         ("FROM {{ parent }}\nRUN {{ no }}\n", "templates/t.j2:2: 'no' is not defined"),
         ("FROM {{ parent }}\n{% if %}\n", "templates/t.j2:2: Expected an expression, got 'end of statement block'"),
     ],

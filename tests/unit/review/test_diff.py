@@ -107,7 +107,7 @@ def test_key_depends_on_the_change_only() -> None:
 def test_invalid_file_is_named() -> None:
     with pytest.raises(InputError) as caught:
         compare("FROM a", "", "Dockerfile")
-    assert str(caught.value) == "Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"
+    assert str(caught.value) == "Dockerfile: has no instructions; a Dockerfile begins with FROM"
 
 
 def test_package_moves() -> None:

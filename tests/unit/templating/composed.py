@@ -1,4 +1,4 @@
-"""Templates that compose text from values, with what they render to."""
+"""Templates that compose text from values, with the expected text."""
 
 from __future__ import annotations
 

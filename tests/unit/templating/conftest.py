@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dockerfile.oracle import Oracle, running_oracle
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +14,5 @@ def oracle() -> Iterator[Oracle]:
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Memory:
-    return Memory(tmp_path)
+def folder(tmp_path: Path) -> TemplateFolder:
+    return TemplateFolder(tmp_path)

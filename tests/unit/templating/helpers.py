@@ -1,4 +1,4 @@
-"""Render a template from its text, and give the origins of its lines."""
+"""Helpers that render a template from its text, or return the origins of its lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dfgen.templating.origins import LineOrigin
 OPTIONS = TemplateOptions()
 
 
-class Memory:
-    """Templates in a folder of their own; `render` gives the first of them a text."""
+class TemplateFolder:
+    """A folder of templates; `render` writes them and renders the first."""
 
     def __init__(
         self, root: Path, options: TemplateOptions = OPTIONS, snippets: frozenset[str] = frozenset()
@@ -27,8 +27,8 @@ class Memory:
 
 
 def origins(
-    memory: Memory, text: str, variables: Mapping[str, object] | None = None, **others: str
+    folder: TemplateFolder, text: str, variables: Mapping[str, object] | None = None, **others: str
 ) -> tuple[LineOrigin, ...]:
     """Render `x.j2` beside other templates and return the origins of its lines."""
-    memory.render(text, variables, **others)
-    return Templates(memory.root, "t", memory.options, memory.snippets).origins("x.j2", variables or {})
+    folder.render(text, variables, **others)
+    return Templates(folder.root, "t", folder.options, folder.snippets).origins("x.j2", variables or {})

@@ -1,21 +1,21 @@
-"""Text that macros, blocks, filters and join compose: template text stays, values stay values."""
+"""Text that macros, blocks, filters and join compose: template text stays text, values stay values."""
 
 import pytest
 
 from dfgen.errors import InputError
-from dfgen.templating.marks import Fragment
+from dfgen.templating.taint import Fragment
 from tests.unit.templating.composed import COMPOSED, PACKAGES
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 
 @pytest.mark.parametrize(("text", "line"), COMPOSED)
-def test_composed_text_keeps_its_values_apart(text: str, line: str, memory: Memory) -> None:
+def test_values_in_composed_text_are_still_quoted(text: str, line: str, folder: TemplateFolder) -> None:
     given = {**PACKAGES, "users": [{"name": "x"}, {"name": "y z"}], "e": ""}
-    assert memory.render(text, given) == f"{line}\n"
+    assert folder.render(text, given) == f"{line}\n"
 
 
-def test_includes_imports_inheritance_and_recursion(memory: Memory) -> None:
-    text = memory.render(
+def test_includes_imports_inheritance_and_recursion(folder: TemplateFolder) -> None:
+    text = folder.render(
         "{% extends 'base.j2' %}{% import 'lib.j2' as lib %}"
         "{% block body %}{{ super() }} && {{ lib.show(v) }} {% include 'part.j2' %}{% endblock %}",
         {"v": "a;b"},
@@ -29,8 +29,8 @@ def test_includes_imports_inheritance_and_recursion(memory: Memory) -> None:
 
 
 def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) -> None:
-    memory = Memory(tmp_path_factory.mktemp("t"), snippets=frozenset(("extra", "steps", "hooks")))
-    text = memory.render(
+    folder = TemplateFolder(tmp_path_factory.mktemp("t"), snippets=frozenset(("extra", "steps", "hooks")))
+    text = folder.render(
         "{{ extra }}\n{% for s in steps %}\nRUN {{ s }}\n{% endfor %}\n{{ hooks.x }}\nRUN {{ steps[0] ~ v }}",
         {"extra": "RUN a && \\\n  b", "steps": ["c && d"], "hooks": {"x": "USER x"}, "v": ";"},
     )
@@ -38,52 +38,52 @@ def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) 
 
 
 LOST = (
-    "it is text that a macro, a block or join composed and that was changed afterwards, so that its values"
-    " can no longer be told from its text; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
+    " template text any more; change the values before they are composed"
 )
 BROKEN = (
-    "templates/x.j2: text that a macro, a block or join composed was cut or changed inside, so that its"
-    " values can no longer be told from its text; change the values before they are composed"
+    "templates/x.j2: text that was composed by a macro, a block or join was cut or changed inside, so dfgen"
+    " cannot tell its values from template text any more; change the values before they are composed"
 )
 
 
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("x | title", f"the filter 'title' cannot follow composed text: {LOST}"),
-        ("x | urlencode", f"the filter 'urlencode' cannot follow composed text: {LOST}"),
+        ("x | title", f"the filter 'title' does not support composed text: {LOST}"),
+        ("x | urlencode", f"the filter 'urlencode' does not support composed text: {LOST}"),
         ("x[:-1]", f"'x[…]' cannot be printed: {LOST}"),
         ("x.split() | last", f"'x.split(…) | last' cannot be printed: {LOST}"),
         ("v | replace('a', x)", f"'v | replace' cannot be printed: {LOST}"),
     ],
 )
-def test_composed_text_that_cannot_be_followed_is_refused(
-    expression: str, message: str, memory: Memory
+def test_unsupported_operations_on_composed_text_are_rejected(
+    expression: str, message: str, folder: TemplateFolder
 ) -> None:
     with pytest.raises(InputError) as error:
-        memory.render(f"{{% set x %}}a {{{{ v }}}}{{% endset %}}\nRUN {{{{ {expression} }}}}", {"v": "a;b"})
+        folder.render(f"{{% set x %}}a {{{{ v }}}}{{% endset %}}\nRUN {{{{ {expression} }}}}", {"v": "a;b"})
     assert str(error.value) == f"templates/x.j2:2: {message}"
 
 
 @pytest.mark.parametrize("expression", ["x | replace('', '&')", "x | replace('b', v)"])
-def test_marks_that_are_cut_are_refused(expression: str, memory: Memory) -> None:
+def test_cut_sentinels_are_rejected(expression: str, folder: TemplateFolder) -> None:
     text = f"{{% set x %}}a {{{{ v }}}}{{% endset %}}RUN {{{{ {expression} }}}}"
     with pytest.raises(InputError) as error:
-        memory.render(text, {"v": "a;b"})
+        folder.render(text, {"v": "a;b"})
     assert str(error.value) == BROKEN
 
 
 @pytest.mark.parametrize("value", ["\ufdd0", "\ufdd0\U000f0000x\ufdd3", "a\ufdd2"])
 @pytest.mark.parametrize("snippets", [frozenset(), frozenset(("v",))])
-def test_a_value_cannot_forge_marks(value: str, snippets: frozenset[str], memory: Memory) -> None:
-    memory.snippets = snippets
+def test_a_value_cannot_forge_sentinels(value: str, snippets: frozenset[str], folder: TemplateFolder) -> None:
+    folder.snippets = snippets
     for text in ("RUN {{ v }}", "RUN {{ v | raw }}", "RUN {{ [v] | join }}", "CMD [{{ v | tojson }}]"):
         with pytest.raises(InputError) as error:
-            memory.render(text, {"v": value})
+            folder.render(text, {"v": value})
         assert str(error.value).endswith(LOST)
 
 
-def test_an_object_can_be_dockerfile_text(memory: Memory) -> None:
+def test_an_object_can_be_dockerfile_text(folder: TemplateFolder) -> None:
     class Pinned:
         def __init__(self, text: str) -> None:
             self.text = text
@@ -92,14 +92,14 @@ def test_an_object_can_be_dockerfile_text(memory: Memory) -> None:
             return self.text
 
     text = "FROM {{ base }}"
-    assert memory.render(text, {"base": Pinned("--platform=linux/arm64 a@b")}) == (
+    assert folder.render(text, {"base": Pinned("--platform=linux/arm64 a@b")}) == (
         "FROM --platform=linux/arm64 a@b\n"
     )
     with pytest.raises(InputError):
-        memory.render(text, {"base": Pinned("\ufdd0")})
+        folder.render(text, {"base": Pinned("\ufdd0")})
 
 
-def test_a_fragment_is_what_a_reader_sees() -> None:
+def test_a_fragment_compares_its_visible_text() -> None:
     fragment = Fragment("a \ufdd0\U000f0000b\ufdd3")
     assert fragment == "a b"
     assert fragment == Fragment("a b")

@@ -1,14 +1,14 @@
-"""A line knows the conditions and loops that it stands in, and what a macro was given for them."""
+"""The conditions and loops around a line, and the macro arguments that they depend on."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.unit.templating.helpers import Memory, origins
+from tests.unit.templating.helpers import TemplateFolder, origins
 
 GIVEN = {"a": "a", "b": "b", "e": "", "l": ["x", "y"], "n": 1}
 
-# A template beside `lib.j2` and `part.j2`, and of its last line the conditions with the names they take.
+# A template beside `lib.j2` and `part.j2`, with the conditions of its last line and the names in them.
 CONDITIONS = {
     "none": ("RUN {{ a }}", []),
     "if": ("{% if a %}\nRUN c\n{% endif %}", ["if a: a"]),
@@ -66,11 +66,11 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("text", "conditions"), CONDITIONS.values(), ids=CONDITIONS)
-def test_a_line_knows_what_decides(text: str, conditions: list[str], memory: Memory) -> None:
-    *_, line = origins(memory, f"{text}\n", GIVEN, **OTHERS)
+def test_a_line_has_its_conditions(text: str, conditions: list[str], folder: TemplateFolder) -> None:
+    *_, line = origins(folder, f"{text}\n", GIVEN, **OTHERS)
     assert [f"{one.text}: {' '.join(one.names)}" for one in line.conditions] == conditions
 
 
-def test_a_condition_knows_its_place(memory: Memory) -> None:
-    [line] = origins(memory, "{% if a %}\n{% include 'part.j2' %}\n{% endif %}\n", GIVEN, **OTHERS)
+def test_a_condition_has_its_place(folder: TemplateFolder) -> None:
+    [line] = origins(folder, "{% if a %}\n{% include 'part.j2' %}\n{% endif %}\n", GIVEN, **OTHERS)
     assert [str(one.place) for one in line.conditions] == ["t/part.j2:1", "t/x.j2:1"]

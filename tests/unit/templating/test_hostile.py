@@ -1,4 +1,4 @@
-"""Whatever a value holds: the render has the instructions of a harmless value's render, or is refused."""
+"""With any value, a render has the same instructions as with a harmless value, or is rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dfgen.dockerfile.lexer import unquote
 from dfgen.errors import InputError
 from dfgen.templating import Templates
 from tests.unit.dockerfile.oracle import Judged, Oracle
-from tests.unit.templating.places import DIRECTIVE_PLACES, HOSTILE, PLACES
+from tests.unit.templating.positions import DIRECTIVE_PLACES, HOSTILE, POSITIONS
 
 HEADS = {"backslash": "FROM busybox\n", "backtick": "# escape=`\nFROM busybox\n"}
 TAIL = "\nUSER end\nRUN end\n"
@@ -19,13 +19,13 @@ HARMLESS = "x"
 
 
 def written(escape: str, line: str) -> str:
-    """A place's template; line continuations follow the escape directive."""
+    """Return the template of a position; line continuations follow the escape directive."""
     text = HEADS[escape] + line + TAIL
     return text.replace("\\\n", "`\n").replace(r"\\\n", r"`\n") if escape == "backtick" else text
 
 
 TEMPLATES = {
-    f"{name} {escape}": written(escape, line) for escape in HEADS for name, line in PLACES.items()
+    f"{name} {escape}": written(escape, line) for escape in HEADS for name, line in POSITIONS.items()
 } | {name: f"{line}{TAIL}" for name, line in DIRECTIVE_PLACES.items()}
 
 
@@ -38,7 +38,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 
 
 def rendered(templates: Templates, name: str, value: str) -> str | None:
-    """The render, or None when the value is refused, in printable lines with a place."""
+    """Render; None if the value is rejected, with printable messages that have a place."""
     try:
         return templates.render(name, {"v": value})
     except InputError as error:
@@ -50,7 +50,7 @@ def rendered(templates: Templates, name: str, value: str) -> str | None:
 
 
 def shape(instructions: list[Judged] | str) -> object:
-    """What must not depend on a value."""
+    """Return the parts that must not depend on a value."""
     if isinstance(instructions, str):
         return instructions
     return [
@@ -66,7 +66,7 @@ def harmless(templates: Templates, oracle: Oracle) -> dict[str, object]:
     return dict(zip(texts, map(shape, oracle.parse_all(texts.values())), strict=True))
 
 
-def test_a_harmless_value_stands_in_most_places(harmless: dict[str, object]) -> None:
+def test_a_harmless_value_is_accepted_in_most_positions(harmless: dict[str, object]) -> None:
     refused = {
         name.removesuffix(" backslash").removesuffix(" backtick") for name in set(TEMPLATES) - set(harmless)
     }
@@ -87,7 +87,7 @@ def test_a_harmless_value_stands_in_most_places(harmless: dict[str, object]) -> 
 @example(value='" <<EOF "')
 @example(value='["a"]')
 @example(value="a=b")
-def test_no_value_changes_what_the_file_does(
+def test_no_value_changes_the_meaning_of_the_file(
     value: str, templates: Templates, harmless: dict[str, object], oracle: Oracle
 ) -> None:
     texts = {name: text for name in TEMPLATES if (text := rendered(templates, name, value)) is not None}
@@ -100,11 +100,11 @@ def test_no_value_changes_what_the_file_does(
 @settings(max_examples=60, deadline=None)
 @given(value=HOSTILE)
 @pytest.mark.parametrize("escape", ["backslash", "backtick"])
-def test_env_and_label_get_the_value_itself(
+def test_env_and_label_receive_the_exact_value(
     escape: str, value: str, templates: Templates, oracle: Oracle
 ) -> None:
     sign = {"backslash": "\\", "backtick": "`"}[escape]
-    names = {f"{name} {escape}": name for name in PLACES if name.startswith(("label", "env", "arg"))}
+    names = {f"{name} {escape}": name for name in POSITIONS if name.startswith(("label", "env", "arg"))}
     texts = {name: text for name in names if (text := rendered(templates, name, value)) is not None}
     for name, judged in zip(texts, oracle.parse_all(texts.values()), strict=True):
         assert not isinstance(judged, str)
@@ -114,7 +114,7 @@ def test_env_and_label_get_the_value_itself(
 
 
 def expected(name: str, value: str, values: list[str]) -> list[str]:
-    """The words of a place, with quotes and variables resolved."""
+    """Return the words of a position, with quotes and variables resolved."""
     known = {
         "label last": ["b", "c", "a", value],
         "label key": [value, "a", "b", "c"],

@@ -1,4 +1,4 @@
-"""Every rendered line knows the template lines that made it, and what was printed in it."""
+"""The origins of rendered lines: template lines and printed expressions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dfgen.errors import InputError, Place
 from dfgen.templating import TemplateOptions, Templates
 from dfgen.templating.origins import LineOrigin, check_same
 from tests.unit.templating.composed import COMPOSED, PACKAGES
-from tests.unit.templating.helpers import Memory, origins
+from tests.unit.templating.helpers import TemplateFolder, origins
 
 AS_IN_JINJA = TemplateOptions(trim_blocks=False, lstrip_blocks=False)
 
 
 def chains(found: tuple[LineOrigin, ...]) -> list[str]:
-    """Write every line with its chain: `RUN a < m.j2:2 < x.j2:5`."""
+    """Format every line with its stack: `RUN a < m.j2:2 < x.j2:5`."""
     return [
-        " < ".join([line.text, *(str(place).removeprefix("t/") for place in line.places)]) for line in found
+        " < ".join([line.text, *(str(place).removeprefix("t/") for place in line.stack)]) for line in found
     ]
 
 
@@ -90,13 +90,13 @@ LINES = {
 
 
 @pytest.mark.parametrize(("text", "lines"), LINES.values(), ids=LINES)
-def test_a_line_knows_the_lines_that_made_it(text: str, lines: list[str], memory: Memory) -> None:
-    assert chains(origins(memory, text)) == lines
+def test_a_line_has_its_template_lines(text: str, lines: list[str], folder: TemplateFolder) -> None:
+    assert chains(origins(folder, text)) == lines
 
 
-def test_lines_of_other_templates_know_what_called_them(memory: Memory) -> None:
+def test_lines_of_other_templates_have_their_callers(folder: TemplateFolder) -> None:
     found = origins(
-        memory,
+        folder,
         "{% extends 'base.j2' %}\n{% import 'lib.j2' as lib %}\n\n{% block body %}\nRUN b\n{{ super() }}"
         "{{ lib.m() }}\n{% include 'part.j2' %}\n{% endblock %}\n",
         base="FROM a\n{% block head %}\nRUN h\n{% endblock %}\n{% block body %}\nRUN s\n{% endblock %}\nRUN z\n",
@@ -115,15 +115,15 @@ def test_lines_of_other_templates_know_what_called_them(memory: Memory) -> None:
     ]
 
 
-def test_a_line_that_leads_there_twice_stands_there_twice(memory: Memory) -> None:
+def test_a_caller_that_appears_twice_is_listed_twice(folder: TemplateFolder) -> None:
     call = "{% macro c() %}\n{{ caller() }}\n{%- endmacro %}\n{% call c() %}\n{% include 'part.j2' %}\n{% endcall %}\n"
-    found = origins(memory, call, part="{% call c() %}\nRUN a\n{% endcall %}\n")
+    found = origins(folder, call, part="{% call c() %}\nRUN a\n{% endcall %}\n")
     assert chains(found) == ["RUN a < part.j2:2 < x.j2:2 < part.j2:1 < x.j2:5 < x.j2:2 < x.j2:4"]
 
 
-def test_without_trimming_the_line_of_a_tag_is_its_own(memory: Memory) -> None:
-    memory.options = AS_IN_JINJA
-    found = origins(memory, "RUN a\n  {% if true %}\nRUN b\n  {% endif %}\nRUN c\n")
+def test_without_trimming_a_tag_line_has_its_own_origin(folder: TemplateFolder) -> None:
+    folder.options = AS_IN_JINJA
+    found = origins(folder, "RUN a\n  {% if true %}\nRUN b\n  {% endif %}\nRUN c\n")
     assert chains(found) == [
         "RUN a < x.j2:1",
         "   < x.j2:2",
@@ -133,11 +133,11 @@ def test_without_trimming_the_line_of_a_tag_is_its_own(memory: Memory) -> None:
     ]
 
 
-def test_parts_of_a_line_from_elsewhere_are_told(memory: Memory) -> None:
-    [line] = origins(memory, "{% macro m() %}b{% endmacro %}\nRUN a \\\n{{- m() }} {{ m() }}\n")
+def test_other_parts_of_a_line_have_their_own_origin(folder: TemplateFolder) -> None:
+    [line] = origins(folder, "{% macro m() %}b{% endmacro %}\nRUN a \\\n{{- m() }} {{ m() }}\n")
     assert line.text == "RUN a \\b b"
-    assert line.places == (Place("t/x.j2", 2),)
-    assert line.also == ((Place("t/x.j2", 1), Place("t/x.j2", 3)),)
+    assert line.stack == (Place("t/x.j2", 2),)
+    assert line.other_stacks == ((Place("t/x.j2", 1), Place("t/x.j2", 3)),)
 
 
 EXPRESSIONS = [
@@ -168,33 +168,33 @@ EXPRESSIONS = [
 
 
 @pytest.mark.parametrize(("text", "expressions"), EXPRESSIONS)
-def test_a_line_knows_what_was_printed_in_it(
-    text: str, expressions: list[tuple[str, list[str]]], memory: Memory
+def test_a_line_has_its_printed_expressions(
+    text: str, expressions: list[tuple[str, list[str]]], folder: TemplateFolder
 ) -> None:
     given = {"a": {"b": {}}, "c": "c", "d": "d", "e": "", "l": "l", "p": "p", "s": "s"}
     if "a." not in text:
         given["a"] = "a"
-    memory.snippets = frozenset("s")
-    [line] = origins(memory, text, given, i="RUN {{ x }}")
+    folder.snippets = frozenset("s")
+    [line] = origins(folder, text, given, i="RUN {{ x }}")
     assert [(one.text, list(one.names)) for one in line.expressions] == expressions
 
 
-def test_an_expression_knows_its_place(memory: Memory) -> None:
-    [_, line] = origins(memory, "RUN a\nRUN b \\\n{{- c }}\n", {"c": "c"})
+def test_an_expression_has_its_place(folder: TemplateFolder) -> None:
+    [_, line] = origins(folder, "RUN a\nRUN b \\\n{{- c }}\n", {"c": "c"})
     assert [one.place for one in line.expressions] == [Place("t/x.j2", 3)]
 
 
 @pytest.mark.parametrize("text", [text for text, _ in COMPOSED])
-def test_following_lines_changes_nothing(text: str, memory: Memory) -> None:
+def test_tracing_does_not_change_the_result(text: str, folder: TemplateFolder) -> None:
     given = {**PACKAGES, "users": [{"name": "x"}, {"name": "y z"}], "e": ""}
-    rendered = memory.render(text, given)
-    found = Templates(memory.root, "t").origins("x.j2", given)
+    rendered = folder.render(text, given)
+    found = Templates(folder.root, "t").origins("x.j2", given)
     assert "".join(f"{line.text}\n" for line in found) == rendered
-    assert all(line.places[-1].file == "t/x.j2" for line in found)
+    assert all(line.stack[-1].file == "t/x.j2" for line in found)
 
 
-def test_a_value_of_several_lines_is_of_one_template_line(memory: Memory) -> None:
-    found = origins(memory, "COPY <<'E' /x\na\n{{ v }}\nb\nE\nRUN c\n", {"v": "1\n2\n\n"})
+def test_a_multi_line_value_has_one_template_line(folder: TemplateFolder) -> None:
+    found = origins(folder, "COPY <<'E' /x\na\n{{ v }}\nb\nE\nRUN c\n", {"v": "1\n2\n\n"})
     assert chains(found) == [
         "COPY <<'E' /x < x.j2:1",
         "a < x.j2:2",
@@ -208,19 +208,18 @@ def test_a_value_of_several_lines_is_of_one_template_line(memory: Memory) -> Non
     ]
 
 
-def test_what_cannot_be_rendered_has_no_origins(memory: Memory) -> None:
-    (memory.root / "x.j2").write_text("RUN a\nRUN {{ b }}\n", encoding="utf-8")
+def test_an_error_in_a_template_has_no_origins(folder: TemplateFolder) -> None:
+    (folder.root / "x.j2").write_text("RUN a\nRUN {{ b }}\n", encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        Templates(memory.root, "t").origins("x.j2", {})
+        Templates(folder.root, "t").origins("x.j2", {})
     assert str(caught.value) == "t/x.j2:2: 'b' is not defined"
 
 
-def test_origins_of_another_text_are_refused() -> None:
-    found = (LineOrigin(text="RUN a", places=()), LineOrigin(text="RUN b", places=()))
+def test_origins_of_another_text_are_rejected() -> None:
+    found = (LineOrigin(text="RUN a", stack=()), LineOrigin(text="RUN b", stack=()))
     check_same(found, "RUN a\nRUN b\n", Place("t/x.j2"))
     with pytest.raises(InputError) as caught:
         check_same(found, "RUN a\n", Place("t/x.j2"))
     assert str(caught.value) == (
-        "t/x.j2: the origin of line 2 of what it renders cannot be told, for it renders differently when its"
-        " lines are followed; report this as an error of dfgen"
+        "t/x.j2: line 2 renders differently when it is traced; this is a bug in dfgen, please report it"
     )

@@ -1,4 +1,4 @@
-"""Of random templates every line's origin is right: each of their lines has a token of its own."""
+"""The origins of random templates are correct: each of their lines contains a unique token."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Writer:
 
 
 def _tokens(sources: Mapping[str, str]) -> dict[str, Place]:
-    """Where every token stands."""
+    """Return the place of every token."""
     return {
         token: Place(f"t/{name}", number)
         for name, text in sources.items()
@@ -113,7 +113,7 @@ def _tokens(sources: Mapping[str, str]) -> dict[str, Place]:
 
 @dataclass(frozen=True)
 class Region:
-    """The lines of a file that a variable decides about, from the first to the last that names it."""
+    """The lines of a file that a variable decides about, from the first to the last with its name."""
 
     file: str
     first: int
@@ -137,20 +137,20 @@ def _regions(sources: Mapping[str, str]) -> dict[str, Region]:
 
 def _check(line: LineOrigin, places: Mapping[str, Place], sources: Mapping[str, str]) -> None:
     tokens = TOKEN.findall(line.text)
-    told = [place for chain in (line.places, *line.also) for place in chain]
+    told = [place for chain in (line.stack, *line.other_stacks) for place in chain]
     for token in tokens:
         assert places[token] in told, (line, token, sources)
     if tokens and line.text.strip().startswith(f"# {tokens[0]}"):
-        assert line.places[0] == places[tokens[0]], (line, sources)
-    for chain in (line.places, *line.also):
+        assert line.stack[0] == places[tokens[0]], (line, sources)
+    for chain in (line.stack, *line.other_stacks):
         assert chain[-1].file == "t/x", (line, sources)
         for inner, outer in itertools.pairwise(chain):
             _check_call(inner, outer, sources)
 
 
 def _check_conditions(line: LineOrigin, regions: Mapping[str, Region], sources: Mapping[str, str]) -> None:
-    """What stands around a place of the line decides, and nothing else does."""
-    told = [place for chain in (line.places, *line.also) for place in chain]
+    """Check that exactly the enclosing regions are conditions."""
+    told = [place for chain in (line.stack, *line.other_stacks) for place in chain]
     decides = {name for one in line.conditions for name in one.names if DECIDES.fullmatch(name)}
     around = {name for name, region in regions.items() if any(map(region.encloses, told))}
     assert around <= decides, (line, sources)
@@ -158,7 +158,7 @@ def _check_conditions(line: LineOrigin, regions: Mapping[str, Region], sources: 
 
 
 def _check_call(inner: Place, outer: Place, sources: Mapping[str, str]) -> None:
-    """Whoever leads to a line of another template names it."""
+    """Check that a caller of another template names it."""
     text = sources[outer.file.removeprefix("t/")].split("\n")[outer.line - 1]
     if inner.file == outer.file:
         assert re.search(r"\(\)|\{\{|filter", text), (inner, outer, sources)
@@ -187,7 +187,7 @@ def _sources(
 
 
 def _given(sources: Mapping[str, str]) -> dict[str, object]:
-    """The variables, and one of the same value for each that decides about one body."""
+    """Return the variables, and a copy for each that decides about one body."""
     values: dict[str, object] = {"v": "x", "e": "", "many": [1, 2]}
     found = [decides for text in sources.values() for decides in DECIDES.finditer(text)]
     return values | {decides[0]: values[decides[1]] for decides in found}
@@ -201,7 +201,7 @@ def _given(sources: Mapping[str, str]) -> dict[str, object]:
     options,
     st.booleans(),
 )
-def test_every_line_is_of_the_template_line_that_holds_its_text(
+def test_every_line_has_the_template_line_of_its_text(
     body: list[Any],
     units: tuple[list[Any], ...],
     signs: list[str],

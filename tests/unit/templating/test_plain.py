@@ -1,4 +1,4 @@
-"""The short way by which most values go: it gives what the long way gives."""
+"""The fast path for values that are written unchanged: its result is that of the full analysis."""
 
 from __future__ import annotations
 
@@ -6,13 +6,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.templating.marks import JSON, VALUE, WORD
-from dfgen.templating.quoting import Walk
-from dfgen.templating.quoting.positions import runs
-from dfgen.templating.quoting.values import HOLE, Hole
+from dfgen.templating.quoting import Quoter
+from dfgen.templating.quoting.positions import batches
+from dfgen.templating.quoting.values import PLACEHOLDER, PrintedValue
+from dfgen.templating.taint import JSON, VALUE, WORD
 
 PIECES = st.sampled_from(
-    [HOLE, HOLE, "A", "=", " ", '"', "'", "$", "$A", "${", "}", "-", "\\", "`", "#", "[", "<", ":", "1"]
+    [
+        PLACEHOLDER,
+        PLACEHOLDER,
+        "A",
+        "=",
+        " ",
+        '"',
+        "'",
+        "$",
+        "$A",
+        "${",
+        "}",
+        "-",
+        "\\",
+        "`",
+        "#",
+        "[",
+        "<",
+        ":",
+        "1",
+    ]
 )
 TEXTS = st.builds(
     "{} {}".format, st.sampled_from(["ENV", "LABEL", "ARG", "env"]), st.lists(PIECES).map("".join)
@@ -22,50 +42,56 @@ VALUES = st.text("aZ09_-@%+=:,./~^", min_size=1, max_size=4)
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=3), st.data())
-def test_what_stands_as_it_is_is_what_the_whole_walk_writes(lines: list[str], data: st.DataObject) -> None:
+def test_the_fast_path_writes_what_the_full_analysis_writes(lines: list[str], data: st.DataObject) -> None:
     text = "\n".join(lines)
-    for run in runs(text):
-        holes = [Hole(VALUE, "s", data.draw(VALUES)) for _ in range(run.holes)]
-        if run.stand(holes):
-            walk = Walk(text, holes)
-            for part in run.parts:
-                walk.part(part)
-            assert (walk.written, walk.refused) == ([hole.value for hole in holes], [])
+    for batch in batches(text):
+        values = [PrintedValue(VALUE, "s", data.draw(VALUES)) for _ in range(batch.size)]
+        if batch.keeps(values):
+            quoter = Quoter(text, values)
+            for part in batch.parts:
+                quoter.part(part)
+            assert (quoter.written, quoter.rejected) == ([value.raw for value in values], [])
 
 
 @pytest.mark.parametrize(
-    ("text", "is_plain"),
+    ("text", "has_fast_path"),
     [
-        (f"ENV A={HOLE}", True),
-        (f'ENV A="{HOLE}" {HOLE}=b', True),
-        (f"LABEL a='{HOLE}'", True),
-        (f"ENV A=$B{HOLE}", False),
-        (f"ENV A=${{{HOLE}}}", False),
-        (f"ENV A=\\{HOLE}", False),
-        (f"ENV --{HOLE}=b", False),
-        (f"ENV A=[{HOLE}]", False),
-        (f"RUN echo {HOLE}", False),
-        (f"ENV A=b \\\n  C={HOLE}", False),
-        (f"# {HOLE}", False),
+        (f"ENV A={PLACEHOLDER}", True),
+        (f'ENV A="{PLACEHOLDER}" {PLACEHOLDER}=b', True),
+        (f"LABEL a='{PLACEHOLDER}'", True),
+        (f"ENV A=$B{PLACEHOLDER}", False),
+        (f"ENV A=${{{PLACEHOLDER}}}", False),
+        (f"ENV A=\\{PLACEHOLDER}", False),
+        (f"ENV --{PLACEHOLDER}=b", False),
+        (f"ENV A=[{PLACEHOLDER}]", False),
+        (f"RUN echo {PLACEHOLDER}", False),
+        (f"ENV A=b \\\n  C={PLACEHOLDER}", False),
+        (f"# {PLACEHOLDER}", False),
     ],
 )
-def test_only_what_is_certain_goes_the_short_way(text: str, is_plain: bool) -> None:
-    (run,) = runs(text)
-    assert (run.plain is not None) is is_plain
+def test_only_certain_positions_take_the_fast_path(text: str, has_fast_path: bool) -> None:
+    (batch,) = batches(text)
+    assert (batch.unchanged is not None) is has_fast_path
 
 
 @pytest.mark.parametrize(
-    "hole", [Hole(JSON, "s", "1"), Hole(WORD, "s", "a"), Hole(VALUE, "s", "-a"), Hole(VALUE, "s", "")]
+    "value",
+    [
+        PrintedValue(JSON, "s", "1"),
+        PrintedValue(WORD, "s", "a"),
+        PrintedValue(VALUE, "s", "-a"),
+        PrintedValue(VALUE, "s", ""),
+    ],
 )
-def test_only_plain_and_harmless_values_go_the_short_way(hole: Hole) -> None:
-    (run,) = runs(f"ENV A={HOLE}")
-    assert not run.stand([hole])
+def test_only_harmless_plain_values_take_the_fast_path(value: PrintedValue) -> None:
+    (batch,) = batches(f"ENV A={PLACEHOLDER}")
+    assert not batch.keeps([value])
 
 
-def test_renders_that_differ_in_their_pinned_parent_are_taken_apart_once() -> None:
+def test_skeletons_that_only_differ_in_a_pinned_parent_share_a_cache_entry() -> None:
     texts = (
-        f"FROM --platform=linux/{name} a/{name}:1@sha256:{name[-1] * 64}\nENV A={HOLE}"
+        f"FROM --platform=linux/{name} a/{name}:1@sha256:{name[-1] * 64}\nENV A={PLACEHOLDER}"
         for name in ("amd64", "arm64")
     )
-    first, second = (runs(text) for text in texts)
+    first, second = (batches(text) for text in texts)
     assert first is second

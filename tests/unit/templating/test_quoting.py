@@ -1,16 +1,16 @@
-"""What is written for a value, place by place."""
+"""The text that is written for a value, by position."""
 
 from pathlib import PurePosixPath
 
 import pytest
 
 from dfgen.errors import InputError
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 HARD = "a b'c\"d$e`f\\"
 
 WRITTEN = [
-    # What is harmless stands as it is.
+    # Harmless values are unchanged.
     ("FROM {{ v }}", "docker.io/library/nginx:1.28", "FROM docker.io/library/nginx:1.28"),
     ("LABEL a={{ v }}", "1.2.3-r0", "LABEL a=1.2.3-r0"),
     ("RUN apk add {{ v }}", "curl=7.88.1-10+deb12u5", "RUN apk add curl=7.88.1-10+deb12u5"),
@@ -20,7 +20,7 @@ WRITTEN = [
     ("ENV A={{ v }}", True, "ENV A=True"),
     ("WORKDIR {{ v }}", PurePosixPath("/a b"), 'WORKDIR "/a b"'),
     ("RUN a {{ 3 }} {{ 'x;' }}", None, "RUN a 3 x;"),
-    # ENV, LABEL, ARG, and what BuildKit's lexer reads like them.
+    # ENV, LABEL, ARG, and other text for BuildKit's lexer.
     ("LABEL a={{ v }} b=c", HARD, 'LABEL a="a b\'c\\"d\\$e`f\\\\" b=c'),
     ('LABEL a="{{ v }}" b=c', HARD, 'LABEL a="a b\'c\\"d\\$e`f\\\\" b=c'),
     ("LABEL a='{{ v }}' b=c", HARD, "LABEL a='a b'\\''c\"d$e`f\\' b=c"),
@@ -74,7 +74,7 @@ WRITTEN = [
     ("CMD {{ v }}", '["a"]', "CMD '[\"a\"]'"),
     ("HEALTHCHECK --interval={{ v }} CMD curl {{ v }}", "3s", "HEALTHCHECK --interval=3s CMD curl 3s"),
     ("ONBUILD RUN echo {{ v }}", "a;b", "ONBUILD RUN echo 'a;b'"),
-    # Where a shell text's quotes and substitutions end.
+    # Where quotes and substitutions end.
     ('RUN echo "x \\" {{ v }}" \\" {{ v }}', "a;b", 'RUN echo "x \\" a;b" \\" \'a;b\''),
     ("RUN echo '\\' {{ v }}", "a;b", "RUN echo '\\' 'a;b'"),
     ("RUN echo \"$(echo ')' \"x\" {{ v }})\" {{ v }}", "a;b", "RUN echo \"$(echo ')' \"x\" 'a;b')\" 'a;b'"),
@@ -112,36 +112,38 @@ WRITTEN = [
     ("RUN <<EOF\necho {{ v }} \"{{ v }}\"\nEOF", "a;b", "RUN <<EOF\necho 'a;b' \"a;b\"\nEOF"),
     ("RUN <<EOF\n#!/bin/bash -e\necho {{ v }}\nEOF", "a;b", "RUN <<EOF\n#!/bin/bash -e\necho 'a;b'\nEOF"),
     ("RUN cat <<'EOF' >/x\n{{ v }}\nEOF", "a $b", "RUN cat <<'EOF' >/x\na $b\nEOF"),
-    # Nothing where an instruction could be.
+    # An empty value in place of an instruction.
     ("FROM a\n{{ v }}\nUSER b", "", "FROM a\n\nUSER b"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("line", "value", "text"), WRITTEN)
-def test_a_value_is_written_for_its_place(line: str, value: object, text: str, memory: Memory) -> None:
-    assert memory.render(line, {"v": value}) == f"{text}\n"
+def test_a_value_is_quoted_for_its_position(
+    line: str, value: object, text: str, folder: TemplateFolder
+) -> None:
+    assert folder.render(line, {"v": value}) == f"{text}\n"
 
 
-def test_the_escape_directive_is_followed(memory: Memory) -> None:
-    text = memory.render("# escape=`\nFROM a\nLABEL a={{ v }} b='{{ v }}' `\n  c=d", {"v": "x'y$z`\\"})
+def test_the_escape_directive_is_followed(folder: TemplateFolder) -> None:
+    text = folder.render("# escape=`\nFROM a\nLABEL a={{ v }} b='{{ v }}' `\n  c=d", {"v": "x'y$z`\\"})
     assert text.splitlines()[2:] == ["LABEL a=\"x'y`$z``\\\" b='x'`''y$z`\\' `", "  c=d"]
 
 
-def test_shell_is_followed_to_the_next_stage(memory: Memory) -> None:
+def test_shell_is_followed_to_the_next_stage(folder: TemplateFolder) -> None:
     text = 'FROM a\nSHELL ["pwsh"]\nFROM b\nRUN echo {{ v }}\nSHELL ["/bin/bash", "-c"]\nRUN echo {{ v }}'
-    assert memory.render(text, {"v": "a;b"}).count("'a;b'") == 2
+    assert folder.render(text, {"v": "a;b"}).count("'a;b'") == 2
 
 
-def test_a_stage_inherits_the_shell_of_the_stage_that_it_is_built_on(memory: Memory) -> None:
+def test_a_stage_inherits_the_shell_of_its_parent(folder: TemplateFolder) -> None:
     start = 'FROM a AS Low\nSHELL ["pwsh"]\nFROM a\nRUN echo {{ v }}\n'
-    assert "'a;b'" in memory.render(start, {"v": "a;b"})
-    with pytest.raises(InputError, match="not safe for the shell that SHELL has set"):
-        memory.render(f"{start}FROM low\nRUN echo {{{{ v }}}}\n", {"v": "a;b"})
+    assert "'a;b'" in folder.render(start, {"v": "a;b"})
+    with pytest.raises(InputError, match="not safe in the shell set by SHELL"):
+        folder.render(f"{start}FROM low\nRUN echo {{{{ v }}}}\n", {"v": "a;b"})
 
 
-def test_what_is_broken_in_the_template_is_not_this_passs_business(memory: Memory) -> None:
-    """BuildKit tells it; a value is written, or refused, all the same."""
+def test_a_broken_template_does_not_stop_quoting(folder: TemplateFolder) -> None:
+    """BuildKit reports the error; values are written or rejected as usual."""
     for text in ("SHELL [1]\nRUN echo {{ v }}", "ENV <<\nRUN <<E'\nUSER {{ v }}", "COPY <<EOF /x\n# {{ v }}"):
-        with pytest.raises(InputError, match="cannot stand in"):
-            memory.render(text, {"v": "a\nb"})
-        assert memory.render(text, {"v": "ab"}) == text.replace("{{ v }}", "ab") + "\n"
+        with pytest.raises(InputError, match="cannot be used in"):
+            folder.render(text, {"v": "a\nb"})
+        assert folder.render(text, {"v": "ab"}) == text.replace("{{ v }}", "ab") + "\n"

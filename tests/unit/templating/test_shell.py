@@ -1,4 +1,4 @@
-"""Values in shell form, run by real shells: every value arrives as the arguments that it is."""
+"""Values in shell form, run by real shells: a program receives the exact value."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from dfgen.dockerfile import parse
 from dfgen.errors import InputError
 from dfgen.templating import Templates
-from tests.unit.templating.places import HOSTILE
+from tests.unit.templating.positions import HOSTILE
 
 SHELLS = [path for path in map(shutil.which, ("sh", "bash")) if path]
 SHOW = "printf '<%s>'"
 
 
 def blanks(value: str) -> list[str]:
-    """A value that is a word of its own is split at blanks."""
+    """Split a value that is a whole word at blanks."""
     return [word for word in re.split("[ \t]+", value) if word]
 
 
-# A command for every place, and the arguments that it must get.
+# A command for every position, and the expected arguments.
 COMMANDS = {
     "bare": (f"{SHOW} a {{{{ v }}}} b", lambda v: ["a", *blanks(v), "b"]),
     "word": (f"{SHOW} a {{{{ v | quote }}}} b", lambda v: ["a", v, "b"]),
@@ -61,7 +61,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 
 
 def commands(templates: Templates, name: str, value: str) -> list[str]:
-    """The command as BuildKit gives it to the shell, or nothing if the value is refused."""
+    """Return the command that BuildKit passes to the shell; empty if the value is rejected."""
     try:
         text = templates.render(name, {"v": value})
     except InputError:
@@ -70,7 +70,7 @@ def commands(templates: Templates, name: str, value: str) -> list[str]:
 
 
 def outputs(shell: str, scripts: Sequence[str], folder: Path) -> list[str]:
-    """Run many commands in one process tree: what each of them prints."""
+    """Run many commands in one process tree and return the output of each."""
     batch = "".join(f"{shell} -c {shlex.quote(script)}; printf '\\001'\n" for script in scripts)
     done = subprocess.run(
         [shell],
@@ -86,7 +86,7 @@ def outputs(shell: str, scripts: Sequence[str], folder: Path) -> list[str]:
 @settings(max_examples=6, deadline=None)
 @given(values=st.lists(HOSTILE, min_size=5, max_size=5))
 @pytest.mark.parametrize("shell", SHELLS)
-def test_arguments_arrive_unchanged(
+def test_a_shell_passes_the_exact_arguments(
     shell: str, values: list[str], templates: Templates, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cwd")

@@ -1,4 +1,4 @@
-"""The folder of templates: options, places of errors, the catalog's own expressions."""
+"""A folder of templates: options, places of errors, expressions of the catalog."""
 
 from pathlib import Path
 
@@ -6,26 +6,28 @@ import pytest
 
 from dfgen.errors import InputError, Place
 from dfgen.templating import TemplateOptions, Templates
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 PLACE = Place("bases/a/base.yaml", 3, 7)
 OPTIONS = TemplateOptions(trim_blocks=False, lstrip_blocks=False, keep_trailing_newline=False)
 
 
-def failure(memory: Memory, text: str, variables: dict[str, object] | None = None, **others: str) -> str:
+def failure(
+    folder: TemplateFolder, text: str, variables: dict[str, object] | None = None, **others: str
+) -> str:
     with pytest.raises(InputError) as error:
-        memory.render(text, variables, **others)
+        folder.render(text, variables, **others)
     return str(error.value)
 
 
 VARIABLES: dict[str, object] = {"java": {"jvm": {"heap": "1g"}}, "n": 1, "names": ["a"], "nothing": None}
-NO_LOOP = "it calls itself without an end; a macro or an include needs a condition that stops it"
+NO_LOOP = "infinite recursion; a macro or an include needs a condition that stops it"
 TOO_LONG = "1: not allowed in a template: the result would have more than 4,000,000 characters or items"
-TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; 100,000 is allowed"
+TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; the limit is 100,000"
 TOO_WIDE = (
     "1: not allowed in a template: a width of more than five digits, or '*', in a format is not allowed"
 )
-GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; 4,000,000 are allowed"
+GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; the limit is 4,000,000"
 RANGE = "1: Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."
 
 FAILURES = [
@@ -40,11 +42,11 @@ FAILURES = [
     ("{{ (1).reel }}", "1: 'n' has no 'reel' (did you mean 'real'?)"),
     (
         "{{ nothing }}",
-        "1: 'nothing' cannot be printed: it is null; give it a value, or print it with | default('…', true)",
+        "1: 'nothing' cannot be printed: it is null; set a value, or print it with | default('…', true)",
     ),
     (
         "{{ names }}",
-        "1: 'names' cannot be printed: it is a list; print it with | join(' '), or with | tojson",
+        "1: 'names' cannot be printed: it is a list; print it with | join(' ') or | tojson",
     ),
     (
         "{{ java }}",
@@ -52,23 +54,23 @@ FAILURES = [
     ),
     (
         "{% macro m() %}{% endmacro %}{{ m }}",
-        "1: 'm' cannot be printed: a Macro has no text of its own; print one of its attributes",
+        "1: 'm' cannot be printed: a Macro cannot be converted to text; print one of its attributes",
     ),
-    ("{{ 1 / (n - 1) }}", "1: it divides by zero"),
+    ("{{ 1 / (n - 1) }}", "1: division by zero"),
     ("{{ n + 'a' }}", "1: unsupported operand type(s) for +: 'int' and 'Trusted'"),
     ("{{ n() }}", "1: 'int' object is not callable"),
     ("{{ names.index('z') }}", "1: 'z' is not in list"),
-    ("{{ {}.popitem() }}", "1: there is no 'popitem(): dictionary is empty'"),
-    ("{{ ''.__class__ }}", "1: not allowed in a template: the attribute '__class__' is closed to templates"),
+    ("{{ {}.popitem() }}", "1: key not found: 'popitem(): dictionary is empty'"),
+    ("{{ ''.__class__ }}", "1: not allowed in a template: templates cannot access the attribute '__class__'"),
     ("{% macro m() %}{{ m() }}{% endmacro %}\n{{ m() }}", f"1: {NO_LOOP}"),
     ("{% include 'x.j2' %}", f"1: {NO_LOOP}"),
-    ("{% include 'y.j2' %}", "1: there is no template 'y.j2' (did you mean 'x.j2'?)"),
-    ("{% include ['q', 'r'] %}", "1: there is no template 'q'"),
-    ("{% include '../x.j2' %}", "1: there is no template '../x.j2' (did you mean 'x.j2'?)"),
+    ("{% include 'y.j2' %}", "1: template 'y.j2' not found (did you mean 'x.j2'?)"),
+    ("{% include ['q', 'r'] %}", "1: template 'q' not found"),
+    ("{% include '../x.j2' %}", "1: template '../x.j2' not found (did you mean 'x.j2'?)"),
     ("\n{% if %}", "2: Expected an expression, got 'end of statement block'"),
-    ("{{ n | intt }}", "1: there is no filter 'intt' (did you mean 'int'?)"),
-    ("{{ n is evenn }}", "1: there is no test 'evenn' (did you mean 'even'?)"),
-    ("{{ 'a' | random }}", "1: there is no filter 'random'"),
+    ("{{ n | intt }}", "1: unknown filter 'intt' (did you mean 'int'?)"),
+    ("{{ n is evenn }}", "1: unknown test 'evenn' (did you mean 'even'?)"),
+    ("{{ 'a' | random }}", "1: unknown filter 'random'"),
     ("{{ lipsum() }}", "1: 'lipsum' is not defined"),
     ("{{ 'a' * 9999999 }}", TOO_LONG),
     ("{{ [1] * 9999999 }}", TOO_LONG),
@@ -96,45 +98,45 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("text", "message"), FAILURES)
-def test_whatever_goes_wrong_is_one_line_with_its_place(text: str, message: str, memory: Memory) -> None:
+def test_an_error_is_one_line_with_its_place(text: str, message: str, folder: TemplateFolder) -> None:
     variables = {**VARIABLES, "n": 1}
-    assert failure(memory, text, variables) == f"templates/x.j2:{message}"
+    assert failure(folder, text, variables) == f"templates/x.j2:{message}"
 
 
-def test_the_innermost_template_is_named(memory: Memory) -> None:
+def test_an_error_names_the_innermost_template(folder: TemplateFolder) -> None:
     lib = "\n\n{% macro m(x) %}\n{{ x.y }}\n{% endmacro %}"
     message = "templates/m.j2:4: 'v' has no 'y'"
-    assert failure(memory, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
+    assert failure(folder, "{% from 'm.j2' import m %}{{ m(v) }}", {"v": {}}, m=lib) == message
     assert (
-        failure(memory, "{% include 'm.j2' %}", {"v": {}}, m="\n{{ v.y }}")
+        failure(folder, "{% include 'm.j2' %}", {"v": {}}, m="\n{{ v.y }}")
         == "templates/m.j2:2: 'v' has no 'y'"
     )
-    assert failure(memory, "{% import 'm.j2' as m %}", m="{% if %}").startswith(
+    assert failure(folder, "{% import 'm.j2' as m %}", m="{% if %}").startswith(
         "templates/m.j2:1: Expected an"
     )
 
 
-def test_values_in_macros_are_refused_at_the_macros_line(memory: Memory) -> None:
+def test_values_in_macros_are_rejected_at_the_macros_line(folder: TemplateFolder) -> None:
     text = "{% from 'm.j2' import m %}\nRUN a\n{{ m(v) }}"
-    message = failure(memory, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
+    message = failure(folder, text, {"v": "a\nb"}, m="{% macro m(x) %}\nUSER {{ x }}\n{% endmacro %}")
     assert message.startswith(
-        "templates/m.j2:2: 'x' is 'a\\nb', which cannot stand in USER: it holds a line break"
+        "templates/m.j2:2: 'x' is 'a\\nb', which cannot be used in USER: it contains a line break"
     )
 
 
-def test_options_are_jinjas(memory: Memory) -> None:
+def test_options_are_passed_to_jinja(folder: TemplateFolder) -> None:
     text = "USER a\n  {% if true %}\nUSER b\n  {% endif %}\n{% include 'm.j2' %}USER d\n"
-    assert memory.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
-    memory.options = OPTIONS
-    assert memory.render(text, m="USER c\n") == "USER a\n  \nUSER b\n  \nUSER cUSER d\n"
+    assert folder.render(text, m="USER c\n") == "USER a\nUSER b\nUSER c\nUSER d\n"
+    folder.options = OPTIONS
+    assert folder.render(text, m="USER c\n") == "USER a\n  \nUSER b\n  \nUSER cUSER d\n"
 
 
-def test_a_render_ends_in_one_newline(memory: Memory) -> None:
-    assert memory.render("USER a\n\n\n") == "USER a\n"
-    assert memory.render("USER a") == "USER a\n"
+def test_a_render_ends_in_one_newline(folder: TemplateFolder) -> None:
+    assert folder.render("USER a\n\n\n") == "USER a\n"
+    assert folder.render("USER a") == "USER a\n"
 
 
-def test_renders_do_not_see_each_other(tmp_path: Path) -> None:
+def test_renders_are_independent(tmp_path: Path) -> None:
     (tmp_path / "lib.j2").write_text(
         "{% set seen = [] %}{% macro m(x) %}{% set _ = seen.append(x) %}{{ seen | join(' ') }}{% endmacro %}"
     )
@@ -149,7 +151,7 @@ def test_renders_do_not_see_each_other(tmp_path: Path) -> None:
     assert names == ["b"]
 
 
-def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
+def test_templates_are_only_found_in_their_folder(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (root / ".git").mkdir()
@@ -162,26 +164,26 @@ def test_templates_are_found_in_their_folder_only(tmp_path: Path) -> None:
     assert templates.names() == ("a.j2", "inner", "sub/b.j2")
     assert templates.render("sub/b.j2", {}) == "USER a\n"
     for name in ("link", "../secret", str(tmp_path / "secret"), "sub", "sub\\b.j2", "a.j2\0"):
-        with pytest.raises(InputError, match="there is no template"):
+        with pytest.raises(InputError, match="not found"):
             templates.render(name, {})
 
 
-def test_a_missing_template_names_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_template_suggests_a_similar_name(tmp_path: Path) -> None:
     (tmp_path / "java-base.Dockerfile.j2").touch()
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").render("java.Dockerfile.j2", {})
     assert str(error.value) == (
-        "templates: there is no template 'java.Dockerfile.j2' (did you mean 'java-base.Dockerfile.j2'?)"
+        "templates: template 'java.Dockerfile.j2' not found (did you mean 'java-base.Dockerfile.j2'?)"
     )
 
 
-def test_a_template_is_text(tmp_path: Path) -> None:
+def test_a_template_must_be_text(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"USER \xff")
     (tmp_path / "b").write_text("USER a\n# \ufdd0", encoding="utf-8")
     templates = Templates(tmp_path, "templates")
     for name, message in (
-        ("a", "templates/a:1: it is not UTF-8 (byte 5); save it as UTF-8"),
-        ("b", "templates/b:2: it holds the noncharacter U+FDD0, which no text may hold; remove it"),
+        ("a", "templates/a:1: is not UTF-8 (byte 5); save it as UTF-8"),
+        ("b", "templates/b:2: contains the noncharacter U+FDD0, which dfgen reserves; remove it"),
     ):
         with pytest.raises(InputError) as error:
             templates.render(name, {})
@@ -205,10 +207,10 @@ def test_expressions_of_the_catalog(tmp_path: Path) -> None:
         ("java.x", "'java' has no 'x'"),
         ("java >= 'a'", "'>=' not supported between instances of 'int' and 'str'"),
         ("java +", "unexpected 'end of template'"),
-        ("''.__class__", "not allowed in a template: the attribute '__class__' is closed to templates"),
+        ("''.__class__", "not allowed in a template: templates cannot access the attribute '__class__'"),
     ],
 )
-def test_a_wrong_expression_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_expression_is_reported_with_its_place(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").expression(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
@@ -226,12 +228,12 @@ def test_texts_of_the_catalog(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{{ jaav }}", "'jaav' is not defined (did you mean 'java'?)"),
-        ("{{ none }}", "it is null; give it a value, or print it with | default('…', true)"),
+        ("{{ none }}", "it is null; set a value, or print it with | default('…', true)"),
         ("{{ java }", "unexpected '}'"),
         ("{% include 'x' %}", "no loader for this environment specified"),
     ],
 )
-def test_a_wrong_text_is_told_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_text_is_reported_with_its_place(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").text(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"

@@ -1,4 +1,4 @@
-"""Text with origins: whatever is done to it, every character keeps one."""
+"""Traced text: every character keeps an origin, whatever operation is applied."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_filters_keep_lines() -> None:
     assert spans(TEXT.with_text("two")) == [(3, "b")]
 
 
-def test_text_that_has_other_lines_is_of_the_first() -> None:
+def test_text_with_other_lines_has_the_origin_of_the_first() -> None:
     assert spans(TEXT.with_text("1\n2\n3\n")) == [(6, "a")]
     assert spans(Traced.of("", []).with_text("1\n2")) == [(3, "")]
 
 
-def test_what_replaces_has_the_origin_of_what_it_replaces() -> None:
+def test_a_replacement_has_the_origin_of_the_replaced_text() -> None:
     text = Traced.of("a;b;c", [Span(2, (A,)), Span(3, (B,))])
     assert str(text.replaced(";", "\n")) == "a\nb\nc"
     assert spans(text.replaced(";", "--")) == [(1, "a"), (2, "a"), (1, "b"), (2, "b"), (1, "b")]

@@ -1,4 +1,4 @@
-"""Which templates an image is made from: the one reader, compared with what Jinja really loads."""
+"""The templates that an image is made from, compared with those that Jinja loads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_one_statement(text: str, found: str) -> None:
     assert made_from("a", known) == frozenset(found)
 
 
-def test_templates_of_templates() -> None:
+def test_indirectly_loaded_templates() -> None:
     texts = {"a": "{% include 'b' %}", "b": "{% extends 'c' %}", "c": "{% include 'a' %}", "d": ""}
     assert made_from("a", usages(texts)) == frozenset("abc")
     assert made_from("d", usages(texts)) == {"d"}
@@ -59,7 +59,7 @@ def test_a_template_that_does_not_exist_or_is_broken_is_named() -> None:
     assert made_from("a", usages(texts)) == {"a", "b", "gone"}
 
 
-# How a name can be written ({1} is it in capitals), and the statements that load a template.
+# Spellings of a name ({1} is in upper case), and statements that load a template.
 _SPELLINGS = (
     "'{0}'",
     "('{0}')",
@@ -125,5 +125,5 @@ def _loaded(texts: Mapping[str, str]) -> set[str]:
 
 @settings(max_examples=100, deadline=None)
 @given(_folders())
-def test_whatever_jinja_loads_is_found(texts: dict[str, str]) -> None:
+def test_every_template_that_jinja_loads_is_found(texts: dict[str, str]) -> None:
     assert _loaded(texts) <= made_from("a", usages(texts))

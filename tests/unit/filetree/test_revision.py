@@ -1,4 +1,4 @@
-"""The files of two states: what both have is read once, and of a revision only what differs."""
+"""Two trees: common contents are read once, and only differences are read from git."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.filetree import Checkout, Revision, Seen
 from dfgen.filetree.git import Git
+from dfgen.filetree.revision import Checkout, ContentCache, Revision
 from tests.unit import repositories
 from tests.unit.repositories import commit
 
@@ -17,7 +17,7 @@ _AMD64, _ARM64 = (f"bases/app/1.0/Dockerfile_{name}" for name in ("amd64", "arm6
 
 
 class Counting(Git):
-    """A repository that keeps account of what is read from it."""
+    """A repository that records the contents read from it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -31,13 +31,13 @@ class Counting(Git):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository that is a catalog's folder."""
+    """A repository with a catalog at its top."""
     return repositories.repository(tmp_path, folder=".")
 
 
 def _both(root: Path, git: Git) -> tuple[Checkout, Revision]:
-    seen = Seen(git)
-    return Checkout(root, seen, git), Revision(git, git.commit("HEAD"), seen)
+    cache = ContentCache(git)
+    return Checkout(root, cache, git), Revision(git, git.commit("HEAD"), cache)
 
 
 def test_only_what_differs_is_read_from_git(root: Path) -> None:
@@ -53,24 +53,24 @@ def test_only_what_differs_is_read_from_git(root: Path) -> None:
     assert was[_AMD64] is now[_AMD64]  # and kept once
 
 
-def test_of_files_in_contexts_too(root: Path) -> None:
+def test_only_what_differs_in_contexts_is_read_from_git(root: Path) -> None:
     git = Counting(root)
     (root / "bases/app/files/b").write_text("b")
     commit(root)
     folder, revision = _both(root, git)
     (root / "bases/app/files/b").write_text("c")
     paths = folder.paths(_PARTS)
-    now, was = folder.prints(paths), revision.prints(revision.paths(_PARTS))
+    now, was = folder.fingerprints(paths), revision.fingerprints(revision.paths(_PARTS))
     assert git.read == [repositories.git(root, "rev-parse", "HEAD:bases/app/files/b")]
     assert {path for path in paths if was[path] != now[path]} == {"bases/app/files/b"}
 
 
-def test_a_folder_without_a_repository_is_taken_as_it_is(root: Path) -> None:
+def test_a_folder_without_a_repository_is_read_completely(root: Path) -> None:
     (root / ".gitignore").write_text("ignored\n")
     (root / "bases/app/ignored").write_text("")
     (root / "bases/app/.git").mkdir()
     (root / "bases/app/.git/config").write_text("")
-    alone, known = Checkout(root, Seen()).paths(_PARTS), _both(root, Git(root))[0].paths(_PARTS)
+    alone, known = Checkout(root, ContentCache()).paths(_PARTS), _both(root, Git(root))[0].paths(_PARTS)
     assert set(alone) - set(known) == {"bases/app/ignored"}
     assert (set(known) - set(alone), known) == (set(), sorted(known))
 
@@ -82,7 +82,7 @@ def test_links_are_followed_within_a_revision(root: Path, tmp_path: Path) -> Non
     commit(root)
     revision = _both(root, Git(root))[1]
     paths = revision.paths(["templates"])
-    assert [path for path in paths if revision.is_stray(path)] == [
+    assert [path for path in paths if revision.is_external_link(path)] == [
         f"templates/{name}" for name in ("folder", "loop", "out")
     ]
     texts = revision.texts(paths)

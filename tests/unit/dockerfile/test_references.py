@@ -13,7 +13,7 @@ def found(text: str) -> list[tuple[int, str, str]]:
     return [(image.line, image.keyword, image.text) for image in images]
 
 
-def test_every_way_to_take_an_image_is_found_with_its_line() -> None:
+def test_every_external_image_is_found_with_its_line() -> None:
     text = (
         f"FROM --platform=linux/arm64 docker.io/library/nginx:1.28@{PIN} AS base\n"
         "RUN --mount=type=bind,from=busybox:1,source=/bin,target=/b \\\n"
@@ -29,7 +29,7 @@ def test_every_way_to_take_an_image_is_found_with_its_line() -> None:
     ]
 
 
-def test_platform_is_told_as_written() -> None:
+def test_the_platform_is_reported_as_written() -> None:
     images = external_images(parse("FROM --platform=$BUILDPLATFORM a AS x\nFROM b\n"))
     assert images == (
         ExternalImage(line=1, text="a", keyword="FROM", platform="$BUILDPLATFORM"),
@@ -47,7 +47,7 @@ def test_platform_is_told_as_written() -> None:
         "FROM scratch\nRUN --mount=type=secret,id=a true\n",
     ],
 )
-def test_scratch_and_earlier_stages_are_not_outside(text: str) -> None:
+def test_scratch_and_earlier_stages_are_not_external(text: str) -> None:
     assert found(text) == []
 
 
@@ -64,11 +64,11 @@ def test_scratch_and_earlier_stages_are_not_outside(text: str) -> None:
         ("FROM a AS a\n", (1, "FROM", "a")),
     ],
 )
-def test_what_is_not_an_earlier_stage_is_outside(text: str, expected: tuple[int, str, str]) -> None:
+def test_other_names_are_external_images(text: str, expected: tuple[int, str, str]) -> None:
     assert found(text) == [expected]
 
 
-def test_a_trigger_counts_for_the_build_of_the_child() -> None:
+def test_an_image_in_a_trigger_is_marked_onbuild() -> None:
     (image,) = external_images(parse("FROM scratch\nONBUILD COPY --from=alpine a b\n"))
     assert image == ExternalImage(line=2, text="alpine", keyword="COPY", onbuild=True)
 
@@ -86,13 +86,13 @@ def test_a_trigger_counts_for_the_build_of_the_child() -> None:
         ("ENV A=b\n", []),
     ],
 )
-def test_lines_that_take_no_image_are_passed_over_only_where_an_instruction_begins(
+def test_lines_without_images_are_only_skipped_where_an_instruction_begins(
     text: str, expected: list[tuple[int, str, str]]
 ) -> None:
     assert found(text) == expected
 
 
-def test_a_broken_line_among_those_that_take_no_image_is_refused() -> None:
+def test_a_broken_line_without_an_image_is_an_error() -> None:
     with pytest.raises(InputError) as caught:
         images_in("FROM scratch\nENV A=b\nENV C\nENV D=e\n", "Dockerfile_amd64")
     expected = "Dockerfile_amd64:3: ENV has a name but no value; expected name=value"

@@ -1,9 +1,9 @@
-"""Templates with one value in every kind of place, and hostile values for it."""
+"""Templates with one value in every kind of position, and hostile values."""
 
 from hypothesis import strategies as st
 
-# A template line (or lines) for every place; {{ v }} is the hostile value.
-PLACES = {
+# A template for every position; {{ v }} is the hostile value.
+POSITIONS = {
     "label quoted": 'LABEL a="{{ v }}" b=c',
     "label bare": "LABEL a={{ v }} b=c",
     "label single": "LABEL a='{{ v }}' b=c",

@@ -8,38 +8,41 @@ from dfgen.errors import InputError
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("# c\n", "a/Dockerfile: there is no instruction in it; a Dockerfile begins with FROM"),
-        ("# escape=x\nFROM a\n", "a/Dockerfile:1: the escape directive is 'x'; expected \\ or `"),
+        ("# c\n", "a/Dockerfile: has no instructions; a Dockerfile begins with FROM"),
+        ("# escape=x\nFROM a\n", "a/Dockerfile:1: invalid escape directive 'x'; use \\ or `"),
         (
             "# syntax=a\n# syntax=b\nFROM a\n",
-            "a/Dockerfile:2: a second '# syntax=' directive; keep one of them",
+            "a/Dockerfile:2: duplicate '# syntax=' directive; keep one",
         ),
-        ("FROM a\nCMD [1]\n", "a/Dockerfile:2: the JSON array may hold strings only; quote the others"),
+        (
+            "FROM a\nCMD [1]\n",
+            "a/Dockerfile:2: the JSON array may only contain strings; quote the other values",
+        ),
         ("FROM a\n\nENV a\n", "a/Dockerfile:3: ENV has a name but no value; expected name=value"),
-        ("FROM a\nlabel a=b c\n", "a/Dockerfile:2: LABEL has 'c', which is not of the form name=value"),
-        ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF never ends; expected a line 'EOF'"),
+        ("FROM a\nlabel a=b c\n", "a/Dockerfile:2: LABEL has 'c', which is not name=value"),
+        ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF is not closed; add a line 'EOF'"),
     ],
 )
-def test_what_buildkit_refuses_is_told_with_its_line(text: str, message: str) -> None:
+def test_an_error_has_its_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         parse(text, "a/Dockerfile")
     assert str(error.value) == message
 
 
-def test_directives_and_escape_are_told() -> None:
+def test_directives_and_escape_are_read() -> None:
     dockerfile = parse("# syntax=docker/dockerfile:1\n# Check = skip=X\n# escape=`\nFROM a\n")
     assert dockerfile.directives == {"syntax": "docker/dockerfile:1", "check": "skip=X", "escape": "`"}
     assert dockerfile.escape == "`"
 
 
-def test_heredocs_tell_where_their_body_lies() -> None:
+def test_a_heredoc_has_the_lines_of_its_body() -> None:
     (instruction,) = parse("RUN cat <<-'E' \\\n > /x\n\ta\n\tE\n").instructions
     (heredoc,) = instruction.heredocs
     assert (heredoc.line, heredoc.end_line, heredoc.expand, heredoc.chomp) == (3, 4, False, True)
     assert (instruction.line, instruction.end_line) == (1, 4)
 
 
-def test_flag_gives_all_values() -> None:
+def test_flag_returns_all_values() -> None:
     (instruction,) = parse("RUN --mount=type=a --mount=type=b --link c\n").instructions
     assert instruction.flag("mount") == ("type=a", "type=b")
     assert instruction.flag("link") == ("true",)

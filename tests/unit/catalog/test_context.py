@@ -1,4 +1,4 @@
-"""Which files of a build context a Dockerfile uses, as BuildKit finds them."""
+"""The files of a build context that a Dockerfile uses, like BuildKit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.errors import InputError
 from dfgen.filetree import Folder, Kind
 from tests.unit.models import AMD64, BOTH, family, image
@@ -33,7 +33,7 @@ def files(root: Path, *instructions: str, text: str = "") -> dict[str, str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text or "\n".join(("FROM x", *instructions, "")))
     one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
-    taken = ContextReader(Folder(root)).taken(one)
+    taken = ContextReader(Folder(root)).inputs(one)
     if taken.problems:
         raise InputError(taken.problems)
     return dict(taken.files)
@@ -123,11 +123,11 @@ SUB = {"files/sub", "files/sub/two", "files/sub/deep", "files/sub/deep/three"}
         ("FROM y AS Y\nENV F=bin\nFROM Y\nCOPY $F /x", {"bin", "bin/run"}),
     ],
 )
-def test_what_an_instruction_takes(root: Path, instruction: str, expected: set[str]) -> None:
+def test_the_paths_of_an_instruction(root: Path, instruction: str, expected: set[str]) -> None:
     assert set(files(root, instruction)) == expected
 
 
-def test_kind_mode_and_content_are_what_counts(root: Path) -> None:
+def test_fingerprints_contain_kind_mode_and_content(root: Path) -> None:
     context = root / "bases" / "a" / "ctx"
     (context / "bin").chmod(0o750)
     (context / "bin" / "run").chmod(0o755)
@@ -140,7 +140,7 @@ def test_kind_mode_and_content_are_what_counts(root: Path) -> None:
     }
 
 
-def test_a_source_is_followed_through_links_and_the_links_count(root: Path) -> None:
+def test_links_are_followed_and_included(root: Path) -> None:
     context = root / "bases" / "a" / "ctx"
     (context / "current").symlink_to("files/sub")
     (context / "two").symlink_to("/current/two")
@@ -149,7 +149,7 @@ def test_a_source_is_followed_through_links_and_the_links_count(root: Path) -> N
 
 
 @pytest.mark.parametrize("target", [None, b"\xff"])
-def test_a_name_that_buildkit_cannot_read_is_refused(root: Path, target: bytes | None) -> None:
+def test_a_name_that_is_not_utf8_is_an_error(root: Path, target: bytes | None) -> None:
     folder = os.fsencode(root / "bases" / "a" / "ctx" / "files")
     if target:
         os.symlink(target, os.path.join(folder, b"bad"))  # noqa: PTH211, PTH118
@@ -157,8 +157,8 @@ def test_a_name_that_buildkit_cannot_read_is_refused(root: Path, target: bytes |
         Path(os.fsdecode(os.path.join(folder, b"b\xffd"))).touch()  # noqa: PTH118
     shown = "files/bad" if target else r"files/b\udcffd"
     assert problem(root, "", "COPY files /x") == (
-        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, which is not UTF-8, by its name or by where it links"
-        " to, so that BuildKit cannot read it; rename it, or leave it out in .dockerignore"
+        f"bases/a/1/Dockerfile_amd64:3: COPY takes {shown}, whose name or link target is not UTF-8, which BuildKit"
+        " cannot read; rename it, or exclude it in .dockerignore"
     )
     (root / "bases" / "a" / "ctx" / ".dockerignore").write_text("files/b?d\n")
     assert set(files(root, "COPY files /x")).isdisjoint({"files/bad", "files/b\udcffd"})
@@ -168,8 +168,8 @@ def test_a_link_out_of_the_context_is_an_error(root: Path) -> None:
     (root / "bases" / "a" / "secret").write_text("s")
     (root / "bases" / "a" / "ctx" / "out").symlink_to("../secret")
     assert problem(root, "", "COPY out /x") == (
-        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside of the context bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:3: COPY takes 'out', which is outside the context bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
@@ -178,29 +178,29 @@ def test_a_loop_of_links_is_an_error(root: Path) -> None:
     (context / "x").symlink_to("y")
     (context / "y").symlink_to("x")
     assert problem(root, "COPY x/one /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which is not in bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which does not exist in bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
-def test_sources_that_are_not_there_are_told_together_with_their_lines(root: Path) -> None:
-    advice = "put it there, or take it from a stage with --from"
+def test_all_missing_sources_are_reported_with_their_lines(root: Path) -> None:
+    advice = "add it there, or copy it from a stage with --from"
     assert problem(root, "COPY nothing /x", "ADD a.txt ../none /x/").splitlines() == [
-        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which is not in bases/a/ctx; {advice}",
-        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside of the context bases/a/ctx;"
+        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which does not exist in bases/a/ctx; {advice}",
+        "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside the context bases/a/ctx;"
         f" {advice}",
     ]
 
 
-def test_the_ignore_file_leaves_out_what_docker_leaves_out(root: Path) -> None:
+def test_an_ignore_file_excludes_what_docker_excludes(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("# comment\n\nfiles/**\n!files/sub/two\n*.txt\n")
     found = set(files(root, "COPY . /x"))
-    # BuildKit makes the folder of what is taken back, with its mode.
+    # BuildKit creates the folder of a re-included file, with its mode.
     expected = {"bin", "bin/run", ".hidden", ".dockerignore", "x[1]", "files", "files/sub", "files/sub/two"}
     assert found == expected
 
 
-def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
+def test_the_ignore_file_beside_the_dockerfile_takes_precedence(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
     beside = root / "bases/a/1/Dockerfile_amd64.dockerignore"
     beside.parent.mkdir(parents=True)
@@ -208,16 +208,16 @@ def test_the_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
     assert set(files(root, "COPY *.txt /x/")) == {"a.txt"}
 
 
-def test_a_source_that_is_ignored_is_an_error(root: Path) -> None:
+def test_an_ignored_source_is_an_error(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
     assert problem(root, "COPY a.txt /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file leaves out of bases/a/ctx;"
-        " except it there with !"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file excludes from bases/a/ctx;"
+        " re-include it there with !"
     )
 
 
 class Counting(Folder):
-    """A folder that keeps account of what is listed and described."""
+    """A folder that records listed and fingerprinted paths."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -228,12 +228,12 @@ class Counting(Folder):
         self.scanned.append(folder)
         return super()._scan(folder)
 
-    def _print(self, path: str) -> str:
+    def _fingerprint(self, path: str) -> str:
         self.described.append(PurePosixPath(path).name)
-        return super()._print(path)
+        return super()._fingerprint(path)
 
 
-def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
+def test_a_shared_file_is_read_once(root: Path) -> None:
     tree = Counting(root)
     reader = ContextReader(tree)
     for platform in BOTH:
@@ -241,19 +241,19 @@ def test_a_file_that_many_images_use_is_read_once(root: Path) -> None:
         path = root / one.dockerfile
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("FROM x\nCOPY files/sub *.txt /x/\n")
-        assert reader.taken(one).files
+        assert reader.inputs(one).files
     assert sorted(tree.described) == ["a.txt", "b.txt", "deep", "sub", "three", "two"]
     assert len(tree.scanned) == len({*tree.scanned})
 
 
-def test_a_folder_that_is_ignored_is_not_listed(root: Path) -> None:
+def test_an_ignored_folder_is_not_listed(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("files\n*/run\n!bin/kept\n")
     tree = Counting(root)
     path = root / "bases/a/1/Dockerfile_amd64"
     path.parent.mkdir()
     path.write_text("FROM x\nCOPY . /x/\n")
     one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
-    assert "bin" in ContextReader(tree).taken(one).files
+    assert "bin" in ContextReader(tree).inputs(one).files
     assert "bases/a/ctx/bin" in tree.scanned
     assert "bases/a/ctx/files" not in tree.scanned
 
@@ -269,12 +269,12 @@ def test_special_files_do_not_stop_a_build(root: Path) -> None:
     assert files(root, "COPY bin /x")["bin/fifo"] == "special"
 
 
-def test_a_dockerfile_that_cannot_be_parsed_is_an_error_with_its_line(root: Path) -> None:
+def test_a_broken_dockerfile_is_an_error_with_its_line(root: Path) -> None:
     assert problem(root, "COPY <<EOF /x", "text").startswith("bases/a/1/Dockerfile_amd64:2: ")
 
 
-def child(root: Path, parent: str, *instructions: str) -> Taken:
-    """Read what an image takes whose parent, in the catalog, has a Dockerfile of its own."""
+def child(root: Path, parent: str, *instructions: str) -> BuildInputs:
+    """Return the inputs of an image whose parent in the catalog has this Dockerfile."""
     ctx = PurePosixPath("bases/a/ctx")
     images = (image("onb", AMD64), image("a", AMD64, ["onb:1"], family=family("a", context=ctx)))
     for one, text in zip(
@@ -283,7 +283,7 @@ def child(root: Path, parent: str, *instructions: str) -> Taken:
         path = root / one.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).taken(images[1])
+    return ContextReader(Folder(root), {one.merged_name: (one,) for one in images}).inputs(images[1])
 
 
 @pytest.mark.parametrize(
@@ -309,11 +309,11 @@ def test_triggers_of_a_parent_in_the_catalog_run_in_the_child(
     assert (set(taken.files), taken.problems) == (expected, ())
 
 
-def test_what_a_trigger_does_not_find(root: Path) -> None:
+def test_a_missing_source_of_a_trigger(root: Path) -> None:
     (found,) = child(root, "FROM x\n\nONBUILD COPY nothing /x\n").problems
     assert str(found) == (
-        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which is"
-        " not in bases/a/ctx; put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which does"
+        " not exist in bases/a/ctx; add it there, or copy it from a stage with --from"
     )
 
 
@@ -325,41 +325,41 @@ def test_links_that_a_pattern_matches(root: Path) -> None:
     assert set(files(root, "COPY current/t* /x/")) == {"current", "files/sub/two"}
     assert set(files(root, "COPY */t* /x/")) == set()  # no pattern goes through a link
     assert problem(root, "COPY bin/l* /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which is not in bases/a/ctx;"
-        " put it there, or take it from a stage with --from"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which does not exist in bases/a/ctx;"
+        " add it there, or copy it from a stage with --from"
     )
 
 
-def test_an_ignored_link_leads_nowhere(root: Path) -> None:
+def test_an_ignored_link_is_not_followed(root: Path) -> None:
     (root / "bases/a/ctx/current").symlink_to("files/sub")
     (root / "bases/a/ctx/.dockerignore").write_text("current\n")
     assert problem(root, "COPY current/two /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file leaves out of bases/a/ctx;"
-        " except it there with !"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file excludes from bases/a/ctx;"
+        " re-include it there with !"
     )
 
 
 def test_a_broken_ignore_file_and_a_broken_pattern(root: Path) -> None:
     assert problem(root, "COPY a[ /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY has a pattern that cannot be read, in 'a[' or its --exclude: a class in []"
-        " is never closed, or lacks a character; BuildKit refuses it"
+        "bases/a/1/Dockerfile_amd64:2: COPY has an invalid pattern in 'a[' or its --exclude: a [] class is empty or"
+        " not closed; BuildKit rejects it"
     )
     (root / "bases/a/ctx/.dockerignore").write_text("a[\n!\n")
     assert problem(root, "COPY a.txt /x/").splitlines() == [
-        "bases/a/ctx/.dockerignore:1: the pattern 'a[' cannot be read: a class in [] is never closed, or lacks a"
-        " character; BuildKit refuses it",
-        "bases/a/ctx/.dockerignore:2: the pattern '!' cannot be read: there is nothing behind the !; BuildKit refuses it",
+        "bases/a/ctx/.dockerignore:1: the pattern 'a[' is invalid: a [] class is empty or not closed; BuildKit"
+        " rejects it",
+        "bases/a/ctx/.dockerignore:2: the pattern '!' is invalid: nothing follows the !; BuildKit rejects it",
     ]
 
 
-def test_an_empty_ignore_file_beside_the_dockerfile_comes_first_too(root: Path) -> None:
+def test_an_empty_ignore_file_beside_the_dockerfile_takes_precedence(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
     (root / "bases/a/1").mkdir()
     (root / "bases/a/1/Dockerfile_amd64.dockerignore").write_text("")
     assert set(files(root, "COPY *.txt /x/")) == {"a.txt", "b.txt"}
 
 
-def test_a_policy_that_buildx_loads_by_itself_is_an_input(root: Path) -> None:
+def test_a_policy_that_buildx_loads_is_an_input(root: Path) -> None:
     path = root / "bases/a/1/Dockerfile_amd64.rego"
     path.parent.mkdir()
     path.write_text("package docker")
@@ -367,13 +367,13 @@ def test_a_policy_that_buildx_loads_by_itself_is_an_input(root: Path) -> None:
     assert files(root, "RUN true") == {"bases/a/1/Dockerfile_amd64.rego": f"file 644 sha256:{digest}"}
 
 
-def test_dockerfiles_as_they_will_be_lie_over_the_context(root: Path) -> None:
+def test_unwritten_dockerfiles_overlay_the_context(root: Path) -> None:
     name = "bases/a/1/Dockerfile_amd64"
     one = image("a", AMD64, family=family("a"))
     reader = ContextReader(Folder(root), texts={name: "FROM x\nCOPY 1 /x\n"})
     digest = hashlib.sha256(b"FROM x\nCOPY 1 /x\n").hexdigest()
-    assert reader.taken(one).files == {
+    assert reader.inputs(one).files == {
         "1": "folder 755",
         "1/Dockerfile_amd64": f"file 644 sha256:{digest}",
     }
-    assert reader.overlaid({name: "FROM x\n"}).taken(one).files == {}
+    assert reader.overlaid({name: "FROM x\n"}).inputs(one).files == {}

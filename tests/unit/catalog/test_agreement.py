@@ -1,4 +1,4 @@
-"""Plan and review agree: review builds an image exactly if plan's inputs of it change, whatever file changes."""
+"""Plan and review agree: review lists an image exactly if its inputs in plan change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.catalog.context import ContextReader, Taken
+from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.cli.app import App
 from dfgen.commands.review import review
@@ -89,7 +89,7 @@ class Change:
     path: str
 
     def apply(self, root: Path) -> None:
-        """Change the file; a folder that gets empty goes, as with git."""
+        """Change the file; an empty folder is removed, as in git."""
         path = root / "bases/app" / self.path
         if self.what == "mode" and path.is_file() and not path.is_symlink():
             path.chmod(path.stat().st_mode ^ 0o111)
@@ -154,15 +154,15 @@ def make(root: Path, catalog: Catalog) -> None:
     repositories.commit(root)
 
 
-def inputs(root: Path) -> dict[str, Taken]:
-    """Read what plan hashes of each image."""
+def inputs(root: Path) -> dict[str, BuildInputs]:
+    """Return the inputs that plan hashes, by image."""
     catalog = App(root=root, output="json").catalog
     reader = ContextReader(Folder(root), catalog.versions)
-    return {image.name: reader.taken(image) for image in catalog.images}
+    return {image.name: reader.inputs(image) for image in catalog.images}
 
 
-def expected(before: Mapping[str, Taken], after: Mapping[str, Taken]) -> set[str]:
-    """Name the images that are built again: their inputs changed, or their parent is built again."""
+def expected(before: Mapping[str, BuildInputs], after: Mapping[str, BuildInputs]) -> set[str]:
+    """Return the images to rebuild: their inputs changed, or their parent is rebuilt."""
     found = {
         name
         for name, now in after.items()
@@ -172,7 +172,7 @@ def expected(before: Mapping[str, Taken], after: Mapping[str, Taken]) -> set[str
 
 
 def reviewed(root: Path) -> set[str]:
-    """Name the images that a review of the working tree lists as built again."""
+    """Return the images that a review of the working tree lists as rebuilt."""
     with tempfile.TemporaryDirectory() as scratch:
         before, after = Snapshots(App(root=root, output="json"), Path(scratch), ("HEAD", "")).read()
         return {one.image for one in review(before, after).impact.rebuilt}
@@ -180,7 +180,7 @@ def reviewed(root: Path) -> set[str]:
 
 @settings(max_examples=20, deadline=None)
 @given(catalog=CATALOGS, changes=st.lists(CHANGES, min_size=1, max_size=3))
-def test_review_builds_what_plan_builds(catalog: Catalog, changes: list[Change]) -> None:
+def test_review_and_plan_agree_on_rebuilt_images(catalog: Catalog, changes: list[Change]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve()
         make(root, catalog)
