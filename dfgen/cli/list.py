@@ -9,7 +9,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands import render as header
 from dfgen.errors import InputError
-from dfgen.workspace.cache import Remembered
+from dfgen.workspace.cache import RenderCache
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")
 
@@ -19,7 +19,7 @@ COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "sta
 @click.pass_obj
 def command(app: App, select: tuple[str, ...]) -> None:
     """Show families, versions, platforms, tags, parents and the state of each Dockerfile."""
-    remembered = Remembered(app.root)
+    remembered = RenderCache(app.root)
     images, existing = app.images(select), remembered.existing
     is_known = remembered.all_unchanged()
     found = (_row(app, image, existing.get(str(image.dockerfile)), is_known) for image in images)

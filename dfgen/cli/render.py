@@ -16,7 +16,7 @@ from dfgen.cli.app import App
 from dfgen.errors import CheckError, Place
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
-from dfgen.workspace.cache import Remembered
+from dfgen.workspace.cache import RenderCache
 
 if TYPE_CHECKING:
     from dfgen.commands.render import File, Rendering
@@ -42,7 +42,7 @@ def command(
     annotating.check(annotations, target)
     if annotations and not (check or diff):
         raise click.UsageError("--annotations needs --check or --diff")
-    remembered = Remembered(app.root) if not select and not annotations else None
+    remembered = RenderCache(app.root) if not select and not annotations else None
     if remembered and remembered.all_unchanged():
         count = len(remembered.existing)
         if not (check or diff):

@@ -66,7 +66,7 @@ def _build(app: App, size: int) -> None:
     entries: dict[str, Descriptor | None] = {}
     versions: dict[str, list[Image]] = {}
     for one in app.catalog.images:
-        inputs = planning.judge(one, app.lock, how).inputs
+        inputs = planning.plan_image(one, app.lock, how).inputs
         known = {INPUTS: str(inputs.digest)} if inputs else {}
         # Gzip without compression: what does not compress is not worth its time.
         layer = gzip.compress(random.Random(one.name).randbytes(size), compresslevel=0, mtime=0)

@@ -1,4 +1,4 @@
-"""Records of the model, each made in a line; a test says only what is special about its own."""
+"""Records of the catalog's model with defaults; a test sets only what it is about."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def family(name: str, **more: Any) -> Family:
 
 
 def parent(key: str, platform: Platform = AMD64, line: int = 2) -> Parent:
-    """Make a parent: a key such as `a:1` is a version of the catalog, a reference is upstream."""
+    """Make a parent: a key, for example `a:1`, is a version of the catalog; a reference is upstream."""
     place = Place("bases/base.yaml", line)
     if "/" in key:
         return Parent(reference=Reference.parse(key), platform=platform, place=place)
@@ -66,7 +66,7 @@ def image(name: str, platform: Platform = AMD64, parents: Sequence[str] = (UPSTR
 
 
 def images(graph: Mapping[str, Sequence[str]], platforms: Iterable[Platform] = BOTH) -> tuple[Image, ...]:
-    """Make version 1 of families by name, each with the families it is built on; none is upstream."""
+    """Make version 1 of families by name, each with the families it is built on; without any, on an upstream parent."""
     return tuple(
         image(name, platform, [f"{one}:1" for one in parents] or [UPSTREAM])
         for name, parents in graph.items()

@@ -232,7 +232,7 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    expected = f"{tmp_path}/no: is not a folder; name the catalog's with -C"
+    expected = f"{tmp_path}/no: is not a folder; pass the folder of a catalog with -C"
     assert _said(dfgen("-C", tmp_path / "no", "review")) == (2, [expected], "")
 
 

@@ -67,7 +67,7 @@ def test_a_wrong_command_line_is_one_line(words: list[str], message: str) -> Non
 def test_a_folder_that_is_not_there(tmp_path: Path, command: str) -> None:
     done = dfgen("-C", tmp_path / "nowhere", command)
     assert (done.status, done.out) == (2, "")
-    assert done.lines == [f"{tmp_path}/nowhere: is not a folder; name the catalog's with -C"]
+    assert done.lines == [f"{tmp_path}/nowhere: is not a folder; pass the folder of a catalog with -C"]
 
 
 @pytest.mark.parametrize("command", ["list", "render", "lock"])

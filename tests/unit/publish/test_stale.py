@@ -83,7 +83,7 @@ def test_a_template_that_is_not_rendered_again_is_told(root: Path, fake: FakeReg
     template = root / "templates/t.j2"
     template.write_text(template.read_text() + "RUN true\n")
     done = publish(root, "app:1.0")
-    why = "; ".join(f"app:1.0@{arch}: its Dockerfile is to be rendered" for arch in ("amd64", "arm64"))
+    why = "; ".join(f"app:1.0@{arch}: its Dockerfile is out of date" for arch in ("amd64", "arm64"))
     assert done.lines == [f"{WHERE} ({why}); {MEND}"]
     assert fake.count("PUT") == 0
 
@@ -112,7 +112,7 @@ def test_a_dry_run_shows_the_tags_and_says_so_too(root: Path, fake: FakeRegistry
     done = publish(root, "--dry-run")
     assert done.status == ExitCode.CHECK_FAILED
     assert len(done.out.splitlines()) == 7
-    assert done.lines == [f"{WHERE} (app:1.0@arm64: its Dockerfile is to be rendered); {MEND}"]
+    assert done.lines == [f"{WHERE} (app:1.0@arm64: its Dockerfile is out of date); {MEND}"]
     assert publish(root, "--dry-run", "app:2.0").status == ExitCode.SUCCESS
 
 

@@ -1,4 +1,4 @@
-"""A render that is remembered says what a render of everything would say, whatever has changed since."""
+"""The render cache: whatever has changed, a cached render has the result of a full one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def is_remembered(root: Path) -> bool:
+def is_cached(root: Path) -> bool:
     """Whether a check compiles no template."""
     return "templates compiled" not in count(root, "render", "--check")
 
 
 def replaced(path: str, old: str, new: str) -> Callable[[Path], object]:
-    """A change of a file's text."""
+    """A change that replaces text in a file."""
 
     def change(root: Path) -> None:
         text = (root / path).read_text()
@@ -77,46 +77,46 @@ def test_whatever_changes_is_noticed(
     assert said(dfgen("-C", root, "render", "--check")) == found
 
 
-def test_what_is_changed_back_is_remembered_again(root: Path) -> None:
-    assert is_remembered(root)
+def test_a_reverted_change_is_cached_again(root: Path) -> None:
+    assert is_cached(root)
     replaced(ONE, "USER 1000", "USER 0")(root)
     assert dfgen("-C", root, "render").status == 1
     replaced(ONE, "USER 0", "USER 1000")(root)
-    assert is_remembered(root)
+    assert is_cached(root)
     assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
 
 
-def test_what_is_written_is_remembered(root: Path) -> None:
+def test_a_render_that_writes_is_cached(root: Path) -> None:
     replaced("templates/base.j2", "USER 1000", "USER 1001")(root)
     assert dfgen("-C", root, "render").lines[-1] == "6 of 6 Dockerfiles written, 0 unchanged"
-    assert is_remembered(root)
+    assert is_cached(root)
 
 
-def test_a_link_among_the_templates_is_followed_each_time(root: Path) -> None:
+def test_a_link_among_the_templates_disables_the_cache(root: Path) -> None:
     shutil.move(root / "templates/base.j2", root / "templates/real.j2")
     (root / "templates/base.j2").symlink_to("real.j2")
     assert dfgen("-C", root, "render", "--check").status == 0
-    assert not is_remembered(root)
+    assert not is_cached(root)
 
 
-def test_without_a_place_to_remember_everything_is_rendered(
+def test_without_a_cache_folder_everything_is_rendered(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
-    assert not is_remembered(root)
+    assert not is_cached(root)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "1", "{}", '{"inputs": 1}', "not JSON"])
-def test_what_is_no_memory_is_none(root: Path, tmp_path: Path, text: str) -> None:
+def test_a_damaged_cache_is_ignored(root: Path, tmp_path: Path, text: str) -> None:
     (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
     kept.write_text(text)
     assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
-    assert is_remembered(root)
+    assert is_cached(root)
 
 
-def test_a_memory_that_cannot_be_written_is_none(root: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_ignored(root: Path, tmp_path: Path) -> None:
     (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
     kept.unlink()
     kept.mkdir()
@@ -124,13 +124,13 @@ def test_a_memory_that_cannot_be_written_is_none(root: Path, tmp_path: Path) -> 
     assert (done.status, done.lines) == (0, ["0 of 6 Dockerfiles written, 6 unchanged"])
 
 
-def test_what_is_remembered_names_nothing_of_the_catalog(root: Path, tmp_path: Path) -> None:
+def test_the_cache_has_no_names_of_the_catalog(root: Path, tmp_path: Path) -> None:
     kept = [path for path in (tmp_path / "caches").rglob("*") if path.is_file()]
     assert len(kept) == 1
     assert all(word not in kept[0].read_text() for word in ("family", "java", str(root)))
 
 
-def test_a_user_without_a_home_has_no_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_there_is_no_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
