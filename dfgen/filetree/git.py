@@ -72,7 +72,7 @@ class Git:
         """Take the folder. Raises InputError if git does not accept it as part of a repository."""
         self._folder = folder
         if not folder.is_dir():
-            raise InputError(f"{folder}: is not a folder; name the catalog's with -C")
+            raise InputError(f"{folder}: is not a folder; pass the folder of a catalog with -C")
         done = self._run(("rev-parse", "--git-dir"))
         if b"dubious ownership" in done.stderr:
             raise InputError(
