@@ -1,4 +1,4 @@
-"""`dfgen build`: images that are exactly what the Dockerfiles say."""
+"""`dfgen build`: build, test and merge the images of the reviewed Dockerfiles."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import click
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
-from dfgen.commands.building import build, reviewed
+from dfgen.commands.building import build, plan_build
 from dfgen.commands.building.run import Result, Run, State
-from dfgen.engine.cleanup import sweep
-from dfgen.workspace import DIST
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
@@ -21,17 +19,17 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
     "-j",
     "--jobs",
     type=click.IntRange(min=1),
-    help="Builds at once, on all nodes. Default: twice their cores.",
+    help="Concurrent builds, on all nodes together. Default: two per core.",
 )
-@click.option("--locked", is_flag=True, help="Fail when a build would move the pin of a family (CI).")
-@click.option("--no-cache", is_flag=True, help="Build all that is selected again, without BuildKit's cache.")
+@click.option("--locked", is_flag=True, help="Fail if a build would move the pin of a family (for CI).")
+@click.option("--no-cache", is_flag=True, help="Rebuild all selected images, without BuildKit's cache.")
 @click.option(
-    "--twice", is_flag=True, help="Build all that is selected, and again without cache, and compare."
+    "--twice", is_flag=True, help="Check that images are reproducible: build them again and compare."
 )
 @click.option(
     "--cache-from-registry",
     is_flag=True,
-    help="Take images that were published with the same inputs, instead of building them.",
+    help="Download images that were published with the same inputs instead of building them.",
 )
 @click.pass_context
 def command(
@@ -43,22 +41,16 @@ def command(
     twice: bool,
     cache_from_registry: bool,
 ) -> None:
-    """Build what is not up to date into the layout dist/, test it on its architecture, and merge it."""
+    """Build images that are not up to date into dist/, run their smoke tests, and merge their versions."""
     app: App = ctx.obj
-    plan, rendered = reviewed(app.images(select), app.lock, app.planning, app.dockerfiles, locked=locked)
-    for text in rendered:
-        show.note(text)
+    plan, rendered = plan_build(app.images(select), app.lock, app.planning, app.dockerfiles, locked=locked)
+    show.notes(rendered)
     plan = plan.again() if no_cache or twice else plan
-    checked = app.nodes.check(step.image.platform for step in plan.needed)
-    # An engine that does not answer now is swept by a later run.
-    swept = sweep(app.root / DIST, app.nodes).summary()
-    for text in filter(None, (*checked.skipped, *checked.emulated, swept)):
-        show.note(text)
-    # A parent that moves in this run may have images built that the plan did not ask for.
-    others = {step.image.platform: app.nodes.for_platform(step.image.platform) for step in plan.steps}
+    slots, notes = app.prepare_nodes(plan, jobs or 0)
+    show.notes(notes)
     with progress(plan.needed) as report:
         how = app.building(
-            checked.slots(jobs or 0, others),
+            slots,
             report,
             locked=locked,
             no_cache=no_cache,
@@ -67,7 +59,7 @@ def command(
         )
         run = build(plan, app.lock, how)
     _show(app, run)
-    if run.broken:
+    if run.interrupted:
         raise click.Abort
     ctx.exit(run.exit_code)
 
@@ -79,17 +71,12 @@ def _show(app: App, run: Run) -> None:
     show.rows(COLUMNS, found, app.output, spare=("size",))
     for result in run.results:
         if result.state is State.FAILED and result.error:
-            for text in result.tail:
-                show.note(f"    {text}")
-            show.note(f"{result.error}" + (f"; its log is {result.log}" if result.log else ""))
-    for error in run.errors:
-        show.note(str(error))
-    for text in run.bills:
-        show.note(text)
-    for name, digest in sorted(run.merged.items()):
-        show.note(f"{name}: {digest}")
-    count = {state: sum(1 for one in run.results if one.state is state) for state in State}
-    summary = ", ".join(f"{number} {state}" for state, number in count.items() if number)
+            show.notes(f"    {text}" for text in result.tail)
+            show.note(f"{result.error}" + (f"; log: {result.log}" if result.log else ""))
+    show.notes(map(str, run.errors))
+    show.notes(run.sbom_notes)
+    show.notes(f"{name}: {digest}" for name, digest in sorted(run.merged.items()))
+    summary = ", ".join(f"{number} {state}" for state, number in run.counts.items())
     show.note(f"{summary or 'nothing to build'} in {duration(run.seconds)}")
 
 

@@ -1,4 +1,4 @@
-"""`dfgen gc`: room that nothing needs."""
+"""`dfgen gc`: delete unreferenced data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dfgen.workspace import DIST
 
 
 @click.command("gc")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @click.pass_obj
 def command(app: App, dry_run: bool) -> None:
-    """Remove what dist/ holds and nobody refers to: neither an image or version, nor a record of a run.
+    """Delete data in dist/ that no image, version or record refers to.
 
-    What commands that were killed left goes too: temporary files, and what smoke tests have in an engine.
-    What was published last stays, so that it can be compared and published again.
+    Also deletes what killed commands left: temporary files, and the containers and images of smoke tests.
+    Keeps what was published last, to compare it and to publish it again.
     """
     found = collect(app.layout, bases=app.root / BASES, dry_run=dry_run)
     if app.output == "json":
@@ -28,8 +28,8 @@ def command(app: App, dry_run: bool) -> None:
         rows = ((one.kind, one.files, show.size(one.size)) for one in found if one.files)
         show.rows(("kind", "files", "size"), rows, app.output)
     files, size = sum(one.files for one in found), sum(one.size for one in found)
-    removed = "would be removed" if dry_run else "removed"
-    show.note(f"{files} {'file' if files == 1 else 'files'} with {show.size(size)} {removed}")
+    count = f"{files} {'file' if files == 1 else 'files'} ({show.size(size)})"
+    done = "would be removed" if dry_run else "removed"
+    show.note(f"{count} {done}" if files else "nothing to remove")
     swept = sweep(app.root / DIST, app.nodes, dry_run=dry_run)
-    for text in filter(None, (swept.summary(dry_run=dry_run), *map(str, swept.problems))):
-        show.note(text)
+    show.notes(filter(None, (swept.summary(dry_run=dry_run), *map(str, swept.problems))))

@@ -1,4 +1,4 @@
-"""`dfgen join`: one layout from those that several machines built."""
+"""`dfgen join`: combine layouts of several machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dfgen.cli.app import App
 from dfgen.commands.join import join, match
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.plan import plan
-from dfgen.commands.plan.records import Records
 from dfgen.errors import listing
 from dfgen.oci.layout import Layout
 
@@ -28,30 +27,23 @@ COLUMNS = ("family", "version", "architecture", "digest", "from")
 )
 @click.pass_obj
 def command(app: App, folders: tuple[Path, ...]) -> None:
-    """Bring the images of other layouts into dist/, and merge the versions that are whole then.
+    """Copy the images of other layouts into dist/, and merge versions that are complete then.
 
-    A DIR is the dist/ of another machine, or what a bake file built. Each image has to be what the catalog
-    says: built from the same Dockerfile, context, pins and options.
+    A DIR is the dist/ of another machine, or a layout that a bake file exported. Each image must have the
+    inputs of this catalog: the same Dockerfile, context, pins and options.
     """
-    joined = match(
-        map(Layout, folders),
-        plan(app.images(()), app.lock, app.planning),
-        lambda folder, digest: Records(folder).inputs(digest),
-    )
+    joined = match(map(Layout, folders), plan(app.images(()), app.lock, app.planning))
     join(joined, app.layout, app.records)
-    show.rows(
-        COLUMNS,
-        (
-            (one.image.family.name, one.image.version, one.image.platform.row.tag, one.digest, one.origin)
-            for one in joined
-        ),
-        app.output,
+    rows = (
+        (one.image.family.name, one.image.version, one.image.platform.row.tag, one.digest, one.origin)
+        for one in joined
     )
+    show.rows(COLUMNS, rows, app.output)
     versions = {one.image.merged_name: app.catalog.versions[one.image.merged_name] for one in joined}
     found = merge_layout(app.layout, app.lock, versions)
     for merged in found.merged:
         show.note(f"{merged.name}: {merged.digest}")
     for name, platforms in found.waiting.items():
-        show.note(f"{name}: not merged yet, it lacks {listing(map(str, platforms))}")
+        show.note(f"{name}: not merged yet, missing {listing(map(str, platforms))}")
     if found.failed:
         raise found.failed

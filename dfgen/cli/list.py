@@ -7,7 +7,7 @@ import click
 from dfgen.catalog.model import Image
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.workspace.cache import Remembered
+from dfgen.workspace.cache import RenderCache
 
 COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "state", "end_of_life")
 
@@ -17,7 +17,7 @@ COLUMNS = ("family", "version", "platform", "tag", "parents", "dockerfile", "sta
 @click.pass_obj
 def command(app: App, select: tuple[str, ...]) -> None:
     """List families, versions, platforms, tags, parents, and the state of each Dockerfile."""
-    remembered = Remembered(app.root)
+    remembered = RenderCache(app.root)
     images, existing = app.images(select), remembered.existing
     is_current = remembered.all_unchanged()
     rows = (_row(app, image, existing.get(image.path), is_current) for image in images)

@@ -1,4 +1,4 @@
-"""`dfgen load`: an image in the local engine, for a try."""
+"""`dfgen load`: load built images into the local engine."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ import click
 from dfgen.catalog.model import LOCAL
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands.load import load, plan
-from dfgen.engine.containers import Engine
+from dfgen.commands.load import check, load, plan
 
 
 @click.command("load")
 @click.argument("select", nargs=-1, required=True)
 @click.pass_obj
 def command(app: App, select: tuple[str, ...]) -> None:
-    """Put what is built into the local engine, under the tags that it is published with, for a try.
+    """Load built images into the local engine, under the tags that they are published with.
 
-    A version that is selected with all its architectures comes under its merged tag too.
+    A version that is selected with all its architectures is loaded under its merged tag as well.
     """
     images = app.images(select)
-    plan(images, app.catalog, app.layout, indexes=False)  # what is not built is told without an engine
-    whole = app.nodes.inspect(LOCAL).has_image_store
-    found = plan(images, app.catalog, app.layout, indexes=whole)
-    load(found, Engine(app.nodes, app.layout))
+    check(images, app.layout)  # first: a missing image is reported even if no engine runs
+    has_indexes = app.nodes.inspect(LOCAL).has_image_store
+    found = plan(images, app.catalog, app.layout, indexes=has_indexes)
+    load(found, app.containers)
     rows = ((one.reference, one.platform, one.digest) for one in found)
     show.rows(("tag", "platform", "digest"), rows, app.output)
-    for one in found:
-        show.note(one.run)
+    show.notes(one.run for one in found)

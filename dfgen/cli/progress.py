@@ -1,4 +1,4 @@
-"""Progress of a build: a live picture on a terminal, plain lines anywhere else."""
+"""Progress of builds and transfers: a live view on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from dfgen.commands.building.run import (
-    Again,
     Event,
     Finished,
-    Lost,
     Merged,
+    NodeLost,
     Progressed,
     Rendered,
     Result,
+    Retrying,
     Started,
     State,
 )
@@ -30,7 +30,7 @@ Count = Callable[[int], None]
 
 @contextmanager
 def transferring(stream: TextIO | None = None) -> Iterator[tuple[Count, Count]]:
-    """Show on a terminal how many bytes are there; yields what is told the total, and each step."""
+    """Show transferred bytes on a terminal; yields functions that set the total and advance by a count."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield (lambda _: None), (lambda _: None)
@@ -46,8 +46,8 @@ def transferring(stream: TextIO | None = None) -> Iterator[tuple[Count, Count]]:
 
 Report = Callable[[Event], None]
 
-_DURATION = 6  # the width of most durations, so that columns stand still
-_LONGEST = 100  # characters of an instruction that are shown
+_DURATION = 6  # minimum width of the duration column: wide enough for most, so that columns do not move
+_LONGEST = 100  # characters of an instruction
 _STYLES = {
     State.BUILT: "green",
     State.TAKEN: "green",
@@ -59,7 +59,7 @@ _STYLES = {
 
 @contextmanager
 def progress(steps: Sequence[Step], stream: TextIO | None = None) -> Iterator[Report]:
-    """Show a build's events on a stream, by default stderr, for as long as the block runs."""
+    """Show a build's events on a stream, by default stderr, during the block."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield Lines(stream)
@@ -68,50 +68,50 @@ def progress(steps: Sequence[Step], stream: TextIO | None = None) -> Iterator[Re
     from rich.live import Live
 
     console = Console(file=stream, highlight=False)
-    picture = Picture(steps, console)
-    with Live(get_renderable=picture.render, console=console, refresh_per_second=8, transient=True):
-        yield picture
+    view = LiveView(steps, console)
+    with Live(get_renderable=view.render, console=console, refresh_per_second=8, transient=True):
+        yield view
 
 
 class Lines:
-    """A line for each thing that happens."""
+    """Prints a line for each event."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Take the stream to write to."""
+        """Set the stream to write to."""
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
-        """Write an event's line; that nothing was to be done for an image is told by the summary."""
+        """Print an event's line; images that were up to date are left to the summary."""
         if isinstance(event, Finished) and event.result.state is State.UP_TO_DATE:
             return
         print(line(event), file=self._stream, flush=True)
 
 
 def line(event: Event) -> str:
-    """Say in one line what happened."""
+    """Describe an event in one line."""
     match event:
         case Started(step):
-            return f"{step.image.name}: begins ({step.why})"
+            return f"{step.image.name}: building ({step.why})"
         case Progressed(image, doing):
             return f"{image.name}: {_cut(doing)}"
         case Finished(result):
             return f"{result.image.name}: {_outcome(result)}"
         case Merged(version, digest):
             return f"{version}: merged, {digest}"
-        case Again(image, why):
-            return f"{image.name}: tried again: {_cut(why)}"
-        case Rendered() | Lost():
-            return _remark(event)
+        case Retrying(image, why):
+            return f"{image.name}: retrying: {_cut(why)}"
+        case Rendered() | NodeLost():
+            return _notice(event)
 
 
-def _remark(event: Rendered | Lost) -> str:
+def _notice(event: Rendered | NodeLost) -> str:
     if isinstance(event, Rendered):
-        return f"{event.path}: rendered again, its parent moved"
-    return f"the node {event.node} does not answer any more: its work goes elsewhere"
+        return f"{event.path}: rendered again, because the digest of a parent changed"
+    return f"node {event.node} no longer responds; its builds move to other nodes"
 
 
 def _cut(doing: str) -> str:
-    """Keep the beginning of an instruction: the whole of it stands in the Dockerfile and in the log."""
+    """Cut a long instruction; the Dockerfile and the log have all of it."""
     text = " ".join(doing.split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
@@ -119,7 +119,7 @@ def _cut(doing: str) -> str:
 def _outcome(result: Result) -> str:
     if result.state in (State.BUILT, State.TAKEN):
         return f"{result.state} in {duration(result.seconds)}, {result.digest}"
-    if result.state is State.NOT_TRIED:  # an error that begins with the image's name
+    if result.state is State.NOT_TRIED:  # its error already names the image
         return str(result.error).removeprefix(f"{result.image.name}: ")
     if result.error:
         return f"{result.state}: {'; '.join(str(result.error).splitlines())}"
@@ -127,7 +127,7 @@ def _outcome(result: Result) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write `8.2 s`, `1:05`, `1:02:09`."""
+    """Format seconds: `8.2 s`, `1:05`, `1:02:09`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -135,20 +135,20 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Picture:
-    """What is done scrolls by; below it stands what runs, what it is at and for how long, and what waits."""
+class LiveView:
+    """Prints finished images, and draws the running ones below, with their step and duration."""
 
     def __init__(
         self, steps: Sequence[Step], console: Console, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take what is planned, the console to draw on, and a clock in seconds."""
+        """Set the planned steps, the console to draw on, and a clock in seconds."""
         self._console, self._clock = console, clock
         self._waiting = dict.fromkeys(step.image.name for step in steps)
         self._running: dict[str, tuple[float, str]] = {}
         self._count: dict[State, int] = dict.fromkeys(State, 0)
 
     def __call__(self, event: Event) -> None:
-        """Take an event into the picture."""
+        """Update the view with an event, and print what is finished."""
         match event:
             case Started(step):
                 self._waiting.pop(step.image.name, None)
@@ -158,8 +158,8 @@ class Picture:
                 self._running[image.name] = (begun, doing)
             case Finished(result):
                 self._finish(result)
-            case Merged() | Rendered() | Again() | Lost():
-                style = "yellow" if isinstance(event, Again | Lost) else "cyan"
+            case Merged() | Rendered() | Retrying() | NodeLost():
+                style = "yellow" if isinstance(event, Retrying | NodeLost) else "cyan"
                 self._console.print(line(event), style=style, markup=False, soft_wrap=True)
 
     def _finish(self, result: Result) -> None:
@@ -171,7 +171,7 @@ class Picture:
             self._console.print(text, style=_STYLES[result.state], markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:
-        """Draw what runs and what waits, each line cut to the terminal's width."""
+        """Draw the running images and a summary, each line cut to the terminal's width."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text

@@ -13,7 +13,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.errors import CheckError
 from dfgen.filetree import files
-from dfgen.workspace.cache import Remembered
+from dfgen.workspace.cache import RenderCache
 
 if TYPE_CHECKING:
     from dfgen.commands.render import Rendering
@@ -44,7 +44,7 @@ def command(
     annotate.check(annotations, target)
     if annotations and not (check or diff):
         raise click.UsageError("--annotations needs --check or --diff")
-    remembered = Remembered(app.root) if not select and not annotations else None
+    remembered = RenderCache(app.root) if not select and not annotations else None
     if remembered and remembered.all_unchanged():
         count = len(remembered.existing)
         if not (check or diff):

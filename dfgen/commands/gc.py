@@ -1,4 +1,4 @@
-"""What nobody refers to: blobs and records of `dist/`, and what killed writers left, in the catalog too."""
+"""Garbage collection: delete unreferenced blobs and records of `dist/`, and files of killed writers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout, locked
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
-_BESIDE = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")
-# A record is written in no time: one that is being written is much younger, one that is older was killed.
-_STALE = 3600.0  # seconds
+_TEMPORARY = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")
+# Age in seconds after which a temporary file belongs to a killed writer: writing takes far less than that.
+_STALE = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """Files of one kind, and how many bytes they have together."""
+    """The number of files of one kind, and their total size in bytes."""
 
     kind: str
     files: int
@@ -34,22 +34,22 @@ def collect(
     dry_run: bool = False,
     now: Callable[[], float] = time.time,
 ) -> list[Garbage]:
-    """Delete what neither an index nor a record such as `build.json` or `published.json` refers to.
+    """Delete what neither an index nor a record, for example `published.json`, refers to.
 
-    `bases` is the catalog's folder, where killed writers leave files too. Whatever is deleted is garbage by
-    itself, so that one that is killed leaves nothing broken. Nothing is deleted by a dry run.
-    Errors: ExternalError while another process writes.
+    `bases` is the catalog's folder, where killed writers leave files as well. A dry run deletes nothing. Each
+    file is garbage by itself, so a collection that is killed leaves a valid layout.
+    Raises ExternalError while another process writes to the layout.
     """
-    begun = [path for path in _begun(bases) if _is_stale(path, now())] if bases else []
+    interrupted = [path for path in _temporary(bases) if _is_stale(path, now())] if bases else []
     if not layout.root.is_dir():
-        return _removed(layout, {"interrupted": begun}, dry_run=dry_run) if begun else []
-    # Who writes a record alone, such as a publish, has the lock and no share of the writers'.
+        return _removed(layout, {"interrupted": interrupted}, dry_run=dry_run) if interrupted else []
+    # A process that only writes records, for example a publish, holds `.lock` but not the writers' lock.
     with locked(layout.root / ".lock"), layout.exclusive() as is_exclusive:
         if not is_exclusive:
             advice = "run `dfgen gc` again when it has ended"
-            raise ExternalError(f"{layout.root}: nothing is removed while another process writes; {advice}")
+            raise ExternalError(f"{layout.root}: another process is writing, nothing was removed; {advice}")
         found = _find(layout, now())
-        found["interrupted"].extend(begun)
+        found["interrupted"].extend(interrupted)
         return _removed(layout, found, dry_run=dry_run)
 
 
@@ -64,23 +64,20 @@ def _removed(layout: Layout, found: Mapping[str, list[Path]], *, dry_run: bool) 
 
 def _find(layout: Layout, now: float) -> dict[str, list[Path]]:
     named = set(_named(layout.root.glob("*.json")))
+    hashes = {digest.hex for digest in named}
     unreferenced = layout.unreferenced(named)
     records = layout.root.glob("inputs/*.json")
-    stale = (path for path in _beside(layout.root) if _is_stale(path, now))
+    stale = (path for path in _temporary_records(layout.root) if _is_stale(path, now))
     blobs = layout.root / "blobs"
     return {
         "blobs": [path for path in unreferenced if blobs in path.parents],
-        "inputs": sorted(
-            path
-            for path in records
-            if f"sha256:{path.name.partition('.')[0]}" not in {str(one) for one in named}
-        ),
+        "inputs": sorted(path for path in records if path.name.partition(".")[0] not in hashes),
         "interrupted": [*(path for path in unreferenced if blobs not in path.parents), *sorted(stale)],
     }
 
 
 def _named(paths: Iterable[Path]) -> Iterator[Digest]:
-    """Every digest that a file names, whatever for: a record that is read too generously keeps too much."""
+    """Yield every digest in the files, in whatever field: keeping too much is safe, too little is not."""
     for path in paths:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -89,16 +86,16 @@ def _named(paths: Iterable[Path]) -> Iterator[Digest]:
         yield from map(Digest, _DIGEST.findall(text))
 
 
-def _beside(root: Path) -> Iterator[Path]:
-    """The files that records are written to before they get their names."""
+def _temporary_records(root: Path) -> Iterator[Path]:
+    """The temporary files of records, which are renamed when they are complete."""
     yield from root.glob(".*.json.*")
     yield from root.glob("inputs/.*.json.*")
 
 
-def _begun(bases: Path) -> Iterator[Path]:
-    """The files that the lock, Dockerfiles and settings are written to before they get their names."""
+def _temporary(bases: Path) -> Iterator[Path]:
+    """The temporary files of the lock, Dockerfiles and settings, which are renamed when complete."""
     for path in sorted(bases.rglob(".*")):
-        if _BESIDE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+        if _TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             yield path
 
 

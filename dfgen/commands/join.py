@@ -1,25 +1,24 @@
-"""Join: the images of other layouts, such as those that CI jobs leave, come into this one."""
+"""Join: copy the images of other layouts into this one, for example the layouts of CI jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dfgen.catalog.model import Image
-from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, Step, digest_of_tests
+from dfgen.commands.plan.inputs import TESTS, Plan, Step, digest_of_tests
 from dfgen.commands.plan.records import Records
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 
-_NAMED = 3  # of the inputs that differ
+_NAMED = 3  # inputs that an error names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An image in a layout: its entry there, its manifest, and the attestations beside it."""
+    """An image in another layout: its entry, its manifest, and its attestations."""
 
     source: Layout
     entry: Descriptor
@@ -28,26 +27,26 @@ class Found:
 
     @property
     def inputs(self) -> str:
-        """The hash of what it was built from; empty where it does not say."""
+        """The hash of the inputs that it was built from; empty if it has none."""
         return self.manifest.annotations.get(INPUTS, "")
 
     @property
     def name(self) -> str:
-        """How a person finds it there."""
+        """Its layout and its tag or digest, for messages."""
         name = self.entry.annotations.get(REF_NAME) or self.entry.digest
         return f"{self.source.root}: {name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """An image of the catalog, and where it was found."""
+    """An image of the catalog, found in another layout."""
 
     step: Step
     found: Found
 
     @property
     def image(self) -> Image:
-        """The image."""
+        """The image in the catalog."""
         return self.step.image
 
     @property
@@ -57,44 +56,20 @@ class Joined:
 
     @property
     def origin(self) -> str:
-        """The folder that it came from."""
+        """The folder of the layout that has it."""
         return str(self.found.source.root)
 
 
-Recorded = Callable[[Path, Digest], Inputs | None]
+def match(sources: Iterable[Layout], plan: Plan) -> tuple[Joined, ...]:
+    """Find the images of a plan in other layouts, by the hash of their inputs.
 
-
-class Difference:
-    """What an image was built from there and would not be here."""
-
-    def __init__(self, plan: Plan, recorded: Recorded) -> None:
-        """Take the plan of this catalog, and what finds the inputs that have a hash."""
-        self._steps = {f"{step.image.family.name}:{step.image.tag}": step for step in plan.steps}
-        self._recorded = recorded
-
-    def of(self, found: Found) -> str:
-        """Name what differs, as `: files/a`; empty where it is not known."""
-        step = self._steps.get(found.entry.annotations.get(REF_NAME, ""))
-        now = step.inputs if step else None
-        try:
-            was = self._recorded(found.source.root, Digest(found.inputs))
-        except InputError:
-            return ""
-        names = [f"{printable(name)}{how}" for name, how in now.changed_from(was)] if now and was else []
-        more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-        return f": {listing([*names[:_NAMED], *more])}" if names else ""
-
-
-def match(sources: Iterable[Layout], plan: Plan, recorded: Recorded) -> tuple[Joined, ...]:
-    """Find the images of a plan in layouts, by the hash of what they were built from.
-
-    `recorded` finds the inputs that have a hash beside the images of a folder, to say what differs.
-    Errors: CheckError with every image that the catalog would not build so, and every two that should be one.
+    Raises CheckError with every image whose inputs are not those of the catalog, and with every image that
+    the layouts have with two digests.
     """
     wanted: dict[str, list[Step]] = {}
     for step in plan.steps:
         wanted.setdefault(str(step.inputs.digest) if step.inputs else "", []).append(step)
-    waiting = wanted.pop("", [])
+    unpinned = wanted.pop("", [])
     joined: dict[str, Joined] = {}
     problems: list[Problem] = []
     refused: dict[tuple[str, Digest], Found] = {}
@@ -102,25 +77,25 @@ def match(sources: Iterable[Layout], plan: Plan, recorded: Recorded) -> tuple[Jo
         steps = wanted.get(found.inputs, [])
         if not steps:
             key = (str(found.source.root), found.entry.digest)
-            if key not in refused or REF_NAME in found.entry.annotations:  # an index binds it, too
+            # An index can list the image as well: prefer the entry with a tag, for the message.
+            if key not in refused or REF_NAME in found.entry.annotations:
                 refused[key] = found
         for step in steps:
             other = joined.get(step.image.name)
             if other and other.digest != found.entry.digest:
-                problems.append(Problem(None, _different(step.image, other.found, found)))
+                problems.append(Problem(None, _not_reproducible(step.image, other.found, found)))
             elif other is None or TESTS in found.entry.annotations:
                 joined[step.image.name] = Joined(step=step, found=found)
-    difference = Difference(plan, recorded)
-    problems += [Problem(None, _refusal(one, difference.of(one), waiting)) for one in refused.values()]
+    problems += [Problem(None, _refusal(one, _differing(one, plan), unpinned)) for one in refused.values()]
     if problems:
         raise CheckError(dict.fromkeys(problems))
     return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
 
 
 def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
-    """Bring images with their attestations into the layout, blobs first, and name them in one step.
+    """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
-    Errors: CheckError for a blob that is missing or is not what its digest says; nothing is named then.
+    Raises CheckError if a blob is missing or does not match its digest; no image is tagged then.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
@@ -138,7 +113,7 @@ def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
 
 
 def _tested(one: Joined) -> dict[str, str]:
-    """Mark the smoke tests that an image passed there, or here already: these are the same bytes."""
+    """The annotation with the smoke tests that an image passed, there or here: the digests are equal."""
     here = one.step.built if one.step.built and one.step.built.digest == one.digest else None
     passed = [
         entry.annotations[TESTS] for entry in (one.found.entry, here) if entry and TESTS in entry.annotations
@@ -148,33 +123,37 @@ def _tested(one: Joined) -> dict[str, str]:
 
 
 def _images(source: Layout) -> Iterator[Found]:
-    """List the images of a layout, those that its indexes bind too."""
+    """Find the images of a layout, including those that only an index lists, as bake writes them."""
     entries = source.descriptors()
     if not entries:
-        raise CheckError(f"{source.root}: is not a layout with images; name the folders that builds left")
+        raise CheckError(
+            f"{source.root}: is not a layout with images; pass folders that `dfgen build` or bake wrote"
+        )
     for entry in (one for one in entries if not one.is_attestation):
         document = source.manifest(entry)
         if isinstance(document, Manifest):
             yield _found(source, entry, document, entries)
         else:
-            yield from _bound(source, document)
+            yield from _children(source, document)
 
 
-def _bound(source: Layout, index: Index) -> Iterator[Found]:
+def _children(source: Layout, index: Index) -> Iterator[Found]:
     for entry in index.images:
         document = source.manifest(entry)
         if isinstance(document, Manifest):
             yield _found(source, entry, document, index.manifests)
 
 
-def _found(source: Layout, entry: Descriptor, manifest: Manifest, beside: Iterable[Descriptor]) -> Found:
+def _found(source: Layout, entry: Descriptor, manifest: Manifest, siblings: Iterable[Descriptor]) -> Found:
     digest = str(entry.digest)
-    bound = (one for one in beside if one.is_attestation and one.annotations.get(ATTESTATION_OF) == digest)
-    return Found(source=source, entry=entry, manifest=manifest, attestations=tuple(bound))
+    attestations = (
+        one for one in siblings if one.is_attestation and one.annotations.get(ATTESTATION_OF) == digest
+    )
+    return Found(source=source, entry=entry, manifest=manifest, attestations=tuple(attestations))
 
 
 def _blobs(found: Found) -> Iterator[Descriptor]:
-    """List all that has to come along, manifests last."""
+    """All blobs of an image and its attestations, each manifest after the blobs that it lists."""
     for entry in (*found.attestations, found.entry):
         document = found.source.manifest(entry)
         if isinstance(document, Manifest):
@@ -182,20 +161,34 @@ def _blobs(found: Found) -> Iterator[Descriptor]:
         yield entry
 
 
-def _refusal(found: Found, difference: str, waiting: Sequence[Step]) -> str:
+def _differing(found: Found, plan: Plan) -> str:
+    """Name the inputs that differ from the catalog's, as `: files/a`; empty if they are not recorded."""
+    tag = found.entry.annotations.get(REF_NAME, "")
+    steps = (step for step in plan.steps if f"{step.image.family.name}:{step.image.tag}" == tag)
+    step = next(steps, None)
+    try:
+        old = Records(found.source.root).inputs(Digest(found.inputs))
+    except InputError:  # the image has no hash of inputs, or a malformed one
+        return ""
+    if not step or not step.inputs or not old:
+        return ""
+    names = [f"{printable(name)}{remark}" for name, remark in step.inputs.changed_from(old)]
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f": {listing([*names[:_NAMED], *more])}" if names else ""
+
+
+def _refusal(found: Found, differing: str, unpinned: Sequence[Step]) -> str:
     if not found.inputs:
-        return (
-            f"{found.name} was not built by dfgen, expected the layout of `dfgen build` or of its bake file"
-        )
-    refused = f"{found.name} is not what the catalog says, it was built from other inputs{difference}"
-    if not waiting:
-        return f"{refused}; build it again from this commit"
-    keys = (parent.key for step in waiting for parent in step.image.all_parents if parent.family)
-    lacking = f"or bring the bases/lock.json that it was built with: here {listing(dict.fromkeys(keys))}"
-    return f"{refused}; build it again from this commit, {lacking} has no pin"
+        return f"{found.name} was not built by dfgen; join layouts of `dfgen build` or of its bake file"
+    refused = f"{found.name} was built from other inputs than the catalog's{differing}"
+    if not unpinned:
+        return f"{refused}; rebuild it from this commit"
+    keys = (parent.key for step in unpinned for parent in step.image.all_parents if parent.family)
+    missing = f"copy the bases/lock.json of its build, since {listing(dict.fromkeys(keys))} has no pin here"
+    return f"{refused}; rebuild it from this commit, or {missing}"
 
 
-def _different(image: Image, one: Found, other: Found) -> str:
+def _not_reproducible(image: Image, one: Found, other: Found) -> str:
     both = f"{one.name} is {one.entry.digest}, {other.name} is {other.entry.digest}"
-    why = "one build gives it other bytes than another one from the same inputs"
-    return f"{image.name} is not reproducible: {both}; {why}, so join one of them alone"
+    why = "two builds of the same inputs have different digests, so join only one of them"
+    return f"{image.name} is not reproducible: {both}; {why}"

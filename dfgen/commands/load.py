@@ -1,4 +1,4 @@
-"""Load: images of the layout into the local engine, for a person to try them."""
+"""Load: copy images from the layout into the local engine, to run them there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dfgen.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
-    """An image or a version, and the tag that it gets in the engine; a version has no `platform`."""
+    """An image or merged version, and its tag in the engine; `platform` is None for a version."""
 
     reference: Reference
     entry: Descriptor
@@ -26,33 +26,39 @@ class Loading:
 
     @property
     def digest(self) -> Digest:
-        """Its digest, the same in the engine as in the layout where that keeps images as they are."""
+        """Its digest; an engine with the containerd image store has the same one."""
         return self.entry.digest
 
     @property
     def run(self) -> str:
-        """The command that tries it."""
+        """The command that runs it."""
         platform = ["--platform", str(self.platform)] if self.platform else []
         return shlex.join(["docker", "run", "--rm", "-it", *platform, str(self.reference)])
 
 
-def plan(images: Sequence[Image], catalog: Catalog, store: Layout, *, indexes: bool) -> tuple[Loading, ...]:
-    """Find images in the layout, and with `indexes` the versions that are selected whole.
-
-    Errors: CheckError with every image that is not there or is damaged.
-    """
+def check(images: Sequence[Image], store: Layout) -> None:
+    """Raise CheckError with every image that is missing from the layout or damaged."""
     entries = store.entries()
-    problems = [problem for image in images for problem in _lacking(image, store, entries)]
+    problems = [problem for image in images for problem in _problems(image, store, entries)]
     if problems:
         raise CheckError(problems)
+
+
+def plan(images: Sequence[Image], catalog: Catalog, store: Layout, *, indexes: bool) -> tuple[Loading, ...]:
+    """Find images in the layout and, with `indexes`, the merged versions of which all images are selected.
+
+    Raises CheckError as `check` does. An engine without the containerd image store cannot load an index.
+    """
+    check(images, store)
+    entries = store.entries()
     found = [_image(image, catalog, entries) for image in images]
-    versions = dict.fromkeys(image.merged_name for image in images) if indexes else {}
-    whole = (_version(name, images, catalog, store) for name in versions)
-    return (*found, *(one for one in whole if one))
+    names = dict.fromkeys(image.merged_name for image in images) if indexes else {}
+    versions = (_version(name, images, catalog, store) for name in names)
+    return (*found, *(one for one in versions if one))
 
 
 def load(loadings: Sequence[Loading], engine: Engine) -> None:
-    """Load them, one after another."""
+    """Load images into the engine, one after another."""
     for one in loadings:
         engine.load(one.entry, str(one.reference))
 
@@ -64,24 +70,24 @@ def _image(image: Image, catalog: Catalog, entries: Mapping[str, Descriptor]) ->
 
 
 def _version(name: str, images: Sequence[Image], catalog: Catalog, store: Layout) -> Loading | None:
-    """Find the index of a version, where it binds just the images that are loaded."""
+    """The merged index of a version; None unless it has exactly the images that are loaded."""
     entries = store.entries()
     chosen = [image for image in images if image.merged_name == name]
     entry = entries.get(name)
     if entry is None or len(chosen) != len(catalog.versions[name]):
         return None
     index = store.manifest(entry)
-    bound = {one.digest for one in index.images} if isinstance(index, Index) else set()
-    if bound != {entries[f"{image.family.name}:{image.tag}"].digest for image in chosen}:
+    merged = {one.digest for one in index.images} if isinstance(index, Index) else set()
+    if merged != {entries[f"{image.family.name}:{image.tag}"].digest for image in chosen}:
         return None
     reference = catalog.reference(chosen[0].family.name, chosen[0].version)
     return Loading(reference=reference, entry=entry, platform=None)
 
 
-def _lacking(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Iterator[Problem]:
+def _problems(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Iterator[Problem]:
     name = f"{image.family.name}:{image.tag}"
     advice = f"run `dfgen build {image.name}`"
     if name not in entries:
         yield Problem(None, f"{name}: is not in the layout; {advice}")
     elif not store.is_intact(entries[name]):
-        yield Problem(None, f"{name}: a part of it is missing or damaged in the layout; {advice}")
+        yield Problem(None, f"{name}: is incomplete or damaged in the layout; {advice}")

@@ -1,4 +1,7 @@
-"""A plan as a bake file of buildx: `docker buildx bake` builds the same digests as dfgen."""
+"""Export a plan as a buildx bake file: `docker buildx bake` builds the same digests as dfgen.
+
+Format: https://docs.docker.com/build/bake/reference/
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from dfgen.exports.ci import check_pinned, plain_names, versions_of, waves
 
 
 def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:
-    """Write a target for each image of the plan, what is up to date too: bake has its own cache.
+    """Return a bake file with a target for each image, even if it is up to date: bake has its own cache.
 
-    Paths are relative to the catalog's root. Each target is exported to a layout in a folder of its own below
-    `folder`. There is a group for each wave, `wave-1` and so on, since children are built on those layouts:
-    built on a `target:` they would have layers and a history that are written differently.
-    Errors: InputError for an image whose parents have no pin yet.
+    Paths are relative to the catalog's root. Each target is exported to its own layout below `folder`. There
+    is a group for each wave, `wave-1` and so on, because children are built on those layouts: with a
+    `target:` as parent, BuildKit would write their layers and history differently.
+    Raises InputError for images whose parents have no pin yet.
     """
     check_pinned(plan.steps)
     folders = {name: f"{folder}/{plain}" for name, plain in plain_names(plan).items()}
@@ -38,8 +41,13 @@ def bake(plan: Plan, lock: Lock, catalog: Catalog, folder: str) -> str:
 
 
 def wave_names(plan: Plan) -> tuple[str, ...]:
-    """The groups of a bake file, in the order in which they have to be built."""
+    """The groups of a bake file, in the order in which they must be built."""
     return tuple(f"wave-{number}" for number, _ in enumerate(waves(plan.steps), start=1))
+
+
+def bake_command(plan: Plan) -> str:
+    """The command that builds a bake file, with `FILE` in place of its path."""
+    return " && ".join(f"docker buildx bake -f FILE {wave}" for wave in wave_names(plan))
 
 
 def _document(plan: Plan, targets: Mapping[str, Any]) -> str:
@@ -58,7 +66,7 @@ def _target(request: BuildRequest, destination: str) -> dict[str, Any]:
     context = str(request.context)
     return {
         "context": context,
-        # Bake looks for the Dockerfile from its context on, and not from where it runs.
+        # Bake resolves this path from the context, not from its working directory.
         "dockerfile": posixpath.relpath(str(request.dockerfile), context),
         "platforms": [str(request.platform)],
         "args": {"SOURCE_DATE_EPOCH": str(request.source_date_epoch)},
@@ -76,7 +84,7 @@ def _caches(request: BuildRequest) -> dict[str, list[str]]:
 def _contexts(
     image: Image, lock: Lock, versions: Mapping[str, Sequence[Image]], folders: Mapping[str, str]
 ) -> dict[str, str]:
-    """Name the layout that gives each reference in FROM that is of this catalog."""
+    """Map each parent from the catalog, as FROM names it, to the layout that its target is exported to."""
     found: dict[str, str] = {}
     for parent in image.all_parents:
         pin, built = lock.pin(parent), find(parent, versions)
@@ -87,7 +95,7 @@ def _contexts(
 
 
 def _literal(value: Any) -> Any:
-    """Keep bake from reading `${…}` and `%{…}` in a text as its own."""
+    """Escape `${…}` and `%{…}`, which bake evaluates in strings, as HCL does."""
     if isinstance(value, dict):
         return {key: _literal(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What exports for CI systems share: which machine runs the build of which platform."""
+"""Waves, parents, names and runners of a plan, for all export formats."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9-]")
 
 
 def check_pinned(steps: Sequence[Step]) -> None:
-    """Refuse images whose parents have no pin yet: what they are built from is not known.
-
-    Errors: InputError with all of them.
-    """
+    """Raise InputError with all images whose parents have no pin yet, since their inputs are not known."""
     problems = [_unpinned(step) for step in steps if step.inputs is None]
     if problems:
         raise InputError(problems)
@@ -26,8 +23,8 @@ def check_pinned(steps: Sequence[Step]) -> None:
 
 def _unpinned(step: Step) -> Problem:
     keys = " ".join(dict.fromkeys(parent.key for parent in step.image.all_parents if parent.family))
-    message = f"{step.image.name} cannot be exported: there is no pin yet of {step.detail}"
-    return Problem(step.image.place, f"{message}; run `dfgen build {keys}`, which writes it into the lock")
+    message = f"{step.image.name} cannot be exported, because {step.detail} has no pin yet"
+    return Problem(step.image.place, f"{message}; run `dfgen build {keys}` to pin it")
 
 
 def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:
@@ -39,7 +36,7 @@ def versions_of(plan: Plan) -> Mapping[str, Sequence[Image]]:
 
 
 def parents_of(steps: Sequence[Step]) -> Mapping[str, tuple[Step, ...]]:
-    """The steps that each image waits for: all platforms of its parents, as a version is pinned whole."""
+    """The steps that each image needs: its parents with all platforms, since the lock pins them all."""
     versions: dict[str, list[Step]] = {}
     for step in steps:
         versions.setdefault(step.image.merged_name, []).append(step)
@@ -54,7 +51,7 @@ def parents_of(steps: Sequence[Step]) -> Mapping[str, tuple[Step, ...]]:
 
 
 def waves(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
-    """Sort steps into waves: those of one need only what is in the waves before it."""
+    """Group steps into waves: the images of a wave only need images of earlier waves."""
     above = parents_of(steps)
     left: dict[str, set[str]] = {}
     for step in steps:
@@ -68,8 +65,14 @@ def waves(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
     return tuple(found)
 
 
+def wave_numbers(steps: Sequence[Step]) -> Mapping[str, int]:
+    """The wave of each image by name, from 1."""
+    numbered = enumerate(waves(steps), start=1)
+    return {step.image.name: number for number, wave in numbered for step in wave}
+
+
 def plain_names(plan: Plan) -> Mapping[str, str]:
-    """Name each image, by `java-base:1.0@arm64`, with letters, digits, `-` and `_` alone; none twice."""
+    """Map image names, `java-base:1.0@arm64`, to unique names of letters, digits, `-` and `_`."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for step in plan.steps:
@@ -86,16 +89,16 @@ def plain_names(plan: Plan) -> Mapping[str, str]:
 
 
 def runners(defaults: Mapping[Platform, str], words: Iterable[str], fallback: str) -> Mapping[Platform, str]:
-    """Say which runner each platform has: what `arm64=LABEL` words say, else the default of its own.
+    """The runner of each platform: from `arm64=LABEL` words, else from `defaults`.
 
-    The platforms that nothing is said of have the `fallback`, and are emulated there.
-    Errors: InputError for a word that is none.
+    Other platforms use the `fallback`, where they are emulated. Raises InputError for a malformed word.
     """
     found = defaultdict(lambda: fallback, defaults)
     for word in words:
         alias, equals, label = word.partition("=")
         if not equals or not label:
-            expected = "expected PLATFORM=LABEL, such as arm64=my-arm"
-            raise InputError(f"--runner {word}: does not say which runner; {expected}")
+            raise InputError(
+                f"--runner {word}: runner label is missing; use PLATFORM=LABEL, for example arm64=my-arm"
+            )
         found[Platform.parse(alias)] = label
     return found

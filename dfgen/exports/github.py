@@ -1,4 +1,7 @@
-"""A plan as the matrix of a GitHub Actions job: one entry an image, on a runner of its architecture."""
+"""Export a plan as the matrix of a GitHub Actions job: each image on a runner of its architecture.
+
+Format: https://docs.github.com/actions/using-jobs/using-a-matrix-for-your-jobs
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from dfgen.exports.ci import check_pinned, parents_of, plain_names, runners, wav
 from dfgen.oci.platform import Platform
 
 _RUNNERS = {Platform.parse("amd64"): "ubuntu-24.04", Platform.parse("arm64"): "ubuntu-24.04-arm"}
-# GitHub refuses a matrix of more jobs.
-_MOST_JOBS = 256
+# GitHub rejects larger matrices: https://docs.github.com/actions/reference/limits
+_MAX_JOBS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """Images of one wave and platform that one job builds, one after another; mostly a single one."""
+    """Images of one wave and platform that one job builds one after another; usually a single image."""
 
     wave: int
     steps: Sequence[Step]
@@ -25,17 +28,17 @@ class _Job:
 
     @property
     def name(self) -> str:
-        """What GitHub shows: the first image, and how many others share the job."""
+        """The job's name in GitHub: the first image, and the number of others."""
         first, *others = (step.image.name for step in self.steps)
         return f"{first} and {len(others)} more" if others else first
 
 
 def github(plan: Plan, runner: Iterable[str] = (), wave: int = 0) -> str:
-    """Write what has to be built in one line, for `fromJSON`: of one wave, from 1 on, or of all.
+    """Return the images to build as one line of JSON, for `fromJSON`: one wave, from 1, or all for 0.
 
-    A matrix knows no order: a workflow has a job for each wave, which needs that of the wave before. Where
-    there are more images than GitHub makes jobs of, several images of a platform share a job.
-    Errors: InputError for an image whose parents have no pin yet, or for a runner that is none.
+    A matrix has no order, so a workflow has a job for each wave, which needs the job of the wave before. If
+    there are more images than GitHub allows jobs, several images of a platform share a job.
+    Raises InputError for images whose parents have no pin yet, and for a malformed runner.
     """
     check_pinned(plan.needed)
     on = runners(_RUNNERS, runner, "ubuntu-24.04")
@@ -60,19 +63,19 @@ def github(plan: Plan, runner: Iterable[str] = (), wave: int = 0) -> str:
 
 
 def _jobs(wave: int, steps: Sequence[Step], names: Mapping[str, str]) -> list[_Job]:
-    """Share the images of a wave out, as few to a job as GitHub lets them be."""
+    """Distribute the images of a wave over jobs, with as few images per job as GitHub's limit allows."""
     groups: dict[Platform, list[Step]] = {}
     for step in steps:
         groups.setdefault(step.image.platform, []).append(step)
     each = 1
-    while sum(-(-len(group) // each) for group in groups.values()) > _MOST_JOBS:
+    while sum(-(-len(group) // each) for group in groups.values()) > _MAX_JOBS:
         each += 1
     shares = (group[at : at + each] for group in groups.values() for at in range(0, len(group), each))
     return [_Job(wave=wave, steps=share, artifact=names[share[0].image.name]) for share in shares]
 
 
 def _parents(jobs: Sequence[_Job], needed: Sequence[Step]) -> Mapping[str, str]:
-    """For each artifact those of its parents, as a pattern: nothing, `a`, or `{a,b}`."""
+    """The artifacts of each job's parents, as a glob: empty, `a`, or `{a,b}`."""
     artifacts = {step.image.name: job.artifact for job in jobs for step in job.steps}
     parents = parents_of(needed)
     found = {}

@@ -1,4 +1,7 @@
-"""The graph of a plan as a Mermaid flowchart: versions, their parents, and why they are built."""
+"""Export a plan as a Mermaid flowchart: versions, their parents, and why they are built.
+
+Format: https://mermaid.js.org/syntax/flowchart.html
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dfgen.commands.plan.inputs import Plan, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Graph:
-    """Nodes by name: a version with its lines and whether it is built, an upstream parent with none."""
+    """Nodes and edges by name: `versions` with their steps, and `upstream` parents."""
 
     versions: Mapping[str, Sequence[Step]]
     upstream: Sequence[str]
@@ -41,20 +44,20 @@ def _is_needed(steps: Sequence[Step]) -> bool:
 
 
 def mermaid(plan: Plan) -> str:
-    """Write a Mermaid flowchart, which pull requests and wikis draw; versions to build have thick lines."""
+    """Return a Mermaid flowchart, which GitHub and GitLab render; versions to build have thick borders."""
     graph = _graph(plan)
     ids = {name: f"n{at}" for at, name in enumerate([*graph.upstream, *graph.versions])}
     lines = ["flowchart LR"]
-    lines += [f"  {ids[name]}([{_drawn([name])}])" for name in graph.upstream]
+    lines += [f"  {ids[name]}([{_label([name])}])" for name in graph.upstream]
     for name, steps in graph.versions.items():
         mark = ":::build" if _is_needed(steps) else ""
-        lines.append(f"  {ids[name]}[{_drawn(_lines(name, steps))}]{mark}")
+        lines.append(f"  {ids[name]}[{_label(_lines(name, steps))}]{mark}")
     lines += [f"  {ids[parent]} --> {ids[child]}" for parent, child in graph.edges]
     return "\n".join([*lines, "  classDef build stroke-width:3px", ""])
 
 
-def _drawn(lines: Sequence[str] | Iterator[str]) -> str:
-    # In a label `#` begins an entity, `<` an element, and a quote ends it.
+def _label(lines: Sequence[str] | Iterator[str]) -> str:
+    # In a quoted label, `#` starts an entity and `<` an HTML element.
     texts = (
         line.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
         for line in lines

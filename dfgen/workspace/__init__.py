@@ -1,4 +1,4 @@
-"""The composition root: a catalog in a folder, with its templates, lock, layout, registry and engines.
+"""The composition root: a catalog opened at a folder, with its lock, layout, registry and engines.
 
 Each part is created when it is first used, and imported there: `dfgen render` of an unchanged catalog needs
 neither the registry client nor the engine.
@@ -21,11 +21,11 @@ from dfgen.errors import DfgenError, InputError, Place, Problem
 if TYPE_CHECKING:
     from dfgen.catalog.lockfile import Lock, LockedParent
     from dfgen.catalog.model import Builder, Catalog
-    from dfgen.commands.building import Building
+    from dfgen.commands.building import Building, Engine
     from dfgen.commands.building.published import Published
     from dfgen.commands.building.run import Event
     from dfgen.commands.plan import Planning
-    from dfgen.commands.plan.inputs import Causes
+    from dfgen.commands.plan.inputs import Causes, Plan
     from dfgen.commands.plan.records import Records
     from dfgen.commands.publish import Publishing
     from dfgen.commands.render import Dockerfiles
@@ -55,26 +55,26 @@ class Workspace:
     deadline: float = 60.0
 
     def __post_init__(self) -> None:
-        """Cache template environments by their options: each is compiled once in a run."""
+        """Cache template environments by their options, so that each template is compiled once in a run."""
         self._templates: dict[tuple[JinjaOptions, frozenset[str]], Templates] = {}
         self._of_families: dict[Family, Templates] = {}
 
     def templates(self, options: JinjaOptions, snippets: frozenset[str] = frozenset()) -> Templates:
-        """Give the templates under a family's options."""
+        """The templates, with the Jinja options and snippets of a family."""
         from dfgen.templating import TemplateOptions, Templates
 
         key = (options, snippets)
         if key not in self._templates:
-            given = TemplateOptions(
+            jinja = TemplateOptions(
                 trim_blocks=options.trim_blocks,
                 lstrip_blocks=options.lstrip_blocks,
                 keep_trailing_newline=options.keep_trailing_newline,
             )
-            self._templates[key] = Templates(self.root / TEMPLATES, TEMPLATES, given, snippets)
+            self._templates[key] = Templates(self.root / TEMPLATES, TEMPLATES, jinja, snippets)
         return self._templates[key]
 
     def templates_for(self, image: Image) -> Templates:
-        """Give the templates as an image's family reads them."""
+        """The templates, with the options of an image's family."""
         family = image.family
         if family not in self._of_families:
             self._of_families[family] = self.templates(family.jinja, family.snippets)
@@ -82,13 +82,15 @@ class Workspace:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The whole catalog."""
+        """The whole catalog. Raises InputError with all problems of its files."""
         if not self.root.is_dir():
-            raise InputError(Problem(Place(str(self.root)), "is not a folder; name the catalog's with -C"))
+            raise InputError(
+                Problem(Place(str(self.root)), "is not a folder; set the catalog's folder with -C")
+            )
         return self._load("")
 
     def family(self, name: str) -> Catalog:
-        """The catalog with the images of one family alone, in a fraction of the time of a large catalog."""
+        """The catalog with the images of one family only: faster than loading a large catalog."""
         return self._load(name)
 
     def _load(self, only: str) -> Catalog:
@@ -99,19 +101,19 @@ class Workspace:
     @cached_property
     def lock(self) -> Lock:
         """The lock as it is on disk."""
-        from dfgen.catalog import lockfile as lock
+        from dfgen.catalog import lockfile
 
-        return lock.read(self.root)
+        return lockfile.read(self.root)
 
     def images(self, words: Sequence[str]) -> tuple[Image, ...]:
-        """Give the images that SELECT selects."""
+        """Select images by the SELECT words of a command. Raises InputError for a word that matches none."""
         from dfgen.catalog.select import select
 
         return select(self.catalog.images, words)
 
     @cached_property
     def registry(self) -> Registry:
-        """The registry client, as the catalog configures it where there is one."""
+        """The registry client, configured by the catalog if there is one."""
         from dfgen.registry import Registry, RegistryOptions
 
         if not self.has_catalog:
@@ -120,7 +122,7 @@ class Workspace:
         return Registry(RegistryOptions(insecure=insecure, ca_file=ca_file, deadline=self.deadline))
 
     def targets(self, registries: Sequence[str]) -> Sequence[str]:
-        """Where to publish: what the command line names, else the catalog's own registry."""
+        """The registries to publish to: those of the command line, else the catalog's."""
         from dfgen.oci.reference import Reference
 
         for registry in registries:
@@ -136,7 +138,7 @@ class Workspace:
         total: Callable[[int], None],
         progress: Callable[[int], None],
     ) -> Publishing:
-        """What a publish works with."""
+        """Wire a publish; see `Publishing`."""
         from dfgen.commands.publish import Publishing
         from dfgen.commands.publish.ledger import Ledger
 
@@ -154,7 +156,7 @@ class Workspace:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The engines and builders that the catalog names, else the local engine."""
+        """The catalog's engines and builders, else the local engine."""
         from dfgen.engine.nodes import Nodes
         from dfgen.engine.process import Processes
 
@@ -162,8 +164,8 @@ class Workspace:
 
     @cached_property
     def has_catalog(self) -> bool:
-        """Whether there is a catalog that can be read; why not is what `catalog` raises."""
-        if not (self.root / BASES).is_dir():  # a look costs less than the template engine
+        """Whether there is a valid catalog; if not, `catalog` raises the reason."""
+        if not (self.root / BASES).is_dir():  # cheaper than importing the template engine
             return False
         try:
             return bool(self.catalog.images)
@@ -172,18 +174,18 @@ class Workspace:
 
     @cached_property
     def layout(self) -> Layout:
-        """The layout on disk."""
+        """The OCI layout below `dist/`."""
         from dfgen.oci.layout import Layout
 
         return Layout(self.root / DIST)
 
     @property
     def today(self) -> str:
-        """The date that the lock gives to what is seen first now."""
+        """The date in UTC, YYYY-MM-DD, for new entries of the lock."""
         return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
     def built(self, key: str) -> LockedParent | None:
-        """Pin a version of this catalog from the layout, if it is built: `java-base:1.0`."""
+        """Pin a version of this catalog, `java-base:1.0`, from the layout; None if it is not built."""
         from dfgen.catalog.lockfile import LockedParent, Pin
         from dfgen.oci.manifest import Index
 
@@ -214,7 +216,7 @@ class Workspace:
 
     @cached_property
     def planning(self) -> Planning:
-        """What plans are made from: the catalog, the layout, and neither engine nor registry."""
+        """Wire planning, which needs neither an engine nor a registry."""
         from dfgen.catalog.context import ContextReader
         from dfgen.commands.plan import Planning
         from dfgen.filetree import Folder
@@ -228,7 +230,7 @@ class Workspace:
         )
 
     def causes(self, image: Image, lock: Lock) -> Causes:
-        """Hash what the Dockerfile of an image is rendered from."""
+        """Hash everything that the Dockerfile of an image is rendered from."""
         from dfgen.commands.plan.inputs import causes_of
         from dfgen.templating.usage import made_from
 
@@ -246,7 +248,7 @@ class Workspace:
         folder = self.root / TEMPLATES
         found: dict[str, str] = {}
         for path in folder.rglob("*"):
-            with suppress(OSError):  # a folder, or an unreadable file that no Dockerfile can have come from
+            with suppress(OSError):  # a folder, or an unreadable file, which cannot be rendered either
                 found[path.relative_to(folder).as_posix()] = path.read_text("utf-8", errors="replace")
         return found
 
@@ -259,33 +261,56 @@ class Workspace:
 
     @cached_property
     def containers(self) -> Containers:
-        """The engines that run built images."""
+        """The engines that run built images, for smoke tests and `load`."""
         from dfgen.engine.containers import Engine as Containers
 
         return Containers(self.nodes, self.layout)
 
     @cached_property
     def published(self) -> Published:
-        """The images of this catalog in its registry, for a build that takes them from there."""
+        """The images of this catalog in its registry, for a build that downloads instead of building."""
         from dfgen.commands.building.published import Published
 
         return Published(self.registry, self.layout, self._published_tags)
 
     def _published_tags(self, image: Image) -> Sequence[Reference]:
-        """List the tags that an image may be found under."""
+        """The tags that an image may be published under."""
         catalog = self.catalog
-        # The merged index lists attestations; a per-architecture tag is the image alone.
+        # Only the merged index lists attestations: a per-architecture tag is an image without them.
         with_attestations = catalog.provenance or catalog.sbom or catalog.lists_packages
         stems = (image.version, image.tag) if with_attestations else (image.tag,)
         return [catalog.reference(image.family.name, stem) for stem in stems]
 
+    @cached_property
+    def engine(self) -> Engine:
+        """BuildKit and Docker on the nodes of the catalog; tests set an engine that needs no Docker."""
+        return _Engine(self)
+
+    def prepare_nodes(self, plan: Plan, jobs: int) -> tuple[Slots, tuple[str, ...]]:
+        """Check the nodes that a plan needs, and remove what killed smoke tests left on them.
+
+        `jobs` limits the concurrent builds, 0 for no limit besides those of the nodes. Returns slots for a
+        build, and sentences about emulated platforms, skipped nodes and removed containers. Raises
+        ExternalError if no node can build a platform.
+        """
+        from dfgen.engine.cleanup import sweep
+
+        checked = self.nodes.check(step.image.platform for step in plan.needed)
+        # Errors are ignored here: an engine that does not respond now is swept by a later run.
+        swept = sweep(self.root / DIST, self.nodes).summary()
+        notes = (*checked.skipped, *checked.emulated, *([swept] if swept else []))
+        # A parent that moves during the run may need builds for platforms that the plan did not need.
+        platforms = dict.fromkeys(step.image.platform for step in plan.steps)
+        others = {platform: self.nodes.for_platform(platform) for platform in platforms}
+        return checked.slots(jobs, others), notes
+
     def building(self, slots: Slots, report: Callable[[Event], None], **options: Any) -> Building:
-        """Wire a build run; `options` are those of `Building`, such as `locked`."""
+        """Wire a build run; `options` are those of `Building`, for example `locked`."""
         from dfgen.commands.building import Building
 
         return Building(
             planning=self.planning,
-            engine=_Engine(self),
+            engine=self.engine,
             dockerfiles=self.dockerfiles,
             sbom=self._sbom,
             slots=slots,
@@ -302,7 +327,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Engine:
-    """The real engine of a build run: BuildKit builds, and the engine of the same node tests."""
+    """The real engine: BuildKit builds an image, and the Docker engine of the same node tests it."""
 
     workspace: Workspace
 
@@ -326,10 +351,10 @@ class _Engine:
 
 
 def in_one_family(workspace: Workspace, words: Sequence[str]) -> tuple[Catalog, Sequence[Image]] | None:
-    """What words select in the one family that all of them name, and a catalog of that family alone.
+    """Fast path: if all words name one family, load only that family and select its images.
 
-    None where they name several, none, or nothing in it: the whole catalog then says what is meant.
-    Errors: InputError for what is wrong with the family.
+    Returns None if the words name several families, or match nothing: the caller loads the whole catalog
+    then, which has the better error. Raises InputError with the problems of the family.
     """
     names = {_family(word) for word in words}
     name = names.pop() if len(names) == 1 else ""

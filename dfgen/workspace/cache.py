@@ -1,8 +1,8 @@
-"""What the last render of a catalog gave, remembered among the user's caches.
+"""Cache of the last render of a catalog, in the user's cache folder.
 
-Rendering depends on nothing but the catalog's files, its templates, its lock and dfgen itself. When all of
-these have the bytes that they had, and so have the Dockerfiles, there is nothing to compute. What is kept is
-two digests and a number: it cannot go stale, and nothing is lost when it is removed.
+Rendering depends only on the catalog's files, its templates, its lock and dfgen itself. If none of these and
+no Dockerfile has changed since the last render, there is nothing to render. The cache has two digests and a
+number: it cannot become stale, and can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from dfgen.errors import ExternalError
 from dfgen.filetree import files
 
 
-class Remembered:
-    """The memory of one catalog; it is made before anything is read, to notice what changes meanwhile."""
+class RenderCache:
+    """The cache of one catalog; create it before the catalog is read, so that later changes are noticed."""
 
     def __init__(self, root: Path) -> None:
+        """Set the catalog's root, and hash the inputs of a render."""
         self._root = root
         self._inputs = _inputs(root)
 
@@ -35,30 +36,30 @@ class Remembered:
         return files.all_dockerfiles(self._root, BASES)
 
     def all_unchanged(self) -> bool:
-        """Whether these are what a render of the same inputs gave."""
+        """Whether a render would change nothing: inputs and Dockerfiles are those of the last one."""
         if not self._inputs:
             return False
-        with suppress(OSError, ValueError, LookupError, TypeError):  # there is none, or none of dfgen's
-            kept = json.loads(self._file.read_text())
-            return bool(kept["inputs"] == self._inputs and kept == self._entry(self.existing))
+        with suppress(OSError, ValueError, LookupError, TypeError):  # no cache, or a damaged one
+            cached = json.loads(self._file.read_text())
+            return bool(cached["inputs"] == self._inputs and cached == self._entry(self.existing))
         return False
 
     def keep(self, rendered: Mapping[str, str]) -> None:
-        """Remember what a render gave, when all of it is on disk now."""
+        """Cache a render whose Dockerfiles are all on disk, unless the inputs have changed meanwhile."""
         if self._inputs and self._inputs == _inputs(self._root):
-            with suppress(OSError, ExternalError):  # a home that cannot be written to has no memory
+            with suppress(OSError, ExternalError):  # without a writable cache folder, every run renders
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files.write(self._file, json.dumps(self._entry(rendered)), durable=False)
 
     @property
     def _file(self) -> Path:
-        """Beside the caches of other programs, where the XDG base directory specification says."""
-        place = hashlib.sha256(str(self._root.resolve()).encode()).hexdigest()
+        """The file of this catalog in $XDG_CACHE_HOME, as the XDG base directory specification says."""
+        name = hashlib.sha256(str(self._root.resolve()).encode()).hexdigest()
         try:
             caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        except RuntimeError:  # a user without a home, as containers have, has no memory either
+        except RuntimeError:  # no home folder, as in some containers
             caches = Path(os.devnull)
-        return caches / "dfgen" / f"{place}.json"
+        return caches / "dfgen" / f"{name}.json"
 
     def _entry(self, dockerfiles: Mapping[str, str]) -> dict[str, object]:
         hashed = hashlib.sha256()
@@ -69,15 +70,15 @@ class Remembered:
 
 
 def _inputs(root: Path) -> str:
-    """The digest of all that a render depends on; nothing where links could lead anywhere."""
+    """The digest of everything that a render depends on; empty if there are links, which are not hashed."""
     hashed = hashlib.sha256(repr([*_programs()]).encode())
     folder = str(root)
     try:
         for path in [*_catalog(folder), *sorted(_below(f"{folder}/{TEMPLATES}"))]:
-            with open(path, "rb") as file:  # noqa: PTH123 - for thousands of families, a Path takes its time
+            with open(path, "rb") as file:  # noqa: PTH123 - Path is slow for thousands of families
                 text = file.read()
             hashed.update(f"{path[len(folder) :]}\0{len(text)}\0".encode() + text)
-    except OSError:  # a render says what is wrong with it
+    except OSError:  # the render itself reports the error
         return ""
     return hashed.hexdigest()
 
@@ -102,7 +103,7 @@ def _below(folder: str, ending: str = "") -> Iterator[str]:
 
 
 def _programs() -> Iterator[tuple[str, int]]:
-    """What renders: Python, its libraries, and dfgen's own files, by which an edited checkout is noticed."""
+    """The programs that render, by version or mtime: Python, libraries, and dfgen's files, for checkouts."""
     yield sys.version, 0
     libraries = (find_spec(name) for name in ("jinja2", "markupsafe", "ruamel.yaml"))
     origins = (spec.origin for spec in libraries if spec and spec.origin)

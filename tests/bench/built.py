@@ -67,7 +67,7 @@ def _build(app: App, size: int) -> None:
     entries: dict[str, Descriptor | None] = {}
     versions: dict[str, list[Image]] = {}
     for one in app.catalog.images:
-        inputs = planning.judge(one, app.lock, how).inputs
+        inputs = planning.plan_image(one, app.lock, how).inputs
         recorded = {INPUTS: str(inputs.digest)} if inputs else {}
         # Gzip without compression: random bytes do not compress.
         layer = gzip.compress(random.Random(one.name).randbytes(size), compresslevel=0, mtime=0)

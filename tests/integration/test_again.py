@@ -1,4 +1,4 @@
-"""What is not built again: what another machine published; and what built again is not the same."""
+"""Reuse of published images, builds that are not reproducible, and BuildKit's cache."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FAMILIES = {
 
 
 def builds(work: Work) -> list[str]:
-    """Name the images that BuildKit was asked for, by their logs."""
+    """The images that BuildKit built, by their logs."""
     logs = (work.root / "dist" / "logs").glob("*.log")
     return sorted(log.stem for log in logs if "load build definition" in log.read_text())
 
 
-def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(work: Work) -> None:
+def test_a_fresh_runner_downloads_published_images_and_builds_only_changed_ones(work: Work) -> None:
     registry = f"{os.environ['DFGEN_DEMO_REGISTRY']}/dfgen-cache/{uuid.uuid4().hex}"
     work.prepare({**FAMILIES, "bases/catalog.yaml": f"registry: {registry}\nprovenance: true\n"})
     work.run("build")
@@ -56,7 +56,7 @@ def test_a_fresh_runner_takes_what_was_published_and_builds_only_what_changed(wo
     work.run("verify")
 
 
-def test_an_image_that_is_not_reproducible_is_told_by_its_first_file(work: Work) -> None:
+def test_an_image_that_is_not_reproducible_is_reported_with_its_first_difference(work: Work) -> None:
     work.prepare(
         {
             **FAMILIES,
@@ -67,14 +67,12 @@ def test_an_image_that_is_not_reproducible_is_told_by_its_first_file(work: Work)
     done = work.run("build", "--twice", code=1)
     assert states(work) == {"base:1@amd64": "built", "child:2@amd64": "failed"}
     assert (
-        "bases/child/2/Dockerfile_amd64: built twice it is not the same: layer 4 of 4"
-        " (RUN /bin/sh -c cat /proc/uptime > /run/up; sleep 1): /run/up: its "
+        "bases/child/2/Dockerfile_amd64: not reproducible: layer 4 of 4"
+        " (RUN /bin/sh -c cat /proc/uptime > /run/up; sleep 1): /run/up: "
     ) in done.stderr
 
 
-def test_the_build_cache_is_left_where_the_catalog_says_and_read_from_there(
-    work: Work, tmp_path: Path
-) -> None:
+def test_the_build_cache_is_exported_and_imported_as_configured(work: Work, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     work.prepare(
         {

@@ -32,7 +32,7 @@ def test_baked_images_have_the_digests_of_those_that_dfgen_builds(work: Work) ->
     (work.root / "bake.json").write_text(planned.stdout)
     told = planned.stderr.splitlines()[0]
     waves = "docker buildx bake -f FILE wave-1 && docker buildx bake -f FILE wave-2"
-    assert told == f"build it with `{waves}`"
+    assert told == f"build with `{waves}`"
     built = digests(work)
     assert bake(work.root, waves) == {
         "base-1_0-amd64": built["base:1.0-x86_64"],

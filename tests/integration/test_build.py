@@ -1,4 +1,4 @@
-"""`dfgen build` on a real engine: both architectures are built, run and bound, and only when needed."""
+"""`dfgen build` on a real engine: both architectures are built, tested and merged, and only when needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def test_both_architectures_are_built_run_and_bound(work: Work) -> None:
+def test_both_architectures_are_built_tested_and_merged(work: Work) -> None:
     work.prepare(CATALOG)
     done = work.run("build")
     layout = Layout(work.root / "dist")
@@ -49,7 +49,7 @@ def test_both_architectures_are_built_run_and_bound(work: Work) -> None:
     assert leftovers() == ""
 
 
-def test_a_second_build_has_nothing_to_do_even_without_an_engine(work: Work) -> None:
+def test_a_second_build_needs_no_engine(work: Work) -> None:
     work.prepare(CATALOG)
     work.run("build")
     before = digests(work)
@@ -68,7 +68,7 @@ def test_two_builds_without_cache_have_the_same_digests(work: Work) -> None:
     assert digests(work) == before
 
 
-def test_a_child_is_built_on_the_layout_and_again_when_its_parent_moves(work: Work) -> None:
+def test_a_child_is_built_from_the_layout_and_again_when_its_parent_changes(work: Work) -> None:
     work.prepare({**CATALOG, **CHILD})
     work.run("build")
     before = digests(work)
@@ -84,17 +84,20 @@ def test_a_child_is_built_on_the_layout_and_again_when_its_parent_moves(work: Wo
     assert {image["name"]: image["reason"] for image in record(work)["images"]} == {
         "base:1.0@amd64": "up to date",
         "base:1.0@arm64": "up to date",
-        "child:2@amd64": "parent is rebuilt: base:1.0",
-        "child:2@arm64": "parent is rebuilt: base:1.0",
+        "child:2@amd64": "parent rebuilt: base:1.0",
+        "child:2@arm64": "parent rebuilt: base:1.0",
     }
     assert all(before[name] != after[name] for name in before)
     for arch in ARCHITECTURES:
-        assert f"bases/child/2/Dockerfile_{arch}: rendered again, its parent moved" in done.stderr
+        assert (
+            f"bases/child/2/Dockerfile_{arch}: rendered again, because the digest of a parent changed"
+            in done.stderr
+        )
     work.run("render", "--check")
     work.run("build", "--locked")
 
 
-def test_a_dockerfile_that_a_broken_off_run_left_behind_the_lock_is_rendered_again(work: Work) -> None:
+def test_a_dockerfile_that_a_killed_run_left_older_than_the_lock_is_rendered_again(work: Work) -> None:
     work.prepare({**CATALOG, **CHILD, "bases/catalog.yaml": "registry: localhost\nplatforms: [amd64]\n"})
     work.run("build")
     child = work.root / "bases/child/2/Dockerfile_amd64"
@@ -103,18 +106,23 @@ def test_a_dockerfile_that_a_broken_off_run_left_behind_the_lock_is_rendered_aga
     work.run("build")
     whole, built = child.read_text(), digests(work)
     assert whole != behind
-    other, lacking = "had other pins of the catalog's own families", "was not there yet"
-    for left, why in ((behind, other), (None, lacking)):  # as a kill leaves it, with the lock written alone
+    outdated, missing = (
+        "rendered again, because pins of its parents were outdated",
+        "rendered, because it did not exist",
+    )
+    for left, why in (
+        (behind, outdated),
+        (None, missing),
+    ):  # after a kill between the lock and the Dockerfile
         child.unlink()
         if left:
             child.write_text(left)
             assert work.run("build", "--locked", code=1).stderr.splitlines() == [
                 "bases/child/2/Dockerfile_amd64: is out of date; run `dfgen render`"
             ]
-        told = f"bases/child/2/Dockerfile_amd64: rendered, it {why}"
-        assert told in work.run("build").stderr.splitlines()
+        assert f"bases/child/2/Dockerfile_amd64: {why}" in work.run("build").stderr.splitlines()
         assert (child.read_text(), digests(work)) == (whole, built)
-    # What a person or a template changed waits for a person.
+    # Changes by a person or of a template need a review.
     child.write_text(behind.replace("RUN", "RUN true &&"))
     assert "edited" in work.run("build", code=1).stderr
     child.write_text(behind)
@@ -131,7 +139,7 @@ FAILING = {
 }
 
 
-def test_a_build_that_fails_is_told_with_its_line_and_log_and_the_rest_goes_on(work: Work) -> None:
+def test_a_failed_build_is_reported_with_line_and_log_and_the_others_continue(work: Work) -> None:
     work.prepare({**CATALOG, **FAILING})
     done = work.run("build", code=1)
     assert states(work) == {
@@ -149,7 +157,7 @@ def test_a_build_that_fails_is_told_with_its_line_and_log_and_the_rest_goes_on(w
     assert not (set(Path(work.root / "dist" / ".partial").iterdir()))
 
 
-def test_without_an_engine_one_line_says_what_to_do(work: Work) -> None:
+def test_without_an_engine_the_error_says_what_to_do(work: Work) -> None:
     work.prepare(CATALOG)
     work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     done = work.run("build", code=3)
@@ -160,11 +168,9 @@ def test_without_an_engine_one_line_says_what_to_do(work: Work) -> None:
     assert not (work.root / "dist" / "logs").exists()
 
 
-def test_a_parent_that_cannot_be_read_is_not_the_dockerfile_s_fault(
-    work: Work, layers: Mapping[str, bytes]
-) -> None:
+def test_an_unreadable_parent_is_an_environment_error(work: Work, layers: Mapping[str, bytes]) -> None:
     registry, _, path = work.parent.reference.partition("/")
-    # One that the engine has not seen yet: what it has, it finds by its digest without any registry.
+    # A parent that is new to the engine: it finds cached ones by digest, without a registry.
     work.parent = busybox.publish(registry, path.partition(":")[0], layers, note=uuid.uuid4().hex)
     work.prepare(CATALOG)
     work.write({"bases/catalog.yaml": f"mirrors: {{'{registry}': '127.0.0.1:1'}}\n"})
@@ -176,7 +182,7 @@ def test_a_parent_that_cannot_be_read_is_not_the_dockerfile_s_fault(
     assert "Traceback" not in done.stderr
 
 
-def test_provenance_is_kept_beside_the_images_and_not_in_the_way(work: Work) -> None:
+def test_provenance_is_kept_in_the_index(work: Work) -> None:
     work.prepare({**CATALOG, "bases/catalog.yaml": "registry: localhost\nprovenance: true\n"})
     work.run("build")
     layout = Layout(work.root / "dist")
@@ -191,7 +197,7 @@ def test_provenance_is_kept_beside_the_images_and_not_in_the_way(work: Work) -> 
         assert manifest.annotations[BASE_NAME] == work.parent.reference
 
 
-def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: Path) -> None:
+def test_the_nodes_of_the_catalog_build_and_test(work: Work, tmp_path: Path) -> None:
     configuration = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     own = tmp_path / "docker"
     own.mkdir()
@@ -206,7 +212,7 @@ def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: P
         capture_output=True,
         check=True,
     )
-    # Only the node answers: what is not sent there fails.
+    # Only the node responds: a build on the default engine would fail.
     work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     nodes = "builders:\n  amd64: {context: node}\n  arm64: {context: node}\n"
     work.prepare({**CATALOG, "bases/catalog.yaml": f"registry: localhost\n{nodes}"})
@@ -221,7 +227,7 @@ def test_the_nodes_that_the_catalog_names_build_and_test(work: Work, tmp_path: P
     )
 
 
-def test_what_was_built_and_published_satisfies_other_clients(work: Work) -> None:
+def test_other_clients_accept_published_images(work: Work) -> None:
     if shutil.which("crane") is None:
         pytest.skip("crane is not installed; apt-get install crane brings it")
     work.prepare(CATALOG)
@@ -230,8 +236,7 @@ def test_what_was_built_and_published_satisfies_other_clients(work: Work) -> Non
     work.run("publish", "--registry", target)
     work.run("verify", "--registry", target)
     for name, digest in digests(work).items():
-        # It holds each configuration against its entry in the index, to the letter; the layers are left out,
-        # since crane reads none that is not compressed, as busybox's is not.
+        # `--fast` skips the layers, because crane cannot read uncompressed ones, as busybox has.
         command = ["crane", "validate", "--fast", "--remote", f"{target}/{name}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -46,11 +46,11 @@ def test_one_machine_alone_leaves_a_version_unmerged_and_other_sources_are_refus
     work.run("build", "base@amd64")
     last = copied(work, "last")
     done = last.run("join", dist(work))
-    assert done.stderr.splitlines() == ["base:1.0: not merged yet, it lacks linux/arm64"]
+    assert done.stderr.splitlines() == ["base:1.0: not merged yet, missing linux/arm64"]
     last.write({"bases/base/files/hello": "other\n"})
     done = last.run("join", dist(work), code=1)
     assert done.stderr.splitlines() == [
-        f"{Path(dist(work))}: base:1.0-x86_64 is not what the catalog says, it was built from other inputs:"
-        " files/hello; build it again from this commit"
+        f"{Path(dist(work))}: base:1.0-x86_64 was built from other inputs than the catalog's:"
+        " files/hello; rebuild it from this commit"
     ]
     assert Layout(last.root / "dist").is_intact(Layout(last.root / "dist").entries()["base:1.0-x86_64"])

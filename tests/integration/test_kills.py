@@ -1,4 +1,4 @@
-"""Builds killed at any moment, 50 times: each next run goes on, and the layout is valid for others as well."""
+"""Builds killed at random moments, 50 times: the next run resumes, and other tools can read the layout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ["base:1", "base:1-x86_64", "child:1", "child:1-x86_64"]
 
 
 def valid(dist: Path) -> list[str]:
-    """Name what the layout has, every blob of it held against its digest."""
+    """The tags in the layout, after verifying the digest of every blob."""
     layout = Layout(dist)
     entries = layout.entries()
     assert all(layout.is_intact(entry, deep=True) for entry in entries.values())
@@ -38,7 +38,7 @@ def valid(dist: Path) -> list[str]:
 
 
 def kill(work: Work, after: float) -> bool:
-    """Kill a build after some seconds; says whether it was still running."""
+    """Kill a build after some seconds. Returns whether it was still running."""
     with subprocess.Popen(
         work.command("build"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -50,23 +50,23 @@ def kill(work: Work, after: float) -> bool:
 
 
 def lane(work: Work, seed: int, kills: int) -> None:
-    """Change something, kill the build of it and build again, over and over."""
+    """Change a file, kill the build and build again, repeatedly."""
     work.prepare(CATALOG)
     work.run("build")
     moments = random.Random(seed)
-    whole = 1.0  # seconds that a build may take
+    duration = 1.0  # of a build, in seconds
     for count in range(kills):
-        # A parent that changes takes its child along: locked, rendered and built anew, in the same run.
+        # A changed parent also locks, renders and builds its child in the same run.
         name = "base" if count % 5 == 0 else "child"
         changes = 0
-        while not changes or not kill(work, moments.uniform(0, whole)):
+        while not changes or not kill(work, moments.uniform(0, duration)):
             changes += 1
-            whole *= 1 if changes == 1 else 0.7
+            duration *= 1 if changes == 1 else 0.7
             work.write({f"bases/{name}/files/count": f"{count}.{changes}\n"})
         assert valid(work.root / "dist") == NAMES
-        begun = time.monotonic()
+        started = time.monotonic()
         work.run("build")
-        whole = time.monotonic() - begun
+        duration = time.monotonic() - started
         assert valid(work.root / "dist") == NAMES
     for name in NAMES:
         read_back(work.root / "dist", name)
@@ -76,7 +76,7 @@ def lane(work: Work, seed: int, kills: int) -> None:
     assert valid(work.root / "dist") == NAMES
 
 
-def test_after_any_kill_the_next_run_ends_with_a_valid_layout(tmp_path: Path, parent: Published) -> None:
+def test_after_a_kill_the_next_run_completes_the_layout(tmp_path: Path, parent: Published) -> None:
     works = [Work(tmp_path / f"lane-{seed}", parent) for seed in range(LANES)]
     with ThreadPoolExecutor(LANES) as lanes:
         list(lanes.map(lane, works, range(LANES), [KILLS // LANES] * LANES))

@@ -1,4 +1,4 @@
-"""Two engines on one machine: they share the work, and one that is killed in the middle is taken out."""
+"""Two engines on one machine share the builds; an engine that is killed is removed from the run."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def bring_up() -> None:
 
 
 def host() -> str:
-    """Say where the second engine answers."""
+    """The address of the second engine."""
     done = subprocess.run(["docker", "context", "inspect", NODE], check=True, capture_output=True, text=True)
     return str(json.loads(done.stdout)[0]["Endpoints"]["docker"]["Host"])
 
 
 @pytest.fixture
 def node() -> Iterator[int]:
-    """Bring up the second engine; gives its process id."""
+    """Start the second engine; yields its process id."""
     bring_up()
     home = demo_home.find_home()
     yield demo_home.load_state(home).processes[f"node-{NODE}"].pid
@@ -61,7 +61,7 @@ def used(work: Work) -> dict[str, str]:
 
 
 def wait_for(stream: IO[str], begun: set[str]) -> list[str]:
-    """Read the progress until every image is at its RUN; gives the lines."""
+    """Read the progress until every image has reached its RUN; returns the lines."""
     lines: list[str] = []
     waiting = set(begun)
     while waiting:
@@ -78,9 +78,7 @@ def test_two_engines_share_the_images_of_a_platform(work: Work, node: int) -> No
     assert set(used(work).values()) == {NODE, "default"}
 
 
-def test_an_engine_that_is_killed_in_the_middle_is_taken_out_and_its_work_done_elsewhere(
-    work: Work, node: int
-) -> None:
+def test_builds_of_a_killed_engine_move_to_the_other(work: Work, node: int) -> None:
     work.prepare(
         {
             **CATALOG,
@@ -95,12 +93,12 @@ def test_an_engine_that_is_killed_in_the_middle_is_taken_out_and_its_work_done_e
         os.kill(node, signal.SIGKILL)
         _, rest = building.communicate(timeout=240)
     assert building.returncode == 0, rest
-    assert f"the node {NODE} does not answer any more: its work goes elsewhere\n" in rest
+    assert f"node {NODE} no longer responds; its builds move to other nodes\n" in rest
     assert states(work) == dict.fromkeys(BOTH, "built")
     assert set(used(work).values()) == {"default"}
 
 
-def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run_goes_on(
+def test_if_the_only_engine_is_killed_the_error_names_it_and_the_next_run_resumes(
     work: Work, node: int
 ) -> None:
     quick = {
@@ -122,8 +120,8 @@ def test_the_only_engine_that_is_stopped_in_the_middle_is_named_and_the_next_run
         _, rest = building.communicate(timeout=240)
     assert building.returncode == 3, rest
     assert "Traceback" not in rest
-    told = f"slow:1@amd64: no node is left that builds linux/amd64; lost on the way: {NODE} ("
-    assert told in rest
+    error = f"slow:1@amd64: no node is left to build linux/amd64; lost: {NODE} ("
+    assert error in rest
     assert states(work) == {"quick:1@amd64": "up to date", "slow:1@amd64": "failed"}
     layout = Layout(work.root / "dist")
     assert sorted(layout.entries()) == ["quick:1", "quick:1-x86_64"]

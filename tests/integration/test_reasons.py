@@ -1,4 +1,4 @@
-"""Each reason that a plan can have, on a real engine: it is told before the build, and nothing is left after it."""
+"""Each reason of a plan, on a real engine: printed before the build, and gone after it."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ CATALOG = {
     "templates/child.j2": "FROM {{ parent }}\nENV CHILD=1\n",
     "bases/child/base.yaml": "template: child.j2\nparent: base:1\nversions: ['2']\n",
 }
-AFTER = {"child:2@amd64": "parent is rebuilt: base:1"}
+AFTER = {"child:2@amd64": "parent rebuilt: base:1"}
 
 
 def reasons(work: Work) -> dict[str, str]:
-    """Plan; gives the reasons of what is to be built."""
+    """Plan; returns the reasons of images to build."""
     found = json.loads(work.run("plan", "--format", "json").stdout)
     named = {f"{one['family']}:{one['version']}@{one['platform'].split('/')[1]}": one for one in found}
     return {name: one["reason"] for name, one in named.items() if one["reason"] != "up to date"}
 
 
 def built(work: Work, files: Mapping[str, str]) -> dict[str, str]:
-    """Change files and render; gives the reasons, of which nothing is left after a build."""
+    """Change files, render and build; returns the reasons before the build."""
     work.write(files)
     work.run("lock")
     work.run("render")
-    told = reasons(work)
+    found = reasons(work)
     work.run("build")
     assert reasons(work) == {}
-    return told
+    return found
 
 
-def test_each_reason_is_told_and_settled_by_a_build(work: Work, layers: Mapping[str, bytes]) -> None:
+def test_each_reason_is_printed_and_gone_after_a_build(work: Work, layers: Mapping[str, bytes]) -> None:
     name = f"dfgen-test/{uuid.uuid4().hex}"
     registry = os.environ["DFGEN_DEMO_REGISTRY"]
     work.parent = busybox.publish(registry, name, layers)
-    assert built(work, CATALOG) == {"base:1@amd64": "new", **AFTER}
+    assert built(work, CATALOG) == {"base:1@amd64": "not built yet", **AFTER}
 
     template = CATALOG["templates/macros.j2"].replace("LABEL", "LABEL own=1")
-    told = built(work, {"templates/macros.j2": template})
-    assert told == {"base:1@amd64": "template changed: macros.j2", **AFTER}
+    found = built(work, {"templates/macros.j2": template})
+    assert found == {"base:1@amd64": "template changed: macros.j2", **AFTER}
     variable = BASE.replace("hello", "good day")
     assert built(work, {"bases/base/base.yaml": variable}) == {
         "base:1@amd64": "variable changed: greeting",
         **AFTER,
     }
-    told = built(work, {"bases/base/files/one": "2\n"})
-    assert told == {"base:1@amd64": "context file changed: files/one", **AFTER}
+    found = built(work, {"bases/base/files/one": "2\n"})
+    assert found == {"base:1@amd64": "context file changed: files/one", **AFTER}
     busybox.publish(registry, name, layers, note="moved")
     work.run("lock", "--upgrade")
     assert built(work, {}) == {"base:1@amd64": f"pin moved: {work.parent.reference}", **AFTER}
@@ -75,7 +75,7 @@ def test_each_reason_is_told_and_settled_by_a_build(work: Work, layers: Mapping[
     before = digests(work)
     layout = Layout(work.root / "dist")
     layout.blob_path(layout.entries()["child:2-x86_64"].digest).unlink()
-    assert built(work, {}) == {"child:2@amd64": "layout damaged"}
+    assert built(work, {}) == {"child:2@amd64": "damaged in the layout"}
     assert digests(work) == before
     both = {"bases/catalog.yaml": "registry: localhost\nplatforms: [amd64, arm64]\n"}
     work.write(both)
@@ -83,8 +83,8 @@ def test_each_reason_is_told_and_settled_by_a_build(work: Work, layers: Mapping[
     work.run("render")
     if machine() == "x86_64":
         assert "linux/arm64 will be emulated on node 'default'" in work.run("plan").stderr.splitlines()
-    told = built(work, {})
-    assert told == {
+    found = built(work, {})
+    assert found == {
         "base:1@arm64": "platform added",
-        "child:2@arm64": "parent is rebuilt: base:1",
+        "child:2@arm64": "parent rebuilt: base:1",
     }

@@ -1,4 +1,4 @@
-"""Smoke tests on a real engine: what passes, what fails and how that is told, and that nothing is left."""
+"""Smoke tests on a real engine: which pass, the errors of those that fail, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ RUN uname -m > /arch
 HEALTHCHECK --interval=60s CMD test -e /arch
 CMD ["sleep", "60"]
 """
-# Families with a smoke test that fails: the test, the template, and what is said of it.
+# Families with a smoke test that fails: the test, the template, and the error.
 SMOKE = {
     "expects": (
         "  - run: [echo, 'it is 17.0.1']\n    expect: '21.'\n",
         TEMPLATE,
-        "smoke test 'echo it is 17.0.1' of {}: its output has no '21.'; its last line: it is 17.0.1",
+        "smoke test 'echo it is 17.0.1' of {}: output does not contain '21.'; last line of output: it is 17.0.1",
     ),
     "exits": (
         "  - run: echo to stderr >&2; exit 4\n",
         TEMPLATE,
-        "smoke test 'echo to stderr >&2; exit 4' of {}: ended with exit status 4, expected 0;"
-        " its last line: to stderr",
+        "smoke test 'echo to stderr >&2; exit 4' of {}: exited with status 4, expected 0;"
+        " last line of output: to stderr",
     ),
     "hangs": (
         "  - name: ends\n    run: echo begun; sleep 100\n    timeout: 3\n",
         TEMPLATE,
-        "smoke test 'ends' of {}: did not end within 3 s; its last line: begun",
+        "smoke test 'ends' of {}: did not finish within 3 s; last line of output: begun",
     ),
     "is-ill": (
         "  - name: health\n    healthy: 5\n",
         TEMPLATE.replace("test -e /arch", "echo no such thing; false"),
-        "smoke test 'health' of {}: was not healthy within 5 s; its HEALTHCHECK said last: no such thing",
+        "smoke test 'health' of {}: was not healthy within 5 s; last output of its HEALTHCHECK: no such thing",
     ),
     "has-no-check": (
         "  - name: health\n    healthy: 5\n",
         'FROM {{ parent }}\nCMD ["sleep", "60"]\n',
-        "smoke test 'health' of {}: has no HEALTHCHECK; add one to its template, or use 'run'",
+        "smoke test 'health' of {}: the image has no HEALTHCHECK; add one to its template, or use 'run'",
     ),
     "ends-early": (
         "  - name: health\n    healthy: 20\n",
         TEMPLATE.replace('"sleep", "60"', '"sh", "-c", "echo ended; exit 5"'),
-        "smoke test 'health' of {}: ended with exit status 5 before it was healthy; its last line: ended",
+        "smoke test 'health' of {}: exited with status 5 before it was healthy; last line of output: ended",
     ),
     "is-alone": (
         "  - name: no network\n    run: grep -c eth0 /proc/net/dev\n",
         TEMPLATE,
-        "smoke test 'no network' of {}: ended with exit status 1, expected 0; its last line: 0",
+        "smoke test 'no network' of {}: exited with status 1, expected 0; last line of output: 0",
     ),
     "lacks-it": (
         "  - run: [no-such-program]\n",
         TEMPLATE,
-        "smoke test 'no-such-program' of {}: ended with exit status 127, expected 0; its last line:"
+        "smoke test 'no-such-program' of {}: exited with status 127, expected 0; last line of output:"
         ' exec: "no-such-program": executable file not found in $PATH',
     ),
 }
@@ -65,7 +65,7 @@ SMOKE = {
 
 @pytest.fixture(scope="module")
 def tested(parent: Published, tmp_path_factory: pytest.TempPathFactory) -> tuple[Work, str]:
-    """Build all families whose smoke test fails, and one that asks for the network; gives what was said."""
+    """Build all families whose smoke test fails, and one that needs the network; returns stderr."""
     work = Work(tmp_path_factory.mktemp("smoke"), parent)
     files = {"bases/catalog.yaml": "platforms: [linux/arm64]\n"}
     network = "  - run: grep eth0 /proc/net/dev\n    expect: eth0\n    network: true\n"
@@ -88,7 +88,7 @@ def test_a_smoke_test_that_fails(tested: tuple[Work, str], name: str) -> None:
     assert f"{name}:1" not in digests(work)
 
 
-def test_only_what_passes_its_smoke_tests_is_named_and_nothing_is_left(tested: tuple[Work, str]) -> None:
+def test_only_images_that_pass_are_tagged_and_nothing_is_left_behind(tested: tuple[Work, str]) -> None:
     work, said = tested
     assert sorted(digests(work)) == ["passes:1", "passes:1-aarch64"]
     assert states(work)["passes:1@arm64"] == "built"

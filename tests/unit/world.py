@@ -1,4 +1,4 @@
-"""A catalog in a folder with everything a build needs, but for the engine: that is scripted."""
+"""A catalog in a folder with everything that a build needs: wired by `Workspace`, with a scripted engine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.commands import plan as planning
-from dfgen.commands.building import Building, build
+from dfgen.commands.building import build
 from dfgen.commands.building.run import Event, Run
-from dfgen.commands.plan.inputs import Causes, Plan, causes_of
-from dfgen.commands.plan.records import Records
+from dfgen.commands.plan.inputs import Plan
 from dfgen.engine.nodes import Slots
-from dfgen.filetree import Folder
-from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.sbom.model import Sbom
+from dfgen.workspace import Workspace
 from tests.fakes.engine import ScriptedEngine
 from tests.unit.models import BOTH, LOCAL, catalog, images, upstream_lock
 
@@ -29,18 +26,20 @@ TODAY = "2026-01-02"
 
 @dataclass
 class World:
-    """A catalog on disk, its layout, and a builder that is scripted."""
+    """A catalog made of records instead of YAML, its layout, and a scripted engine.
+
+    It stands in for `Dockerfiles`: its Dockerfiles have only the pins, so that tests can edit them freely.
+    """
 
     root: Path
     catalog: Catalog
     lock: Lock = field(default_factory=upstream_lock)
     events: list[Event] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
-    templates: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.layout = Layout(self.root / "dist")
-        self.records = Records(self.root / "dist")
+        first = Workspace(self.root)
+        self.layout, self.records = first.layout, first.records
         self.builder = ScriptedEngine(self.layout)
         self.render()
 
@@ -48,8 +47,16 @@ class World:
     def of(
         cls, root: Path, graph: Mapping[str, Sequence[str]], platforms: Iterable[Platform] = BOTH
     ) -> World:
-        """Make the world of some families; see `images`."""
+        """Create a catalog of families; see `images`."""
         return cls(root, catalog(root, images(graph, platforms)))
+
+    @property
+    def workspace(self) -> Workspace:
+        """A workspace of the current catalog, with nothing cached from earlier ones but the layout."""
+        found = Workspace(self.root)
+        # One `Layout` for all: each holds a share of the writers' lock, which `gc` needs for itself.
+        found.catalog, found.layout = self.catalog, self.layout
+        return found
 
     def render(self) -> None:
         """Write every Dockerfile whose parents are pinned."""
@@ -74,22 +81,11 @@ class World:
 
     @property
     def planning(self) -> planning.Planning:
-        """What plans are made from, with nothing remembered of earlier ones."""
-        reader = ContextReader(Folder(self.root), self.catalog.versions)
-        return planning.Planning(
-            catalog=self.catalog,
-            layout=self.layout,
-            reader=reader,
-            records=self.records,
-            causes=self.causes,
-        )
-
-    def causes(self, one: Image, lock: Lock) -> Causes:
-        """Say what an image's Dockerfile comes from: nothing is known of a template that is not there."""
-        return causes_of(one, lock, self.templates) if self.templates else {}
+        """The parts that plans are made from."""
+        return self.workspace.planning
 
     def named(self, *names: str) -> tuple[Image, ...]:
-        """Find images by name; all without any."""
+        """Find images by name; all if none is named."""
         return tuple(one for one in self.catalog.images if not names or one.name in names)
 
     def plan(self, *names: str) -> Plan:
@@ -97,26 +93,22 @@ class World:
         return planning.plan(self.named(*names), self.lock, self.planning)
 
     def reasons(self, *names: str) -> dict[str, str]:
-        """Plan, and give each image's reason."""
+        """Plan, and return each image's reason."""
         return {step.image.name: step.why for step in self.plan(*names).steps}
 
     def build(self, *names: str, jobs: int = 2, slots: Slots | None = None, **more: Any) -> Run:
-        """Plan and build images by name, or all; returns what became of them."""
-        how = Building(
-            planning=self.planning,
-            engine=self.builder,
-            dockerfiles=self,
-            sbom=self.sbom,
-            slots=slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs}),
-            report=self.events.append,
-            today=TODAY,
-            pause=self.pauses.append,
-        )
+        """Plan and build images by name, or all."""
+        workspace = self.workspace
+        workspace.engine, workspace.dockerfiles = self.builder, self
+        each = slots or Slots(dict.fromkeys(BOTH, (LOCAL,)), {LOCAL: jobs})
+        how = workspace.building(each, self.events.append, pause=self.pauses.append)
         self.builder.forget()
-        return build(self.plan(*names), self.lock, replace(how, **more))
+        return build(
+            self.plan(*names), self.lock, replace(how, **{"sbom": self.sbom, "today": TODAY, **more})
+        )
 
     def sbom(self, one: Image, built: Descriptor) -> Sbom:
-        """Make no SBOM: a test whose catalog asks for one hands in what makes it."""
+        """Fail: a test whose catalog asks for SBOMs passes its own generator."""
         raise AssertionError(one.name)
 
     def change(self, name: str, **more: Any) -> None:
@@ -126,5 +118,5 @@ class World:
 
 
 def states(run: Run) -> dict[str, str]:
-    """What became of each image."""
+    """The state of each image after a run."""
     return {result.image.name: str(result.state) for result in run.results}

@@ -1,4 +1,4 @@
-"""Two layers side by side: the first file in which they differ."""
+"""Compare two layers: find the first file that differs."""
 
 from __future__ import annotations
 
@@ -10,60 +10,59 @@ from pathlib import Path
 
 from dfgen.errors import CheckError
 
-_PIECE = 1 << 20  # bytes that are hashed at once
-# What may differ in an entry besides its content, and how a person calls it.
+_CHUNK = 1 << 20  # bytes per read
+# The attributes of a tar entry that are compared besides its content, with the words for a message.
 _ATTRIBUTES = {
-    "type": "kind",
+    "type": "file type",
     "mode": "mode",
     "uid": "owner",
     "gid": "group",
-    "mtime": "time",
-    "linkname": "target",
+    "mtime": "mtime",
+    "linkname": "link target",
     "size": "size",
     "pax_headers": "extended attributes",
 }
+_PRINTED = ("mode", "uid", "gid", "mtime", "size")  # numbers; the others can be long
 
 
 def first_difference(one: Path, other: Path) -> str:
-    """Name the first file in which two layers differ, and in what: `/etc/x: its time, 5 and then 6`.
+    """Describe the first difference between two layers: `/etc/x: mtime differs, 5 and 6`.
 
-    Files count in their order in the layer. Errors: CheckError for a layer that cannot be read.
+    Entries are compared in their order in the layer, which is part of its digest too. Raises CheckError if a
+    layer cannot be read.
     """
     for left, right in zip_longest(_entries(one), _entries(other)):
         if left is None or right is None:
-            there = left or right
-            return f"/{there[0].name}: it is in one build only"
-        if left[0].name != right[0].name:
-            return f"/{left[0].name}: it is in one build only, or elsewhere than in the other"
-        for attribute, called in _ATTRIBUTES.items():
-            first, second = getattr(left[0], attribute), getattr(right[0], attribute)
+            entry, _ = left or right
+            return f"/{entry.name}: only in one build"
+        (entry, digest), (other_entry, other_digest) = left, right
+        if entry.name != other_entry.name:
+            return f"/{entry.name}: only in one build, or at another position in the layer"
+        for attribute, noun in _ATTRIBUTES.items():
+            first, second = getattr(entry, attribute), getattr(other_entry, attribute)
             if first != second:
-                shown = (
-                    f", {first} and then {second}"
-                    if attribute in ("mode", "uid", "gid", "mtime", "size")
-                    else ""
-                )
-                return f"/{left[0].name}: its {called}{shown}"
-        if left[1] != right[1]:
-            return f"/{left[0].name}: its content"
-    return "the same files, packed differently"
+                values = f", {first} and {second}" if attribute in _PRINTED else ""
+                return f"/{entry.name}: {noun} differs{values}"
+        if digest != other_digest:
+            return f"/{entry.name}: content differs"
+    return "same files, but packed or compressed differently"
 
 
 def _entries(path: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
-    """Give each entry with the hash of its content, one pass over the file."""
+    """Yield each entry with the hash of its content, in one pass over the file."""
     try:
         with tarfile.open(path, "r|*") as layer:
             for entry in layer:
                 yield entry, _hash(layer, entry)
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise CheckError(f"{path}: the layer cannot be read: {error}") from error
+        raise CheckError(f"{path}: cannot read the layer: {error}") from error
 
 
 def _hash(layer: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
     content = layer.extractfile(entry) if entry.isreg() else None
     if content is None:
         return ""
-    found = hashlib.sha256()
-    while piece := content.read(_PIECE):
-        found.update(piece)
-    return found.hexdigest()
+    hashed = hashlib.sha256()
+    while chunk := content.read(_CHUNK):
+        hashed.update(chunk)
+    return hashed.hexdigest()

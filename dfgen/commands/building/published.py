@@ -1,4 +1,4 @@
-"""An image that another machine built and published from the same inputs is taken, instead of built again."""
+"""Download an image that was published with the same inputs, instead of building it again."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ from dfgen.registry import Registry
 
 @dataclass(eq=False)
 class Published:
-    """Takes images from a registry into the layout: those whose inputs' hash is that of the image wanted.
+    """Downloads images from a registry into the layout if their inputs' hash is that of a planned image.
 
-    `references_of` gives the tags to look under. A registry that fails is told through `on_step` and never
-    fails the build, which goes on without; one that does not answer at all is not asked again.
+    `references_of` returns the tags to search. A registry failure is reported through `on_step` and never
+    fails the build, which continues without the download. An unreachable registry is requested only once.
     """
 
     registry: Registry
     layout: Layout
     references_of: Callable[[Image], Sequence[Reference]]
-    _silent: bool = field(default=False, init=False)
+    _unreachable: bool = field(default=False, init=False)
 
     def take(self, step: Step, on_step: OnStep) -> tuple[Descriptor, ...]:
-        """Bring an image and its attestations into the layout; nothing when none was published that fits."""
-        if step.inputs is None or self._silent:
+        """Download an image and its attestations into the layout; returns () if no published image fits."""
+        if step.inputs is None or self._unreachable:
             return ()
         for reference in self.references_of(step.image):
             try:
-                found = self._take(step, reference, on_step)
+                entries = self._take(step, reference, on_step)
             except (CheckError, ExternalError) as error:
-                self._silent = self._silent or bool(isinstance(error, ExternalError) and error.unreachable)
-                on_step(f"not taken from {reference.repository}: {error}")
+                if isinstance(error, ExternalError) and error.unreachable:
+                    self._unreachable = True
+                on_step(f"cannot reuse an image from {reference.repository}: {error}")
             else:
-                if found:
-                    return found
+                if entries:
+                    return entries
         return ()
 
     def _take(self, step: Step, reference: Reference, on_step: OnStep) -> tuple[Descriptor, ...]:
@@ -49,18 +50,18 @@ class Published:
         remote = Remote(self.registry, reference.repository)
         for child in children_of(str(reference), document, remote) if document else ():
             if _fits(child, step):
-                on_step(f"taken from {reference.repository}@{child.descriptor.digest}")
+                on_step(f"downloading {reference.repository}@{child.descriptor.digest}")
                 entries = (child.descriptor, *child.attestations)
                 for entry in entries:
-                    self._bring(entry, remote)
+                    self._download(entry, remote)
                 return entries
         return ()
 
-    def _bring(self, entry: Descriptor, remote: Remote) -> None:
-        """Download what the layout lacks of a manifest: blobs first, so that what is named is there."""
+    def _download(self, entry: Descriptor, remote: Remote) -> None:
+        """Download the missing blobs of a manifest before the manifest, which must not name missing blobs."""
         manifest = remote.manifest(entry)
         if not isinstance(manifest, Manifest):
-            raise CheckError(f"{entry.digest}: it is an index within an index")
+            raise CheckError(f"{entry.digest}: is an index nested in an index")
         self.layout.add(remote.read(manifest.config))
         for blob in manifest.layers:
             path = self.layout.blob_path(blob.digest)
@@ -70,6 +71,6 @@ class Published:
 
 
 def _fits(child: Child, step: Step) -> bool:
-    """Whether a published image is for the platform wanted, and was built from the same inputs."""
-    known = child.manifest.annotations.get(INPUTS)
-    return bool(step.inputs and known == str(step.inputs.digest) and child.platform == step.image.platform)
+    """Whether a published image has the platform of a step and was built from the same inputs."""
+    inputs = child.manifest.annotations.get(INPUTS)
+    return bool(step.inputs and inputs == str(step.inputs.digest) and child.platform == step.image.platform)

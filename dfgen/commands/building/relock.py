@@ -1,4 +1,4 @@
-"""Families that are parents of others: what their next digest is, and what that means for the lock."""
+"""Pins of the catalog's own families: find moved digests, and Dockerfiles with outdated pins."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from dfgen.oci.manifest import Descriptor
 from dfgen.oci.platform import Platform
 
 
-def is_behind(image: Image, old: str | None, lock: Lock, render: Callable[[Image, Lock], str]) -> bool:
-    """Whether a build would write a Dockerfile again by itself, for a parent in the catalog that moved.
+def has_outdated_pins(
+    image: Image, old: str | None, lock: Lock, render: Callable[[Image, Lock], str]
+) -> bool:
+    """Whether a Dockerfile differs from the catalog only because a parent in the catalog moved.
 
-    It is not there yet (`old` is None), or it is what the catalog gave with the pins of families that stand
-    in it. Any other difference waits for a person.
+    Such a Dockerfile does not exist yet (`old` is None), or `old` is what the catalog renders with the pins
+    that it contains. A build may rewrite it without a review; any other difference needs one.
     """
     if old is None:
         return any(parent.family for parent in image.all_parents)
-    earlier = _earlier(image, old, lock)
+    earlier = _pins_in(image, old, lock)
     return bool(earlier) and render(image, lock.with_parents(earlier)) == old
 
 
-def _earlier(image: Image, old: str, lock: Lock) -> dict[str, LockedParent]:
-    """Lock an image's parents in the catalog as its Dockerfile has them."""
+def _pins_in(image: Image, old: str, lock: Lock) -> dict[str, LockedParent]:
+    """Lock an image's parents in the catalog to the digests in its Dockerfile."""
     found: dict[str, LockedParent] = {}
     for parent in image.all_parents:
         locked = found.get(parent.key) or lock.parents.get(parent.key)
@@ -41,7 +43,7 @@ def _earlier(image: Image, old: str, lock: Lock) -> dict[str, LockedParent]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relock:
-    """A version of the catalog whose pins are not those of the lock any more; `old` is None without one."""
+    """A version of the catalog whose images have other digests than the lock; `old` is None if not locked."""
 
     key: str
     old: LockedParent | None
@@ -50,7 +52,7 @@ class Relock:
     children: tuple[Image, ...]
 
     def pinned(self, today: str) -> LockedParent:
-        """The lock's new entry; `today` is a date, YYYY-MM-DD."""
+        """The new entry of the lock; `today` is a date, YYYY-MM-DD."""
         return LockedParent(
             digest=self.merged.digest,
             media_type=self.merged.media_type,
@@ -61,16 +63,18 @@ class Relock:
         )
 
     def refusal(self, child: Image) -> Problem:
-        """Say that a lock that may not change would have to, for a child."""
+        """The error for a child if --locked forbids the change of the lock."""
         parents = {one.platform: one for one in child.all_parents if one.key == self.key}
         moved = [one for one in self.pins if self._locked(one) != self.pins[one].digest]
-        # Where only others moved, those are named: a version is pinned whole.
+        # The child's own platform if it moved. A version is pinned with all its platforms, so another one
+        # can be the cause as well, and is named then.
         platform = next((one for one in moved if one in parents), (moved or list(parents))[0])
         parent = parents.get(platform) or next(iter(parents.values()))
         where = "" if platform in parents else f" on {platform}"
+        locked = self._locked(platform)
         message = (
-            f"{child.name}: its parent {self.key} moved{where}: locked {self._locked(platform) or 'nothing'},"
-            f" built {self.pins[platform].digest};"
+            f"{child.name}: the digest of parent {self.key} changed{where}:"
+            f" {f'locked {locked}' if locked else 'not locked'}, built {self.pins[platform].digest};"
             f" run `dfgen build` without --locked, and commit {LOCK_FILE} and the Dockerfiles"
         )
         return Problem(parent.place, message)
@@ -81,7 +85,7 @@ class Relock:
 
 
 def children_by_parent(catalog: Catalog) -> Mapping[str, Sequence[Image]]:
-    """List the images that are built on each version of the catalog, in the catalog's order."""
+    """The images that are built on each version of the catalog, in the catalog's order."""
     found: dict[str, dict[str, Image]] = {}
     for image in catalog.images:
         for parent in image.all_parents:
@@ -97,7 +101,7 @@ def relock(
     merged: Descriptor,
     pins: Mapping[Platform, Descriptor],
 ) -> Relock | None:
-    """See whether a version that others, its children, are built on moved, on a platform that they use."""
+    """Compare a version's digests with the lock, on the platforms that its children use; None if equal."""
     used = {parent.platform for child in children for parent in child.all_parents if parent.key == key}
     old = lock.parents.get(key)
     same = old and all(

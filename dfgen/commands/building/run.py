@@ -1,7 +1,8 @@
-"""A build's run as records: what happens while it runs, what came of each image, and what is kept of it."""
+"""Records of a build run: its events, the result of each image, and the JSON that is kept of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,10 +16,10 @@ from dfgen.sbom.model import Sbom
 
 
 class State(StrEnum):
-    """What became of an image."""
+    """The state of an image after a run."""
 
     BUILT = "built"
-    TAKEN = "taken"  # from the registry, where it was published with the same inputs
+    TAKEN = "taken"  # downloaded from the registry, where it was published with the same inputs
     UP_TO_DATE = "up to date"
     FAILED = "failed"
     NOT_TRIED = "not tried"
@@ -26,10 +27,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one image: `size` is that of its blobs in bytes, compressed as they are.
+    """The result of one image; `size` is the size of its compressed blobs, in bytes.
 
-    `error` says why it failed or was not tried, and `tail` are the last lines of its log then. `node` is
-    where it was built. `sbom` is the SBOM of its packages, where one was made.
+    `error` says why it failed or was not tried, and `tail` has the last lines of its log then. `node` is the
+    name of the node that built it. `sbom` is None if the run generated no SBOM for it.
     """
 
     step: Step
@@ -51,11 +52,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A whole run: results in the order of the plan, merged versions, and Dockerfiles written again.
+    """The result of a run: results in the order of the plan, merged versions, and rewritten Dockerfiles.
 
-    `errors` are what went wrong besides the images: a version that cannot be merged, a pin that moved.
-    `past` are the seconds that images took in earlier runs. `broken` when it was interrupted: what was under
-    way then was not tried.
+    `errors` are failures that belong to no image: a version that cannot be merged, a pin that moved. `past`
+    has the seconds that images took in earlier runs. `interrupted` is true after an interrupt; images that
+    were not finished have the state NOT_TRIED then.
     """
 
     results: tuple[Result, ...]
@@ -64,44 +65,50 @@ class Run:
     errors: tuple[DfgenError, ...] = ()
     seconds: float = 0.0
     past: Mapping[str, float] = field(default_factory=dict)
-    broken: bool = False
+    interrupted: bool = False
 
     @property
     def took(self) -> Mapping[str, float]:
-        """The seconds that each image took when it was last built, in this run or an earlier one."""
+        """The seconds that the last build of each image took, in this run or an earlier one."""
         built = (one for one in self.results if one.state is State.BUILT and not one.step.is_kept)
         return {**self.past, **{one.image.name: round(one.seconds, 3) for one in built}}
 
     @property
     def failures(self) -> tuple[DfgenError, ...]:
-        """Everything that went wrong."""
+        """All errors, of images and of the run itself."""
         failed = (one.error for one in self.results if one.state is State.FAILED and one.error)
         return (*failed, *self.errors)
 
     @property
-    def bills(self) -> tuple[str, ...]:
-        """What there is to say of the SBOMs that were made: how much they have, and what each may lack."""
+    def counts(self) -> Mapping[State, int]:
+        """The number of images in each state that occurs."""
+        counted = Counter(one.state for one in self.results)
+        return {state: counted[state] for state in State if counted[state]}
+
+    @property
+    def sbom_notes(self) -> tuple[str, ...]:
+        """A sentence about each SBOM that may be incomplete, and one about the number of all packages."""
         made = [(one.image.name, one.sbom) for one in self.results if one.sbom]
         if not made:
             return ()
         total = sum(sbom.packages for _, sbom in made)
-        lacking = (
-            f"{name}: its SBOM has {sbom.packages} packages of {sbom.system}: {sbom.lacking}"
+        incomplete = (
+            f"{name}: its SBOM of {sbom.packages} packages ({sbom.system}) may be incomplete: {sbom.lacking}"
             for name, sbom in made
             if sbom.lacking
         )
-        return (*lacking, f"packages in the SBOMs of what was built: {total}")
+        return (*incomplete, f"generated SBOMs list {total} {'package' if total == 1 else 'packages'}")
 
     @property
     def exit_code(self) -> ExitCode:
-        """Whether all is built; an outside failure counts only when nothing failed by itself."""
+        """SUCCESS without failures, ENVIRONMENT if all are environment errors, else CHECK_FAILED."""
         codes = {error.exit_code for error in self.failures}
         if not codes:
             return ExitCode.SUCCESS
         return ExitCode.ENVIRONMENT if codes == {ExitCode.ENVIRONMENT} else ExitCode.CHECK_FAILED
 
     def to_json(self) -> dict[str, Any]:
-        """The record of the run, for programs."""
+        """The record of the run, as `build.json` and later runs have it."""
         return {
             "seconds": round(self.seconds, 3),
             "images": [_record(result) for result in self.results],
@@ -134,44 +141,44 @@ def _record(result: Result) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An image's build begins."""
+    """The build of an image starts."""
 
     step: Step
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """What an image's build is at: `[2/5] RUN apt-get update`, `smoke tests`."""
+    """A build reached its next step: `[2/5] RUN apt-get update`, `smoke tests`."""
 
     image: Image
     doing: str
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """An image's build was failed by the network, and is tried again."""
+class Retrying:
+    """A build failed with a transient error and is retried."""
 
     image: Image
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A node does not answer any more; what it was building goes to others."""
+class NodeLost:
+    """A node no longer responds; its builds move to other nodes."""
 
     node: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An image is done with, whatever its state."""
+    """An image has its final state."""
 
     result: Result
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The images of a version are bound."""
+    """The images of a version were merged into an index."""
 
     version: str
     digest: Digest
@@ -179,9 +186,9 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A Dockerfile was written again since a parent in the catalog moved."""
+    """A Dockerfile was rendered again because the digest of a parent in the catalog changed."""
 
     path: str
 
 
-Event = Started | Progressed | Again | Lost | Finished | Merged | Rendered
+Event = Started | Progressed | Retrying | NodeLost | Finished | Merged | Rendered

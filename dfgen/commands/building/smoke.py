@@ -1,4 +1,4 @@
-"""Smoke: a built image is run, in its own architecture, and held against what its family expects."""
+"""Smoke tests: run a built image on its own architecture and compare the outcome with the family's tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dfgen.engine.request import Outcome
 from dfgen.errors import CheckError, Problem
 from dfgen.oci.manifest import Descriptor
 
-_SHOWN = 20  # lines of output in a message's tail
+_LINES = 20  # of a test's output, at the end of its log entry
 
 
 def smoke(
     image: Image, built: Descriptor, node: Builder, engine: Engine, write: Callable[[str], object]
 ) -> None:
-    """Run all tests of an image, on the node that built it.
+    """Run all tests of an image on the node that built it; `write` appends to the image's log.
 
-    Errors: CheckError with every test that failed, ExternalError for an engine that cannot run any.
+    Raises CheckError with all failed tests, and ExternalError if the engine cannot run them.
     """
     problems: list[Problem] = []
     if not image.tests:
@@ -27,7 +27,7 @@ def smoke(
         for test in image.tests:
             outcome = loaded.run(test)
             problem = judge(test, outcome)
-            write(_entry(test, outcome, problem))
+            write(_log_entry(test, outcome, problem))
             if problem:
                 problems.append(Problem(test.place, f"smoke test {test.name!r} of {image.name}: {problem}"))
     if problems:
@@ -35,38 +35,37 @@ def smoke(
 
 
 def judge(test: SmokeTest, outcome: Outcome) -> str:
-    """Say what is not as expected; nothing when the test passed."""
+    """Return why a test failed; empty if it passed."""
     if test.healthy and outcome.health != "healthy":
         return _unhealthy(test, outcome)
     if outcome.timed_out:
-        return f"did not end within {test.timeout} s{_last(outcome.output)}"
+        return f"did not finish within {test.timeout} s{_last_line(outcome.output)}"
     if test.command and outcome.exit != test.exit:
-        return f"ended with exit status {outcome.exit}, expected {test.exit}{_last(outcome.output)}"
+        return f"exited with status {outcome.exit}, expected {test.exit}{_last_line(outcome.output)}"
     if test.expect not in outcome.output:
-        return f"its output has no {test.expect!r}{_last(outcome.output)}"
+        return f"output does not contain {test.expect!r}{_last_line(outcome.output)}"
     return ""
 
 
 def _unhealthy(test: SmokeTest, outcome: Outcome) -> str:
     if outcome.exit is not None:
-        return f"ended with exit status {outcome.exit} before it was healthy{_last(outcome.output)}"
+        return f"exited with status {outcome.exit} before it was healthy{_last_line(outcome.output)}"
     if not outcome.health:
-        return "has no HEALTHCHECK; add one to its template, or use 'run'"
-    said = _last(outcome.health_log, "; its HEALTHCHECK said last: ")
-    return f"was not healthy within {test.healthy} s{said}"
+        return "the image has no HEALTHCHECK; add one to its template, or use 'run'"
+    check = _last_line(outcome.health_log, "; last output of its HEALTHCHECK: ")
+    return f"was not healthy within {test.healthy} s{check}"
 
 
-def _last(output: str, lead: str = "; its last line: ") -> str:
+def _last_line(output: str, lead: str = "; last line of output: ") -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return f"{lead}{lines[-1]}" if lines else "; it printed nothing"
+    return f"{lead}{lines[-1]}" if lines else "; no output"
 
 
-def _entry(test: SmokeTest, outcome: Outcome, problem: str) -> str:
-    """Write a test's part of the log."""
-    lines: Sequence[str] = (*outcome.output.splitlines()[-_SHOWN:], *_health_lines(outcome))
+def _log_entry(test: SmokeTest, outcome: Outcome, problem: str) -> str:
+    lines: Sequence[str] = (*outcome.output.splitlines()[-_LINES:], *_health_lines(outcome))
     shown = "".join(f"  {line}\n" for line in lines)
     return f"smoke test {test.name!r}: {problem or 'passed'}\n{shown}"
 
 
 def _health_lines(outcome: Outcome) -> Iterator[str]:
-    yield from (f"HEALTHCHECK: {line}" for line in outcome.health_log.splitlines()[-_SHOWN:])
+    yield from (f"HEALTHCHECK: {line}" for line in outcome.health_log.splitlines()[-_LINES:])

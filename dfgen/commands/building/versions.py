@@ -1,4 +1,4 @@
-"""What becomes of whole versions in a run: merged when their images are there, pinned for their children."""
+"""The versions of a build run: merge each when its images are built, and pin it for its children."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
-from dfgen.commands.building.ports import Building
+from dfgen.commands.building.parts import Building
 from dfgen.commands.building.relock import Relock, children_by_parent, relock
 from dfgen.commands.building.run import Merged, Rendered, Result
 from dfgen.commands.merge import merge_layout
-from dfgen.commands.plan import judge
+from dfgen.commands.plan import plan_image
 from dfgen.commands.plan.inputs import Plan, Reason, Step
 from dfgen.errors import CheckError, DfgenError, InputError, listing
 from dfgen.oci.digest import Digest
@@ -21,19 +21,20 @@ from dfgen.sbom.model import sboms_in
 
 
 class Versions:
-    """The versions of a run, and the lock as it moves with them.
+    """Tracks the versions of a run, and the lock as their digests move. Not thread-safe.
 
-    `todo` are the images that have not begun, and `results` what became of others: both are the scheduler's.
+    `todo` has the images that have not started, and `results` those that are finished; the scheduler updates
+    both.
     """
 
     def __init__(
         self, plan: Plan, lock: Lock, how: Building, todo: Mapping[str, Step], results: Mapping[str, Result]
     ) -> None:
-        """Begin with nothing done."""
+        """Start with the plan's images, none of them finished."""
         self.how, self.lock, self.todo, self.results = how, lock, todo, results
-        self.left = Counter(step.image.merged_name for step in plan.steps)
+        self.unfinished = Counter(step.image.merged_name for step in plan.steps)  # images per version
         self.images: MutableMapping[str, Descriptor] = {}
-        self.broken: dict[str, str] = {}  # versions that nothing can be built on, and which image is to blame
+        self.failed: dict[str, str] = {}  # versions that cannot be a parent, and what failed
         self.moved: dict[str, Relock] = {}
         self.merged: dict[str, Digest] = {}
         self.rendered: list[str] = []
@@ -41,18 +42,18 @@ class Versions:
         self.entries = how.planning.layout.entries()
         self.children = children_by_parent(how.planning.catalog)
 
-    def blamed(self, image: Image) -> str:
-        """Say what is to blame for an image that cannot be built on its parents; empty when nothing is."""
-        return next((self.broken[key] for key in _parents(image) if key in self.broken), "")
+    def failed_parent(self, image: Image) -> str:
+        """What failed, if an image cannot be built on its parents; empty if it can."""
+        return next((self.failed[key] for key in _parents(image) if key in self.failed), "")
 
     def is_ready(self, image: Image) -> bool:
-        """Whether all that an image is built on is done."""
-        return not any(self.left[key] for key in _parents(image))
+        """Whether all parents of an image are finished, with all their platforms."""
+        return not any(self.unfinished[key] for key in _parents(image))
 
     def current(self, step: Step) -> Step:
-        """Lock and render an image anew when its parents moved, and judge it again.
+        """Plan an image again now that its parents are built; locks and renders it first if they moved.
 
-        What was damaged may be whole now: a blob that an image shares with its parent came with that.
+        A damaged image may be intact now, because it shares a blob with a parent that was rebuilt.
         """
         moved = [self.moved[key] for key in _parents(step.image) if key in self.moved]
         if not moved and step.reason not in (Reason.PARENT, Reason.DAMAGED):
@@ -61,37 +62,37 @@ class Versions:
             raise CheckError([one.refusal(step.image) for one in moved])
         if moved:
             self.rerender(step.image)
-        found = judge(step.image, self.lock, self.how.planning)
-        if self.how.no_cache and not found.is_needed:
-            return replace(found, reason=Reason.ASKED)
-        if moved and found.reason.is_change:
-            return replace(found, reason=Reason.PARENT, detail=listing(one.key for one in moved))
-        return found
+        planned = plan_image(step.image, self.lock, self.how.planning)
+        if self.how.no_cache and not planned.is_needed:
+            return replace(planned, reason=Reason.ASKED)
+        if moved and planned.reason.is_change:
+            return replace(planned, reason=Reason.PARENT, detail=listing(one.key for one in moved))
+        return planned
 
     def rerender(self, image: Image) -> None:
-        """Write an image's Dockerfile again, for the lock as it is now."""
+        """Write an image's Dockerfile again, with the current lock."""
         path = self.how.dockerfiles.rerender(image, self.lock)
         if path:
             self.rendered.append(path)
             self.how.report(Rendered(path))
 
-    def done(self, image: Image) -> None:
-        """Count an image as done with; the last one of a version settles it."""
+    def finish(self, image: Image) -> None:
+        """Count an image as finished; the last one of a version completes the version."""
         version = image.merged_name
-        self.left[version] -= 1
-        if not self.left[version] and version not in self.broken:
+        self.unfinished[version] -= 1
+        if not self.unfinished[version] and version not in self.failed:
             try:
-                self.settle(version)
+                self.complete(version)
             except DfgenError as error:
-                self.broken[version] = f"the merge of {version}"
+                self.failed[version] = f"the merge of {version}"
                 self.errors.append(error)
 
-    def settle(self, version: str) -> None:
-        """Merge a version when all its platforms are there, and pin it for its children."""
+    def complete(self, version: str) -> None:
+        """Merge a version if all its platforms are built, and pin it for its children."""
         images = self.how.planning.catalog.versions[version]
-        if not all(self.is_there(image) for image in images):
+        if not all(self.is_built(image) for image in images):
             return
-        merged = self.bound(version, images)
+        merged = self.existing_index(version, images)
         if merged is None:
             merged = self.merge(version, images)
             self.how.report(Merged(version, merged.digest))
@@ -108,25 +109,22 @@ class Versions:
             raise found.failed
         return found.merged[0].index.descriptor
 
-    def is_there(self, image: Image) -> bool:
-        """Whether the layout has an image as it should be, though the plan may not have asked for it."""
+    def is_built(self, image: Image) -> bool:
+        """Whether the layout has an up-to-date image, even if it is not part of the plan."""
         if image.name not in self.images and image.name not in self.results:
             try:
-                step = judge(image, self.lock, self.how.planning)
+                step = plan_image(image, self.lock, self.how.planning)
             except InputError:
                 return False
             if step.built and not step.is_needed:
                 self.images[image.name] = step.built
         return image.name in self.images
 
-    def bound(self, version: str, images: Sequence[Image]) -> Descriptor | None:
-        """Find the merged index when it was there before and is what merging would give again."""
+    def existing_index(self, version: str, images: Sequence[Image]) -> Descriptor | None:
+        """The layout's merged index of a version; None unless a merge would write the same one."""
         entry = self.entries.get(version)
-        index = (
-            self.how.planning.layout.manifest(entry)
-            if entry and self.how.planning.layout.is_intact(entry)
-            else None
-        )
+        layout = self.how.planning.layout
+        index = layout.manifest(entry) if entry and layout.is_intact(entry) else None
         if not isinstance(index, Index):
             return None
         base = index.annotations.get(BASE_DIGEST)
@@ -134,18 +132,23 @@ class Versions:
         wanted = {self.images[image.name].digest for image in images}
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
         same = same and {child.digest for child in index.images} == wanted
-        listed = {sbom.annotations.get(ATTESTATION_OF) for sbom in sboms_in(index.manifests)}
-        bills = map(str, wanted) if self.how.planning.catalog.lists_packages else ()
-        return entry if same and listed == set(bills) else None
+        # The index also lists one SBOM per image, if and only if the catalog asks for them.
+        described = {sbom.annotations.get(ATTESTATION_OF) for sbom in sboms_in(index.manifests)}
+        expected = map(str, wanted) if self.how.planning.catalog.lists_packages else ()
+        return entry if same and described == set(expected) else None
 
     def move(self, moved: Relock) -> None:
-        """Take a version's new pins: into the lock, and into every Dockerfile that is built on it."""
+        """Write a version's new pins into the lock, and into the Dockerfiles that are built on it.
+
+        Dockerfiles of images that are still to be built follow in `current`, just before their build.
+        """
         self.moved[moved.key] = moved
         planned = [child for child in moved.children if child.name in self.todo]
         if self.how.locked:
             if not planned:
                 self.errors.append(CheckError(moved.refusal(moved.children[0])))
             return
+        # The lock first: `plan_build` recovers from Dockerfiles that are older than the lock.
         self.lock = self.lock.with_parents({moved.key: moved.pinned(self.how.today)})
         self.how.dockerfiles.save(self.lock)
         for child in moved.children:

@@ -1,9 +1,10 @@
-"""Plan: what a build would do, in order, and why."""
+"""Plan: which images a build would build, in order, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.graph import in_order
@@ -23,7 +24,7 @@ from dfgen.commands.plan.inputs import (
 )
 from dfgen.commands.plan.records import Records
 from dfgen.commands.render import Dockerfiles, File
-from dfgen.errors import InputError, Problem, listing
+from dfgen.errors import ExternalError, InputError, Problem, listing
 from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -31,13 +32,16 @@ from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
 from dfgen.sbom.model import is_sbom
 
-# Reasons, besides changed inputs, for which a built image may not be what the catalog says.
-_MOVED = (Reason.PARENT, Reason.SBOM, Reason.TESTS, Reason.UNTESTED)
+if TYPE_CHECKING:
+    from dfgen.engine.nodes import Nodes
+
+# Reasons, besides changed inputs, why a built image may be older than the catalog.
+_STALE = (Reason.PARENT, Reason.NO_SBOM, Reason.EXTRA_SBOM, Reason.TESTS, Reason.UNTESTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
-    """What a plan is made from.
+    """The parts that plans are made from.
 
     `causes` hashes the templates, variables and pins that the Dockerfile of an image is rendered from.
     """
@@ -50,36 +54,35 @@ class Planning:
 
 
 @dataclass(frozen=True, slots=True)
-class _There:
-    """What the layout has, read once: images by name, and what is beside an image by its digest."""
+class _Built:
+    """The images in the layout, by tag, and their attestations, by the image's digest."""
 
-    named: Mapping[str, Descriptor]
-    beside: Mapping[str, Sequence[Descriptor]]
+    images: Mapping[str, Descriptor]
+    attestations: Mapping[str, Sequence[Descriptor]]
 
     @classmethod
-    def read(cls, layout: Layout) -> _There:
-        """List the layout's images; what is beside one, such as its SBOM, is an attestation of its digest."""
-        named: dict[str, Descriptor] = {}
-        beside: dict[str, list[Descriptor]] = {}
+    def read(cls, layout: Layout) -> _Built:
+        images: dict[str, Descriptor] = {}
+        attestations: dict[str, list[Descriptor]] = {}
         for entry in layout.descriptors():
             if entry.is_attestation:
-                beside.setdefault(entry.annotations.get(ATTESTATION_OF, ""), []).append(entry)
+                attestations.setdefault(entry.annotations.get(ATTESTATION_OF, ""), []).append(entry)
             elif name := entry.annotations.get(REF_NAME):
-                named[name] = entry
-        return cls(named, beside)
+                images[name] = entry
+        return cls(images, attestations)
 
 
 def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
-    """Plan the images and the versions of the catalog that they are built on, parents first.
+    """Plan images and their parents in the catalog, parents first.
 
-    Errors: one InputError with the problems of all images.
+    Raises one InputError with the problems of all images.
     """
-    there = _There.read(how.layout)
+    built = _Built.read(how.layout)
     steps: dict[str, Step] = {}
     problems: list[Problem] = []
     for image in in_order(with_parents(images, how.catalog)):
         try:
-            steps[image.name] = _step(image, lock, how, there)
+            steps[image.name] = _step(image, lock, how, built)
         except InputError as error:
             problems.extend(error.problems)
     if problems:
@@ -87,13 +90,13 @@ def plan(images: Iterable[Image], lock: Lock, how: Planning) -> Plan:
     return Plan(steps=tuple(_after_parents(steps.values())))
 
 
-def judge(image: Image, lock: Lock, how: Planning) -> Step:
-    """Say whether one image is to be built, now that its parents are what the lock says."""
-    return _step(image, lock, how, _There.read(how.layout))
+def plan_image(image: Image, lock: Lock, how: Planning) -> Step:
+    """Plan one image, assuming that its parents are built with the digests in the lock."""
+    return _step(image, lock, how, _Built.read(how.layout))
 
 
 def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
-    """Add the versions that images are built on, each with all its platforms: the lock pins them all."""
+    """Add the parents in the catalog, each with all its platforms, since the lock pins them all."""
     found: dict[str, Image] = {}
     todo = list(reversed(list(images)))
     while todo:
@@ -105,50 +108,59 @@ def with_parents(images: Iterable[Image], catalog: Catalog) -> list[Image]:
     return list(found.values())
 
 
-def foreseen(
+def plan_rendered(
     images: Iterable[Image], lock: Lock, how: Planning, dockerfiles: Dockerfiles
 ) -> tuple[Plan, tuple[File, ...]]:
-    """Plan images as if their Dockerfiles were rendered; also returns the Dockerfiles that differ on disk."""
+    """Plan images as if their Dockerfiles were rendered. Also returns the Dockerfiles that differ on disk."""
     images = list(images)
     rendering = dockerfiles.rendering(with_parents(images, how.catalog), lock)
     texts = {file.path: file.new for file in rendering.files if file.new is not None}
-    return plan(
-        images,
-        lock,
-        replace(how, reader=ContextReader(Folder(how.catalog.root), how.catalog.versions, texts)),
-    ), rendering.differing
+    reader = ContextReader(Folder(how.catalog.root), how.catalog.versions, texts)
+    return plan(images, lock, replace(how, reader=reader)), rendering.differing
+
+
+def node_notes(plan: Plan, nodes: Nodes) -> tuple[str, ...]:
+    """Name the platforms that a build would emulate and the nodes that it would skip, a sentence each."""
+    try:
+        checked = nodes.check(step.image.platform for step in plan.needed)
+    except ExternalError as error:
+        return (f"cannot check the build nodes: {'; '.join(str(error).splitlines())}",)
+    return (*checked.skipped, *checked.emulated)
 
 
 def stale(images: Iterable[Image], lock: Lock, how: Planning, dockerfiles: Dockerfiles) -> dict[str, str]:
-    """Find built images that are older than the catalog; returns by image name what has changed since."""
+    """Find built images that are older than the catalog. Returns the reason by image name."""
     names = dict.fromkeys(image.merged_name for image in images)
     versions = [image for name in names for image in how.catalog.versions[name]]
     differing = {file.path for file in dockerfiles.rendering(versions, lock).differing}
-    steps = [judge(image, lock, how) for image in versions]
-    moved = {one.image.name: one.why for one in steps if one.reason.is_change or one.reason in _MOVED}
-    # A Dockerfile that is not rendered yet explains more than how an older one differs.
+    steps = [plan_image(image, lock, how) for image in versions]
+    changed = {one.image.name: one.why for one in steps if one.reason.is_change or one.reason in _STALE}
+    # A Dockerfile that was not rendered explains more than the inputs of the old one.
     unrendered = {
-        image.name: "its Dockerfile is to be rendered" for image in versions if image.path in differing
+        image.name: "its Dockerfile is out of date" for image in versions if image.path in differing
     }
-    return {**moved, **unrendered}
+    return {**changed, **unrendered}
 
 
-def _step(image: Image, lock: Lock, how: Planning, there: _There) -> Step:
-    waiting = [parent.key for parent in image.all_parents if parent.family and lock.pin(parent) is None]
-    built = there.named.get(f"{image.family.name}:{image.tag}")
-    if waiting:
-        return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(waiting)), built=built)
+def _step(image: Image, lock: Lock, how: Planning, layout: _Built) -> Step:
+    unpinned = [parent.key for parent in image.all_parents if parent.family and lock.pin(parent) is None]
+    built = layout.images.get(f"{image.family.name}:{image.tag}")
+    if unpinned:
+        return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(unpinned)), built=built)
     inputs = _inputs(image, lock, how)
     if built is None:
-        reason = Reason.PLATFORM if image.merged_name in there.named else Reason.NEW
+        reason = Reason.PLATFORM if image.merged_name in layout.images else Reason.NEW
         return Step(image=image, reason=reason, inputs=inputs)
-    beside = there.beside.get(str(built.digest), ())
-    reason, detail = _changes(image, lock, inputs, built, how) or (_state(image, built, beside, how), "")
+    attestations = layout.attestations.get(str(built.digest), ())
+    reason, detail = _changes(image, lock, inputs, built, how) or (
+        _state(image, built, attestations, how),
+        "",
+    )
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
 
 
 def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
-    """Hash what an image is built from. Raises InputError with everything that BuildKit would refuse."""
+    """Hash the inputs of an image. Raises InputError with everything that BuildKit would refuse."""
     taken = how.reader.inputs(image)
     if taken.problems or taken.dockerfile is None:
         raise InputError(taken.problems)
@@ -158,7 +170,7 @@ def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
 
 
 def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
-    """Name what else decides about an image's bytes."""
+    """The options that change an image's bytes, besides its files."""
     catalog = how.catalog
     return {
         "platform": str(image.platform),
@@ -172,30 +184,30 @@ def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
 def _changes(
     image: Image, lock: Lock, inputs: Inputs, built: Descriptor, how: Planning
 ) -> tuple[Reason, str] | None:
-    """Say what an image is built from that it was not; None when it is the same."""
-    known = built.annotations.get(INPUTS, "")
-    if known == str(inputs.digest):
+    """The changes of an image's inputs since it was built; None if there are none."""
+    recorded = built.annotations.get(INPUTS, "")
+    if recorded == str(inputs.digest):
         return None
-    old = how.records.inputs(Digest(known)) if known else None
+    old = how.records.inputs(Digest(recorded)) if recorded else None
     if old is None:
         return Reason.INPUTS, ""
     return reason_of(inputs, old, how.causes(image, lock), how.records.causes(old.digest))
 
 
-def _state(image: Image, built: Descriptor, beside: Sequence[Descriptor], how: Planning) -> Reason:
-    """Say whether what was built from the same inputs is whole, tested and described."""
-    if not all(map(how.layout.is_intact, (built, *beside))):
+def _state(image: Image, built: Descriptor, attestations: Sequence[Descriptor], how: Planning) -> Reason:
+    """Check whether an image with the same inputs is intact, tested, and has the SBOM that is asked for."""
+    if not all(map(how.layout.is_intact, (built, *attestations))):
         return Reason.DAMAGED
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):
         return Reason.TESTS if tested else Reason.UNTESTED
-    if any(map(is_sbom, beside)) != how.catalog.lists_packages:
-        return Reason.SBOM
+    if any(map(is_sbom, attestations)) != how.catalog.lists_packages:
+        return Reason.NO_SBOM if how.catalog.lists_packages else Reason.EXTRA_SBOM
     return Reason.UP_TO_DATE
 
 
 def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:
-    """Mark what would be up to date, were it not for a parent that is rebuilt; parents come first."""
+    """Mark images that are up to date but whose parent is rebuilt; parents come first."""
     rebuilt: set[tuple[str, Platform]] = set()
     for step in steps:
         marked = _after(step, rebuilt)

@@ -1,4 +1,7 @@
-"""What an image is built from, as hashes: with the same inputs it need not be built again."""
+"""The inputs of an image as hashes, the reason to build it, and its build request.
+
+An image in the layout with the same inputs is not built again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Descriptor
 
-# Of the options: the time of everything in an image, in seconds since 1970.
+# Key in `Inputs.options`: the time of all files in an image, in seconds since 1970.
 EPOCH = "source_date_epoch"
 
 
@@ -26,9 +29,9 @@ EPOCH = "source_date_epoch"
 class Inputs:
     """The inputs of one image.
 
-    `files` has the context files that the Dockerfile uses, by their path in the context, each as its kind,
-    mode bits and content: `file 644 sha256:…`, `folder 755`, `link target`. `options` is what else changes
-    the result: the platform, the time that files get, the annotations.
+    `files` has the context files that the Dockerfile uses, by their path in the context, each as its type,
+    mode bits and content: `file 644 sha256:…`, `folder 755`, `link target`. `options` has everything else
+    that changes the image: the platform, the time of its files, the annotations.
     """
 
     dockerfile: Digest
@@ -37,18 +40,18 @@ class Inputs:
 
     @cached_property
     def raw(self) -> bytes:
-        """The record in its one canonical form."""
+        """The canonical JSON of the record: equal inputs have equal bytes."""
         data = {"dockerfile": str(self.dockerfile), "files": dict(self.files), "options": dict(self.options)}
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @cached_property
     def digest(self) -> Digest:
-        """The inputs' hash: that of the record."""
+        """The hash of the record, which identifies the inputs."""
         return Digest.of(self.raw)
 
     @classmethod
     def parse(cls, raw: bytes) -> Inputs:
-        """Read a record. Errors: CheckError for what is none."""
+        """Parse a record. Raises CheckError if the bytes are not a record of inputs."""
         try:
             data: Any = json.loads(raw)
             return cls(
@@ -60,7 +63,7 @@ class Inputs:
             raise CheckError(f"not a record of inputs: {error}") from error
 
     def changed_from(self, old: Inputs) -> Iterator[tuple[str, str]]:
-        """Name what differs from an earlier build, the Dockerfile, context files, options, and say how."""
+        """Yield each input that differs from an earlier build, with a remark in parentheses or ""."""
         if self.dockerfile != old.dockerfile:
             yield "Dockerfile", ""
         yield from _differing(self.files, old.files)
@@ -72,47 +75,53 @@ def _differing(new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[tuple
         if name not in old:
             yield name, " (added)"
         elif name not in new:
-            yield name, " (gone)"
+            yield name, " (removed)"
         elif new[name] != old[name]:
             yield name, _mode(new[name], old[name])
 
 
 def _mode(new: str, old: str) -> str:
-    """Say that it is a file's mode alone: a checkout with another umask is the same to all eyes but these."""
+    """The old and new mode if only the mode differs: git does not show the umask of a checkout."""
     (kind, mode, *content), (was, before, *earlier) = (f"{text}  ".split(" ", 2) for text in (new, old))
-    is_all = kind == was and kind in ("file", "folder") and content == earlier
-    return f" (mode {before}, now {mode})" if is_all else ""
+    is_mode_alone = kind == was and kind in ("file", "folder") and content == earlier
+    return f" (mode {before}, now {mode})" if is_mode_alone else ""
 
 
 class Reason(StrEnum):
-    """Why an image is built, or is not."""
+    """Why an image is built, or is not; the text appears in plans and in the record of a run."""
 
     UP_TO_DATE = "up to date"
-    NEW = "new"
+    NEW = "not built yet"
     PLATFORM = "platform added"
     TEMPLATE = "template changed"
     VARIABLE = "variable changed"
     PIN = "pin moved"
     CONTEXT = "context file changed"
-    INPUTS = "inputs changed"  # in more than one way, or in another
-    DAMAGED = "layout damaged"
+    INPUTS = "inputs changed"  # of several kinds, or of another kind
+    DAMAGED = "damaged in the layout"
     TESTS = "smoke tests changed"
-    UNTESTED = "not tested yet"  # what another machine built, by bake
-    SBOM = "SBOM changed"
-    PARENT = "parent is rebuilt"
-    ASKED = "asked to"
+    UNTESTED = "not tested yet"  # built with bake, and joined
+    NO_SBOM = "SBOM missing"
+    EXTRA_SBOM = "SBOM no longer requested"
+    PARENT = "parent rebuilt"
+    ASKED = "rebuild requested"
 
     @property
     def is_change(self) -> bool:
-        """Whether what the image is built from is not what it was."""
+        """Whether the inputs of the image changed."""
         return self in (Reason.TEMPLATE, Reason.VARIABLE, Reason.PIN, Reason.CONTEXT, Reason.INPUTS)
+
+    @property
+    def is_sbom(self) -> bool:
+        """Whether only the image's SBOM is to be generated or removed."""
+        return self in (Reason.NO_SBOM, Reason.EXTRA_SBOM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One image: `detail` names what changed or which parent, `built` is what the layout has of it.
+    """The plan for one image: `detail` names the changes or the parents, `built` is its entry in the layout.
 
-    `inputs` is None where they are not known yet: the Dockerfile waits for the pin of a parent.
+    `inputs` is None if a parent in the catalog has no pin yet: the Dockerfile cannot be rendered before.
     """
 
     image: Image
@@ -123,17 +132,17 @@ class Step:
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is something to do."""
+        """Whether the image is to be built, tested, or described by an SBOM."""
         return self.reason is not Reason.UP_TO_DATE
 
     @property
     def is_kept(self) -> bool:
-        """Whether what the layout has is only tested again, or gets another SBOM."""
-        return self.reason in (Reason.TESTS, Reason.UNTESTED, Reason.SBOM)
+        """Whether the built image is kept, and only its tests or its SBOM are updated."""
+        return self.reason in (Reason.TESTS, Reason.UNTESTED) or self.reason.is_sbom
 
     @property
     def epoch(self) -> int:
-        """The time of everything in it, in seconds since 1970; 0 where its inputs are not known yet."""
+        """The time of all files in the image, in seconds since 1970; 0 if its inputs are not known yet."""
         return int(self.inputs.options[EPOCH]) if self.inputs else 0
 
     @property
@@ -144,12 +153,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The steps, each after those of the images it is built on."""
+    """The steps of a plan; parents come before their children."""
 
     steps: tuple[Step, ...]
 
     def again(self) -> Plan:
-        """The plan to build everything, whatever is there."""
+        """The same plan with every image to be built, even those that are up to date."""
         steps = (
             replace(step, reason=Reason.ASKED) if step.is_kept or not step.is_needed else step
             for step in self.steps
@@ -158,19 +167,19 @@ class Plan:
 
     @property
     def needed(self) -> tuple[Step, ...]:
-        """The steps with something to do."""
+        """The steps that are not up to date."""
         return tuple(step for step in self.steps if step.is_needed)
 
 
-_NAMED = 3  # changed things that a reason names
-_WORDS = {"template": Reason.TEMPLATE, "variable": Reason.VARIABLE, "pin": Reason.PIN}
+_NAMED = 3  # changes that a reason names
+_PREFIXES = {"template": Reason.TEMPLATE, "variable": Reason.VARIABLE, "pin": Reason.PIN}
 
-# What a Dockerfile comes from, each thing's hash by `template NAME`, `variable NAME` or `pin PARENT`.
+# Hashes of what a Dockerfile is rendered from, by `template NAME`, `variable NAME` or `pin PARENT`.
 Causes = Mapping[str, str]
 
 
 def causes_of(image: Image, lock: Lock, templates: Mapping[str, str]) -> Causes:
-    """Hash what a Dockerfile comes from; `templates` are those that it is made with, text by name."""
+    """Hash everything that a Dockerfile is rendered from; `templates` are the texts by name."""
     settings = {**image.variables, "packages": image.packages, "labels": image.labels}
     pins = {parent.key: lock.pin(parent) for parent in image.all_parents}
     return {
@@ -181,22 +190,23 @@ def causes_of(image: Image, lock: Lock, templates: Mapping[str, str]) -> Causes:
 
 
 def reason_of(new: Inputs, old: Inputs, causes: Causes, earlier: Causes) -> tuple[Reason, str]:
-    """Name what changed since an image was built, by its kind where there is but one.
+    """Compare the inputs of an image with those of its last build. Returns the reason and its detail.
 
-    Without what an earlier build recorded (`earlier` is empty), a Dockerfile that differs is named itself.
+    The reason is specific if all changes are of one kind. A Dockerfile that differs is named itself if the
+    earlier build recorded no causes (`earlier` is empty).
     """
     changed = list(_changed(new, old, causes, earlier))
     kinds = {kind for kind, _ in changed}
     if len(kinds) == 1 and None not in kinds:
         (kind,) = kinds
         return kind or Reason.INPUTS, _named([name for _, name in changed])
-    words = {reason: word for word, reason in _WORDS.items()}
-    said = [f"{words[kind]} {name}" if kind in words else name for kind, name in changed]
-    return Reason.INPUTS, _named(said)
+    prefixes = {reason: word for word, reason in _PREFIXES.items()}
+    texts = [f"{prefixes[kind]} {name}" if kind in prefixes else name for kind, name in changed]
+    return Reason.INPUTS, _named(texts)
 
 
 def to_text(causes: Causes) -> str:
-    """Write a record of causes."""
+    """Write causes as JSON, sorted by name."""
     return json.dumps(dict(sorted(causes.items())), ensure_ascii=False)
 
 
@@ -213,13 +223,13 @@ def _changed(
                 yield None, name
         elif name in {*new.files, *old.files}:
             yield Reason.CONTEXT, f"{printable(name)}{how}"
-        elif not (has_pin and name in (BASE_DIGEST, BASE_NAME)):  # it follows from the pin
+        elif not (has_pin and name in (BASE_DIGEST, BASE_NAME)):  # a consequence of the pin
             yield None, f"{name}{how}"
 
 
 def _split(cause: str) -> tuple[Reason, str]:
     word, _, name = cause.partition(" ")
-    return _WORDS[word], name
+    return _PREFIXES[word], name
 
 
 def _named(changed: Sequence[str]) -> str:
@@ -231,12 +241,12 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Of an image's entry in the layout: the hash of the smoke tests that it passed.
+# Annotation of an image's entry in the layout: the hash of the smoke tests that it passed.
 TESTS = "dev.dfgen.tests"
 
 
 def digest_of_tests(image: Image) -> Digest:
-    """Hash the smoke tests of an image: with others it is to be tested again, though not built."""
+    """Hash the smoke tests of an image: if they change, it is tested again, but not built."""
     tests = [
         [one.command, one.expect, one.exit, one.healthy, one.network, one.timeout] for one in image.tests
     ]
@@ -244,9 +254,9 @@ def digest_of_tests(image: Image) -> Digest:
 
 
 def base_annotations(image: Image, lock: Lock) -> dict[str, str]:
-    """Name what an image is built on: the parent as the catalog has it, and its pin.
+    """The annotations with the reference and digest of an image's parent, as the OCI image spec names them.
 
-    Errors: InputError for a parent without a pin.
+    Raises InputError if the parent has no pin.
     """
     parent = image.parent
     pin = lock.pin(parent)

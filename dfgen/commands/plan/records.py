@@ -1,4 +1,4 @@
-"""What builds leave behind beside the images: the inputs of each, and the record of the last run."""
+"""Records of builds next to the images: the inputs and log of each, and the last run."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Records:
     """The records below `dist/`: `inputs/HASH.json` and `logs/` per image, and `build.json`."""
 
     def __init__(self, dist: Path) -> None:
-        """Take the layout's folder; it is made by the first write."""
+        """Set the layout's folder; the first write creates it."""
         self._dist = dist
 
     def inputs(self, digest: Digest) -> Inputs | None:
-        """Find the inputs that have a hash; a record that is lost or damaged is none."""
+        """Read the inputs with a hash; None if the record is missing or damaged."""
         try:
             raw = self._path(digest).read_bytes()
             return Inputs.parse(raw) if digest.matches(raw) else None
@@ -34,13 +34,13 @@ class Records:
             return None
 
     def keep(self, inputs: Inputs) -> None:
-        """Keep the inputs of an image under their hash."""
+        """Write the inputs of an image, under their hash."""
         path = self._path(inputs.digest)
         if not path.exists():
             files.write(path, inputs.raw.decode())
 
     def causes(self, digest: Digest) -> Causes:
-        """Find what a Dockerfile came from, by the hash of the inputs; empty where that is not known."""
+        """Read what a Dockerfile was rendered from, by the hash of the inputs; empty if not recorded."""
         try:
             found = json.loads(self._causes(digest).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -48,17 +48,17 @@ class Records:
         return {str(key): str(text) for key, text in found.items()} if isinstance(found, dict) else {}
 
     def keep_causes(self, digest: Digest, causes: Causes) -> None:
-        """Keep what a Dockerfile came from, under the hash of the inputs."""
+        """Write what a Dockerfile was rendered from, under the hash of the inputs."""
         if causes:
             files.write(self._causes(digest), to_text(causes), durable=False)
 
     def log(self, image: Image) -> Path:
-        """Where the log of an image lies."""
+        """The path of an image's log."""
         name = f"{image.family.name}-{image.version}-{image.platform.row.dockerfile}.log"
         return self._dist / "logs" / name
 
     def append_log(self, image: Image, text: str) -> None:
-        """Add to the log of an image."""
+        """Append to the log of an image."""
         path = self.log(image)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class Records:
                 file.write(text)
 
     def tail(self, image: Image, lines: int = 20) -> tuple[str, ...]:
-        """The last lines of an image's log."""
+        """The last lines of an image's log; empty if there is none."""
         try:
             with self.log(image).open(encoding="utf-8", errors="replace") as file:
                 return tuple(line.rstrip("\n") for line in deque(file, maxlen=lines))
@@ -74,11 +74,11 @@ class Records:
             return ()
 
     def write_run(self, record: Mapping[str, Any]) -> None:
-        """Write the record of a run, whole or not at all."""
+        """Write the record of a run, atomically."""
         files.write(self._dist / RUN_FILE, f"{json.dumps(record, indent=2, ensure_ascii=False)}\n")
 
     def read_run(self) -> Mapping[str, Any]:
-        """Read the record of the last run; none that can be read is an empty one."""
+        """Read the record of the last run; empty if it is missing or damaged."""
         try:
             found = json.loads((self._dist / RUN_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -86,7 +86,7 @@ class Records:
         return found if isinstance(found, dict) else {}
 
     def past_seconds(self) -> dict[str, float]:
-        """How long each image took when it was last built."""
+        """The seconds that the last build of each image took."""
         took = self.read_run().get("took")
         found = took.items() if isinstance(took, dict) else ()
         return {name: float(seconds) for name, seconds in found if isinstance(seconds, int | float)}

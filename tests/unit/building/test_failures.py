@@ -1,4 +1,4 @@
-"""One failure does not stop what does not depend on it, and is told with where its log is."""
+"""A failure does not stop builds that do not depend on it, and is reported with its log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.models import AMD64, ARM64, BOTH, a_test
 from tests.unit.world import World, states
 
 
-def test_what_depends_on_a_failure_is_not_tried_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_images_that_depend_on_a_failure_are_skipped_and_the_others_are_built(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"], "c": ["b"], "x": [], "y": ["x"]})
     world.builder.failures["a:1@amd64"] = CheckError("bases/a/1/Dockerfile_amd64:2: the build failed: no")
     run = world.build()
@@ -27,10 +27,10 @@ def test_what_depends_on_a_failure_is_not_tried_and_the_rest_goes_on(tmp_path: P
     assert sorted(run.merged) == ["x:1", "y:1"]
     errors = {result.image.name: str(result.error) for result in run.results if result.error}
     assert errors["a:1@amd64"] == "bases/a/1/Dockerfile_amd64:2: the build failed: no"
-    assert errors["c:1@arm64"] == "c:1@arm64: not tried, since a:1@amd64 failed"
+    assert errors["c:1@arm64"] == "c:1@arm64: skipped, because a:1@amd64 failed"
 
 
-def test_the_next_run_tries_only_what_is_not_there(tmp_path: Path) -> None:
+def test_the_next_run_builds_only_missing_images(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"], "x": []})
     world.builder.failures["a:1@amd64"] = CheckError("no")
     world.build()
@@ -40,17 +40,17 @@ def test_the_next_run_tries_only_what_is_not_there(tmp_path: Path) -> None:
     assert run.exit_code == ExitCode.SUCCESS
 
 
-def test_an_image_whose_smoke_test_fails_has_no_name_and_no_children(tmp_path: Path) -> None:
+def test_an_image_whose_smoke_test_fails_gets_no_tag_and_no_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
     world.change("a:1@amd64", tests=(a_test(),))
-    world.builder.test_failures["a:1@amd64"] = "smoke test 'works' of a:1@amd64: ended with exit status 1"
+    world.builder.test_failures["a:1@amd64"] = "smoke test 'works' of a:1@amd64: exited with status 1"
     run = world.build()
     assert states(run) == {"a:1@amd64": "failed", "b:1@amd64": "not tried"}
     assert world.layout.entries() == {}
-    assert world.reasons()["a:1@amd64"] == "new"
+    assert world.reasons()["a:1@amd64"] == "not built yet"
 
 
-def test_the_last_20_lines_of_its_log_come_with_a_failure(tmp_path: Path) -> None:
+def test_a_failure_has_the_last_20_lines_of_its_log(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
 
     def during(_: str) -> None:
@@ -63,7 +63,7 @@ def test_the_last_20_lines_of_its_log_come_with_a_failure(tmp_path: Path) -> Non
     assert result.log == str(tmp_path / "dist" / "logs" / "a-1-amd64.log")
 
 
-def test_a_version_that_cannot_be_merged_fails_and_so_do_its_children(tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_merged_fails_with_its_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
 
     world.builder.configured["a:1@amd64"] = ARM64
@@ -73,11 +73,11 @@ def test_a_version_that_cannot_be_merged_fails_and_so_do_its_children(tmp_path: 
         " build it again for its platform"
     ]
     assert states(run) == {"a:1@amd64": "built", "b:1@amd64": "not tried"}
-    assert str(run.results[1].error) == "b:1@amd64: not tried, since the merge of a:1 failed"
+    assert str(run.results[1].error) == "b:1@amd64: skipped, because the merge of a:1 failed"
     assert run.exit_code == ExitCode.CHECK_FAILED
 
 
-def test_an_error_of_dfgen_itself_is_not_swallowed(tmp_path: Path) -> None:
+def test_a_bug_in_dfgen_is_not_swallowed(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
 
     def during(_: str) -> None:

@@ -1,4 +1,4 @@
-"""On which nodes images are built, what becomes of one that dies, and what is tried again."""
+"""Which nodes build, what happens when one is lost, and which failures are retried."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.model import Builder
-from dfgen.commands.building.run import Again, Lost
+from dfgen.commands.building.run import NodeLost, Retrying
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError, ExternalError
 from tests.unit.models import AMD64, ARM64, a_test
@@ -27,7 +27,7 @@ def both(one: int = 1, two: int = 1, total: int = 0) -> Slots:
     return Slots({AMD64: (ONE, TWO)}, {ONE: one, TWO: two}, total)
 
 
-def test_the_least_busy_node_is_taken_and_none_takes_more_than_it_may() -> None:
+def test_the_least_busy_node_gets_a_build_up_to_its_limit() -> None:
     slots = both(one=1, two=3)
     assert slots.capacity == 4
     assert [slots.acquire(AMD64) for _ in range(5)] == [ONE, TWO, TWO, TWO, None]
@@ -36,13 +36,13 @@ def test_the_least_busy_node_is_taken_and_none_takes_more_than_it_may() -> None:
     assert slots.acquire(ARM64) is None
 
 
-def test_all_nodes_together_take_no_more_than_the_total() -> None:
+def test_the_total_limits_all_nodes_together() -> None:
     slots = both(one=2, two=2, total=3)
     assert slots.capacity == 3
     assert [slots.acquire(AMD64) for _ in range(4)] == [ONE, TWO, ONE, None]
 
 
-def test_a_lost_node_is_taken_out_of_all_its_platforms() -> None:
+def test_a_lost_node_is_removed_from_all_its_platforms() -> None:
     slots = Slots({AMD64: (ONE, TWO), ARM64: (ONE,)}, {ONE: 1, TWO: 1})
     assert [slots.remove(ONE), slots.remove(ONE)] == [True, False]
     assert [slots.acquire(AMD64), slots.acquire(ARM64)] == [TWO, None]
@@ -65,7 +65,7 @@ def test_an_image_is_tested_where_it_was_built(tmp_path: Path) -> None:
     assert world.builder.tested_on == {"a:1@amd64": "two"}
 
 
-def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
+def test_builds_of_a_lost_node_move_to_another_node(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
 
     def during(name: str) -> None:
@@ -77,12 +77,12 @@ def test_what_a_dying_node_was_building_goes_to_another(tmp_path: Path) -> None:
     run = world.build(slots=both())
     assert set(states(run).values()) == {"built"}
     assert set(used(world).values()) == {"two"}
-    assert [event.node for event in world.events if isinstance(event, Lost)] == ["one"]
+    assert [event.node for event in world.events if isinstance(event, NodeLost)] == ["one"]
     assert world.builder.log.count("+a:1@amd64") == 2
     assert run.exit_code == 0
 
 
-def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> None:
+def test_if_all_nodes_are_lost_the_error_names_them_with_the_causes(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
 
     def during(name: str) -> None:
@@ -93,12 +93,12 @@ def test_the_last_node_that_dies_is_named_with_what_ended_it(tmp_path: Path) -> 
     run = world.build(slots=both())
     assert states(run) == {"a:1@amd64": "failed", "b:1@amd64": "not tried"}
     assert str(run.results[0].error) == (
-        f"a:1@amd64: no node is left that builds linux/amd64; lost on the way: one ({GONE}), two ({GONE})"
+        f"a:1@amd64: no node is left to build linux/amd64; lost: one ({GONE}), two ({GONE})"
     )
     assert run.exit_code == 3
 
 
-def test_a_failing_dockerfile_is_not_built_elsewhere(tmp_path: Path) -> None:
+def test_a_failing_dockerfile_does_not_move_to_another_node(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     world.builder.dead.update((ONE, TWO))
     world.builder.failures["a:1@amd64"] = CheckError("no")
@@ -107,24 +107,24 @@ def test_a_failing_dockerfile_is_not_built_elsewhere(tmp_path: Path) -> None:
     assert world.builder.built == ["a:1@amd64"]
 
 
-@pytest.mark.parametrize(("passing", "tries", "pauses"), [(True, 3, [2.0, 4.0]), (False, 1, [])])
-def test_what_the_network_failed_is_tried_again_with_growing_pauses(
-    tmp_path: Path, passing: bool, tries: int, pauses: list[float]
+@pytest.mark.parametrize(("transient", "attempts", "pauses"), [(True, 3, [2.0, 4.0]), (False, 1, [])])
+def test_transient_errors_are_retried_with_growing_pauses(
+    tmp_path: Path, transient: bool, attempts: int, pauses: list[float]
 ) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     error = ExternalError("the registry is busy")
-    error.is_transient = passing
+    error.is_transient = transient
     world.builder.failures["a:1@amd64"] = error
     run = world.build()
     assert run.results[0].error is error
-    assert world.builder.built == ["a:1@amd64"] * tries
+    assert world.builder.built == ["a:1@amd64"] * attempts
     assert world.pauses == pauses
-    assert [event.why for event in world.events if isinstance(event, Again)] == ["the registry is busy"] * (
-        tries - 1
-    )
+    assert [event.why for event in world.events if isinstance(event, Retrying)] == [
+        "the registry is busy"
+    ] * (attempts - 1)
 
 
-def test_a_second_try_that_succeeds_is_a_success(tmp_path: Path) -> None:
+def test_a_retry_that_succeeds_is_a_success(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     error = ExternalError("the registry is busy")
     error.is_transient = True

@@ -1,4 +1,4 @@
-"""In which order images are built, and how many at once."""
+"""The order of builds, and how many run at once."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def test_every_image_is_built_once_and_after_all_platforms_of_its_parents(tmp_pa
         assert max(ends) < min(begins)
 
 
-def test_a_child_begins_when_its_own_parent_is_done_not_when_the_wave_is(tmp_path: Path) -> None:
+def test_a_child_starts_when_its_parent_is_done_not_when_the_wave_is(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"slow": [], "parent": [], "child": ["parent"]}, [AMD64])
-    child_begun = threading.Event()
+    child_started = threading.Event()
 
     def during(name: str) -> None:
         if name == "child:1@amd64":
-            child_begun.set()
+            child_started.set()
         if name == "slow:1@amd64":
-            assert child_begun.wait(WAIT), "the child waited for an image that it is not built on"
+            assert child_started.wait(WAIT), "the child waited for an image that is not its parent"
 
     world.builder.during = during
     assert set(states(world.build(jobs=2)).values()) == {"built"}
 
 
-def test_as_many_as_allowed_are_built_at_once_and_no_more(tmp_path: Path) -> None:
+def test_builds_run_concurrently_up_to_the_limit(tmp_path: Path) -> None:
     world = World.of(tmp_path, {name: [] for name in "abcdef"}, [AMD64])
     together = threading.Barrier(3, timeout=WAIT)
     world.builder.during = lambda _: together.wait() and None
@@ -46,34 +46,34 @@ def test_as_many_as_allowed_are_built_at_once_and_no_more(tmp_path: Path) -> Non
     assert world.builder.most == 3
 
 
-def test_one_at_a_time_keeps_the_order_of_the_plan(tmp_path: Path) -> None:
+def test_a_limit_of_one_keeps_the_order_of_the_plan(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"c": ["b"], "b": [], "a": []}, [AMD64])
     world.build(jobs=1)
     assert world.builder.built == ["b:1@amd64", "a:1@amd64", "c:1@amd64"]
 
 
-def test_what_took_longest_before_begins_first(tmp_path: Path) -> None:
+def test_the_image_that_took_longest_before_starts_first(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": [], "c": []}, [AMD64])
     world.records.write_run({"took": {"c:1@amd64": 9.0, "b:1@amd64": 2.0}})
     world.build(jobs=1)
     assert world.builder.built == ["c:1@amd64", "b:1@amd64", "a:1@amd64"]
 
 
-def test_the_seconds_of_images_are_kept_for_the_next_run(tmp_path: Path) -> None:
+def test_build_times_are_kept_for_the_next_run(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
     world.build("a:1@amd64")
     world.build("b:1@amd64")
     assert sorted(world.records.past_seconds()) == ["a:1@amd64", "b:1@amd64"]
 
 
-def test_events_tell_of_each_image_and_each_version(tmp_path: Path) -> None:
+def test_each_image_and_each_version_has_events(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     run = world.build()
     kinds = [type(event).__name__ for event in world.events]
     assert kinds == ["Started", "Progressed", "Finished", "Merged"]
     started, _, finished, merged = world.events
     assert isinstance(started, Started)
-    assert started.step.why == "new"
+    assert started.step.why == "not built yet"
     assert isinstance(finished, Finished)
     assert finished.result == run.results[0]
     assert isinstance(merged, Merged)
@@ -91,15 +91,15 @@ def test_an_image_of_two_parents_waits_for_both(tmp_path: Path) -> None:
     assert request.contexts == {f"localhost/{key}:1@{pin}": pin for key, pin in pins.items()}
 
 
-def test_what_waits_for_a_node_begins_when_another_fails_and_takes_its_children_along(tmp_path: Path) -> None:
+def test_a_failure_frees_its_node_and_skips_its_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"slow": [], "parent": [], "child": ["parent"], "x": []}, [AMD64])
-    x_begun = threading.Event()
+    x_started = threading.Event()
 
     def during(name: str) -> None:
         if name == "x:1@amd64":
-            x_begun.set()
+            x_started.set()
         if name == "slow:1@amd64":
-            assert x_begun.wait(WAIT), "a free node was left waiting"
+            assert x_started.wait(WAIT), "a free node stayed idle"
 
     world.builder.during = during
     world.builder.failures["parent:1@amd64"] = CheckError("no")

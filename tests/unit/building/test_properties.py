@@ -1,4 +1,4 @@
-"""Any graph on any nodes, with failures and nodes that die: nothing is lost, built twice, or waits for ever."""
+"""Properties of any graph on any nodes, with failures and lost nodes: no image is lost, built twice, or stuck."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.catalog.model import Builder
-from dfgen.commands.building.run import Lost, Run
+from dfgen.commands.building.run import NodeLost, Run
 from dfgen.engine.nodes import Slots
 from dfgen.errors import CheckError, ExternalError
 from tests.unit.models import AMD64, ARM64
@@ -24,13 +24,13 @@ NAMES = "abcd"
 ALL = [f"{name}:1@{arch}" for name in NAMES for arch in ("amd64", "arm64")]
 NODES = tuple(Builder(context=name) for name in ("one", "two", "three"))
 SHARED = {AMD64: (NODES[0], NODES[1]), ARM64: (NODES[0], NODES[2])}
-WAIT = 60.0  # seconds after which a run is taken for one that never ends
+WAIT = 60.0  # seconds after which a run counts as hung
 Graph = Mapping[str, list[str]]
 
 
 @dataclass
 class Machines:
-    """What builds: some images fail, and some take the node along that builds them first."""
+    """Scripted nodes: `failing` images fail, and `deadly` ones kill the first node that builds them."""
 
     world: World
     failing: set[str]
@@ -49,11 +49,11 @@ class Machines:
             if name in self.deadly:
                 self.deadly.remove(name)
                 self.world.builder.dead.add(node)
-        time.sleep(0.001)  # others begin meanwhile, if they may
+        time.sleep(0.001)  # lets other builds start, if their limits allow
         with self._guard:
             self._now[node] -= 1
             if node in self.world.builder.dead:
-                raise ExternalError("the build was broken off")
+                raise ExternalError("connection lost")
             if name in self.failing:
                 raise CheckError("no")
             self.ended[name] += 1
@@ -69,19 +69,19 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 def blocked(graph: Graph, failing: set[str], name: str) -> bool:
-    """Whether an image is built on a version of which some image fails."""
+    """Whether an image has a parent, direct or not, of which some image fails."""
     parents = graph[name[0]]
     return any(one[0] in parents and (one in failing or blocked(graph, failing, one)) for one in ALL)
 
 
 def ended(world: World, slots: Slots, past: Mapping[str, float]) -> Run:
-    """Build everything; a run that does not end fails the test."""
+    """Build everything; fails the test if the run does not end."""
     found: list[Run] = []
     world.records.write_run({"took": past})
     thread = threading.Thread(target=lambda: found.append(world.build(slots=slots)), daemon=True)
     thread.start()
     thread.join(WAIT)
-    assert found, "the run never ends"
+    assert found, "the run hung"
     return found[0]
 
 
@@ -108,7 +108,7 @@ def test_any_graph_on_any_nodes(
         assert not total or world.builder.most <= total
         assert set(machines.ended.values()) <= {1}
         assert {name for name, state in found.items() if state == "built"} == set(machines.ended)
-        lost = {event.node for event in world.events if isinstance(event, Lost)}
+        lost = {event.node for event in world.events if isinstance(event, NodeLost)}
         assert lost == {node.name for node in world.builder.dead}
         if all(set(nodes) - world.builder.dead for nodes in SHARED.values()):
             for name, state in found.items():
@@ -124,7 +124,7 @@ def test_any_graph_on_any_nodes(
     failing=st.sets(st.sampled_from(ALL), max_size=2),
     past=st.dictionaries(st.sampled_from(ALL), st.integers(1, 9).map(float)),
 )
-def test_of_those_that_are_ready_the_longest_begins_first(
+def test_the_longest_of_the_ready_builds_starts_first(
     graph: Graph, failing: set[str], past: Mapping[str, float]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ def test_of_those_that_are_ready_the_longest_begins_first(
         world.builder.failures = {name: CheckError("no") for name in failing}
         ended(world, Slots(SHARED, dict.fromkeys(NODES, 1), 1), past)
         begun: list[str] = []
-        for name in world.builder.built:  # one at a time: whatever began earlier has ended
+        for name in world.builder.built:  # one at a time: every earlier build has ended
             ready = [
                 one
                 for one in ALL

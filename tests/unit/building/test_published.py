@@ -1,4 +1,4 @@
-"""What another machine published from the same inputs is taken; what is wrong with it only costs a build."""
+"""Images that were published with the same inputs are downloaded; a registry failure only costs a build."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.world import World, states
 
 @dataclass
 class Shelf:
-    """A registry that serves what another machine's layout has, and counts what it is asked for."""
+    """A registry that serves the layout of another machine, and records the requests."""
 
     layout: Layout
     failure: Callable[[], Exception] | None = None
@@ -55,7 +55,7 @@ def references_of(image: Image) -> list[Reference]:
 
 
 def two(tmp_path: Path, graph: dict[str, list[str]]) -> tuple[World, World, Shelf]:
-    """One machine that has built a catalog, another that has not, and what stands between them."""
+    """A machine that has built a catalog, another that has not, and a registry with the first one's images."""
     first, second = (World.of(tmp_path / name, graph, [AMD64]) for name in ("first", "second"))
     first.builder.marks = True
     first.build()
@@ -66,7 +66,7 @@ def took(world: World, shelf: Shelf) -> Published:
     return Published(shelf, world.layout, references_of)
 
 
-def test_an_image_published_from_the_same_inputs_is_taken_with_its_digest(tmp_path: Path) -> None:
+def test_an_image_with_the_same_inputs_is_downloaded_with_its_digest(tmp_path: Path) -> None:
     first, second, shelf = two(tmp_path, {"a": [], "b": ["a"]})
     run = second.build(published=took(second, shelf))
     assert states(run) == {"a:1@amd64": "taken", "b:1@amd64": "taken"}
@@ -76,7 +76,7 @@ def test_an_image_published_from_the_same_inputs_is_taken_with_its_digest(tmp_pa
     assert second.reasons() == {"a:1@amd64": "up to date", "b:1@amd64": "up to date"}
 
 
-def test_other_inputs_are_built(tmp_path: Path) -> None:
+def test_an_image_with_other_inputs_is_built(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     (second.root / "bases" / "a" / "1" / "Dockerfile_amd64").write_text("FROM scratch\n")
     run = second.build(published=took(second, shelf))
@@ -84,23 +84,23 @@ def test_other_inputs_are_built(tmp_path: Path) -> None:
     assert shelf.asked == ["localhost/a:1-x86_64"]
 
 
-def test_what_is_taken_is_tested_here_too(tmp_path: Path) -> None:
+def test_a_downloaded_image_is_tested(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     second.change("a:1@amd64", tests=(a_test(),))
     second.build(published=took(second, shelf))
     assert second.builder.tested == ["a:1@amd64"]
 
 
-def test_a_registry_that_lies_costs_a_build_and_is_told(tmp_path: Path) -> None:
+def test_a_corrupt_image_is_reported_and_built_instead(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     shelf.failure = lambda: CheckError("localhost/a:1-x86_64: corrupt")
     run = second.build(published=took(second, shelf))
     assert states(run) == {"a:1@amd64": "built"}
-    told = [event.doing for event in second.events if isinstance(event, Progressed)]
-    assert told[0] == "not taken from localhost/a: localhost/a:1-x86_64: corrupt"
+    steps = [event.doing for event in second.events if isinstance(event, Progressed)]
+    assert steps[0] == "cannot reuse an image from localhost/a: localhost/a:1-x86_64: corrupt"
 
 
-def test_a_registry_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+def test_an_unreachable_registry_is_requested_once(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": [], "b": [], "c": []})
 
     def silent() -> Exception:
@@ -114,14 +114,14 @@ def test_a_registry_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
     assert len(shelf.asked) == 1
 
 
-def test_no_cache_takes_nothing(tmp_path: Path) -> None:
+def test_no_cache_downloads_nothing(tmp_path: Path) -> None:
     _, second, shelf = two(tmp_path, {"a": []})
     run = second.build(published=took(second, shelf), no_cache=True)
     assert states(run) == {"a:1@amd64": "built"}
     assert shelf.asked == []
 
 
-def test_blobs_that_are_there_are_not_downloaded(tmp_path: Path) -> None:
+def test_existing_blobs_are_not_downloaded(tmp_path: Path) -> None:
     first, second, shelf = two(tmp_path, {"a": []})
     manifest = first.layout.manifest(first.layout.entries()["a:1-x86_64"])
     assert isinstance(manifest, Manifest)

@@ -1,4 +1,4 @@
-"""What a run leaves in the layout, and what the next one does."""
+"""What a run writes into the layout, and what the next run does with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.world import World, states
 WAIT = 20.0
 
 
-def test_images_have_their_tag_and_versions_an_index_of_all_platforms(tmp_path: Path) -> None:
+def test_images_are_tagged_and_versions_have_an_index_of_all_platforms(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     run = world.build()
     entries = world.layout.entries()
@@ -32,7 +32,7 @@ def test_images_have_their_tag_and_versions_an_index_of_all_platforms(tmp_path: 
     assert run.exit_code == ExitCode.SUCCESS
 
 
-def test_an_entry_remembers_its_inputs_and_the_tests_it_passed(tmp_path: Path) -> None:
+def test_an_entry_is_annotated_with_its_inputs_and_passed_tests(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     run = world.build()
     step = run.results[0].step
@@ -43,7 +43,7 @@ def test_an_entry_remembers_its_inputs_and_the_tests_it_passed(tmp_path: Path) -
     assert world.records.inputs(step.inputs.digest) == step.inputs
 
 
-def test_a_request_says_what_the_image_is_built_on(tmp_path: Path) -> None:
+def test_a_request_has_the_annotations_of_the_parent(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     step = world.build().results[0].step
     assert step.inputs
@@ -55,7 +55,7 @@ def test_a_request_says_what_the_image_is_built_on(tmp_path: Path) -> None:
     assert request.log == tmp_path / "dist" / "logs" / "a-1-amd64.log"
 
 
-def test_a_second_run_has_nothing_to_do_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_run_builds_and_changes_nothing(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"b": ["a"], "a": []})
     first = world.build()
     index = (tmp_path / "dist" / "index.json").read_bytes()
@@ -68,7 +68,7 @@ def test_a_second_run_has_nothing_to_do_and_changes_nothing(tmp_path: Path) -> N
     assert (tmp_path / "dist" / "index.json").read_bytes() == index
 
 
-def test_sizes_are_those_of_manifest_configuration_and_layers(tmp_path: Path) -> None:
+def test_the_size_is_the_sum_of_manifest_configuration_and_layers(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     result = world.build().results[0]
     blobs = [path.stat().st_size for path in (tmp_path / "dist" / "blobs").rglob("*") if path.is_file()]
@@ -76,32 +76,34 @@ def test_sizes_are_those_of_manifest_configuration_and_layers(tmp_path: Path) ->
     assert result.size == sum(blobs) - merged
 
 
-def test_a_damaged_image_alone_is_built_again(tmp_path: Path) -> None:
+def test_only_a_damaged_image_is_built_again(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": []})
     run = world.build()
     digest = run.results[0].digest
     assert digest
     world.layout.blob_path(digest).unlink()
-    assert world.reasons()["a:1@amd64"] == "layout damaged"
+    assert world.reasons()["a:1@amd64"] == "damaged in the layout"
     again = world.build()
     assert world.builder.built == ["a:1@amd64"]
     assert again.merged == run.merged
 
 
-def test_a_damaged_blob_that_a_parent_brings_again_is_no_reason_to_build_its_children(tmp_path: Path) -> None:
+def test_children_are_not_built_if_the_parent_restores_their_damaged_blob(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]})
     world.build()
     manifest = world.layout.manifest(world.layout.entries()["a:1-x86_64"])
     assert isinstance(manifest, Manifest)
-    world.layout.blob_path(manifest.config.digest).unlink()  # all images of a platform share it
+    world.layout.blob_path(
+        manifest.config.digest
+    ).unlink()  # all images of a platform have this configuration
     reasons = world.reasons()
-    assert (reasons["a:1@amd64"], reasons["b:1@amd64"]) == ("layout damaged", "layout damaged")
+    assert (reasons["a:1@amd64"], reasons["b:1@amd64"]) == ("damaged in the layout", "damaged in the layout")
     run = world.build()
     assert world.builder.built == ["a:1@amd64"]
     assert run.exit_code == 0
 
 
-def test_a_merged_name_that_is_gone_is_made_again_without_a_build(tmp_path: Path) -> None:
+def test_a_missing_merged_tag_is_restored_without_a_build(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     first = world.build()
     world.layout.tag({"a:1": None})
@@ -111,7 +113,7 @@ def test_a_merged_name_that_is_gone_is_made_again_without_a_build(tmp_path: Path
     assert world.layout.entries()["a:1"].digest == first.merged["a:1"]
 
 
-def test_a_version_is_merged_again_when_the_index_that_it_is_built_on_is_another(tmp_path: Path) -> None:
+def test_a_version_is_merged_again_when_the_index_of_its_parent_changes(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     world.build()
     locked = replace(world.lock.parents[UPSTREAM], digest=Digest.of(b"another index of the same images"))
@@ -122,7 +124,7 @@ def test_a_version_is_merged_again_when_the_index_that_it_is_built_on_is_another
     assert index.annotations[BASE_DIGEST] == str(locked.digest)
 
 
-def test_other_smoke_tests_are_run_without_a_build(tmp_path: Path) -> None:
+def test_changed_smoke_tests_run_without_a_build(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     digest = world.build().results[0].digest
     world.change("a:1@amd64", tests=(a_test(),))
@@ -133,7 +135,7 @@ def test_other_smoke_tests_are_run_without_a_build(tmp_path: Path) -> None:
     assert world.reasons() == {"a:1@amd64": "up to date"}
 
 
-def test_one_platform_is_merged_when_the_others_are_there(tmp_path: Path) -> None:
+def test_a_version_is_merged_when_its_last_platform_is_built(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     assert world.build("a:1@arm64").merged == {}
     assert sorted(world.layout.entries()) == ["a:1-aarch64"]
@@ -141,7 +143,7 @@ def test_one_platform_is_merged_when_the_others_are_there(tmp_path: Path) -> Non
     assert world.builder.built == ["a:1@amd64"]
 
 
-def test_one_platform_is_not_merged_with_another_that_is_out_of_date(tmp_path: Path) -> None:
+def test_a_version_with_an_outdated_platform_is_not_merged(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     world.build()
     for arch in ("amd64", "arm64"):
@@ -162,7 +164,7 @@ def test_the_record_of_the_run_is_written(tmp_path: Path) -> None:
             "version": "1",
             "platform": "linux/amd64",
             "state": "built",
-            "reason": "new",
+            "reason": "not built yet",
             "inputs": str(result.step.inputs.digest),
             "digest": str(result.digest),
             "size": result.size,
@@ -175,7 +177,7 @@ def test_the_record_of_the_run_is_written(tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_path: Path) -> None:
+def test_an_interrupt_stops_running_builds_and_the_next_run_resumes(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "slow": [], "c": ["a", "slow"]}, [AMD64])
     events: list[Event] = []
 
@@ -193,14 +195,14 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
     world.builder.during = during
     world.builder.on_stop = ended.set
     run = world.build(report=report)
-    assert run.broken
+    assert run.interrupted
     assert ended.is_set()
     assert states(run) == {"a:1@amd64": "built", "slow:1@amd64": "not tried", "c:1@amd64": "not tried"}
     found = {one["name"]: (one["state"], one["error"]) for one in world.records.read_run()["images"]}
-    broken = "not tried, since the run was broken off"
+    interrupted = "skipped, because the run was interrupted"
     assert found["a:1@amd64"] == ("built", None)
-    assert found["slow:1@amd64"] == ("not tried", f"slow:1@amd64: {broken}")
-    assert found["c:1@amd64"] == ("not tried", f"c:1@amd64: {broken}")
+    assert found["slow:1@amd64"] == ("not tried", f"slow:1@amd64: {interrupted}")
+    assert found["c:1@amd64"] == ("not tried", f"c:1@amd64: {interrupted}")
 
     world.builder.during = lambda _: None
     run = world.build()
@@ -208,7 +210,7 @@ def test_a_run_that_is_broken_off_ends_what_runs_and_is_resumed_by_the_next(tmp_
     assert sorted(run.merged) == ["a:1", "c:1", "slow:1"]
 
 
-def test_a_record_that_cannot_be_written_is_told_and_costs_no_result(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_is_an_error_and_results_are_kept(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     (tmp_path / "dist" / "build.json").mkdir(parents=True)
     run = world.build()
@@ -219,25 +221,25 @@ def test_a_record_that_cannot_be_written_is_told_and_costs_no_result(tmp_path: P
     assert run.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_options_that_change_the_result_build_again(tmp_path: Path) -> None:
+def test_options_that_change_the_image_cause_a_build(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     world.build()
     world.catalog = replace(world.catalog, source_date_epoch=1)
     assert world.reasons() == {"a:1@amd64": "inputs changed: source_date_epoch"}
 
 
-def test_no_cache_is_asked_of_the_builder(tmp_path: Path) -> None:
+def test_no_cache_is_passed_to_the_engine(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []}, [AMD64])
     world.build(no_cache=True)
     assert world.builder.requests["a:1@amd64"].no_cache
 
 
-def test_everything_is_built_again_when_asked_to(tmp_path: Path) -> None:
+def test_no_cache_builds_everything_again(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"b": ["a"], "a": []}, [AMD64])
     first = world.build()
     dockerfile = tmp_path / "bases" / "a" / "1" / "Dockerfile_amd64"
     dockerfile.write_text(f"{dockerfile.read_text()}# a comment\n")
-    run = world.build(no_cache=True)  # the parent is rebuilt to the same digest, and the child all the same
+    run = world.build(no_cache=True)  # the child is built even though its parent has the same digest
     assert world.builder.built == ["a:1@amd64", "b:1@amd64"]
     assert run.merged == first.merged
 
@@ -250,7 +252,7 @@ def test_everything_is_built_again_when_asked_to(tmp_path: Path) -> None:
         ([ExternalError("x"), CheckError("y")], ExitCode.CHECK_FAILED),
     ],
 )
-def test_what_failed_decides_the_exit_code(
+def test_the_failures_decide_the_exit_code(
     tmp_path: Path, errors: list[CheckError | ExternalError], code: ExitCode
 ) -> None:
     world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])

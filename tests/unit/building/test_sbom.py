@@ -1,4 +1,4 @@
-"""SBOMs of packages in a run: beside the image, which stays as it is; made once, and left out when not asked for."""
+"""SBOMs in a run: attestations that do not change the image, generated once, and removed if no longer requested."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.world import World, states
 
 @dataclass
 class Clerk:
-    """Makes SBOMs that say nothing but of which image they are."""
+    """Generates SBOMs that only name their image."""
 
     layout: Layout
     made: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Clerk:
 
 @dataclass
 class Shelf:
-    """Images and attestations that another machine has published, by family."""
+    """Published images and attestations, by family."""
 
     entries: dict[str, tuple[Descriptor, ...]]
 
@@ -51,13 +51,13 @@ class Shelf:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Give two families for one platform, one built on the other."""
+    """Two families for one platform, one built on the other."""
     return World.of(tmp_path, {"a": [], "b": ["a"]}, [AMD64])
 
 
 @pytest.fixture
 def clerk(world: World) -> Clerk:
-    """Give what makes SBOMs."""
+    """An SBOM generator."""
     return Clerk(world.layout)
 
 
@@ -76,11 +76,11 @@ def listed(world: World, name: str = "a:1") -> list[Descriptor]:
     return [entry for entry in index.manifests if is_sbom(entry)]
 
 
-def test_an_sbom_goes_into_the_merged_index_and_the_image_stays_as_it_is(world: World, clerk: Clerk) -> None:
+def test_an_sbom_is_added_to_the_merged_index_without_changing_the_image(world: World, clerk: Clerk) -> None:
     run(world, clerk)
     before = world.layout.entries()
     asked(world)
-    assert world.reasons() == {"a:1@amd64": "SBOM changed", "b:1@amd64": "SBOM changed"}
+    assert world.reasons() == {"a:1@amd64": "SBOM missing", "b:1@amd64": "SBOM missing"}
     run(world, clerk)
     assert clerk.made == ["a:1@amd64", "b:1@amd64"]
     assert world.builder.built == []
@@ -91,7 +91,7 @@ def test_an_sbom_goes_into_the_merged_index_and_the_image_stays_as_it_is(world: 
     assert entry.annotations[ATTESTATION_OF] == str(after["a:1-x86_64"].digest)
 
 
-def test_it_is_made_once(world: World, clerk: Clerk) -> None:
+def test_it_is_generated_once(world: World, clerk: Clerk) -> None:
     asked(world)
     run(world, clerk)
     assert clerk.made == world.builder.built == ["a:1@amd64", "b:1@amd64"]
@@ -100,19 +100,19 @@ def test_it_is_made_once(world: World, clerk: Clerk) -> None:
     assert set(states(done).values()) == {"up to date"}
 
 
-def test_it_goes_when_it_is_not_asked_for_any_more(world: World, clerk: Clerk) -> None:
+def test_it_is_removed_when_it_is_no_longer_requested(world: World, clerk: Clerk) -> None:
     run(world, clerk)
     without = world.layout.descriptors()
     asked(world)
     run(world, clerk)
     asked(world, on=False)
-    assert world.reasons() == {"a:1@amd64": "SBOM changed", "b:1@amd64": "SBOM changed"}
+    assert world.reasons() == dict.fromkeys(("a:1@amd64", "b:1@amd64"), "SBOM no longer requested")
     run(world, clerk)
     assert world.layout.descriptors() == without
     assert world.builder.built == []
 
 
-def test_a_run_that_ended_before_the_merge_is_made_up_for(world: World, clerk: Clerk) -> None:
+def test_an_index_without_the_sbom_is_merged_again(world: World, clerk: Clerk) -> None:
     run(world, clerk)
     plain = world.layout.entries()["a:1"]
     asked(world)
@@ -124,7 +124,7 @@ def test_a_run_that_ended_before_the_merge_is_made_up_for(world: World, clerk: C
     assert clerk.made == []
 
 
-def test_provenance_stays_beside_it(world: World, clerk: Clerk) -> None:
+def test_provenance_is_kept(world: World, clerk: Clerk) -> None:
     run(world, clerk)
     image = world.layout.entries()["a:1-x86_64"]
     raw = json.dumps(
@@ -150,21 +150,21 @@ def test_provenance_stays_beside_it(world: World, clerk: Clerk) -> None:
     assert world.layout.attestations(image.digest) == (provenance,)
 
 
-def test_a_damaged_sbom_is_made_again(world: World, clerk: Clerk) -> None:
+def test_a_damaged_sbom_is_generated_again(world: World, clerk: Clerk) -> None:
     asked(world)
     run(world, clerk)
     before = world.layout.entries()
     manifest = world.layout.manifest(listed(world)[0])
     assert isinstance(manifest, Manifest)
     world.layout.blob_path(manifest.layers[0].digest).unlink()
-    assert world.reasons("a:1@amd64") == {"a:1@amd64": "layout damaged"}
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "damaged in the layout"}
     run(world, clerk)
     assert clerk.made == ["a:1@amd64"]
     assert world.layout.entries() == before
     assert world.layout.is_intact(before["a:1"])
 
 
-def test_for_an_sbom_alone_nothing_is_tested_again(world: World, clerk: Clerk) -> None:
+def test_a_missing_sbom_does_not_repeat_smoke_tests(world: World, clerk: Clerk) -> None:
     world.change("a:1@amd64", tests=(a_test(),))
     run(world, clerk)
     assert world.builder.tested == ["a:1@amd64"]
@@ -183,7 +183,7 @@ def test_an_image_that_is_only_tested_again_keeps_its_sbom(world: World, clerk: 
     assert (world.builder.tested, clerk.made, listed(world)) == (["a:1@amd64"], [], bills)
 
 
-def test_what_is_taken_with_its_sbom_keeps_it_and_without_gets_one(world: World, clerk: Clerk) -> None:
+def test_a_downloaded_image_keeps_its_sbom_or_gets_one(world: World, clerk: Clerk) -> None:
     asked(world)
     run(world, clerk)
     entries = {
@@ -197,20 +197,20 @@ def test_what_is_taken_with_its_sbom_keeps_it_and_without_gets_one(world: World,
     assert clerk.made == ["b:1@amd64"]
 
 
-def test_the_summary_counts_packages_and_names_what_may_be_lacking(world: World, clerk: Clerk) -> None:
-    assert run(world, clerk).bills == ()
+def test_the_notes_count_packages_and_name_incomplete_sboms(world: World, clerk: Clerk) -> None:
+    assert run(world, clerk).sbom_notes == ()
     asked(world)
     clerk.lacking = "it has no package database"
     done = run(world, clerk)
-    assert done.bills == (
-        "a:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
-        "b:1@amd64: its SBOM has 2 packages of debian 12: it has no package database",
-        "packages in the SBOMs of what was built: 4",
+    assert done.sbom_notes == (
+        "a:1@amd64: its SBOM of 2 packages (debian 12) may be incomplete: it has no package database",
+        "b:1@amd64: its SBOM of 2 packages (debian 12) may be incomplete: it has no package database",
+        "generated SBOMs list 4 packages",
     )
     assert [one["packages"] for one in done.to_json()["images"]] == [2, 2]
 
 
-def test_seconds_of_an_sbom_are_not_those_of_a_build(world: World, clerk: Clerk) -> None:
+def test_generating_an_sbom_does_not_count_as_a_build_time(world: World, clerk: Clerk) -> None:
     took = run(world, clerk).took
     asked(world)
     assert run(world, clerk).took == took
@@ -258,7 +258,7 @@ def test_a_database_that_cannot_be_read_fails_the_image(world: World) -> None:
     )
 
 
-def test_an_sbom_of_another_image_is_another_one() -> None:
+def test_sboms_of_different_images_have_different_digests() -> None:
     one, other = (
         artifact(Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(data), size=1), b"sbom")
         for data in (b"one", b"other")

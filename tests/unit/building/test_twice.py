@@ -1,4 +1,4 @@
-"""What is not the same when it is built again, and where the two builds part."""
+"""Images that are not reproducible: the error names the first difference between two builds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HISTORY = [{"created_by": "ENV A=1", "empty_layer": True}, {"created_by": "RUN d
 
 
 def layer(files: Files, *, compressed: bool = True) -> bytes:
-    """Pack files, each with its content and what its entry says besides; gzip's own time is left out."""
+    """Pack files, each with its content and attributes of its entry; without the time in the gzip header."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as packed:
         for name, (content, more) in files.items():
@@ -48,40 +48,42 @@ def difference(tmp_path: Path, one: bytes, other: bytes) -> str:
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ({"a": ("1", {})}, {"a": ("2", {})}, "/a: its content"),
-        ({"a": ("1", {})}, {"a": ("12", {})}, "/a: its size, 1 and then 2"),
-        ({"a": ("1", {"mtime": 5})}, {"a": ("1", {"mtime": 6})}, "/a: its time, 5 and then 6"),
-        ({"a": ("1", {"uid": 0})}, {"a": ("1", {"uid": 7})}, "/a: its owner, 0 and then 7"),
-        ({"a": ("", {}), "b": ("", {})}, {"a": ("", {})}, "/b: it is in one build only"),
-        ({"a": ("", {})}, {"a": ("", {}), "b": ("", {})}, "/b: it is in one build only"),
+        ({"a": ("1", {})}, {"a": ("2", {})}, "/a: content differs"),
+        ({"a": ("1", {})}, {"a": ("12", {})}, "/a: size differs, 1 and 2"),
+        ({"a": ("1", {"mtime": 5})}, {"a": ("1", {"mtime": 6})}, "/a: mtime differs, 5 and 6"),
+        ({"a": ("1", {"uid": 0})}, {"a": ("1", {"uid": 7})}, "/a: owner differs, 0 and 7"),
+        ({"a": ("", {}), "b": ("", {})}, {"a": ("", {})}, "/b: only in one build"),
+        ({"a": ("", {})}, {"a": ("", {}), "b": ("", {})}, "/b: only in one build"),
         (
             {"a": ("", {}), "b": ("", {})},
             {"b": ("", {}), "a": ("", {})},
-            "/a: it is in one build only, or elsewhere than in the other",
+            "/a: only in one build, or at another position in the layer",
         ),
     ],
 )
-def test_the_first_file_that_differs(tmp_path: Path, one: Files, other: Files, expected: str) -> None:
+def test_the_first_file_that_differs_is_named(
+    tmp_path: Path, one: Files, other: Files, expected: str
+) -> None:
     assert difference(tmp_path, layer(one), layer(other)) == expected
 
 
-def test_the_same_files_can_be_packed_differently(tmp_path: Path) -> None:
+def test_equal_files_can_be_packed_differently(tmp_path: Path) -> None:
     files: Files = {"a": ("1", {})}
     assert (
         difference(tmp_path, layer(files), layer(files, compressed=False))
-        == "the same files, packed differently"
+        == "same files, but packed or compressed differently"
     )
 
 
 def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError) as caught:
         difference(tmp_path, b"no layer", layer({}))
-    assert str(caught.value).startswith(f"{tmp_path / 'one'}: the layer cannot be read: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'one'}: cannot read the layer: ")
 
 
 @dataclass
 class Unsteady(ScriptedEngine):
-    """Builds an image whose parts follow from how often it was built."""
+    """Builds an image whose parts depend on how often it was built."""
 
     part: Callable[[int], dict[str, Any]] = lambda _: {}
     asked: list[BuildRequest] = field(default_factory=list)
@@ -116,7 +118,7 @@ def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, l
     world = World.of(tmp_path, {"a": []}, [AMD64])
     unsteady = Unsteady(world.layout, part=part)
     run = world.build(engine=unsteady, twice=True)
-    assert run.results[0].tail == ()  # a log has nothing to say about it
+    assert run.results[0].tail == ()  # the logs do not explain a difference
     assert states(run) == {"a:1@amd64": "failed" if run.results[0].error else "built"}
     return str(run.results[0].error or ""), unsteady.asked
 
@@ -126,26 +128,28 @@ def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, l
     [
         (
             lambda at: {"layers": [{"now": (str(at), {})}]},
-            "layer 1 of 1 (RUN date > /now): /now: its content",
+            "layer 1 of 1 (RUN date > /now): /now: content differs",
         ),
         (
             lambda at: {
                 "layers": [{"now": (str(at), {})}],
                 "config": {"history": [{"created_by": "mount / from exec /bin/sh -c date"}]},
             },
-            "layer 1 of 1 (/bin/sh -c date): /now: its content",
+            "layer 1 of 1 (/bin/sh -c date): /now: content differs",
         ),
-        (lambda at: {"layers": [{"a": ("", {})}] * at}, "1 layers, and then 2"),
-        (lambda at: {"config": {"created": at}}, "the configuration's created"),
-        (lambda at: {"annotations": {"at": str(at)}}, "the manifest's annotations"),
+        (lambda at: {"layers": [{"a": ("", {})}] * at}, "the number of layers differs, 1 and 2"),
+        (lambda at: {"config": {"created": at}}, "the configuration differs in created"),
+        (lambda at: {"annotations": {"at": str(at)}}, "the annotations differ"),
     ],
 )
-def test_where_two_builds_part(tmp_path: Path, part: Callable[[int], dict[str, Any]], expected: str) -> None:
+def test_the_error_names_the_first_difference(
+    tmp_path: Path, part: Callable[[int], dict[str, Any]], expected: str
+) -> None:
     error, _ = built(tmp_path, part)
-    assert error == f"bases/a/1/Dockerfile_amd64: built twice it is not the same: {expected}"
+    assert error == f"bases/a/1/Dockerfile_amd64: not reproducible: {expected}"
 
 
-def test_what_is_the_same_is_built_once_with_cache_and_once_without(tmp_path: Path) -> None:
+def test_a_reproducible_image_is_built_with_and_without_cache(tmp_path: Path) -> None:
     error, requests = built(tmp_path, lambda _: {})
     assert error == ""
     assert [request.no_cache for request in requests] == [False, True]

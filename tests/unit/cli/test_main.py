@@ -67,7 +67,7 @@ def test_a_usage_error_is_one_line(words: list[str], message: str) -> None:
 def test_a_folder_that_does_not_exist(tmp_path: Path, command: str) -> None:
     done = dfgen("-C", tmp_path / "nowhere", command)
     assert (done.status, done.out) == (2, "")
-    assert done.lines == [f"{tmp_path}/nowhere: is not a folder; name the catalog's with -C"]
+    assert done.lines == [f"{tmp_path}/nowhere: is not a folder; set the catalog's folder with -C"]
 
 
 @pytest.mark.parametrize("command", ["list", "render", "lock"])

@@ -1,4 +1,4 @@
-"""What a plan and a build of nothing cost, counted where times would depend on the machine."""
+"""The cost of a plan and of a build of nothing, as counts, since times depend on the machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def test_a_plan_opens_each_dockerfile_and_each_manifest_once_and_runs_no_program
     assert "programs run" not in counted
 
 
-def test_a_build_of_nothing_grows_with_the_images_alone_and_runs_no_program(root: Path) -> None:
+def test_a_build_of_nothing_grows_only_with_the_images_and_runs_no_program(root: Path) -> None:
     dockerfile = len(("planned", "compared with what would be rendered"))
-    manifest = len(("planned", "its size told", "its version's merge checked"))
-    index = len(("there", "as a merge would be"))
+    manifest = len(("planned", "size read", "merge of its version checked"))
+    index = len(("intact", "compared with a merge"))
     more = len(("base.j2", "index.json again", "build.json before", "build.json after"))
     counted = count(root, "build")
     assert counted["files opened"] == IMAGES * (dockerfile + manifest) + VERSIONS * index + ALWAYS + more

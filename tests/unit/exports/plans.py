@@ -1,4 +1,4 @@
-"""Plans by hand: steps of images that were never on a disk."""
+"""Plans made from records, without files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def step(of: Image, reason: Reason = Reason.NEW, detail: str = "") -> Step:
 
 
 def a_plan() -> Plan:
-    """Plan two families on a third, one of them with a second stage, and one of them up to date."""
+    """Plan families that are built on others: one with two stages, one up to date, one alone."""
     return Plan(
         steps=(
             step(image("base", AMD64), Reason.UP_TO_DATE),
@@ -37,7 +37,7 @@ def all_new(plan: Plan) -> Plan:
 
 
 def pinned(*keys: str) -> Lock:
-    """Pin versions of the catalog too, each to digests that follow from its name."""
+    """Pin versions of the catalog as well, to digests made from their names."""
     parents = {**upstream_lock().parents}
     for key in keys:
         pins = {one: Pin(Digest.of(f"{key} {one}".encode()), 7) for one in BOTH}
@@ -48,7 +48,7 @@ def pinned(*keys: str) -> Lock:
 
 
 def chain(*names: str) -> Sequence[Step]:
-    """Plan versions that are built on one another, all new."""
+    """Plan a chain of versions, each the parent of the next, none built yet."""
     found: list[Step] = []
     for parent, name in zip((UPSTREAM, *(f"{one}:1" for one in names)), names, strict=False):
         found.extend(step(image(name, platform, [parent])) for platform in BOTH)

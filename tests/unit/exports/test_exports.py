@@ -1,4 +1,4 @@
-"""What each format says of one plan, to the letter; and what cannot be exported."""
+"""The exact output of each format for one plan, and plans that cannot be exported."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def exported(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["plan.mmd", "bake.json", "github.json", "gitlab.yml"])
-def test_an_export_is_what_is_golden(name: str) -> None:
+def test_an_export_equals_its_golden_file(name: str) -> None:
     assert exported(name) == (GOLDEN / name).read_text(encoding="utf-8")
 
 
-def test_a_child_comes_in_a_wave_after_all_platforms_of_its_parents() -> None:
-    # Of base only the arm64 image has a parent, and it stands after the child of the other.
+def test_a_child_is_in_a_wave_after_all_platforms_of_its_parents() -> None:
+    # Only the arm64 image of base has a parent, and it comes after the child of the other one.
     low, high = image("low", ARM64), image("base", AMD64)
     steps = [
         step(high),
@@ -57,7 +57,7 @@ def test_a_child_comes_in_a_wave_after_all_platforms_of_its_parents() -> None:
     assert found == [["low:1@arm64"], ["base:1@amd64", "base:1@arm64"], ["app:1@amd64"]]
 
 
-def test_a_wave_of_github_has_its_images_alone() -> None:
+def test_a_github_wave_has_only_its_own_images() -> None:
     plan = Plan(steps=tuple(chain("a", "b", "c")))
     found = json.loads(github(plan, wave=2))["include"]
     assert [one["select"] for one in found] == ["b:1@amd64", "b:1@arm64"]
@@ -69,8 +69,8 @@ def _matrix(plan: Plan, wave: int = 0) -> list[dict[str, object]]:
     return found
 
 
-def test_a_job_of_github_names_the_artifacts_of_its_parents_alone() -> None:
-    # A pattern in braces has to have two names at least.
+def test_a_github_job_names_only_the_artifacts_of_its_parents() -> None:
+    # A glob in braces needs at least two names.
     steps = (*chain("a", "b"), step(image("c", AMD64)), step(image("d", AMD64, ["c:1"])))
     assert {one["select"]: one["parents"] for one in _matrix(Plan(steps=steps))} == {
         "a:1@amd64": "",
@@ -86,7 +86,7 @@ def test_a_job_of_github_names_the_artifacts_of_its_parents_alone() -> None:
     ("number", "jobs", "largest"),
     [(128, 256, 1), (129, 130, 2), (256, 256, 2), (257, 172, 3), (1000, 250, 8)],
 )
-def test_no_matrix_is_larger_than_github_takes(number: int, jobs: int, largest: int) -> None:
+def test_no_matrix_exceeds_the_limit_of_github(number: int, jobs: int, largest: int) -> None:
     steps = [step(image(f"a:{at}", platform)) for at in range(number) for platform in (AMD64, ARM64)]
     matrix = _matrix(Plan(steps=tuple(steps)))
     shares = [str(one["select"]).split() for one in matrix]
@@ -98,23 +98,23 @@ def test_no_matrix_is_larger_than_github_takes(number: int, jobs: int, largest: 
         assert one["name"] == (share[0] if len(share) == 1 else f"{share[0]} and {len(share) - 1} more")
 
 
-def test_a_child_of_images_that_share_a_job_takes_the_artifact_of_that_job() -> None:
+def test_a_child_of_images_that_share_a_job_uses_the_artifact_of_that_job() -> None:
     low = [step(image(f"a:{at}", AMD64)) for at in range(257)]
     (child,) = _matrix(Plan(steps=(*low, step(image("b", AMD64, ["a:1"])))), wave=2)
     assert (child["select"], child["parents"]) == ("b:1@amd64", "a-0-amd64")
 
 
-def test_a_job_that_waits_for_more_than_gitlab_takes_is_refused() -> None:
+def test_a_job_with_more_needs_than_gitlab_allows_is_refused() -> None:
     low = [step(image(f"a:{at}", AMD64)) for at in range(51)]
     child = step(image("b", AMD64, [f"a:{at}" for at in range(51)]))
     assert YAML(typ="safe").load(gitlab(Plan(steps=(*low[1:], child))))["b:1@amd64"]["needs"]
     with pytest.raises(InputError) as caught:
         gitlab(Plan(steps=(*low, child)))
-    why = "b:1@amd64 has to wait for 51 jobs, and GitLab takes 50; build the parents in a pipeline before, or give fewer platforms"
+    why = "b:1@amd64 needs 51 jobs, but GitLab allows 50; build its parents in an earlier pipeline, or for fewer platforms"
     assert str(caught.value) == f"bases/b/base.yaml:1: {why}"
 
 
-def test_a_runner_can_be_chosen_and_others_have_the_default() -> None:
+def test_a_runner_can_be_set_and_other_platforms_have_the_default() -> None:
     plan = Plan(steps=tuple(chain("a")))
     found = json.loads(github(plan, ["aarch64=my arm"]))["include"]
     assert [one["runner"] for one in found] == ["ubuntu-24.04", "my arm"]
@@ -123,14 +123,14 @@ def test_a_runner_can_be_chosen_and_others_have_the_default() -> None:
 
 
 @pytest.mark.parametrize("word", ["arm64", "arm64="])
-def test_a_word_that_names_no_runner_is_refused(word: str) -> None:
+def test_a_word_without_a_runner_is_refused(word: str) -> None:
     with pytest.raises(InputError) as caught:
         github(Plan(steps=()), [word])
-    expected = "does not say which runner; expected PLATFORM=LABEL, such as arm64=my-arm"
+    expected = "runner label is missing; use PLATFORM=LABEL, for example arm64=my-arm"
     assert str(caught.value) == f"--runner {word}: {expected}"
 
 
-def test_a_pipeline_is_yaml_whose_jobs_wait_for_all_platforms_of_their_parents() -> None:
+def test_a_pipeline_is_yaml_whose_jobs_need_all_platforms_of_their_parents() -> None:
     jobs = YAML(typ="safe").load(gitlab(Plan(steps=tuple(chain("a", "b")))))
     assert jobs["a:1@arm64"]["needs"] == []
     assert jobs["b:1@arm64"]["needs"] == ["a:1@amd64", "a:1@arm64"]
@@ -139,16 +139,16 @@ def test_a_pipeline_is_yaml_whose_jobs_wait_for_all_platforms_of_their_parents()
     ]
 
 
-def test_a_pipeline_with_nothing_to_build_still_has_its_joining_job() -> None:
+def test_a_pipeline_with_nothing_to_build_still_has_its_merge_job() -> None:
     assert YAML(typ="safe").load(gitlab(Plan(steps=())))["merge"]["script"] == ["echo nothing to build"]
 
 
-def test_names_that_become_alike_are_told_apart() -> None:
+def test_plain_names_are_unique() -> None:
     plan = Plan(steps=(step(image("a:1.0", AMD64)), step(image("a:1_0", AMD64)), step(image("a-1:0", AMD64))))
     assert list(plain_names(plan).values()) == ["a-1_0-amd64", "a-1_0-amd64-2", "a-1-0-amd64"]
 
 
-def test_what_bake_would_read_as_its_own_is_text() -> None:
+def test_templates_of_bake_are_escaped() -> None:
     odd = family("a", context=PurePosixPath("bases/${a}%{b}"))
     found = json.loads(baked(Plan(steps=(step(image("a", AMD64, family=odd)),))))
     assert found["target"]["a-1-amd64"]["context"] == "bases/$${a}%%{b}"
@@ -160,22 +160,20 @@ def test_an_image_whose_parent_has_no_pin_cannot_be_exported(export: Callable[[P
     unknown = (replace(one, inputs=None, reason=Reason.PARENT, detail="a:1") for one in steps[2:])
     with pytest.raises(InputError) as caught:
         export(Plan(steps=(*steps[:2], *unknown)))
-    why = (
-        "cannot be exported: there is no pin yet of a:1; run `dfgen build a:1`, which writes it into the lock"
-    )
+    why = "cannot be exported, because a:1 has no pin yet; run `dfgen build a:1` to pin it"
     assert str(caught.value).splitlines() == [
         f"bases/b/base.yaml:1: b:1@{arch} {why}" for arch in ("amd64", "arm64")
     ]
 
 
-def test_the_command_that_pins_several_parents_can_be_run_as_it_is_told() -> None:
+def test_the_command_that_pins_several_parents_can_be_pasted() -> None:
     top = image("c", AMD64, ["a:1", "b:1"])
     waiting = Step(image=top, reason=Reason.PARENT, detail="b:1")
     with pytest.raises(InputError) as caught:
         baked(Plan(steps=(waiting,)))
     assert str(caught.value) == (
-        "bases/c/base.yaml:1: c:1@amd64 cannot be exported: there is no pin yet of b:1;"
-        " run `dfgen build a:1 b:1`, which writes it into the lock"
+        "bases/c/base.yaml:1: c:1@amd64 cannot be exported, because b:1 has no pin yet;"
+        " run `dfgen build a:1 b:1` to pin it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Garbage of dist/: only what nobody refers to goes, whatever refers to the rest."""
+"""Garbage collection of dist/: only unreferenced data is deleted."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def record(layout: Layout, name: str) -> Path:
     return path
 
 
-def test_a_folder_that_is_not_there_has_no_garbage_and_stays_away(layout: Layout) -> None:
+def test_a_missing_layout_has_no_garbage_and_is_not_created(layout: Layout) -> None:
     assert collect(layout) == []
     assert not layout.root.exists()
 
 
-def test_after_a_build_and_another_one_what_the_first_left_is_garbage(tmp_path: Path) -> None:
+def test_data_of_an_earlier_build_is_garbage_after_the_next(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": [], "b": ["a"]})
     world.records.write_run(world.build().to_json())
     assert left(collect(world.layout)) == {}
@@ -55,14 +55,14 @@ def test_after_a_build_and_another_one_what_the_first_left_is_garbage(tmp_path: 
     world.builder.content["a:1@amd64"] = "other"
     world.records.write_run(world.build().to_json())
     found = left(collect(world.layout, dry_run=True))
-    assert found["inputs"][0] == 2  # of a for amd64, and of b, which is built on it
+    assert found["inputs"][0] == 4  # inputs and causes: of a for amd64, and of b, which is built on it
     assert left(collect(world.layout)) == found
     assert left(collect(world.layout)) == {}
     assert set(world.reasons().values()) == {"up to date"}
     assert all(world.layout.is_intact(one, deep=True) for one in world.layout.entries().values())
 
 
-def test_what_was_published_last_stays_with_all_it_refers_to(layout: Layout) -> None:
+def test_images_that_were_published_last_are_kept(layout: Layout) -> None:
     raw = index_of([image(layers=[b"1"]).put_into(layout), image(layers=[b"2"]).put_into(layout)])
     index = Descriptor.of(raw, OCI_INDEX)
     layout.add(raw)
@@ -73,7 +73,7 @@ def test_what_was_published_last_stays_with_all_it_refers_to(layout: Layout) -> 
     assert layout.is_intact(index, deep=True)
 
 
-def test_what_the_record_of_the_last_run_names_stays(layout: Layout) -> None:
+def test_data_in_the_record_of_the_last_run_is_kept(layout: Layout) -> None:
     entry = image().put_into(layout)
     kept, gone = record(layout, "kept"), record(layout, "gone")
     run = {"images": [{"digest": str(entry.digest), "inputs": f"sha256:{kept.stem}"}]}
@@ -83,7 +83,7 @@ def test_what_the_record_of_the_last_run_names_stays(layout: Layout) -> None:
     assert layout.is_intact(entry, deep=True)
 
 
-def test_inputs_of_what_has_a_name_stay(layout: Layout) -> None:
+def test_inputs_of_tagged_images_are_kept(layout: Layout) -> None:
     kept = record_of_entry(layout)
     assert left(collect(layout)) == {}
     assert kept.exists()
@@ -102,7 +102,7 @@ def record_of_entry(layout: Layout) -> Path:
     return kept
 
 
-def test_what_killed_writers_left_goes_but_not_what_is_being_written(layout: Layout) -> None:
+def test_files_of_killed_writers_are_deleted_but_not_those_being_written(layout: Layout) -> None:
     (layout.scratch() / "half").write_bytes(b"123")
     record(layout, "x").unlink()
     old, young = layout.root / ".build.json.abc", layout.root / "inputs" / ".12.json.def"
@@ -116,7 +116,9 @@ def test_what_killed_writers_left_goes_but_not_what_is_being_written(layout: Lay
 
 
 @pytest.mark.parametrize("built", [True, False])
-def test_what_killed_writers_left_in_the_catalog_goes_and_nothing_else(layout: Layout, built: bool) -> None:
+def test_files_of_killed_writers_in_the_catalog_are_deleted_and_nothing_else(
+    layout: Layout, built: bool
+) -> None:
     if built:
         layout.tag({"a:1": image().put_into(layout)})
     bases = layout.root.parent / "bases"
@@ -137,17 +139,17 @@ def test_what_killed_writers_left_in_the_catalog_goes_and_nothing_else(layout: L
     assert layout.root.exists() is built
 
 
-def test_nothing_is_removed_while_another_writes(layout: Layout) -> None:
+def test_nothing_is_removed_while_another_process_writes(layout: Layout) -> None:
     other = Layout(layout.root)
     junk = other.blob_path(other.add(b"junk"))
     with pytest.raises(ExternalError) as caught:
         collect(layout)
     advice = "run `dfgen gc` again when it has ended"
-    assert str(caught.value) == (f"{layout.root}: nothing is removed while another process writes; {advice}")
+    assert str(caught.value) == (f"{layout.root}: another process is writing, nothing was removed; {advice}")
     assert junk.exists()
 
 
-def test_nobody_writes_a_record_while_garbage_is_looked_for(layout: Layout) -> None:
+def test_no_record_is_written_during_the_collection(layout: Layout) -> None:
     layout.add(b"junk")
     seen: list[float] = []
 
@@ -163,7 +165,7 @@ def test_nobody_writes_a_record_while_garbage_is_looked_for(layout: Layout) -> N
     assert len(seen) == 1
 
 
-def test_a_record_that_cannot_be_read_keeps_everything(layout: Layout) -> None:
+def test_an_unreadable_record_keeps_everything(layout: Layout) -> None:
     junk = layout.blob_path(layout.add(b"junk"))
     (layout.root / "build.json").mkdir()
     with pytest.raises(ExternalError) as caught:
@@ -172,7 +174,7 @@ def test_a_record_that_cannot_be_read_keeps_everything(layout: Layout) -> None:
     assert junk.exists()
 
 
-def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_a_killed_collection_leaves_a_valid_layout_and_the_next_one_resumes(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "dist")
     entry = image().put_into(layout)
     layout.tag({"a:1": entry})
@@ -186,7 +188,7 @@ def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp
         "collect(Layout(Path(sys.argv[1])))\n"
     )
     whole = len(list(folder.iterdir()))
-    del layout  # and with it the share of the writers' lock
+    del layout  # releases its share of the writers' lock
     child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "dist")])
     while child.poll() is None and len(list(folder.iterdir())) == whole:
         pass
@@ -199,12 +201,12 @@ def test_one_that_is_killed_leaves_the_layout_valid_and_the_next_one_goes_on(tmp
     assert len(list(folder.iterdir())) == 3  # the manifest, its configuration and its layer
 
 
-def test_the_command_says_what_it_removes(tmp_path: Path) -> None:
+def test_the_command_reports_what_it_removes(tmp_path: Path) -> None:
     Layout(tmp_path / "dist").add(b"x" * 2500)
-    assert dfgen("-C", tmp_path, "gc", "--dry-run").lines == ["1 file with 2.5 kB would be removed"]
+    assert dfgen("-C", tmp_path, "gc", "--dry-run").lines == ["1 file (2.5 kB) would be removed"]
     done = dfgen("-C", tmp_path, "gc")
     assert done.out.split() == ["kind", "files", "size", "blobs", "1", "2.5", "kB"]
-    assert done.lines == ["1 file with 2.5 kB removed"]
+    assert done.lines == ["1 file (2.5 kB) removed"]
     again = dfgen("-C", tmp_path, "--format", "json", "gc")
     assert [one["files"] for one in json.loads(again.out)] == [0, 0, 0]
-    assert again.lines == ["0 files with 0 B removed"]
+    assert again.lines == ["nothing to remove"]

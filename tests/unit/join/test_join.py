@@ -1,4 +1,4 @@
-"""Layouts of other machines joined: what fits the catalog comes in, checked; what does not is named."""
+"""Joining layouts of other machines: images with the catalog's inputs are copied and verified, others refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.join import join, match
-from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, digest_of_tests
+from dfgen.commands.plan.inputs import TESTS, Plan, digest_of_tests
 from dfgen.commands.plan.records import Records
 from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.digest import Digest
@@ -33,7 +33,7 @@ def inputs(world: World, name: str) -> dict[str, str]:
 
 
 def machine(world: World, arch: str, content: bytes = b"") -> Layout:
-    """Leave what a machine of one architecture built."""
+    """The layout of a machine that built one architecture."""
     layout = Layout(world.root.parent / arch)
     platform = {"amd64": AMD64, "arm64": ARM64}[arch]
     made = image(platform, layers=[content or arch.encode()], annotations=inputs(world, f"a:1@{arch}"))
@@ -42,23 +42,19 @@ def machine(world: World, arch: str, content: bytes = b"") -> Layout:
     return layout
 
 
-def recorded(folder: Path, digest: Digest) -> Inputs | None:
-    return Records(folder).inputs(digest)
-
-
 def joined(world: World, *layouts: Layout) -> list[str]:
-    found = match(layouts, world.plan(), recorded)
+    found = match(layouts, world.plan())
     join(found, world.layout, world.records)
     return [one.image.name for one in found]
 
 
 def refused(plan: Plan, *layouts: Layout) -> list[str]:
     with pytest.raises(CheckError) as caught:
-        match(layouts, plan, recorded)
+        match(layouts, plan)
     return str(caught.value).splitlines()
 
 
-def test_images_of_two_machines_come_in_whole_with_what_is_known_of_them(world: World) -> None:
+def test_images_of_two_machines_are_copied_with_their_annotations_and_inputs(world: World) -> None:
     assert joined(world, machine(world, "amd64"), machine(world, "arm64")) == ["a:1@amd64", "a:1@arm64"]
     entries = world.layout.entries()
     assert list(entries) == ["a:1-aarch64", "a:1-x86_64"]
@@ -69,7 +65,7 @@ def test_images_of_two_machines_come_in_whole_with_what_is_known_of_them(world: 
         assert world.records.inputs(Digest(entry.annotations[INPUTS]))
 
 
-def test_joining_again_changes_nothing_and_sources_stay_as_they_are(world: World) -> None:
+def test_joining_again_changes_nothing_and_sources_are_unchanged(world: World) -> None:
     source = machine(world, "amd64")
     before = sorted(source.root.rglob("*"))
     joined(world, source)
@@ -79,7 +75,7 @@ def test_joining_again_changes_nothing_and_sources_stay_as_they_are(world: World
     assert sorted(source.root.rglob("*")) == before
 
 
-def test_what_was_tested_here_stays_so_when_the_same_bytes_come_in_untested(world: World) -> None:
+def test_a_tested_image_stays_tested_when_it_is_joined_untested(world: World) -> None:
     joined(world, machine(world, "amd64"))
     baked = Layout(world.root.parent / "baked")
     made = image(AMD64, layers=[b"amd64"], annotations=inputs(world, "a:1@amd64"))
@@ -88,7 +84,7 @@ def test_what_was_tested_here_stays_so_when_the_same_bytes_come_in_untested(worl
     assert world.layout.entries()["a:1-x86_64"].annotations[TESTS] == "sha256:1"
 
 
-def test_of_the_tests_that_it_passed_here_and_there_those_of_the_catalog_count(world: World) -> None:
+def test_passed_tests_of_the_catalog_win_over_others(world: World) -> None:
     passed = str(digest_of_tests(world.catalog.images[0]))
     source = machine(world, "amd64")
     joined(world, source)
@@ -98,7 +94,7 @@ def test_of_the_tests_that_it_passed_here_and_there_those_of_the_catalog_count(w
     assert world.layout.entries()[name].annotations[TESTS] == passed
 
 
-def test_images_that_an_index_binds_are_found_with_their_attestations(world: World) -> None:
+def test_images_of_an_index_are_found_with_their_attestations(world: World) -> None:
     source = Layout(world.root.parent / "baked")
     made = image(AMD64, annotations=inputs(world, "a:1@amd64"))
     beside, statement = attestation(made)
@@ -114,7 +110,7 @@ def test_images_that_an_index_binds_are_found_with_their_attestations(world: Wor
     assert world.layout.is_intact(beside, deep=True)
 
 
-def test_an_sbom_comes_along_and_is_not_made_again(world: World) -> None:
+def test_an_sbom_is_copied_and_not_generated_again(world: World) -> None:
     source = Layout(world.root.parent / "amd64")
     entry = image(AMD64, annotations=inputs(world, "a:1@amd64")).put_into(source)
     made = artifact(entry, b"sbom")
@@ -128,25 +124,25 @@ def test_an_sbom_comes_along_and_is_not_made_again(world: World) -> None:
     assert world.reasons("a:1@amd64") == {"a:1@amd64": "up to date"}
 
 
-def test_what_comes_without_an_sbom_gets_one(world: World) -> None:
+def test_an_image_without_an_sbom_gets_one(world: World) -> None:
     world.catalog = replace(world.catalog, lists_packages=True)
     source = machine(world, "amd64")
     name, entry = next(iter(source.entries().items()))
     source.tag({name: replace(entry, annotations={TESTS: str(digest_of_tests(world.catalog.images[0]))})})
     joined(world, source)
-    assert world.reasons("a:1@amd64") == {"a:1@amd64": "SBOM changed"}
+    assert world.reasons("a:1@amd64") == {"a:1@amd64": "SBOM missing"}
 
 
 def test_an_image_of_other_inputs_is_refused(world: World) -> None:
     source = machine(world, "amd64")
     (world.root / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
     assert refused(world.plan(), source, machine(world, "arm64")) == [
-        f"{source.root}: a:1-x86_64 is not what the catalog says, it was built from other inputs;"
-        " build it again from this commit"
+        f"{source.root}: a:1-x86_64 was built from other inputs than the catalog's;"
+        " rebuild it from this commit"
     ]
 
 
-def test_what_an_image_was_built_from_there_is_named_where_it_is_on_record(world: World) -> None:
+def test_differing_inputs_are_named_if_the_source_recorded_them(world: World) -> None:
     source = machine(world, "amd64")
     for step in world.plan().steps:
         assert step.inputs
@@ -157,19 +153,19 @@ def test_what_an_image_was_built_from_there_is_named_where_it_is_on_record(world
     (world.root / "bases/a/1/Dockerfile_amd64").write_text("FROM other\n")
     world.catalog = replace(world.catalog, source_date_epoch=1)
     assert refused(world.plan(), source) == [
-        f"{source.root}: a:1-x86_64 is not what the catalog says, it was built from other inputs:"
-        " Dockerfile and source_date_epoch; build it again from this commit"
+        f"{source.root}: a:1-x86_64 was built from other inputs than the catalog's:"
+        " Dockerfile and source_date_epoch; rebuild it from this commit"
     ]
 
 
-def test_where_a_parent_has_no_pin_that_is_said(tmp_path: Path) -> None:
+def test_a_parent_without_a_pin_is_named(tmp_path: Path) -> None:
     source = Layout(tmp_path / "there")
     source.tag({"b:1-x86_64": image(AMD64, annotations={INPUTS: f"sha256:{'1' * 64}"}).put_into(source)})
     plan = World.of(tmp_path / "here", {"a": [], "b": ["a"]}).plan()
     assert refused(plan, source) == [
-        f"{source.root}: b:1-x86_64 is not what the catalog says, it was built from other inputs;"
-        " build it again from this commit, or bring the bases/lock.json that it was built with:"
-        " here a:1 has no pin"
+        f"{source.root}: b:1-x86_64 was built from other inputs than the catalog's;"
+        " rebuild it from this commit, or copy the bases/lock.json of its build,"
+        " since a:1 has no pin here"
     ]
 
 
@@ -177,14 +173,14 @@ def test_an_image_that_dfgen_did_not_build_is_refused(world: World) -> None:
     source = Layout(world.root.parent / "foreign")
     entry = image(AMD64).put_into(source)
     source.tag({"b:1": entry})
-    expected = "expected the layout of `dfgen build` or of its bake file"
-    assert refused(world.plan(), source) == [f"{source.root}: b:1 was not built by dfgen, {expected}"]
+    advice = "join layouts of `dfgen build` or of its bake file"
+    assert refused(world.plan(), source) == [f"{source.root}: b:1 was not built by dfgen; {advice}"]
 
 
 def test_a_folder_without_images_is_refused(world: World) -> None:
     source = Layout(world.root)
     assert refused(world.plan(), source) == [
-        f"{world.root}: is not a layout with images; name the folders that builds left"
+        f"{world.root}: is not a layout with images; pass folders that `dfgen build` or bake wrote"
     ]
 
 
@@ -197,8 +193,8 @@ def test_two_builds_that_differ_are_both_named(world: World) -> None:
     first = one.entries()["a:1-x86_64"].digest
     assert refused(world.plan(), one, other) == [
         f"a:1@amd64 is not reproducible: {one.root}: a:1-x86_64 is {first}, {other.root}: a:1-x86_64 is"
-        f" {entry.digest}; one build gives it other bytes than another one from the same inputs,"
-        " so join one of them alone"
+        f" {entry.digest}; two builds of the same inputs have different digests,"
+        " so join only one of them"
     ]
 
 
@@ -210,7 +206,9 @@ def test_two_builds_that_differ_are_both_named(world: World) -> None:
         (b"AMD64", "does not match its digest"),
     ],
 )
-def test_a_damaged_blob_is_found_and_nothing_is_named(world: World, damage: bytes | None, said: str) -> None:
+def test_a_damaged_blob_is_reported_and_nothing_is_tagged(
+    world: World, damage: bytes | None, said: str
+) -> None:
     source = machine(world, "amd64")
     manifest = source.manifest(source.entries()["a:1-x86_64"])
     assert isinstance(manifest, Manifest)
@@ -223,7 +221,7 @@ def test_a_damaged_blob_is_found_and_nothing_is_named(world: World, damage: byte
     assert not list(world.layout.root.glob(".partial/*"))
 
 
-def test_a_blob_that_cannot_be_read_is_named(world: World) -> None:
+def test_an_unreadable_blob_is_named(world: World) -> None:
     source = machine(world, "amd64")
     manifest = source.manifest(source.entries()["a:1-x86_64"])
     assert isinstance(manifest, Manifest)
@@ -235,13 +233,13 @@ def test_a_blob_that_cannot_be_read_is_named(world: World) -> None:
     assert str(caught.value) == f"{path}: cannot be read: Is a directory"
 
 
-def test_a_folder_that_is_not_there_is_told_as_usage(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     done = dfgen("-C", tmp_path, "join", tmp_path / "nowhere")
     problem = f"Invalid value for 'DIR...': Directory '{tmp_path / 'nowhere'}' does not exist"
     assert (done.status, done.lines) == (2, [f"dfgen join: {problem}; see `dfgen join --help`"])
 
 
-def test_an_image_that_nobody_tested_is_to_be_tested_where_it_has_tests(world: World) -> None:
+def test_an_untested_image_is_tested_if_it_has_tests(world: World) -> None:
     source = Layout(world.root.parent / "bake")
     entry = image(AMD64, annotations=inputs(world, "a:1@amd64")).put_into(source)
     source.tag({"latest": entry})

@@ -1,4 +1,4 @@
-"""Which images go into the engine under which tags, and what is told of those that cannot."""
+"""Which images are loaded into the engine, under which tags, and the errors of those that cannot be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.world import World
 
 
 class Engine:
-    """Remembers what it was given."""
+    """Records the images that were loaded."""
 
     def __init__(self) -> None:
         self.images: dict[str, Descriptor] = {}
@@ -48,11 +48,11 @@ def refused(world: World, *names: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_one_architecture_comes_under_its_own_tag(world: World) -> None:
+def test_one_architecture_is_loaded_under_its_own_tag(world: World) -> None:
     assert tags(world, "a:1@arm64") == ["localhost/a:1-aarch64"]
 
 
-def test_a_version_that_is_selected_whole_comes_under_its_merged_tag_too(world: World) -> None:
+def test_a_version_with_all_architectures_is_loaded_under_its_merged_tag_too(world: World) -> None:
     each = ["localhost/a:1-x86_64", "localhost/a:1-aarch64"]
     both = ("a:1@amd64", "a:1@arm64")
     assert tags(world, *both) == [*each, "localhost/a:1"]
@@ -60,7 +60,7 @@ def test_a_version_that_is_selected_whole_comes_under_its_merged_tag_too(world: 
     assert tags(world, *both, indexes=False) == each
 
 
-def test_a_merged_tag_that_binds_other_images_stays_away(world: World) -> None:
+def test_a_merged_tag_with_other_images_is_not_loaded(world: World) -> None:
     entries = world.layout.entries()
     world.layout.tag({"a:1-x86_64": entries["b:1-x86_64"]})
     assert tags(world, "a:1@amd64", "a:1@arm64") == ["localhost/a:1-x86_64", "localhost/a:1-aarch64"]
@@ -68,7 +68,7 @@ def test_a_merged_tag_that_binds_other_images_stays_away(world: World) -> None:
     assert tags(world, "a:1@amd64", "a:1@arm64") == ["localhost/a:1-x86_64", "localhost/a:1-aarch64"]
 
 
-def test_the_command_that_tries_an_image_names_its_platform(world: World) -> None:
+def test_the_command_that_runs_an_image_names_its_platform(world: World) -> None:
     found = plan(world.named("a:1@amd64", "a:1@arm64"), world.catalog, world.layout, indexes=True)
     assert [one.run for one in found] == [
         "docker run --rm -it --platform linux/amd64 localhost/a:1-x86_64",
@@ -77,18 +77,20 @@ def test_the_command_that_tries_an_image_names_its_platform(world: World) -> Non
     ]
 
 
-def test_all_that_is_not_there_or_damaged_is_told_at_once(world: World) -> None:
+def test_missing_and_damaged_images_are_reported_together(world: World) -> None:
     manifest = world.layout.manifest(world.layout.entries()["a:1-x86_64"])
     assert isinstance(manifest, Manifest)
     world.layout.blob_path(manifest.layers[0].digest).unlink()
     world.layout.tag({"b:1-aarch64": None})
     assert refused(world) == [
-        "a:1-x86_64: a part of it is missing or damaged in the layout; run `dfgen build a:1@amd64`",
+        "a:1-x86_64: is incomplete or damaged in the layout; run `dfgen build a:1@amd64`",
         "b:1-aarch64: is not in the layout; run `dfgen build b:1@arm64`",
     ]
 
 
-def test_what_is_not_built_is_told_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_image_is_reported_without_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     loaded(tmp_path, f"{FAMILY}platforms: [amd64]\n")
     done = dfgen("-C", tmp_path, "load", "app")
@@ -98,7 +100,7 @@ def test_what_is_not_built_is_told_without_an_engine(tmp_path: Path, monkeypatch
     )
 
 
-def test_without_a_word_nothing_is_loaded(tmp_path: Path) -> None:
+def test_a_selection_is_required(tmp_path: Path) -> None:
     done = dfgen("-C", tmp_path, "load")
     assert (done.status, done.lines) == (
         2,

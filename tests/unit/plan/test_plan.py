@@ -1,4 +1,4 @@
-"""What a plan says of each image, and in which order."""
+"""The reason of each image in a plan, and their order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def context_file(world: World, path: str, text: str) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Give a world whose one image is built from a Dockerfile and two files."""
+    """A world with one image, built from a Dockerfile and two files."""
     found = World.of(tmp_path, {"a": []}, [AMD64])
     dockerfile(found, COPY)
     context_file(found, "files/one", "1")
@@ -43,8 +43,10 @@ def world(tmp_path: Path) -> World:
     return found
 
 
-def test_what_the_layout_does_not_have_is_new(tmp_path: Path) -> None:
-    assert World.of(tmp_path, {"a": []}).reasons() == {"a:1@amd64": "new", "a:1@arm64": "new"}
+def test_an_image_that_is_not_in_the_layout_is_not_built_yet(tmp_path: Path) -> None:
+    assert World.of(tmp_path, {"a": []}).reasons() == dict.fromkeys(
+        ("a:1@amd64", "a:1@arm64"), "not built yet"
+    )
 
 
 def test_a_dockerfile_that_changed_is_named(world: World) -> None:
@@ -64,13 +66,15 @@ def test_a_mode_that_changed_is_named(world: World) -> None:
     assert world.reasons() == {"a:1@amd64": f"context file changed: {changed}"}
 
 
-def test_files_that_come_and_go_are_named(world: World) -> None:
+def test_added_and_removed_files_are_named(world: World) -> None:
     context_file(world, "files/three", "3")
     (world.root / "bases/a/files/one").unlink()
-    assert world.reasons() == {"a:1@amd64": "context file changed: files/one (gone) and files/three (added)"}
+    assert world.reasons() == {
+        "a:1@amd64": "context file changed: files/one (removed) and files/three (added)"
+    }
 
 
-def test_a_name_is_told_in_one_line_whatever_it_holds(world: World) -> None:
+def test_a_file_name_is_printed_in_one_line(world: World) -> None:
     context_file(world, "files/one (2)", "")
     context_file(world, "files/a\nb", "")
     changed = r"files/a\nb (added) and files/one (2) (added)"
@@ -87,13 +91,13 @@ def test_of_many_changed_files_three_are_named(world: World) -> None:
     assert world.reasons() == {"a:1@amd64": f"context file changed: {added}"}
 
 
-def test_times_and_files_that_no_instruction_takes_do_not_count(world: World) -> None:
+def test_mtimes_and_unused_files_do_not_count(world: World) -> None:
     context_file(world, "unused", "other")
     os.utime(world.root / "bases/a/files/one", (1, 1))
     assert world.reasons() == {"a:1@amd64": "up to date"}
 
 
-def test_inputs_that_are_not_on_record_any_more_changed_without_a_name(world: World) -> None:
+def test_without_a_record_of_inputs_no_change_is_named(world: World) -> None:
     for path in (world.root / "dist" / "inputs").iterdir():
         path.write_text("{}")
     dockerfile(world, "FROM y\n")
@@ -107,19 +111,19 @@ def test_a_pin_that_moved_is_named(world: World) -> None:
     assert world.reasons() == {"a:1@amd64": "inputs changed: org.opencontainers.image.base.digest"}
 
 
-def test_children_of_what_is_built_are_built_as_well(tmp_path: Path) -> None:
+def test_children_of_rebuilt_images_are_rebuilt(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": [], "x": []}, [AMD64])
     world.build()
     dockerfile(world, "FROM y\n")
     assert world.reasons() == {
         "a:1@amd64": "inputs changed: Dockerfile",
-        "b:1@amd64": "parent is rebuilt: a:1",
-        "c:1@amd64": "parent is rebuilt: b:1",
+        "b:1@amd64": "parent rebuilt: a:1",
+        "c:1@amd64": "parent rebuilt: b:1",
         "x:1@amd64": "up to date",
     }
 
 
-def test_a_child_with_a_reason_of_its_own_keeps_it(tmp_path: Path) -> None:
+def test_a_child_keeps_its_own_reason(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"b": ["a"], "a": []}, [AMD64])
     world.build()
     dockerfile(world, "FROM y\n")
@@ -127,17 +131,17 @@ def test_a_child_with_a_reason_of_its_own_keeps_it(tmp_path: Path) -> None:
     assert world.reasons()["b:1@amd64"] == "inputs changed: Dockerfile"
 
 
-def test_parents_stand_before_their_children(tmp_path: Path) -> None:
+def test_parents_come_before_their_children(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": []}, [AMD64])
     assert [step.image.name for step in world.plan().steps] == ["a:1@amd64", "b:1@amd64", "c:1@amd64"]
 
 
-def test_a_selection_brings_the_parents_it_needs_and_nothing_else(tmp_path: Path) -> None:
+def test_a_selection_includes_its_parents_and_nothing_else(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"c": ["b"], "b": ["a"], "a": [], "x": []}, [AMD64])
     assert [step.image.name for step in world.plan("b:1@amd64").steps] == ["a:1@amd64", "b:1@amd64"]
 
 
-def test_dockerfiles_that_are_not_there_are_told_together(tmp_path: Path) -> None:
+def test_missing_dockerfiles_are_reported_together(tmp_path: Path) -> None:
     world = World.of(tmp_path, {"a": []})
     for arch in ("amd64", "arm64"):
         (tmp_path / "bases" / "a" / "1" / f"Dockerfile_{arch}").unlink()
@@ -166,7 +170,7 @@ NAMES = "abcdef"
     wanted=st.sets(st.sampled_from(NAMES)),
     order=st.permutations(NAMES),
 )
-def test_any_graph_has_what_is_needed_and_no_more(
+def test_a_selection_of_any_graph_includes_exactly_its_parents(
     edges: list[list[int]], wanted: set[str], order: list[str]
 ) -> None:
     graph = {name: sorted({NAMES[one] for one in edges[at] if one < at}) for at, name in enumerate(NAMES)}

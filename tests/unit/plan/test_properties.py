@@ -1,4 +1,4 @@
-"""Any graph in any state: the plan has what is needed once, parents first, and its reasons are true."""
+"""Properties of any graph in any state: every needed image once, parents first, with the right reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Graph = Mapping[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What happened to images since they were built, by their names."""
+    """Changes since the images were built, by their names."""
 
     touched: set[str]
     damaged: set[str]
@@ -55,28 +55,28 @@ def change(world: World, changes: Changes) -> None:
 
 
 def closure(graph: Graph, names: Iterable[str]) -> set[str]:
-    """Name families with all that they are built on."""
+    """Families with all their parents."""
     return set(names) | {one for name in names for one in closure(graph, graph[name])}
 
 
 def expected(world: World, image: Image, changes: Changes, earlier: Mapping[str, str]) -> str:
-    """Say why an image is to be built, from what happened alone; `earlier` are the reasons of its parents."""
+    """The expected reason, from the changes; `earlier` has the reasons of the parents."""
     families = [parent for parent in image.all_parents if parent.family]
     waiting = [parent.key for parent in families if parent.key not in world.lock.parents]
     if waiting:
-        return f"parent is rebuilt: {' and '.join(waiting)}"
+        return f"parent rebuilt: {' and '.join(waiting)}"
     if f"{image.family.name}:{image.tag}" not in world.layout.entries():
-        return "new"
+        return "not built yet"
     if image.name in changes.touched:
         return "inputs changed: Dockerfile"
     if image.name in changes.damaged:
-        return "layout damaged"
+        return "damaged in the layout"
     if image.name in changes.tested:
         return "smoke tests changed"
     arch = image.name.partition("@")[2]
     same = ("up to date", "smoke tests changed")
     rebuilt = [parent.key for parent in families if earlier[f"{parent.key}@{arch}"] not in same]
-    return f"parent is rebuilt: {' and '.join(rebuilt)}" if rebuilt else "up to date"
+    return f"parent rebuilt: {' and '.join(rebuilt)}" if rebuilt else "up to date"
 
 
 @settings(max_examples=20, deadline=None)

@@ -82,7 +82,7 @@ def test_a_version_with_a_changed_template_is_refused(root: Path, fake: FakeRegi
     template = root / "templates/t.j2"
     template.write_text(template.read_text() + "RUN true\n")
     done = publish(root, "app:1.0")
-    why = "; ".join(f"app:1.0@{arch}: its Dockerfile is to be rendered" for arch in ("amd64", "arm64"))
+    why = "; ".join(f"app:1.0@{arch}: its Dockerfile is out of date" for arch in ("amd64", "arm64"))
     assert done.lines == [f"{REFUSED} ({why}); {FIX}"]
     assert fake.count("PUT") == 0
 
@@ -111,7 +111,7 @@ def test_a_dry_run_shows_the_tags_and_the_refusal(root: Path, fake: FakeRegistry
     done = publish(root, "--dry-run")
     assert done.status == ExitCode.CHECK_FAILED
     assert len(done.out.splitlines()) == 7
-    assert done.lines == [f"{REFUSED} (app:1.0@arm64: its Dockerfile is to be rendered); {FIX}"]
+    assert done.lines == [f"{REFUSED} (app:1.0@arm64: its Dockerfile is out of date); {FIX}"]
     assert publish(root, "--dry-run", "app:2.0").status == ExitCode.SUCCESS
 
 

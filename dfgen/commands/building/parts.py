@@ -1,4 +1,4 @@
-"""What a build run works with, and the seam at which tests replace the engine."""
+"""The parts that a build run works with, and the Engine protocol that tests implement without Docker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Engine(Protocol):
     """BuildKit and Docker on the nodes of a catalog."""
 
     def build(self, request: BuildRequest, on_step: OnStep) -> tuple[Descriptor, ...]:
-        """Build an image into the layout without naming it there; returns the image and its attestations."""
+        """Build an image into the layout, without a tag. Returns the image and its attestations."""
         ...
 
     def test(self, image: Image, built: Descriptor, node: Builder) -> None:
@@ -34,19 +34,19 @@ class Engine(Protocol):
         ...
 
     def stop(self) -> None:
-        """End all builds and containers that are running."""
+        """Stop all running builds and containers."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Building:
-    """What a build run works with.
+    """The parts and options of a build run.
 
-    `planning` brings the catalog, the layout and the records of earlier builds. `sbom` makes the SBOM of an
-    image if the catalog asks for one. `published` is asked for images with the same inputs before they are
-    built. `slots` are the nodes and how many builds each accepts. `today` is the date YYYY-MM-DD for new
-    pins. `locked` refuses to move pins, `twice` builds everything two times and compares the digests,
-    `pause` waits for a number of seconds.
+    `planning` has the catalog, the layout and the records of earlier builds. `sbom` generates the SBOM of an
+    image if the catalog asks for one. `published` downloads images that were published with the same inputs,
+    None to build everything. `slots` assigns builds to nodes. `report` is called with each event, never by
+    two threads at once. `today` is the date YYYY-MM-DD for new pins. `locked` refuses to move pins, `twice`
+    builds everything two times and compares the digests, `pause` sleeps for a number of seconds.
     """
 
     planning: Planning

@@ -1,4 +1,4 @@
-"""What a smoke test expects, and what it says when that does not come."""
+"""Smoke tests: which outcomes pass, and the errors of those that fail."""
 
 from __future__ import annotations
 
@@ -32,62 +32,62 @@ REQUEST = a_test(command=("wget", "-O-", "localhost"), healthy=5, expect="hi")
         (
             a_test(),
             Outcome(exit=1, output="a\nno java\n\n"),
-            "ended with exit status 1, expected 0; its last line: no java",
+            "exited with status 1, expected 0; last line of output: no java",
         ),
         (
             a_test(exit=3),
             Outcome(exit=0, output=""),
-            "ended with exit status 0, expected 3; it printed nothing",
+            "exited with status 0, expected 3; no output",
         ),
         (
             a_test(expect="17."),
             Outcome(exit=0, output="openjdk 21"),
-            "its output has no '17.'; its last line: openjdk 21",
+            "output does not contain '17.'; last line of output: openjdk 21",
         ),
         (
             a_test(timeout=7),
             Outcome(exit=None, output="waiting\n", timed_out=True),
-            "did not end within 7 s; its last line: waiting",
+            "did not finish within 7 s; last line of output: waiting",
         ),
         (
             HEALTHY,
             Outcome(exit=None, output="", timed_out=True, health="starting", health_log="wget: refused\n"),
-            "was not healthy within 5 s; its HEALTHCHECK said last: wget: refused",
+            "was not healthy within 5 s; last output of its HEALTHCHECK: wget: refused",
         ),
         (
             HEALTHY,
             Outcome(exit=None, output="", timed_out=True, health="starting"),
-            "was not healthy within 5 s; it printed nothing",
+            "was not healthy within 5 s; no output",
         ),
         (
             HEALTHY,
             Outcome(exit=1, output="nginx: [emerg] no\n", health="starting"),
-            "ended with exit status 1 before it was healthy; its last line: nginx: [emerg] no",
+            "exited with status 1 before it was healthy; last line of output: nginx: [emerg] no",
         ),
         (
             HEALTHY,
             Outcome(exit=None, output=""),
-            "has no HEALTHCHECK; add one to its template, or use 'run'",
+            "the image has no HEALTHCHECK; add one to its template, or use 'run'",
         ),
         (
             REQUEST,
             Outcome(exit=None, output="", timed_out=True, health="healthy"),
-            "did not end within 60 s; it printed nothing",
+            "did not finish within 60 s; no output",
         ),
         (
             REQUEST,
             Outcome(exit=0, output="no\n", health="healthy"),
-            "its output has no 'hi'; its last line: no",
+            "output does not contain 'hi'; last line of output: no",
         ),
     ],
 )
-def test_what_is_expected_and_what_came(test: SmokeTest, outcome: Outcome, expected: str) -> None:
+def test_the_outcome_is_compared_with_the_test(test: SmokeTest, outcome: Outcome, expected: str) -> None:
     assert judge(test, outcome) == expected
 
 
 @dataclass
 class ScriptedEngine:
-    """Runs nothing: each test has the outcome that its name says."""
+    """Runs nothing: returns the outcome for each test's name."""
 
     outcomes: dict[str, Outcome]
     log: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class ScriptedEngine:
         return self.outcomes[test.name]
 
 
-def test_all_tests_are_run_and_every_failure_is_told() -> None:
+def test_all_tests_run_and_every_failure_is_reported() -> None:
     tests = tuple(
         a_test(name=name, place=Place("bases/a/base.yaml", line))
         for line, name in enumerate(("one", "two", "three"), 4)
@@ -115,7 +115,7 @@ def test_all_tests_are_run_and_every_failure_is_told() -> None:
     written: list[str] = []
     with pytest.raises(CheckError) as caught:
         smoke(image("a", ARM64, tests=tests), BUILT, LOCAL, engine, written.append)
-    reason = "ended with exit status 2, expected 0; its last line: bad"
+    reason = "exited with status 2, expected 0; last line of output: bad"
     assert str(caught.value).splitlines() == [
         f"bases/a/base.yaml:4: smoke test 'one' of a:1@arm64: {reason}",
         f"bases/a/base.yaml:6: smoke test 'three' of a:1@arm64: {reason}",
@@ -127,7 +127,7 @@ def test_all_tests_are_run_and_every_failure_is_told() -> None:
     )
 
 
-def test_the_log_has_the_last_lines_and_what_the_health_check_said() -> None:
+def test_the_log_has_the_last_lines_and_the_output_of_the_health_check() -> None:
     test = a_test(command=(), healthy=1)
     output = "".join(f"line {at}\n" for at in range(30))
     outcome = Outcome(exit=None, output=output, timed_out=True, health="starting", health_log="no\n")
@@ -138,7 +138,7 @@ def test_the_log_has_the_last_lines_and_what_the_health_check_said() -> None:
     assert lines[1:] == [*(f"  line {at}" for at in range(10, 30)), "  HEALTHCHECK: no"]
 
 
-def test_nothing_is_loaded_when_there_are_no_tests() -> None:
+def test_nothing_is_loaded_without_tests() -> None:
     engine = ScriptedEngine({})
     smoke(image("a"), BUILT, LOCAL, engine, print)
     assert engine.log == []

@@ -1,4 +1,4 @@
-"""Which Dockerfiles a build writes again by itself: those that only a moved pin of a family makes differ."""
+"""Which Dockerfiles a build may rewrite: those that differ only by outdated pins of the catalog's families."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
-from dfgen.commands.building.relock import is_behind
+from dfgen.commands.building.relock import has_outdated_pins
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.models import AMD64, UPSTREAM, image, parent, upstream_lock
@@ -49,19 +49,19 @@ ONE_OLD = render(CHILD, LOCK.with_parents({"b:1": locked(OLD)}))
         ("FROM scratch\n", False),
     ],
 )
-def test_pins_of_families_alone_may_differ(old: str | None, expected: bool) -> None:
-    assert is_behind(CHILD, old, LOCK, render) is expected
+def test_only_pins_of_families_may_differ(old: str | None, expected: bool) -> None:
+    assert has_outdated_pins(CHILD, old, LOCK, render) is expected
 
 
-def test_an_image_without_a_parent_in_the_catalog_is_never_behind() -> None:
+def test_an_image_without_a_parent_in_the_catalog_has_no_outdated_pins() -> None:
     alone = image("c", parents=[UPSTREAM])
     pins = {AMD64: Pin(OLD, 7)}
     moved = LOCK.with_parents({UPSTREAM: replace(LOCK.parents[UPSTREAM], platforms=pins)})
-    assert not is_behind(alone, render(alone, moved), LOCK, render)
-    assert not is_behind(alone, None, LOCK, render)
+    assert not has_outdated_pins(alone, render(alone, moved), LOCK, render)
+    assert not has_outdated_pins(alone, None, LOCK, render)
 
 
-def test_a_parent_that_the_lock_does_not_have_is_left_to_the_build() -> None:
+def test_a_parent_without_a_pin_is_left_to_the_build() -> None:
     waiting = image("c", parents=["a:1", "new:1"])
     assert parent("new:1").family == "new"
-    assert not is_behind(waiting, "FROM localhost/new:1@sha256:1\n", LOCK, render)
+    assert not has_outdated_pins(waiting, "FROM localhost/new:1@sha256:1\n", LOCK, render)

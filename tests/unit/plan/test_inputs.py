@@ -1,4 +1,4 @@
-"""What a plan says of an image whose inputs changed: the template, the variable, the pin or the file."""
+"""The reason of an image whose inputs changed: the template, the variable, the pin or the file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ NAME = "a:1@amd64"
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Give a world whose one image was built, and knows what its Dockerfile came from."""
+    """A world with one built image, and a record of what its Dockerfile was rendered from."""
     found = World.of(tmp_path, {"a": []}, [AMD64])
-    found.templates.update({"t.j2": "FROM {{ parent }}", "packages.j2": "apt-get"})
+    write_template(found, "t.j2", "{% include 'packages.j2' %}FROM {{ parent }}")
+    write_template(found, "packages.j2", "apt-get")
     found.change(NAME, variables={"zone": "UTC", "java": 17})
     (tmp_path / "bases/a/files").mkdir()
     (tmp_path / "bases/a/files/one").write_text("1")
@@ -36,8 +37,14 @@ def render(world: World, text: str) -> None:
     (world.root / "bases/a/1/Dockerfile_amd64").write_text(text)
 
 
+def write_template(world: World, name: str, text: str) -> None:
+    path = world.root / "templates" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
 def template(world: World) -> None:
-    world.templates["t.j2"] = "FROM {{ parent }}\nRUN true"
+    write_template(world, "packages.j2", "RUN true")
     render(world, "FROM x\nCOPY files/ /x/\nRUN true\n")
 
 
@@ -70,7 +77,7 @@ def both(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (template, "template changed: t.j2"),
+        (template, "template changed: packages.j2"),
         (variable, "variable changed: zone"),
         (packages, "variable changed: packages"),
         (pin, f"pin moved: {UPSTREAM}"),
@@ -78,30 +85,28 @@ def both(world: World) -> None:
         (both, "inputs changed: variable zone and files/one"),
     ],
 )
-def test_what_changed_is_named_by_its_kind(
-    world: World, change: Callable[[World], None], reason: str
-) -> None:
+def test_a_change_is_named_by_its_kind(world: World, change: Callable[[World], None], reason: str) -> None:
     change(world)
     assert world.reasons() == {NAME: reason}
     world.build()
     assert world.reasons() == {NAME: "up to date"}
 
 
-def test_what_changes_no_dockerfile_is_no_reason(world: World) -> None:
-    world.templates["t.j2"] = "{# a comment #}FROM {{ parent }}"
+def test_a_template_change_that_changes_no_dockerfile_is_no_reason(world: World) -> None:
+    write_template(world, "t.j2", "{# a comment #}{% include 'packages.j2' %}FROM {{ parent }}")
     assert world.reasons() == {NAME: "up to date"}
     file(world)
     assert world.reasons() == {NAME: "context file changed: files/one"}
 
 
-def test_without_a_record_of_it_the_dockerfile_itself_is_named(world: World) -> None:
+def test_without_a_record_of_causes_the_dockerfile_itself_is_named(world: World) -> None:
     for path in (world.root / "dist" / "inputs").glob("*.causes.json"):
         path.write_text("[1")
     template(world)
     assert world.reasons() == {NAME: "inputs changed: Dockerfile"}
 
 
-def test_a_platform_that_a_built_version_did_not_have_is_added(world: World) -> None:
+def test_a_new_platform_of_a_built_version_is_added(world: World) -> None:
     marks = world.layout.entries()["a:1-x86_64"].annotations
     assert TESTS in marks
     world.catalog = catalog(world.root, (*world.catalog.images, *images({"a": []}, [ARM64])))
@@ -109,7 +114,7 @@ def test_a_platform_that_a_built_version_did_not_have_is_added(world: World) -> 
     assert world.reasons() == {NAME: "up to date", "a:1@arm64": "platform added"}
 
 
-def test_a_record_of_causes_is_read_as_it_was_kept(tmp_path: Path) -> None:
+def test_a_record_of_causes_is_read_as_written(tmp_path: Path) -> None:
     records = Records(tmp_path)
     digest = Digest.of(b"inputs")
     assert records.causes(digest) == {}

@@ -1,4 +1,4 @@
-"""What is kept beside the images, and what becomes of it when it is damaged."""
+"""Records next to the images, and what happens if they are damaged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.models import ARM64, image
 INPUTS = Inputs(dockerfile=Digest.of(b"FROM x"), files={"a b": "file 644 sha256:1"}, options={"é": "1"})
 
 
-def test_inputs_are_found_by_their_hash(tmp_path: Path) -> None:
+def test_inputs_are_read_by_their_hash(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert records.inputs(INPUTS.digest) is None
     records.keep(INPUTS)
@@ -31,7 +31,7 @@ def test_the_order_of_files_and_options_does_not_count() -> None:
     assert one.digest == other.digest
 
 
-def test_a_damaged_record_is_none(tmp_path: Path) -> None:
+def test_a_damaged_record_is_ignored(tmp_path: Path) -> None:
     records = Records(tmp_path)
     records.keep(INPUTS)
     (tmp_path / "inputs" / f"{INPUTS.digest.hex}.json").write_bytes(INPUTS.raw[:-1])
@@ -39,12 +39,12 @@ def test_a_damaged_record_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'{"dockerfile": "x", "files": {}, "options": {}}'])
-def test_what_is_no_record_of_inputs(raw: bytes) -> None:
+def test_malformed_records_of_inputs_are_rejected(raw: bytes) -> None:
     with pytest.raises(CheckError, match=r"^not a record of inputs: "):
         Inputs.parse(raw)
 
 
-def test_logs_are_by_family_version_and_architecture(tmp_path: Path) -> None:
+def test_logs_are_named_by_family_version_and_architecture(tmp_path: Path) -> None:
     records, one = Records(tmp_path), image("java-base:17", ARM64)
     assert records.log(one) == tmp_path / "logs" / "java-base-17-arm64.log"
     assert records.tail(one) == ()
@@ -54,7 +54,7 @@ def test_logs_are_by_family_version_and_architecture(tmp_path: Path) -> None:
     assert records.tail(one, 2) == ("b", "c")
 
 
-def test_a_run_that_is_written_is_read(tmp_path: Path) -> None:
+def test_the_record_of_a_run_is_read_as_written(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert (records.read_run(), records.past_seconds()) == ({}, {})
     records.write_run({"took": {"a:1@amd64": 2, "b:1@amd64": 1.5, "c": "x"}})
@@ -62,6 +62,6 @@ def test_a_run_that_is_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"took": []}'])
-def test_a_damaged_record_of_a_run_is_an_empty_one(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_of_a_run_is_empty(tmp_path: Path, text: str) -> None:
     (tmp_path / "build.json").write_text(text)
     assert Records(tmp_path).past_seconds() == {}
