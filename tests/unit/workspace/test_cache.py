@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-"""The render cache: a cached result equals a full render, whatever has changed since."""
-========
 """The render cache: whatever has changed, a cached render has the result of a full one."""
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
 
 from __future__ import annotations
 
@@ -34,11 +30,7 @@ def is_cached(root: Path) -> bool:
 
 
 def replaced(path: str, old: str, new: str) -> Callable[[Path], object]:
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-    """Return a function that replaces text in a file."""
-========
     """A change that replaces text in a file."""
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
 
     def change(root: Path) -> None:
         text = (root / path).read_text()
@@ -75,7 +67,7 @@ def said(done: Done) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_every_change_is_detected(
+def test_whatever_changes_is_noticed(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
 ) -> None:
     assert dfgen("-C", root, "render", "--check").status == 0
@@ -94,32 +86,20 @@ def test_a_reverted_change_is_cached_again(root: Path) -> None:
     assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
 
 
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_a_render_is_cached(root: Path) -> None:
-========
 def test_a_render_that_writes_is_cached(root: Path) -> None:
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     replaced("templates/base.j2", "USER 1000", "USER 1001")(root)
     assert dfgen("-C", root, "render").lines[-1] == "6 of 6 Dockerfiles written, 0 unchanged"
     assert is_cached(root)
 
 
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_symlinked_templates_disable_the_cache(root: Path) -> None:
-========
 def test_a_link_among_the_templates_disables_the_cache(root: Path) -> None:
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     shutil.move(root / "templates/base.j2", root / "templates/real.j2")
     (root / "templates/base.j2").symlink_to("real.j2")
     assert dfgen("-C", root, "render", "--check").status == 0
     assert not is_cached(root)
 
 
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_without_a_writable_cache_folder_everything_is_rendered(
-========
 def test_without_a_cache_folder_everything_is_rendered(
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -129,22 +109,14 @@ def test_without_a_cache_folder_everything_is_rendered(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "1", "{}", '{"inputs": 1}', "not JSON"])
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_an_invalid_cache_file_is_ignored(root: Path, tmp_path: Path, text: str) -> None:
-========
 def test_a_damaged_cache_is_ignored(root: Path, tmp_path: Path, text: str) -> None:
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
     kept.write_text(text)
     assert dfgen("-C", root, "render").lines == ["0 of 6 Dockerfiles written, 6 unchanged"]
     assert is_cached(root)
 
 
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_a_cache_file_that_cannot_be_written_is_ignored(root: Path, tmp_path: Path) -> None:
-========
 def test_a_cache_that_cannot_be_written_is_ignored(root: Path, tmp_path: Path) -> None:
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     (kept,) = (path for path in (tmp_path / "caches").rglob("*.json"))
     kept.unlink()
     kept.mkdir()
@@ -152,11 +124,7 @@ def test_a_cache_that_cannot_be_written_is_ignored(root: Path, tmp_path: Path) -
     assert (done.status, done.lines) == (0, ["0 of 6 Dockerfiles written, 6 unchanged"])
 
 
-<<<<<<<< HEAD:tests/unit/cli/test_render_cache.py
-def test_the_cache_contains_no_names_of_the_catalog(root: Path, tmp_path: Path) -> None:
-========
 def test_the_cache_has_no_names_of_the_catalog(root: Path, tmp_path: Path) -> None:
->>>>>>>> l-build:tests/unit/workspace/test_cache.py
     kept = [path for path in (tmp_path / "caches").rglob("*") if path.is_file()]
     assert len(kept) == 1
     assert all(word not in kept[0].read_text() for word in ("family", "java", str(root)))
