@@ -38,7 +38,7 @@ def command(app: App, folders: tuple[Path, ...]) -> None:
         plan(app.images(()), app.lock, app.planning),
         lambda folder, digest: Records(folder).inputs(digest),
     )
-    join(joined, app.layout, app.records)
+    join(joined, app.layout, app.records, app.root)
     show.rows(
         COLUMNS,
         (

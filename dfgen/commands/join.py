@@ -9,6 +9,7 @@ from pathlib import Path
 from dfgen.catalog.model import Image
 from dfgen.commands.plan.inputs import TESTS, Inputs, Plan, Step, digest_of_tests
 from dfgen.commands.plan.records import Records
+from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -117,16 +118,22 @@ def match(sources: Iterable[Layout], plan: Plan, recorded: Recorded) -> tuple[Jo
     return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
 
 
-def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
+def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path) -> None:
     """Bring images with their attestations into the layout, blobs first, and name them in one step.
 
-    Errors: CheckError for a blob that is missing or is not what its digest says; nothing is named then.
+    `root` is the catalog's folder. Errors: CheckError for a blob that is missing or is not what its digest
+    says, and for programs of another architecture; nothing is named then.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
+    problems: list[Problem] = []
     for one in joined:
         found = one.found
         target.copy_blobs(found.source.root, _blobs(found))
+        try:
+            check_programs(one.image, found.entry, target, root)
+        except CheckError as error:
+            problems.extend(error.problems)
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
@@ -134,6 +141,8 @@ def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
             bare, annotations={INPUTS: found.inputs, **_tested(one)}
         )
         attestations.extend(found.attestations)
+    if problems:
+        raise CheckError(problems)
     target.tag(changes, attestations)
 
 

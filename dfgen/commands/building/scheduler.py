@@ -16,6 +16,7 @@ from dfgen.commands.building.run import Again, Event, Finished, Lost, Progressed
 from dfgen.commands.building.twice import NotTheSameError, build_twice
 from dfgen.commands.building.versions import Versions
 from dfgen.commands.plan.inputs import TESTS, Plan, Reason, Step, build_request, digest_of_tests
+from dfgen.commands.programs import check_programs
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, ExternalError
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
@@ -139,6 +140,7 @@ class Scheduler:
         taken = published.take(step, self.on_step(work)) if published else ()
         entries = taken or self.entries(work)
         built = next(entry for entry in entries if not entry.is_attestation)
+        check_programs(image, built, self.planning.layout, self.planning.catalog.root)
         if image.tests and step.reason is not Reason.SBOM:
             self.how.report(Progressed(image, "smoke tests"))
             self.how.engine.test(image, built, node)

@@ -18,7 +18,7 @@ from dfgen.commands.review.risks import catalog as parity
 from dfgen.commands.review.risks import catalog as templates
 from dfgen.commands.review.risks import instructions
 from dfgen.commands.review.risks.pins import RISKS, Locks
-from dfgen.errors import InputError, Place, Problem, listing
+from dfgen.errors import InputError, Place, Problem, listing, printable
 from dfgen.findings import Finding, Level
 
 _SHOWN = 5  # names in a note
@@ -103,6 +103,9 @@ def _of_image(old: Image, new: Image) -> Iterator[str]:
         yield "other smoke tests"
     if old.immutable != new.immutable:
         yield "immutable from now on" if new.immutable else "no longer immutable"
+    for pattern, reason in new.foreign_programs.items():
+        if pattern not in old.foreign_programs:
+            yield f"programs for any architecture are allowed at {printable(pattern)}: {printable(reason)}"
     if old.end_of_life != new.end_of_life:
         yield f"end_of_life {old.end_of_life or 'none'} → {new.end_of_life or 'none'}"
 
