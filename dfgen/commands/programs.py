@@ -20,9 +20,9 @@ from dfgen.oci.reference import Reference
 
 _NAMED = 3  # paths in a message
 _EVERYTHING = "/**"
-# Comments of history entries: BuildKit's Dockerfile frontend writes the first. The exporter adds entries with
-# the second at the end, for layers of a base image that has no history of its own.
-_FRONTEND, _EXPORTER = "buildkit.dockerfile.v0", "buildkit.exporter.v0"
+# Comments of history entries: BuildKit's Dockerfile frontend writes the first. Its exporter adds entries with
+# the second, and a version, at the end, for layers of a base image that has no history of its own.
+_FRONTEND, _EXPORTER = "buildkit.dockerfile.v0", "buildkit.exporter."
 
 
 def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) -> None:
@@ -38,7 +38,7 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
     if not isinstance(manifest, Manifest):
         raise CheckError(f"{image.name}: {built.digest} is an index, expected an image")
     kept = tuple(reversed([*stages(parse(_read(root / image.dockerfile), image.path)).kept]))
-    own = _own_layers(image, manifest, kept, layout)
+    own = added_layers(image, manifest, kept, layout)
     try:
         found = programs([layout.blob_path(layer.digest) for layer in own])
     except CheckError as error:
@@ -83,10 +83,12 @@ def _read(path: Path) -> str:
         raise ExternalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _own_layers(
+def added_layers(
     image: Image, manifest: Manifest, kept: Sequence[Stage], layout: Layout
 ) -> Sequence[Descriptor]:
-    """The layers above those of the base image; all layers if these cannot be determined.
+    """Return the layers that a build added to its base image's; all layers if that cannot be determined.
+
+    `kept` are the stages whose layers are in the image, the last one at the end.
 
     The base image's manifest is in the layout if it is an image of the catalog. Otherwise BuildKit's history
     tells how many layers the instructions of the Dockerfile made.
@@ -116,27 +118,24 @@ def _manifest_of(reference: str, platform: Platform, layout: Layout) -> Manifest
 
 def _layers_made(configuration: Mapping[str, Any], kept: Sequence[Stage]) -> int | None:
     """Count the layers that the instructions of the kept stages made; None if the history is unknown."""
-    # BuildKit writes one entry for each instruction, with or without a layer.
+    # BuildKit writes one entry for each instruction but ONBUILD, with or without a layer.
     keywords = [word for stage in kept for word in _keywords(stage)]
     history = configuration.get("history")
     entries = [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
-    while entries and entries[-1].get("comment") == _EXPORTER:
+    while entries and str(entries[-1].get("comment")).startswith(_EXPORTER):
         entries.pop()
     start = len(entries) - len(keywords)
     own = entries[start:] if start >= 0 else []
     if [_keyword(one) for one in own] != keywords:
         return None
-    # Triggers of the base image, which its history has as ONBUILD, ran before the first instruction.
-    triggers = sum(1 for one in entries[:start] if "ONBUILD " in str(one.get("created_by")))
-    ran = [one for one in entries[max(start - triggers, 0) : start] if _keyword(one)]
-    return sum(1 for one in (*ran, *own) if not one.get("empty_layer"))
+    return sum(1 for one in own if not one.get("empty_layer"))
 
 
 def _keywords(stage: Stage) -> Iterator[str]:
     """The keywords of all instructions that a stage runs, with the triggers of the stage it is built on."""
     if stage.base:
         yield from (one.trigger.keyword for one in stage.base.instructions if one.trigger)
-    yield from (one.keyword for one in stage.instructions)
+    yield from (one.keyword for one in stage.instructions if not one.trigger)
 
 
 def _keyword(entry: Mapping[str, Any]) -> str:
