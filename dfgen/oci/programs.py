@@ -20,7 +20,6 @@ from typing import BinaryIO, Self, cast
 from dfgen.errors import CheckError
 from dfgen.oci.platform import Platform, aliases
 
-_CHUNK = 2**20  # bytes read at once
 _HEAD = 512  # bytes read of each file; the PE header of .NET assemblies starts at byte 128
 _ELF = b"\x7fELF"
 _PE = b"MZ"
@@ -206,7 +205,7 @@ def _scan(layer: Path) -> _Scan:
         # "|" reads the layer as a stream: seeking in a compressed file would decompress it again and again.
         with (
             _opened(layer) as file,
-            tarfile.open(fileobj=file, mode="r|", tarinfo=_Entry, bufsize=_CHUNK) as tar,
+            tarfile.open(fileobj=file, mode="r|", tarinfo=_Entry) as tar,
         ):
             for entry in _entries(tar):
                 path = _cleaned(entry.name)
