@@ -15,6 +15,7 @@ from dfgen.catalog.layers import Layer, Layers
 from dfgen.catalog.model import Family, Image, Parent, SmokeTest
 from dfgen.catalog.variables import TemplatePlatform
 from dfgen.catalog.yaml import Document
+from dfgen.dockerfile.ignore import Pattern, PatternError
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.platform import Platform
 
@@ -167,6 +168,7 @@ class Expander:
             name: self._attempt(lambda: self._stage(entry, platform, names, layer.place("parents", name)))  # noqa: B023
             for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
         }
+        foreign = self._attempt(lambda: _foreign_programs(layers)) or {}
         tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
         # After the first problem no image is needed any more, but the checks above go on for all of them.
         if self.gathering.problems or template is None or parent is None:
@@ -186,6 +188,7 @@ class Expander:
             end_of_life=str((settings.last(layers, "end_of_life") or ("",))[0]),
             place=place,
             layers=layers,
+            foreign_programs=foreign,
         )
 
     def _template(self, names: Mapping[str, Any], layers: Layers) -> str:
@@ -341,6 +344,18 @@ _in_template = lru_cache(maxsize=16)(TemplatePlatform)
 
 def _variables(document: Document) -> dict[str, Any]:
     return dict(document.data.get("variables") or {})
+
+
+def _foreign_programs(layers: Layers) -> Mapping[str, str]:
+    """Merge the patterns of all layers. Raises InputError for one that cannot be read."""
+    found = settings.merged_with_layers(layers, "foreign_programs")
+    for pattern, (_, layer) in found.items():
+        try:
+            Pattern.parse(pattern.removeprefix("/"))
+        except PatternError as error:
+            place = layer.place("foreign_programs", pattern, on_key=True)
+            raise InputError(Problem(place, f"the pattern {pattern!r} cannot be read: {error}")) from None
+    return {pattern: reason for pattern, (reason, _) in found.items()}
 
 
 def _required(found: tuple[Any, Layer] | None) -> tuple[Any, Layer]:

@@ -168,6 +168,7 @@ class Image:
     end_of_life: str
     place: Place
     layers: Layers  # the settings that were merged, kept to find the origin of each value
+    foreign_programs: Mapping[str, str] = field(default_factory=dict)  # reasons, by pattern of paths
 
     @property
     def name(self) -> str:

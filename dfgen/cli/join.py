@@ -33,7 +33,7 @@ def command(app: App, folders: tuple[Path, ...]) -> None:
     inputs of this catalog: the same Dockerfile, context, pins and options.
     """
     joined = match(map(Layout, folders), plan(app.images(()), app.lock, app.planning))
-    join(joined, app.layout, app.records)
+    join(joined, app.layout, app.records, app.root)
     rows = (
         (one.image.family.name, one.image.version, one.image.platform.row.tag, one.digest, one.origin)
         for one in joined

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dfgen.catalog.model import Image
 from dfgen.commands.plan.inputs import TESTS, Plan, Step, digest_of_tests
 from dfgen.commands.plan.records import Records
+from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -92,16 +94,22 @@ def match(sources: Iterable[Layout], plan: Plan) -> tuple[Joined, ...]:
     return tuple(joined[step.image.name] for step in plan.steps if step.image.name in joined)
 
 
-def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
+def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path) -> None:
     """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
-    Raises CheckError if a blob is missing or does not match its digest; no image is tagged then.
+    `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if an
+    image has programs for another architecture; no image is tagged then.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
+    problems: list[Problem] = []
     for one in joined:
         found = one.found
         target.copy_blobs(found.source.root, _blobs(found))
+        try:
+            check_programs(one.image, found.entry, target, root)
+        except CheckError as error:
+            problems.extend(error.problems)
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
@@ -109,6 +117,8 @@ def join(joined: Iterable[Joined], target: Layout, records: Records) -> None:
             bare, annotations={INPUTS: found.inputs, **_tested(one)}
         )
         attestations.extend(found.attestations)
+    if problems:
+        raise CheckError(problems)
     target.tag(changes, attestations)
 
 

@@ -14,6 +14,7 @@ from dfgen.errors import CheckError, DfgenError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
 from dfgen.oci.platform import Platform
+from tests.fakes.layers import tar
 
 
 @dataclass
@@ -22,6 +23,7 @@ class ScriptedEngine:
 
     `failures` are errors of builds and `test_failures` messages of smoke tests, by image. `tested_on` is the node of each
     test. `configured` are platforms that images claim to be for, by name. Nodes in `dead` do not respond. `stopped` counts calls of `stop`.
+    `layers` are those of images below the last one, and `history` is a part of their configurations, by name.
     """
 
     layout: Layout
@@ -38,6 +40,8 @@ class ScriptedEngine:
     dead: set[Builder] = field(default_factory=set)
     stopped: int = 0
     on_stop: Callable[[], object] = lambda: None
+    layers: dict[str, list[bytes]] = field(default_factory=dict)
+    history: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._guard = threading.Lock()
@@ -90,18 +94,20 @@ class ScriptedEngine:
 
     def _image(self, name: str, request: BuildRequest) -> Descriptor:
         contexts = sorted(map(str, request.contexts.values()))
-        layer = f"{name} {contexts} {self.content.get(name, '')}".encode()
-        configuration = json.dumps(self.configured.get(name, request.platform).to_json()).encode()
-        blobs = [Descriptor.of(data, "application/octet-stream") for data in (configuration, layer)]
+        text = f"{name} {contexts} {self.content.get(name, '')}".encode()
+        layers = [*self.layers.get(name, ()), tar({"content": text})]
+        configured = self.configured.get(name, request.platform).to_json()
+        configuration = json.dumps({**configured, **self.history.get(name, {})}).encode()
+        blobs = [Descriptor.of(data, "application/octet-stream") for data in (configuration, *layers)]
         manifest: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "config": blobs[0].to_json(),
-            "layers": [blobs[1].to_json()],
+            "layers": [blob.to_json() for blob in blobs[1:]],
         }
         if self.marks:  # without the hash of the inputs, different inputs can result in the same image
             manifest["annotations"] = dict(request.annotations)
-        for data in (configuration, layer):
+        for data in (configuration, *layers):
             self.layout.add(data)
         raw = json.dumps(manifest).encode()
         self.layout.add(raw)

@@ -20,12 +20,14 @@ from dfgen.oci.manifest import (
     parse,
 )
 from dfgen.oci.platform import Platform
+from tests.fakes.layers import tar
 
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 IN_TOTO = "application/vnd.in-toto+json"
+LAYER = tar({"a": b"layer"})
 AMD64 = Platform.parse("amd64")
 ARM64 = Platform.parse("arm64")
 
@@ -67,7 +69,7 @@ class FakeImage:
 
 def image(
     platform: Platform = AMD64,
-    layers: Sequence[bytes] = (b"a layer",),
+    layers: Sequence[bytes] = (LAYER,),
     *,
     annotations: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,

@@ -67,7 +67,7 @@ class World:
     def rerender(self, one: Image, lock: Lock) -> str | None:
         """Write a Dockerfile that names the pins of its parents."""
         pins = [lock.pin(each) for each in one.all_parents]
-        text = "".join(f"FROM x@{pin.digest}\n" for pin in pins if pin)
+        text = "".join(f"FROM x@{pin.digest}\n" for pin in pins if pin) + "RUN make\n"
         path = self.root / one.dockerfile
         if path.exists() and path.read_text() == text:
             return None

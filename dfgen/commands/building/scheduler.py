@@ -26,6 +26,7 @@ from dfgen.commands.building.run import (
 from dfgen.commands.building.twice import NotReproducibleError, build_twice
 from dfgen.commands.building.versions import Versions
 from dfgen.commands.plan.inputs import TESTS, Plan, Step, build_request, digest_of_tests
+from dfgen.commands.programs import check_programs
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, ExternalError
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
@@ -154,6 +155,7 @@ class Scheduler:
         taken = published.take(step, self.on_step(work)) if published else ()
         entries = taken or self.entries(work)
         built = next(entry for entry in entries if not entry.is_attestation)
+        check_programs(image, built, self.planning.layout, self.planning.catalog.root)
         if image.tests and not step.reason.is_sbom:
             self.how.report(Progressed(image, "smoke tests"))
             self.how.engine.test(image, built, node)

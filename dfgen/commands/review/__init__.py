@@ -14,7 +14,7 @@ from dfgen.commands.review.impact import Comparison, impact_of, inputs
 from dfgen.commands.review.records import Impact, Kind, PinMove, Review, Sources, State
 from dfgen.commands.review.risks import architectures, catalog, instructions
 from dfgen.commands.review.risks.pins import RISKS, Locks
-from dfgen.errors import InputError, Place, Problem, listing
+from dfgen.errors import InputError, Place, Problem, listing, printable
 from dfgen.findings import Finding, Level
 
 Problems = tuple[Problem, ...]
@@ -224,6 +224,9 @@ def _of_image(old: Image, new: Image) -> Iterator[str]:
         yield "smoke tests changed"
     if old.immutable != new.immutable:
         yield "now immutable" if new.immutable else "no longer immutable"
+    for pattern, reason in new.foreign_programs.items():
+        if pattern not in old.foreign_programs:
+            yield f"programs for any architecture are allowed at {printable(pattern)}: {printable(reason)}"
     if old.end_of_life != new.end_of_life:
         yield f"end_of_life {old.end_of_life or 'none'} → {new.end_of_life or 'none'}"
 

@@ -13,6 +13,7 @@ from dfgen.errors import CheckError, ExternalError
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
+from tests.fakes.layers import elf, tar
 from tests.unit.models import AMD64, a_test
 from tests.unit.world import World, states
 
@@ -129,3 +130,18 @@ def test_existing_blobs_are_not_downloaded(tmp_path: Path) -> None:
         assert second.layout.add(first.layout.read(layer)) == layer.digest
     second.build(published=took(second, shelf))
     assert shelf.asked == ["localhost/a:1-x86_64"]
+
+
+def test_programs_of_what_is_taken_are_checked(tmp_path: Path) -> None:
+    first, second = (World.of(tmp_path / name, {"a": []}, [AMD64]) for name in ("first", "second"))
+    first.builder.marks = True
+    first.change("a:1@amd64", foreign_programs={"/opt/tool": "allowed there"})
+    first.builder.layers["a:1@amd64"] = [tar({"opt/tool": elf("riscv64")})]
+    first.build()
+    run = second.build(published=took(second, Shelf(first.layout)))
+    assert [str(result.error) for result in run.results] == [
+        "a:1@amd64: /opt/tool is for riscv64, the image for linux/amd64; use the right file for each platform, or"
+        " list the path with a reason under `foreign_programs` in bases/a/base.yaml"
+    ]
+    assert second.builder.built == []
+    assert second.layout.entries() == {}

@@ -61,6 +61,36 @@ def test_later_layers_override_earlier_ones(tmp_path: Path) -> None:
     ]
 
 
+FOREIGN = """\
+template: t.j2
+parent: docker.io/library/busybox:1.36
+platforms:
+  amd64:
+    foreign_programs: {/opt/cross/**: cross compiler}
+  arm64:
+foreign_programs: {/opt/wine: reason of the family}
+versions:
+  "1":
+    foreign_programs: {/opt/wine: reason of the version}
+"""
+
+
+def test_foreign_programs_of_all_layers_are_merged(tmp_path: Path) -> None:
+    found = {name: image.foreign_programs for name, image in images(tmp_path, FOREIGN).items()}
+    assert found == {
+        "app:1@amd64": {"/opt/wine": "reason of the version", "/opt/cross/**": "cross compiler"},
+        "app:1@arm64": {"/opt/wine": "reason of the version"},
+    }
+
+
+def test_a_pattern_of_foreign_programs_that_cannot_be_read(tmp_path: Path) -> None:
+    text = FOREIGN.replace("/opt/cross/**", '"/opt/[a"')
+    assert problems(tmp_path, text) == [
+        "bases/app/base.yaml:5:24: the pattern '/opt/[a' cannot be read: a class in [] is never closed, or lacks"
+        " a character"
+    ]
+
+
 def test_the_last_layer_with_platforms_selects_them(tmp_path: Path) -> None:
     found = images(tmp_path, LAYERED, CATALOG, **{"templates/other.j2": "FROM {{ parent }}\n"})
     assert list(found) == ["app:1@amd64", "app:1@s390x", "app:2@amd64", "app:2@arm64"]

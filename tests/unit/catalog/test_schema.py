@@ -16,7 +16,7 @@ from dfgen.errors import InputError
 ROOT = Path(dfgen.__file__).parent.parent
 GOOD = "template: t\nparent: p\nversions: ['1']\n"
 HERE_BASE = (
-    "architecture_independent, context, description, end_of_life, immutable, jinja, labels, lint, matrix,"
+    "architecture_independent, context, description, end_of_life, foreign_programs, immutable, jinja, labels, lint, matrix,"
     " overrides, packages, parent, parents, platforms, snippets, template, tests, variables and versions"
 )
 
@@ -69,7 +69,7 @@ def test_a_valid_family_and_an_empty_catalog() -> None:
         ("platforms: arm64", ["1:12: expected a list of platforms, or a mapping with settings per platform, found 'arm64'"]),
         ("platforms: [1]", ['1:13: 1 is a YAML integer; expected a platform such as linux/arm64: write "1" with quotes']),
         ("platforms: {arm64: [x]}", ["1:20: expected a mapping, found a list"]),
-        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; known keys are labels, packages, parent, parents, template, tests, variables and when"]),
+        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; known keys are foreign_programs, labels, packages, parent, parents, template, tests, variables and when"]),
         ("variables: {a-b: 1}", ["1:13: 'a-b' is not a variable name: letters, digits and _"]),
         ("variables: [a]", ["1:12: expected a mapping of names to values, found a list"]),
         ("packages: a", ["1:11: expected a list of packages, found 'a'"]),
@@ -89,13 +89,16 @@ def test_a_valid_family_and_an_empty_catalog() -> None:
         ("tests: [{run: x, network: 'no'}]", ["1:27: expected true or false, found 'no'"]),
         ("tests: [{run: []}]", ["1:15: expected text or a list, found an empty list"]),
         ("tests: {run: x}", ["1:8: expected a list of smoke tests, found a mapping"]),
+        ("foreign_programs: {opt/cross: why}", ["1:20: 'opt/cross' is not a path such as /opt/cross/**"]),
+        ("foreign_programs: {/opt/cross: ''}", ["1:32: expected a reason, found ''"]),
+        ("foreign_programs: [/opt/cross]", ["1:19: expected a mapping of paths to reasons, found a list"]),
         ("end_of_life: soon", ["1:14: expected a date such as 2024-06-30, found 'soon'"]),
         ("snippets: [a b]", ["1:12: expected a variable name: letters, digits and _, found 'a b'"]),
         ("jinja: {trim: true}", ["1:9: unknown key 'trim'; known keys are keep_trailing_newline, lstrip_blocks and trim_blocks"]),
         ("jinja: x", ["1:8: expected a mapping, found 'x'"]),
         ("overrides: [{variables: {a: 1}}]", ["1:13: key 'when' is missing"]),
         ("overrides: [{when: [x]}]", ['1:20: expected an expression such as "java >= 17", or a mapping of variables to values, found a list']),
-        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; known keys are labels, packages, parent, parents, platforms, template, tests, variables and when"]),
+        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; known keys are foreign_programs, labels, packages, parent, parents, platforms, template, tests, variables and when"]),
         ("matrix: {axes: {a: [1]}}", ["1:9: key 'version' is missing"]),
         ("matrix: {version: x, axes: {}}", ["1:28: expected a list of values for each axis, found an empty mapping"]),
         ("matrix: {version: x, axes: {a: []}}", ["1:32: expected a list, found an empty list"]),

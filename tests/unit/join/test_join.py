@@ -16,6 +16,7 @@ from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, OCI_INDEX, Descriptor, Manifest
 from dfgen.sbom.model import artifact
 from tests.fakes.images import attestation, image, index_of
+from tests.fakes.layers import elf, tar
 from tests.unit.cli.run import dfgen
 from tests.unit.models import AMD64, ARM64, a_test
 from tests.unit.world import World
@@ -36,7 +37,9 @@ def machine(world: World, arch: str, content: bytes = b"") -> Layout:
     """The layout of a machine that built one architecture."""
     layout = Layout(world.root.parent / arch)
     platform = {"amd64": AMD64, "arm64": ARM64}[arch]
-    made = image(platform, layers=[content or arch.encode()], annotations=inputs(world, f"a:1@{arch}"))
+    made = image(
+        platform, layers=[tar({"f": content or arch.encode()})], annotations=inputs(world, f"a:1@{arch}")
+    )
     marked = replace(made.put_into(layout), annotations={TESTS: "sha256:1"})
     layout.tag({f"a:1-{platform.row.tag}": marked})
     return layout
@@ -44,7 +47,7 @@ def machine(world: World, arch: str, content: bytes = b"") -> Layout:
 
 def joined(world: World, *layouts: Layout) -> list[str]:
     found = match(layouts, world.plan())
-    join(found, world.layout, world.records)
+    join(found, world.layout, world.records, world.root)
     return [one.image.name for one in found]
 
 
@@ -78,7 +81,7 @@ def test_joining_again_changes_nothing_and_sources_are_unchanged(world: World) -
 def test_a_tested_image_stays_tested_when_it_is_joined_untested(world: World) -> None:
     joined(world, machine(world, "amd64"))
     baked = Layout(world.root.parent / "baked")
-    made = image(AMD64, layers=[b"amd64"], annotations=inputs(world, "a:1@amd64"))
+    made = image(AMD64, layers=[tar({"f": b"amd64"})], annotations=inputs(world, "a:1@amd64"))
     baked.tag({"latest": made.put_into(baked)})
     joined(world, baked)
     assert world.layout.entries()["a:1-x86_64"].annotations[TESTS] == "sha256:1"
@@ -187,7 +190,7 @@ def test_a_folder_without_images_is_refused(world: World) -> None:
 def test_two_builds_that_differ_are_both_named(world: World) -> None:
     one = machine(world, "amd64")
     other = Layout(world.root.parent / "other")
-    made = image(AMD64, layers=[b"other"], annotations=inputs(world, "a:1@amd64"))
+    made = image(AMD64, layers=[tar({"f": b"other"})], annotations=inputs(world, "a:1@amd64"))
     entry = made.put_into(other)
     other.tag({"a:1-x86_64": entry})
     first = one.entries()["a:1-x86_64"].digest
@@ -198,12 +201,28 @@ def test_two_builds_that_differ_are_both_named(world: World) -> None:
     ]
 
 
+def test_programs_for_another_architecture_are_refused_and_nothing_is_named(world: World) -> None:
+    source = Layout(world.root.parent / "arm64")
+    layer = tar({"opt/tool": elf("x86_64")})
+    made = image(ARM64, layers=[layer], annotations=inputs(world, "a:1@arm64"))
+    source.tag({"a:1-aarch64": made.put_into(source)})
+    with pytest.raises(CheckError) as caught:
+        joined(world, source, machine(world, "amd64"))
+    assert str(caught.value) == (
+        "a:1@arm64: /opt/tool is for x86_64, the image for linux/arm64; use the right file for each platform, or"
+        " list the path with a reason under `foreign_programs` in bases/a/base.yaml"
+    )
+    assert world.layout.entries() == {}
+    world.change("a:1@arm64", foreign_programs={"/opt/*": "qemu"})
+    assert joined(world, source) == ["a:1@arm64"]
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (None, "is missing"),
-        (b"", "has 0 bytes, expected 5"),
-        (b"AMD64", "does not match its digest"),
+        (b"", "has 0 bytes, expected 10240"),
+        (bytes(10240), "does not match its digest"),
     ],
 )
 def test_a_damaged_blob_is_reported_and_nothing_is_tagged(

@@ -52,6 +52,12 @@ NOT_LOADED = "the old state cannot be loaded, so "
         (CATALOG, "provenance: false", "sbom: packages", "bases/catalog.yaml: sbom changed"),
         (FAMILY, "", "architecture_independent: true", f"{FAMILY}: architecture_independent is now true"),
         (FAMILY, "", "tests: [{run: [id]}]", "smoke tests changed: app:1.0"),
+        (
+            FAMILY,
+            "",
+            "foreign_programs: {/opt/cross/**: a cross compiler}",
+            "programs for any architecture are allowed at /opt/cross/**: a cross compiler: app:1.0",
+        ),
         (FAMILY, "", "immutable: true", "now immutable: app:1.0"),
         (FAMILY, "immutable: true", "", "no longer immutable: app:1.0"),
         (FAMILY, "", "end_of_life: '2027-01-01'", "end_of_life none → 2027-01-01: app:1.0"),
