@@ -13,10 +13,11 @@ from dfgen.catalog import layers as settings
 from dfgen.catalog import schema
 from dfgen.catalog.layers import Layer, Layers
 from dfgen.catalog.model import Family, Image, Parent, SmokeTest
-from dfgen.catalog.variables import TemplatePlatform
+from dfgen.catalog.variables import PlatformName, TemplatePlatform
+from dfgen.catalog.versions import Version
 from dfgen.catalog.yaml import Document
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
-from dfgen.oci.platform import Platform
+from dfgen.oci.platform import Platform, aliases
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -124,8 +125,9 @@ class Expander:
 
     def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
         """Return the names that a condition or text can use; the catalog's variables override dfgen's."""
-        own = {"family": self.family.name, "version": version, "platform": _in_template(platform)}
-        return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
+        shown = _in_template(platform)
+        own = {"family": self.family.name, "version": Version(version), "platform": shown}
+        return {**own, "arch": shown.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
         """Evaluate a layer's condition; an invalid one counts as false, and its problem is kept."""
@@ -378,4 +380,17 @@ def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
     choices = wanted if isinstance(wanted, list) else [wanted]
     if key == "platform":
         return _platform(str(value), place) in [_platform(str(choice), place) for choice in choices]
+    if isinstance(value, PlatformName):
+        matches = [_is_architecture(value, str(choice), place) for choice in choices]  # checks all of them
+        return any(matches)
     return str(value) in [str(choice) for choice in choices]
+
+
+def _is_architecture(value: PlatformName, choice: str, place: Place) -> bool:
+    """Compare with an alias; an unknown one would never be equal. Raises InputError for it.
+
+    `arm` is the value of `arch` on linux/arm/v7, although it is not an alias of that platform.
+    """
+    if choice not in {platform.architecture for platform in aliases().values()}:
+        _platform(choice, place)
+    return value == choice

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path, PurePosixPath
 from types import BuiltinMethodType
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent, make_attrgetter
 from jinja2.runtime import Context, Undefined
@@ -19,6 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
+from dfgen.templating.comparisons import as_version, check_order, operand
 from dfgen.templating.errors import Missing
 from dfgen.templating.marks import (
     CLOSE,
@@ -165,9 +166,59 @@ def as_word(value: object) -> Word:
 _RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must give the same bytes
 
 
+_COMPARING_TESTS = frozenset(
+    (
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "eq",
+        "equalto",
+        "ne",
+        "lt",
+        "lessthan",
+        "le",
+        "gt",
+        "greaterthan",
+        "ge",
+    )
+)
+_ORDERING_FILTERS = frozenset(("max", "min", "sort"))
+
+
+def comparing(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a test such as `eq` compare as the operator does."""
+    return lambda left, right: test(operand(left), operand(right))
+
+
+class Comparing(CodeGenerator):
+    """Python code in which text is compared by the rules of `comparisons`, not letter by letter."""
+
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
+        """Prepare the sides of each operator; only `in` takes its right side as it is."""
+        self.write("(")
+        self._side(node.expr, frame)
+        for step in node.ops:
+            self.write(f" {operators[step.op]} ")
+            if step.op in ("in", "notin"):
+                self.visit(step.expr, frame)
+            else:
+                self._side(step.expr, frame)
+        self.write(")")
+
+    def _side(self, node: nodes.Node, frame: Frame) -> None:
+        self.write("environment.operand(")
+        self.visit(node, frame)
+        self.write(")")
+
+
 class Sandbox(SandboxedEnvironment):
     """Strict, bounded and deterministic; shared by everything that comes from a user's files."""
 
+    code_generator_class = Comparing
+    operand = staticmethod(operand)
     intercepted_binops = frozenset(("+", "*", "**", "%"))
 
     def __init__(self, **options: Any) -> None:
@@ -177,6 +228,11 @@ class Sandbox(SandboxedEnvironment):
         for name in _RANDOM["globals"]:
             del self.globals[name]
         self.filters["quote"] = as_word
+        self.filters["as_version"] = as_version
+        self.tests.update(
+            {name: comparing(cast(Callable[..., Any], self.tests[name])) for name in _COMPARING_TESTS}
+        )
+        self.tests["in"] = lambda value, items: operand(value) in items
         for name, function in self.filters.items():
             self.filters[name] = self.guarded(name, function)
 
@@ -189,9 +245,17 @@ class Sandbox(SandboxedEnvironment):
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)
+            if name in _ORDERING_FILTERS:
+                args = (args[0], self._ordered(name, args[1], kwargs.get("attribute")), *args[2:])
             return function(*args, **kwargs)
 
         return bounded
+
+    def _ordered(self, name: str, values: Iterable[Any], attribute: str | int | None) -> list[Any]:
+        """Return the values that a filter puts in order. Raises ValueError if versions would be text."""
+        items = list(values)
+        check_order(map(make_attrgetter(self, attribute), items), name)
+        return items
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Look at the operands of what can grow without bound first."""
@@ -287,7 +351,7 @@ class _FilterBlocks(NodeTransformer):
         return [block, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
 
 
-class Generator(CodeGenerator):
+class Generator(Comparing):
     """Python code in which every printed expression is marked, and a literal stays template text."""
 
     environment: Marking

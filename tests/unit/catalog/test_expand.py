@@ -188,3 +188,38 @@ def test_problems_of_all_families_are_reported_together(tmp_path: Path) -> None:
         "bases/app/base.yaml:4:13",
         "bases/lib/base.yaml:4:13",
     ]
+
+
+ALIASES = ("arm64", "aarch64", "ARM64", "arm64v8", "linux/arm64", "linux/aarch64")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("name", ["arch", "platform", "platform.architecture", "platform.uname"])
+def test_an_architecture_equals_every_alias(name: str, alias: str, tmp_path: Path) -> None:
+    conditions = [f"{name} == '{alias}'", f"'{alias}' == {name}", f"{name} in ['{alias}']"]
+    text = f"{FAMILY}overrides:\n"
+    for at, condition in enumerate(conditions):
+        text += f'  - {{when: "{condition}", variables: {{v{at}: x}}}}\n'
+    if "." not in name:
+        text += f"  - {{when: {{{name}: {alias}}}, variables: {{v3: x}}}}\n"
+    found = images(tmp_path, text)
+    assert len(found["app:1.0@arm64"].variables) == 4 - ("." in name)
+    assert not found["app:1.0@amd64"].variables
+
+
+def test_an_unknown_architecture_in_a_condition_is_reported(tmp_path: Path) -> None:
+    text = f"{FAMILY}overrides:\n  - {{when: {{arch: aarch46}}, variables: {{a: b}}}}\n"
+    (problem,) = dict.fromkeys(problems(tmp_path, text))
+    assert "unknown architecture 'aarch46' (did you mean 'aarch64'?)" in problem
+
+
+def test_versions_order_as_versions_in_conditions(tmp_path: Path) -> None:
+    text = (
+        "template: t.j2\nparent: docker.io/library/busybox:1\nplatforms: [amd64]\n"
+        'versions: ["1", "1.9", "1.10", "2.0"]\noverrides:\n'
+        "  - {when: \"version >= '1.10'\", variables: {new: x}}\n"
+        "  - {when: version == 1, variables: {one: x}}\n"
+        "  - {when: {version: 1}, variables: {same: x}}\n"
+    )
+    found = {image.version: set(image.variables) for image in images(tmp_path, text).values()}
+    assert found == {"1": {"one", "same"}, "1.9": set(), "1.10": {"new"}, "2.0": {"new"}}
