@@ -334,7 +334,7 @@ def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
 
 
 def _write(combination: Combination) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in combination.items()) + "}"
+    return "{" + ", ".join(f"{key}: {_spelled(value)}" for key, value in combination.items()) + "}"
 
 
 # Cached, because all images of a platform share one value.
@@ -383,7 +383,12 @@ def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
     if isinstance(value, PlatformName):
         matches = [_is_architecture(value, str(choice), place) for choice in choices]  # checks all of them
         return any(matches)
-    return str(value) in [str(choice) for choice in choices]
+    return _spelled(value) in map(_spelled, choices)
+
+
+def _spelled(value: Any) -> str:
+    """Return a value as the file spells it, so that `true` equals "true"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_architecture(value: PlatformName, choice: str, place: Place) -> bool:

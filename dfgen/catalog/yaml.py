@@ -2,7 +2,8 @@
 
 This module builds values from libyaml's events instead of using a YAML loader. A loader keeps no positions,
 stops at the first problem, and silently changes version numbers (1.10 becomes 1.1), of which a catalog has
-many. Values follow the core schema of YAML 1.2, except that numbers that would not be preserved are rejected.
+many. Values follow the core schema of YAML 1.2. Numbers and booleans that would not be preserved are rejected,
+and so are the booleans of YAML 1.1 (`no`, `on`).
 
 https://yaml.org/spec/1.2.2/#103-core-schema
 """
@@ -24,6 +25,8 @@ _MAX_NUMBER = 64  # characters; a longer number is text that needs quotes
 _MAX_EXPANSION = 100_000  # values that aliases may expand to: protects against a "billion laughs" file
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# Booleans of YAML 1.1, which many people expect and many tools read: https://yaml.org/type/bool.html
+_OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -170,10 +173,19 @@ class _Reader:
         if text in _NULLS:
             return None
         if text in _BOOLEANS:
+            self._check_boolean(text, text.lower(), mark)
             return _BOOLEANS[text]
+        if text.lower() in _OLD_BOOLEANS and text in (text.lower(), text.upper(), text.capitalize()):
+            self._check_boolean(text, _OLD_BOOLEANS[text.lower()], mark)
         if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
             return self._number(text, path, mark)
         return text
+
+    def _check_boolean(self, text: str, meaning: str, mark: tuple[int, int]) -> None:
+        """Report a boolean that a template would print in another way, or that YAML 1.2 reads as text."""
+        if text != meaning:
+            kind = "YAML boolean" if text in _BOOLEANS else "boolean in YAML 1.1, but text in YAML 1.2"
+            self._problem(mark, f'{text} is a {kind}; write {meaning}, or "{text}" with quotes')
 
     def _number(self, text: str, path: KeyPath, mark: tuple[int, int]) -> float:
         self.numbers[path] = text

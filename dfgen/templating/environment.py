@@ -15,7 +15,7 @@ from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent, make_attrgetter
 from jinja2.runtime import Context, Undefined
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.sandbox import SandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
@@ -132,6 +132,7 @@ _NO_TEXT = (
     (type(None), "it is null; give it a value, or print it with | default('…', true)"),
     ((list, tuple, set, frozenset), "it is a list; print it with | join(' '), or with | tojson"),
     (dict, "it is a mapping; print one of its items, or print it with | tojson"),
+    ((bytes, bytearray), "it is bytes; print the text that they encode"),
 )
 
 
@@ -139,6 +140,8 @@ def as_text(value: object) -> str:
     """Write a value as Jinja does, but refuse what nobody wants in a file: None, `['a']`, `<function …>`."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as in the catalog
     if isinstance(value, int | float | Undefined):
         return str(value)
     for kinds, advice in _NO_TEXT:
@@ -151,6 +154,88 @@ def as_text(value: object) -> str:
             f"a {type(value).__name__} has no text of its own; print one of its attributes"
         )
     return str(value)
+
+
+class _Flag(int):
+    """A boolean in an operand of `%`, which formats it with str."""
+
+    def __repr__(self) -> str:
+        return as_text(bool(self))
+
+    __str__ = __repr__
+
+
+class _Unprintable:
+    """An operand of `%` that has no text; the error is raised only if the format uses it."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return as_text(self._value)
+
+    __str__ = __repr__
+
+
+def format_operand(value: object) -> object:
+    """Prepare what `%` formats, so that it prints each value as `{{ }}` does, or refuses it."""
+    if isinstance(value, dict):
+        return {key: _format_item(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_format_item, value))
+    return _format_item(value)
+
+
+def _format_item(value: object) -> object:
+    if isinstance(value, bool):
+        return _Flag(value)
+    return value if isinstance(value, str | int | float | Undefined) else _Unprintable(value)
+
+
+class _Formatter(SandboxedFormatter):
+    """`'…'.format()`, which prints each value as `{{ }}` does, or refuses it."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return super().format_field(value if is_plain else as_text(value), format_spec)
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        return super().convert_field(as_text(value) if conversion else value, conversion)
+
+
+def check_data(value: object) -> None:
+    """Raises UnprintableError unless a value is text, a number, or lists and mappings of such."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_data(key)
+            check_data(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_data(item)
+    elif value is not None:
+        as_text(value)
+
+
+# Filters that make text of what they get, with str or repr. `replace` does so with its arguments as well.
+_TEXT_FILTERS = frozenset(("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower"))
+_TEXT_FILTERS |= {"replace", "string", "striptags", "title", "trim", "truncate", "upper", "urlize"}
+_TEXT_FILTERS |= {"wordcount", "wordwrap"}
+_DATA_FILTERS = frozenset(("pprint", "urlencode", "xmlattr"))
+
+
+def _filtered(name: str, value: object) -> object:
+    """Return the value that a filter gets, as the text that it would make of it."""
+    if name in _DATA_FILTERS:
+        check_data(value)
+    return as_text(value) if name in _TEXT_FILTERS else value
+
+
+def _argument(name: str, value: object) -> object:
+    """Return a further argument of a filter."""
+    if name == "format":
+        return _format_item(value)
+    is_text = name == "replace" and type(value) is not int and value is not None
+    return as_text(value) if is_text else value
 
 
 def as_json(value: object, indent: int | None = None) -> Json:
@@ -219,7 +304,7 @@ class Sandbox(SandboxedEnvironment):
 
     code_generator_class = Comparing
     operand = staticmethod(operand)
-    intercepted_binops = frozenset(("+", "*", "**", "%"))
+    intercepted_binops = frozenset(("+", "-", "*", "**", "%"))
 
     def __init__(self, **options: Any) -> None:
         super().__init__(undefined=Missing, autoescape=False, auto_reload=False, cache_size=-1, **options)
@@ -238,15 +323,20 @@ class Sandbox(SandboxedEnvironment):
 
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Bound a filter's numbers, and the widths that `format` takes."""
+        at = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
             """Measure the arguments, and the text of `format`, which says how wide the result is."""
+            if len(args) > at:
+                more = (_argument(name, one) for one in args[at + 1 :])
+                args = (*args[:at], _filtered(name, args[at]), *more)
+            kwargs = {key: _argument(name, one) for key, one in kwargs.items()}
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)
             if name in _ORDERING_FILTERS:
-                args = (args[0], self._ordered(name, args[1], kwargs.get("attribute")), *args[2:])
+                args = (*args[:at], self._ordered(name, args[at], kwargs.get("attribute")), *args[at + 1 :])
             return function(*args, **kwargs)
 
         return bounded
@@ -265,14 +355,28 @@ class Sandbox(SandboxedEnvironment):
             check_power(left, right)
         elif operator == "%":
             check_format(left)
-        return check_length(super().call_binop(context, operator, left, right))
+            right = format_operand(right) if isinstance(left, str) else right
+        result = check_length(super().call_binop(context, operator, left, right))
+        # The order of a set of texts differs from run to run.
+        return sorted(result, key=str) if isinstance(result, set | frozenset) else result
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """Bound the widths in a `'...'.format()`."""
         wrapped = super().wrap_str_format(value)
-        if wrapped is not None:
-            check_format(value.__self__)
-        return wrapped
+        if wrapped is None:
+            return None
+        text = value.__self__
+        check_format(text)
+        formatter = _Formatter(self)
+
+        @wraps(value)
+        def formatted(*args: Any, **kwargs: Any) -> str:
+            """Format as Jinja's wrapper does, which checks the arguments of format_map."""
+            if value.__name__ == "format_map":
+                return formatter.vformat(text, (), args[0] if args else {})
+            return formatter.vformat(text, args, kwargs)
+
+        return formatted
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         """Refuse an attribute when it is used."""
