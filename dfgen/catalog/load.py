@@ -27,6 +27,7 @@ from dfgen.catalog.model import (
     Parent,
     check_family_name,
 )
+from dfgen.catalog.notation import literal_braces
 from dfgen.catalog.yaml import Document
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.platform import Platform
@@ -42,6 +43,9 @@ class TemplateFolder(Expressions, Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of all templates."""
 
+    def is_expression(self, text: str) -> bool:
+        """Whether a template could contain this text between `{{` and `}}`."""
+
 
 def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     """Load the catalog in the folder `root`.
@@ -50,7 +54,7 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     parents and cycles between families.
     Raises InputError with all problems of all files, or with a hint if there is no catalog.
     """
-    defaults, families = _read(root)
+    defaults, families = _read(root, templates)
     catalog = _catalog(root, defaults, families)
     resolver = _Resolver(catalog)
     images: list[Image] = []
@@ -70,7 +74,7 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     return replace(catalog, images=tuple(images))
 
 
-def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
+def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Document]]:
     """Read and validate all YAML files. Returns the catalog's defaults, and the families by name."""
     bases = root / BASES
     if not bases.is_dir():
@@ -82,12 +86,14 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
         with gathering.step():
             defaults = yaml.read(root / CATALOG_FILE, CATALOG_FILE)
             schema.check(defaults, "catalog")
+            gathering.problems.extend(literal_braces(defaults, templates.is_expression))
     families: dict[str, Document] = {}
     for path in sorted(bases.glob("*/base.yaml")):
         with gathering.step():
             name, shown = path.parent.name, str(PurePosixPath(path.relative_to(root)))
             families[name] = yaml.read(path, shown)
             schema.check(families[name], "base")
+            gathering.problems.extend(literal_braces(families[name], templates.is_expression))
             with placed(Place(shown)):
                 check_family_name(name)
     gathering.check()

@@ -2,8 +2,8 @@
 
 This module builds values from libyaml's events instead of using a YAML loader. A loader keeps no positions,
 stops at the first problem, and silently changes version numbers (1.10 becomes 1.1), of which a catalog has
-many. Values follow the core schema of YAML 1.2. Numbers and booleans that would not be preserved are rejected,
-and so are the booleans of YAML 1.1 (`no`, `on`).
+many. Values follow the core schema of YAML 1.2. It rejects numbers and booleans that would not be preserved,
+and the booleans of YAML 1.1 (`no`, `on`).
 
 https://yaml.org/spec/1.2.2/#103-core-schema
 """
