@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import replace
@@ -82,16 +83,16 @@ def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Docum
         raise InputError(Problem(Place(f"{BASES}/"), message))
     gathering = Gathering()
     defaults = Document(CATALOG_FILE, None, {}, {}, {})
-    if (root / CATALOG_FILE).exists():
+    if os.path.lexists(root / CATALOG_FILE):
         with gathering.step():
-            defaults = yaml.read(root / CATALOG_FILE, CATALOG_FILE)
+            defaults = yaml.read(root, CATALOG_FILE)
             schema.check(defaults, "catalog")
             gathering.problems.extend(literal_braces(defaults, templates.is_expression))
     families: dict[str, Document] = {}
     for path in sorted(bases.glob("*/base.yaml")):
         with gathering.step():
             name, shown = path.parent.name, str(PurePosixPath(path.relative_to(root)))
-            families[name] = yaml.read(path, shown)
+            families[name] = yaml.read(root, shown)
             schema.check(families[name], "base")
             gathering.problems.extend(literal_braces(families[name], templates.is_expression))
             with placed(Place(shown)):

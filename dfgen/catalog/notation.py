@@ -10,7 +10,7 @@ from dfgen.catalog.yaml import Document, KeyPath
 from dfgen.errors import Problem
 
 _BRACES = re.compile(r"(?<![${])\{\{-?(.*?)-?\}\}|\{%.*?%\}", re.DOTALL)
-_GO = re.compile(r"\s*\w+\s+\.")  # `json .`, `range .Items`; Jinja reads the latter as an attribute
+_GO = re.compile(r"\{\{-?\s*(?:\w+\s+)?[.$]")  # `{{.State}}`, `{{json .}}`, `{{range .Items}}`
 _RENDERED_KEYS = ("parent", "template", "expect", "when")
 
 
@@ -48,11 +48,9 @@ def _is_rendered(path: KeyPath) -> bool:
 
 
 def _first(text: str, is_expression: Callable[[str], bool]) -> str:
-    for found in _BRACES.finditer(text):
-        inner = found[1]
-        if inner is None or (not _GO.match(inner) and is_expression(inner)):
-            return found[0]
-    return ""
+    if _GO.search(text):
+        return ""
+    return next((one[0] for one in _BRACES.finditer(text) if one[1] is None or is_expression(one[1])), "")
 
 
 def _advice(path: KeyPath) -> str:

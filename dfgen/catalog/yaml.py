@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog import reading
 from dfgen.errors import InputError, Place, Problem
 
 KeyPath = tuple[str | int, ...]
@@ -60,15 +61,9 @@ class Document:
         return Place(self.file, *(found or (1, 1)))
 
 
-def read(path: Path, shown: str) -> Document:
-    """Read a YAML file; messages call it `shown`. Raises InputError if it is not valid YAML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(Place(shown), "is not UTF-8 text; save it as UTF-8")) from error
-    except OSError as error:
-        raise InputError(Problem(Place(shown), f"cannot be read: {error.strerror}")) from error
-    return parse(text, shown)
+def read(root: Path, path: str) -> Document:
+    """Read a YAML file of the catalog in `root`. Raises InputError if it is not valid YAML."""
+    return parse(reading.read_text(root, path), path)
 
 
 def parse(text: str, file: str) -> Document:

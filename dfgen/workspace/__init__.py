@@ -246,6 +246,8 @@ class Workspace:
         folder = self.root / TEMPLATES
         found: dict[str, str] = {}
         for path in folder.rglob("*"):
+            if not path.is_file():  # a FIFO would block, a device would not end
+                continue
             with suppress(OSError):  # a folder, or an unreadable file that no Dockerfile can have come from
                 found[path.relative_to(folder).as_posix()] = path.read_text("utf-8", errors="replace")
         return found

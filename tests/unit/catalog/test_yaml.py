@@ -214,18 +214,19 @@ def test_many_aliases_are_accepted() -> None:
 def test_read(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("a: é", encoding="utf-8")
-    assert read(path, "shown").data == {"a": "é"}
+    assert read(tmp_path, "x.yaml").data == {"a": "é"}
     for data in ("a: é".encode("latin-1"), "a: b".encode("utf-16")):
         path.write_bytes(data)
         with pytest.raises(InputError) as caught:
-            read(path, "shown")
-        assert str(caught.value) == "shown: is not UTF-8 text; save it as UTF-8"
+            read(tmp_path, "x.yaml")
+        assert str(caught.value) == "x.yaml: is not UTF-8 text; save it as UTF-8"
 
 
 def test_an_unreadable_file(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").mkdir()
     with pytest.raises(InputError) as caught:
-        read(tmp_path, "shown")
-    assert str(caught.value) == "shown: cannot be read: Is a directory"
+        read(tmp_path, "x.yaml")
+    assert str(caught.value) == "x.yaml: is not a regular file; put a file there"
 
 
 MARKS = (*"abk01.-+:?,[]{}&*!|>'\"%@#~< \n\t", "<<: ", "- ", ": ", "\n  ", "*a", "&a ", "---\n")
