@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -61,7 +62,10 @@ class Expander:
         self.gathering.problems.extend(self._reserved_names())
         base = (self.defaults, Layer(self.document, (), self.document.data))
         with self.gathering.step():
-            for version, own in versions(self.document, self._version_name).items():
+            found = versions(self.document, self._version_name)
+            with self.gathering.step():
+                _check_case(self.document, found)
+            for version, own in found.items():
                 for platform, layers in self._platforms(version, base, own):
                     image = self._image(version, platform, layers)
                     if image:
@@ -170,6 +174,7 @@ class Expander:
             for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
         }
         tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
+        end_of_life = self._attempt(lambda: _end_of_life(layers))
         # After the first problem no image is needed any more, but the checks above go on for all of them.
         if self.gathering.problems or template is None or parent is None:
             return None
@@ -185,7 +190,7 @@ class Expander:
             labels=settings.merged(layers, "labels"),
             tests=tuple(test for test in tests if test),
             immutable=bool((settings.last(layers, "immutable") or (False,))[0]),
-            end_of_life=str((settings.last(layers, "end_of_life") or ("",))[0]),
+            end_of_life=end_of_life or "",
             place=place,
             layers=layers,
         )
@@ -227,6 +232,41 @@ class Expander:
             timeout=entry.get("timeout", 60),
             place=place,
         )
+
+
+def _end_of_life(layers: Layers) -> str:
+    """Return the date, or "" without one. Raises InputError for a day that is not in the calendar."""
+    found = settings.last(layers, "end_of_life")
+    if found is None:
+        return ""
+    text, layer = found
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise InputError(Problem(layer.place("end_of_life"), f"{text!r} is not a date: {error}")) from None
+
+
+def _check_case(document: Document, found: Mapping[str, Layers]) -> None:
+    """Raises InputError for versions that are one folder where the file system ignores case (macOS)."""
+    seen: dict[str, str] = {}
+    problems = []
+    for version, layers in found.items():
+        first = seen.setdefault(version.lower(), version)
+        if first != version:
+            message = (
+                f"versions {first!r} and {version!r} differ only in case; on some systems they are one folder"
+            )
+            problems.append(Problem(_version_place(document, version, layers[-1]), message))
+    if problems:
+        raise InputError(problems)
+
+
+def _version_place(document: Document, version: str, layer: Layer) -> Place:
+    if layer.path == ("versions",):
+        return layer.place(document.data["versions"].index(version))
+    if layer.path[:1] == ("versions",):
+        return document.place(layer.path, key=True)
+    return document.place(("matrix", "version"))
 
 
 def versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:

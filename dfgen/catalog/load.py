@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -88,6 +88,7 @@ def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Docum
             defaults = yaml.read(root, CATALOG_FILE)
             schema.check(defaults, "catalog")
             gathering.problems.extend(literal_braces(defaults, templates.is_expression))
+    gathering.problems.extend(_misnamed(root))
     families: dict[str, Document] = {}
     for path in sorted(bases.glob("*/base.yaml")):
         with gathering.step():
@@ -103,6 +104,16 @@ def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Docum
     # The default platforms are part of the catalog's layer, so that every other layer overrides them.
     settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
     return Layer(defaults, (), settings), families
+
+
+def _misnamed(root: Path) -> Iterator[Problem]:
+    """Report files that dfgen would ignore because of their ending."""
+    for pattern in ("*.yml", "*/*.yml"):
+        for path in sorted((root / BASES).glob(pattern)):
+            name = "base" if "/" in pattern else "catalog"
+            if path.stem == name:
+                shown = str(PurePosixPath(path.relative_to(root)))
+                yield Problem(Place(shown), f"dfgen reads {name}.yaml only; rename the file")
 
 
 def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> Catalog:

@@ -94,16 +94,16 @@ def test_a_stage_with_a_fixed_platform(tmp_path: Path) -> None:
 def test_smoke_tests(tmp_path: Path) -> None:
     text = FAMILY + (
         "variables: {v: 7}\ntests:\n"
-        "  - {run: 'echo {{ v }}', expect: 'v{{ v }}', exit: 3, network: true, timeout: 9}\n"
+        "  - {run: 'echo v', expect: 'v{{ v }}', exit: 3, network: true, timeout: 9}\n"
         "  - {run: [java, -version]}\n"
         "  - {healthy: 30, name: answers}\n"
         "  - {healthy: 5}\n"
     )
     tests = images(tmp_path, text)["app:1.0@amd64"].tests
-    assert [test.name for test in tests] == ["echo {{ v }}", "java -version", "answers", "becomes healthy"]
+    assert [test.name for test in tests] == ["echo v", "java -version", "answers", "becomes healthy"]
     first = tests[0]
     assert (first.command, first.expect, first.exit, first.network, first.timeout) == (
-        "echo {{ v }}",
+        "echo v",
         "v7",
         3,
         True,
@@ -223,3 +223,31 @@ def test_versions_order_as_versions_in_conditions(tmp_path: Path) -> None:
     )
     found = {image.version: set(image.variables) for image in images(tmp_path, text).values()}
     assert found == {"1": {"one", "same"}, "1.9": set(), "1.10": {"new"}, "2.0": {"new"}}
+
+
+@pytest.mark.parametrize(
+    ("date", "reason"),
+    [
+        ("2026-13-45", "month must be in 1..12"),
+        ("2026-02-30", "day is out of range for month"),
+        ("0000-01-01", "year 0 is out of range"),
+    ],
+)
+def test_an_end_of_life_is_in_the_calendar(date: str, reason: str, tmp_path: Path) -> None:
+    text = f'{FAMILY}end_of_life: "{date}"\n'
+    assert problems(tmp_path, text) == [f"bases/app/base.yaml:4:14: '{date}' is not a date: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ('versions: ["1.0-RC", "1.0-rc"]', "3:22"),
+        ("versions:\n  1-A:\n  1-a:", "5:3"),
+        ('matrix: {version: "{{ a }}", axes: {a: [x, X]}}', "3:19"),
+    ],
+)
+def test_versions_that_differ_in_case_only_are_refused(setting: str, place: str, tmp_path: Path) -> None:
+    text = f"template: t.j2\nparent: docker.io/library/busybox:1\n{setting}\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(f"bases/app/base.yaml:{place}: versions '")
+    assert problem.endswith("differ only in case; on some systems they are one folder: rename one")
