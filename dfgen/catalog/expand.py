@@ -253,9 +253,8 @@ def _check_case(document: Document, found: Mapping[str, Layers]) -> None:
     for version, layers in found.items():
         first = seen.setdefault(version.lower(), version)
         if first != version:
-            message = (
-                f"versions {first!r} and {version!r} differ only in case; on some systems they are one folder"
-            )
+            both = f"versions {first!r} and {version!r} differ only in case"
+            message = f"{both}; on some systems they are one folder: rename one"
             problems.append(Problem(_version_place(document, version, layers[-1]), message))
     if problems:
         raise InputError(problems)

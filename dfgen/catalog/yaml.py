@@ -94,7 +94,8 @@ class _Reader:
             self._conflict(text)
             mark = error.problem_mark or error.context_mark
             # In { } and [ ], libyaml rejects an unquoted `a:b`, although YAML 1.2 allows it.
-            hint = "; quote text that contains ':'" if "unexpected ':'" in error.problem else ""
+            line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+            hint = _hint(error.problem, line[: mark.column + 1])
             self._problem((mark.line, mark.column), f"invalid YAML: {error.problem}{hint}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
@@ -227,7 +228,10 @@ class _Reader:
     def _key(self, event: Any, events: Iterator[Any], path: KeyPath) -> str:
         mark = _mark(event)
         if type(event).__name__ != "ScalarEvent":
-            self._problem(mark, "a key is a list, a mapping or an alias; expected text")
+            hint = (
+                "; to write {{ … }}, quote the whole text" if "MappingStart" in type(event).__name__ else ""
+            )
+            self._problem(mark, f"a key is a list, a mapping or an alias; expected text{hint}")
             if type(event).__name__ != "AliasEvent":
                 self._value(event, events, (*path, "?"))
             return "?"
@@ -246,6 +250,19 @@ class _Reader:
             return values
         self._problem(mark, "<< can only merge mappings")
         return []
+
+
+def _hint(problem: str, before: str) -> str:
+    """Return what to do about an error of libyaml; `before` is the line up to and with its column."""
+    if "unexpected ':'" in problem:
+        return "; quote text that contains ':'"
+    if "cannot start any token" in problem and before.endswith("\t"):
+        return "; replace the tab with spaces"
+    if "mapping values are not allowed" in problem:
+        return "; check the indentation, and quote text that contains ': '"
+    if "did not find expected key" in problem:
+        return "; check that this line is indented like its neighbors"
+    return ""
 
 
 def _is_lossy(text: str, value: float) -> bool:

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from dfgen.catalog.yaml import Document, parse, read
 from dfgen.errors import InputError
 
+BRACES = "to write {{ … }}, quote the whole text"
+INDENT = "check the indentation, and quote text that contains ': '"
+
 
 def _problems(text: str) -> list[str]:
     return [str(problem) for problem in parse(text, "f").problems]
@@ -125,7 +128,7 @@ def test_python_numbers_are_preserved_or_rejected(number: float) -> None:
         ("? \n: x", ['f:1:2: key (nothing) is not text; write "" with quotes']),
         ("~: x", ['f:1:1: key ~ is not text; write "~" with quotes']),
         ("? [a]\n: b", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
-        ("? {a: b}\n: c", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
+        ("? {a: b}\n: c", [f"f:1:3: a key is a list, a mapping or an alias; expected text; {BRACES}"]),
         ("x: &x a\n*x : b", ["f:2:1: a key is a list, a mapping or an alias; expected text"]),
         ("a: *x", ["f:1:4: alias *x has no anchor &x above it"]),
         ("&x [*x]", ["f:1:5: alias *x has no anchor &x above it"]),
@@ -170,8 +173,11 @@ def test_a_quoted_merge_key_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: b: c", "f:1:5: invalid YAML: mapping values are not allowed in this context"),
-        ("a:\n\t- b", "f:2:1: invalid YAML: found character that cannot start any token"),
+        ("a: b: c", f"f:1:5: invalid YAML: mapping values are not allowed in this context; {INDENT}"),
+        (
+            "a:\n\t- b",
+            "f:2:1: invalid YAML: found character that cannot start any token; replace the tab with spaces",
+        ),
         ("a: {b", "f:2:1: invalid YAML: did not find expected ',' or '}'"),
         ("{a: b:1}", "f:1:6: invalid YAML: found unexpected ':'; quote text that contains ':'"),
         (
@@ -263,3 +269,33 @@ def test_a_boolean_that_is_read_or_printed_otherwise_is_refused(text: str, meani
     (problem,) = parse(f"a: [x, {text}]", "f").problems
     assert str(problem) == f'f:1:8: {text} is a {kind}; write {meaning}, or "{text}" with quotes'
     assert parse(f'a: "{text}"', "f").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a:\n\tb: 1\n",
+            "f:2:1: invalid YAML: found character that cannot start any token; replace the tab with spaces",
+        ),
+        (
+            "a:\n  b:\n    c: 1\n   d: 2\n",
+            "f:4:4: invalid YAML: did not find expected key; check that this line is indented like its neighbors",
+        ),
+        (
+            "a: b\n  c: d\n",
+            f"f:2:4: invalid YAML: mapping values are not allowed in this context; {INDENT}",
+        ),
+    ],
+)
+def test_an_error_of_libyaml_says_what_to_do(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(text, "f")
+    assert str(caught.value) == message
+
+
+def test_unquoted_braces_say_what_to_do() -> None:
+    found = [str(problem) for problem in parse("a: {{ b }}\n", "f").problems]
+    assert found == [
+        "f:1:5: a key is a list, a mapping or an alias; expected text; to write {{ … }}, quote the whole text"
+    ]

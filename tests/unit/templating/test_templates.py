@@ -238,3 +238,12 @@ def test_a_wrong_text_is_told_with_its_place(text: str, message: str, tmp_path: 
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").text(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
+
+
+def test_an_undeclared_stage_says_where_to_declare_it(memory: Memory) -> None:
+    with pytest.raises(InputError) as error:
+        memory.render("FROM {{ parents.build }}", {"parents": {"tool": "x"}})
+    assert (
+        str(error.value)
+        == "templates/x.j2:1: 'parents' has no 'build'; declare it under parents in base.yaml"
+    )
