@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -13,11 +14,12 @@ from dfgen.catalog import layers as settings
 from dfgen.catalog import schema
 from dfgen.catalog.layers import Layer, Layers
 from dfgen.catalog.model import Family, Image, Parent, SmokeTest
-from dfgen.catalog.variables import TemplatePlatform
+from dfgen.catalog.variables import PlatformName, TemplatePlatform
+from dfgen.catalog.versions import Version
 from dfgen.catalog.yaml import Document
 from dfgen.dockerfile.ignore import Pattern, PatternError
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
-from dfgen.oci.platform import Platform
+from dfgen.oci.platform import Platform, aliases
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -61,7 +63,10 @@ class Expander:
         self.gathering.problems.extend(self._reserved_names())
         base = (self.defaults, Layer(self.document, (), self.document.data))
         with self.gathering.step():
-            for version, own in versions(self.document, self._version_name).items():
+            found = versions(self.document, self._version_name)
+            with self.gathering.step():
+                _check_case(self.document, found)
+            for version, own in found.items():
                 for platform, layers in self._platforms(version, base, own):
                     image = self._image(version, platform, layers)
                     if image:
@@ -125,8 +130,9 @@ class Expander:
 
     def _names(self, version: str, platform: Platform, layers: Layers) -> dict[str, Any]:
         """Return the names that a condition or text can use; the catalog's variables override dfgen's."""
-        own = {"family": self.family.name, "version": version, "platform": _in_template(platform)}
-        return {**own, "arch": platform.architecture, **settings.merged(layers, "variables")}
+        shown = _in_template(platform)
+        own = {"family": self.family.name, "version": Version(version), "platform": shown}
+        return {**own, "arch": shown.architecture, **settings.merged(layers, "variables")}
 
     def _holds(self, layer: Layer, names: Mapping[str, Any]) -> bool:
         """Evaluate a layer's condition; an invalid one counts as false, and its problem is kept."""
@@ -170,6 +176,7 @@ class Expander:
         }
         foreign = self._attempt(lambda: _foreign_programs(layers)) or {}
         tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
+        end_of_life = self._attempt(lambda: _end_of_life(layers))
         # After the first problem no image is needed any more, but the checks above go on for all of them.
         if self.gathering.problems or template is None or parent is None:
             return None
@@ -185,7 +192,7 @@ class Expander:
             labels=settings.merged(layers, "labels"),
             tests=tuple(test for test in tests if test),
             immutable=bool((settings.last(layers, "immutable") or (False,))[0]),
-            end_of_life=str((settings.last(layers, "end_of_life") or ("",))[0]),
+            end_of_life=end_of_life or "",
             place=place,
             layers=layers,
             foreign_programs=foreign,
@@ -228,6 +235,40 @@ class Expander:
             timeout=entry.get("timeout", 60),
             place=place,
         )
+
+
+def _end_of_life(layers: Layers) -> str:
+    """Return the date, or "" without one. Raises InputError for a day that is not in the calendar."""
+    found = settings.last(layers, "end_of_life")
+    if found is None:
+        return ""
+    text, layer = found
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise InputError(Problem(layer.place("end_of_life"), f"{text!r} is not a date: {error}")) from None
+
+
+def _check_case(document: Document, found: Mapping[str, Layers]) -> None:
+    """Raises InputError for versions that are one folder where the file system ignores case (macOS)."""
+    seen: dict[str, str] = {}
+    problems = []
+    for version, layers in found.items():
+        first = seen.setdefault(version.lower(), version)
+        if first != version:
+            both = f"versions {first!r} and {version!r} differ only in case"
+            message = f"{both}; on some systems they are one folder: rename one"
+            problems.append(Problem(_version_place(document, version, layers[-1]), message))
+    if problems:
+        raise InputError(problems)
+
+
+def _version_place(document: Document, version: str, layer: Layer) -> Place:
+    if layer.path == ("versions",):
+        return layer.place(document.data["versions"].index(version))
+    if layer.path[:1] == ("versions",):
+        return document.place(layer.path, key=True)
+    return document.place(("matrix", "version"))
 
 
 def versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
@@ -335,7 +376,7 @@ def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
 
 
 def _write(combination: Combination) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in combination.items()) + "}"
+    return "{" + ", ".join(f"{key}: {_spelled(value)}" for key, value in combination.items()) + "}"
 
 
 # Cached, because all images of a platform share one value.
@@ -393,4 +434,22 @@ def _equals(key: str, value: Any, wanted: Any, place: Place) -> bool:
     choices = wanted if isinstance(wanted, list) else [wanted]
     if key == "platform":
         return _platform(str(value), place) in [_platform(str(choice), place) for choice in choices]
-    return str(value) in [str(choice) for choice in choices]
+    if isinstance(value, PlatformName):
+        matches = [_is_architecture(value, str(choice), place) for choice in choices]  # checks all of them
+        return any(matches)
+    return _spelled(value) in map(_spelled, choices)
+
+
+def _spelled(value: Any) -> str:
+    """Return a value as the file spells it, so that `true` equals "true"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_architecture(value: PlatformName, choice: str, place: Place) -> bool:
+    """Compare with an alias; an unknown one would never be equal. Raises InputError for it.
+
+    `arm` is the value of `arch` on linux/arm/v7, although it is not an alias of that platform.
+    """
+    if choice not in {platform.architecture for platform in aliases().values()}:
+        _platform(choice, place)
+    return value == choice

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from dfgen.catalog.model import (
     Parent,
     check_family_name,
 )
+from dfgen.catalog.notation import literal_braces
 from dfgen.catalog.yaml import Document
 from dfgen.errors import Gathering, InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.platform import Platform
@@ -42,6 +44,9 @@ class TemplateFolder(Expressions, Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of all templates."""
 
+    def is_expression(self, text: str) -> bool:
+        """Whether a template could contain this text between `{{` and `}}`."""
+
 
 def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     """Load the catalog in the folder `root`.
@@ -50,7 +55,7 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     parents and cycles between families.
     Raises InputError with all problems of all files, or with a hint if there is no catalog.
     """
-    defaults, families = _read(root)
+    defaults, families = _read(root, templates)
     catalog = _catalog(root, defaults, families)
     resolver = _Resolver(catalog)
     images: list[Image] = []
@@ -70,7 +75,7 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
     return replace(catalog, images=tuple(images))
 
 
-def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
+def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Document]]:
     """Read and validate all YAML files. Returns the catalog's defaults, and the families by name."""
     bases = root / BASES
     if not bases.is_dir():
@@ -78,16 +83,19 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
         raise InputError(Problem(Place(f"{BASES}/"), message))
     gathering = Gathering()
     defaults = Document(CATALOG_FILE, None, {}, {}, {})
-    if (root / CATALOG_FILE).exists():
+    if os.path.lexists(root / CATALOG_FILE):
         with gathering.step():
-            defaults = yaml.read(root / CATALOG_FILE, CATALOG_FILE)
+            defaults = yaml.read(root, CATALOG_FILE)
             schema.check(defaults, "catalog")
+            gathering.problems.extend(literal_braces(defaults, templates.is_expression))
+    gathering.problems.extend(_misnamed(root))
     families: dict[str, Document] = {}
     for path in sorted(bases.glob("*/base.yaml")):
         with gathering.step():
             name, shown = path.parent.name, str(PurePosixPath(path.relative_to(root)))
-            families[name] = yaml.read(path, shown)
+            families[name] = yaml.read(root, shown)
             schema.check(families[name], "base")
+            gathering.problems.extend(literal_braces(families[name], templates.is_expression))
             with placed(Place(shown)):
                 check_family_name(name)
     gathering.check()
@@ -96,6 +104,16 @@ def _read(root: Path) -> tuple[Layer, dict[str, Document]]:
     # The default platforms are part of the catalog's layer, so that every other layer overrides them.
     settings = {"platforms": list(DEFAULT_PLATFORMS), **(defaults.data or {})}
     return Layer(defaults, (), settings), families
+
+
+def _misnamed(root: Path) -> Iterator[Problem]:
+    """Report files that dfgen would ignore because of their ending."""
+    for pattern in ("*.yml", "*/*.yml"):
+        for path in sorted((root / BASES).glob(pattern)):
+            name = "base" if "/" in pattern else "catalog"
+            if path.stem == name:
+                shown = str(PurePosixPath(path.relative_to(root)))
+                yield Problem(Place(shown), f"dfgen reads {name}.yaml only; rename the file")
 
 
 def _catalog(root: Path, defaults: Layer, families: Mapping[str, Document]) -> Catalog:

@@ -9,17 +9,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog import reading
 from dfgen.catalog.model import BASES, Parent
-from dfgen.errors import InputError, Place, Problem
+from dfgen.errors import InputError, Place, Problem, listing, nearest, placed
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from dfgen.oci.platform import Platform
 
 LOCK_FILE = f"{BASES}/lock.json"
 _FORMAT = 1
+_MAX_DIGITS = 18
+_MAX_MANIFEST = 1_000_000_000  # bytes; registries accept a few MB
+_KEEP_ONE = "keep one of them and run `dfgen lock`"
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(?=\s*:)|"(?:[^"\\]|\\.)*"|[{}]')
 _IS_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -119,32 +125,83 @@ def read(root: Path) -> Lock:
     Raises InputError, with the affected parent, if the file is not a valid lock.
     """
     try:
-        text = (root / LOCK_FILE).read_text(encoding="utf-8")
+        text = reading.read_text(root, LOCK_FILE)
     except FileNotFoundError:
         return Lock()
-    except UnicodeDecodeError as error:
-        raise _invalid("is not UTF-8 text") from error
-    except OSError as error:
-        raise InputError(Problem(Place(LOCK_FILE), f"cannot be read: {error.strerror}")) from error
     return parse(text)
 
 
 def parse(text: str) -> Lock:
     """Parse the text of a lock file; raises InputError like `read`."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_distinct, parse_int=_integer, parse_constant=_integer)
     except json.JSONDecodeError as error:
         place = Place(LOCK_FILE, error.lineno, error.colno)
         conflict = " (a merge conflict?)" if "<<<<<<<" in text else ""
         fix = "keep one side and run `dfgen lock`"
         raise InputError(Problem(place, f"invalid JSON{conflict}: {error.msg}; {fix}")) from None
+    except _DuplicateError as error:
+        lines = _lines_of_duplicate(text, error.key)
+        message = f"duplicate key {error.key!r} (first on line {lines[0]})"
+        raise InputError(Problem(Place(LOCK_FILE, lines[1]), f"{message}; {_KEEP_ONE}")) from None
     except RecursionError:
         raise _invalid("invalid lock: nested too deeply") from None
+    except InputError as error:
+        raise _invalid(f"invalid lock: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("parents"), dict):
         raise _invalid("invalid lock: expected an object with 'version' and 'parents'")
-    if data.get("version") != _FORMAT:
+    if type(data.get("version")) is not int or data["version"] != _FORMAT:
         raise _invalid(f"unsupported version {data.get('version')!r}; this dfgen reads version {_FORMAT}")
+    with placed(Place(LOCK_FILE)):
+        _check_keys(data, ("version", "parents"))
     return Lock({key: _parent(key, entry, text) for key, entry in data["parents"].items()})
+
+
+class _DuplicateError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _DuplicateError(next(key for at, key in enumerate(keys) if key in keys[:at]))
+    return found
+
+
+def _lines_of_duplicate(text: str, key: str) -> tuple[int, int]:
+    """Return the lines of the first key that occurs twice in one object, of those that are named `key`."""
+    objects: list[dict[str, int]] = []
+    for found in _TOKEN.finditer(text):
+        sign, name = found[0][0], found[1]
+        if sign == "{":
+            objects.append({})
+        elif sign == "}":
+            objects.pop()
+        elif name is not None and json.loads(name) == key:
+            line = text.count("\n", 0, found.start()) + 1
+            if key in objects[-1]:
+                return objects[-1][key], line
+            objects[-1][key] = line
+    raise AssertionError(f"{key!r} is not a duplicate")
+
+
+def _integer(text: str) -> int:
+    if not text.lstrip("-").isdigit() or len(text) > _MAX_DIGITS:
+        raise InputError(f"{text[:_MAX_DIGITS]} is not a number that a lock contains")
+    return int(text)
+
+
+def _check_keys(entry: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(entry, dict):
+        raise TypeError(f"expected an object, found {entry!r}")
+    for key in entry:
+        if key not in known:
+            raise InputError(
+                f"unknown key {key!r}{nearest(key, known) or f'; known keys are {listing(known)}'}"
+            )
 
 
 def _invalid(message: str, removed: str = "it", line: int = 0) -> InputError:
@@ -160,34 +217,61 @@ def _line(text: str, key: str) -> int:
 
 def _parent(key: str, entry: Any, text: str) -> LockedParent:
     try:
+        _check_keys(entry, ("digest", "media_type", "first_seen", "candidate", "platforms"))
         media_type = entry["media_type"]
         if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
             raise InputError(f"media type {media_type!r} is not that of an index or a manifest")
-        return LockedParent(
+        locked = LockedParent(
             digest=Digest(entry["digest"]),
             media_type=media_type,
             first_seen=_date(entry["first_seen"]),
-            platforms={Platform.parse(alias): _pin(pin) for alias, pin in entry["platforms"].items()},
+            platforms=_pins(entry["platforms"]),
             candidate=_candidate(entry.get("candidate")),
         )
+        _check_pins(locked)
     except InputError as error:
         raise _invalid(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
     except (KeyError, TypeError, AttributeError) as error:
         raise _invalid(f"parent {key!r} is incomplete: {error}", "this entry", _line(text, key)) from None
+    return locked
 
 
 def _candidate(entry: Any) -> Candidate | None:
-    return Candidate(Digest(entry["digest"]), _date(entry["first_seen"])) if entry is not None else None
+    if entry is None:
+        return None
+    _check_keys(entry, ("digest", "first_seen"))
+    return Candidate(Digest(entry["digest"]), _date(entry["first_seen"]))
+
+
+def _pins(entries: Mapping[str, Any]) -> dict[Platform, Pin]:
+    found: dict[Platform, Pin] = {}
+    for alias, entry in entries.items():
+        platform = Platform.parse(alias)
+        if platform in found:
+            raise InputError(f"{alias!r} is a second pin for {platform}")
+        found[platform] = _pin(entry)
+    return found
+
+
+def _check_pins(locked: LockedParent) -> None:
+    """Raises InputError if a pin is the index: each platform pins its own manifest."""
+    for platform, pin in locked.platforms.items():
+        if locked.media_type in INDEX_TYPES and pin.digest == locked.digest:
+            raise InputError(f"the pin for {platform} is the digest of the index, not of its image")
 
 
 def _pin(entry: Any) -> Pin:
+    _check_keys(entry, ("digest", "size"))
     size = entry.get("size", 0)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_MANIFEST:
         raise InputError(f"size {size!r} is not a number of bytes")
     return Pin(Digest(entry["digest"]), size)
 
 
 def _date(text: str) -> str:
-    if not _IS_DATE.fullmatch(text):
-        raise InputError(f"first_seen {text!r} is not a date such as 2026-01-31")
-    return text
+    try:
+        if _IS_DATE.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise InputError(f"first_seen {text!r} is not a date such as 2026-01-31")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.versions import Version
 from dfgen.errors import InputError
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME
 from dfgen.oci.platform import Platform
@@ -56,44 +57,19 @@ class PinnedParent:
         return self.__dockerfile__()
 
 
-class TemplatePlatform(str):
-    """A platform in a template: `{{ platform }}` is `linux/arm64`, its attributes are parts and aliases.
+class PlatformName(str):
+    """A spelling of a platform or of its architecture in a template, for example `arch`.
 
-    Compares equal to every alias, since users write `platform == "aarch64"` as well.
+    Compares equal to every alias, since users write `arch == "aarch64"` as well as `arch == "arm64"`.
     """
 
     value: Platform
 
-    def __new__(cls, value: Platform) -> TemplatePlatform:
-        """Create it from a platform."""
-        made = super().__new__(cls, str(value))
+    def __new__(cls, text: str, value: Platform) -> PlatformName:
+        """Create it from a spelling and its platform."""
+        made = super().__new__(cls, text)
         made.value = value
         return made
-
-    @property
-    def os(self) -> str:
-        """The operating system: `linux`."""
-        return self.value.os
-
-    @property
-    def architecture(self) -> str:
-        """The architecture in OCI and Go: `arm64`."""
-        return self.value.architecture
-
-    @property
-    def variant(self) -> str:
-        """The variant: `v7`, or empty."""
-        return self.value.variant
-
-    @property
-    def uname(self) -> str:
-        """The architecture in `uname -m` and RPM: `aarch64`."""
-        return self.value.row.tag
-
-    @property
-    def debian(self) -> str:
-        """The architecture in Debian: `arm64`, `armhf`, `ppc64el`."""
-        return _DEBIAN.get(str(self.value), self.value.architecture)
 
     def __eq__(self, other: object) -> bool:
         """Compare with the name or any alias of a platform."""
@@ -111,6 +87,39 @@ class TemplatePlatform(str):
     __hash__ = str.__hash__
 
 
+class TemplatePlatform(PlatformName):
+    """A platform in a template: `{{ platform }}` is `linux/arm64`, its attributes are parts and aliases."""
+
+    def __new__(cls, value: Platform) -> TemplatePlatform:
+        """Create it from a platform."""
+        return cast(TemplatePlatform, super().__new__(cls, str(value), value))
+
+    @property
+    def os(self) -> str:
+        """The operating system: `linux`."""
+        return self.value.os
+
+    @property
+    def architecture(self) -> PlatformName:
+        """The architecture in OCI and Go: `arm64`."""
+        return PlatformName(self.value.architecture, self.value)
+
+    @property
+    def variant(self) -> str:
+        """The variant: `v7`, or empty."""
+        return self.value.variant
+
+    @property
+    def uname(self) -> PlatformName:
+        """The architecture in `uname -m` and RPM: `aarch64`."""
+        return PlatformName(self.value.row.tag, self.value)
+
+    @property
+    def debian(self) -> PlatformName:
+        """The architecture in Debian: `arm64`, `armhf`, `ppc64el`."""
+        return PlatformName(_DEBIAN.get(str(self.value), self.value.architecture), self.value)
+
+
 def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent]) -> dict[str, Any]:
     """Return all variables of an image's template, by name.
 
@@ -121,10 +130,10 @@ def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, Pinned
     labels = automatic_labels(image, parent.digest)
     own = {
         "family": image.family.name,
-        "version": image.version,
+        "version": Version(image.version),
         "description": image.family.description,
-        "platform": TemplatePlatform(image.platform),
-        "arch": image.platform.architecture,
+        "platform": (platform := TemplatePlatform(image.platform)),
+        "arch": platform.architecture,
         "packages": image.packages,
         "labels": {**labels, **image.labels},
         "registry": catalog.registry,

@@ -2,7 +2,8 @@
 
 This module builds values from libyaml's events instead of using a YAML loader. A loader keeps no positions,
 stops at the first problem, and silently changes version numbers (1.10 becomes 1.1), of which a catalog has
-many. Values follow the core schema of YAML 1.2, except that numbers that would not be preserved are rejected.
+many. Values follow the core schema of YAML 1.2. It rejects numbers and booleans that would not be preserved,
+and the booleans of YAML 1.1 (`no`, `on`).
 
 https://yaml.org/spec/1.2.2/#103-core-schema
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog import reading
 from dfgen.errors import InputError, Place, Problem
 
 KeyPath = tuple[str | int, ...]
@@ -24,6 +26,8 @@ _MAX_NUMBER = 64  # characters; a longer number is text that needs quotes
 _MAX_EXPANSION = 100_000  # values that aliases may expand to: protects against a "billion laughs" file
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# Booleans of YAML 1.1, which many people expect and many tools read: https://yaml.org/type/bool.html
+_OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -57,15 +61,9 @@ class Document:
         return Place(self.file, *(found or (1, 1)))
 
 
-def read(path: Path, shown: str) -> Document:
-    """Read a YAML file; messages call it `shown`. Raises InputError if it is not valid YAML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(Place(shown), "is not UTF-8 text; save it as UTF-8")) from error
-    except OSError as error:
-        raise InputError(Problem(Place(shown), f"cannot be read: {error.strerror}")) from error
-    return parse(text, shown)
+def read(root: Path, path: str) -> Document:
+    """Read a YAML file of the catalog in `root`. Raises InputError if it is not valid YAML."""
+    return parse(reading.read_text(root, path), path)
 
 
 def parse(text: str, file: str) -> Document:
@@ -96,7 +94,8 @@ class _Reader:
             self._conflict(text)
             mark = error.problem_mark or error.context_mark
             # In { } and [ ], libyaml rejects an unquoted `a:b`, although YAML 1.2 allows it.
-            hint = "; quote text that contains ':'" if "unexpected ':'" in error.problem else ""
+            line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+            hint = _hint(error.problem, line[: mark.column + 1])
             self._problem((mark.line, mark.column), f"invalid YAML: {error.problem}{hint}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
@@ -170,10 +169,19 @@ class _Reader:
         if text in _NULLS:
             return None
         if text in _BOOLEANS:
+            self._check_boolean(text, text.lower(), mark)
             return _BOOLEANS[text]
+        if text.lower() in _OLD_BOOLEANS and text in (text.lower(), text.upper(), text.capitalize()):
+            self._check_boolean(text, _OLD_BOOLEANS[text.lower()], mark)
         if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
             return self._number(text, path, mark)
         return text
+
+    def _check_boolean(self, text: str, meaning: str, mark: tuple[int, int]) -> None:
+        """Report a boolean that a template would print in another way, or that YAML 1.2 reads as text."""
+        if text != meaning:
+            kind = "YAML boolean" if text in _BOOLEANS else "boolean in YAML 1.1, but text in YAML 1.2"
+            self._problem(mark, f'{text} is a {kind}; write {meaning}, or "{text}" with quotes')
 
     def _number(self, text: str, path: KeyPath, mark: tuple[int, int]) -> float:
         self.numbers[path] = text
@@ -220,7 +228,10 @@ class _Reader:
     def _key(self, event: Any, events: Iterator[Any], path: KeyPath) -> str:
         mark = _mark(event)
         if type(event).__name__ != "ScalarEvent":
-            self._problem(mark, "a key is a list, a mapping or an alias; expected text")
+            hint = (
+                "; to write {{ … }}, quote the whole text" if "MappingStart" in type(event).__name__ else ""
+            )
+            self._problem(mark, f"a key is a list, a mapping or an alias; expected text{hint}")
             if type(event).__name__ != "AliasEvent":
                 self._value(event, events, (*path, "?"))
             return "?"
@@ -239,6 +250,19 @@ class _Reader:
             return values
         self._problem(mark, "<< can only merge mappings")
         return []
+
+
+def _hint(problem: str, before: str) -> str:
+    """Return what to do about an error of libyaml; `before` is the line up to and with its column."""
+    if "unexpected ':'" in problem:
+        return "; quote text that contains ':'"
+    if "cannot start any token" in problem and before.endswith("\t"):
+        return "; replace the tab with spaces"
+    if "mapping values are not allowed" in problem:
+        return "; check the indentation, and quote text that contains ': '"
+    if "did not find expected key" in problem:
+        return "; check that this line is indented like its neighbors"
+    return ""
 
 
 def _is_lossy(text: str, value: float) -> bool:

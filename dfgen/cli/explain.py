@@ -14,6 +14,7 @@ import click
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
+from dfgen.catalog.reading import read_text
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
@@ -60,8 +61,10 @@ def command(app: App, wanted: str) -> None:
 
 
 def _lock_text(app: App) -> str:
-    path = app.root / LOCK_FILE
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        return read_text(app.root, LOCK_FILE)
+    except FileNotFoundError:
+        return ""
 
 
 def _split(text: str) -> tuple[str, int]:

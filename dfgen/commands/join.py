@@ -97,8 +97,8 @@ def match(sources: Iterable[Layout], plan: Plan) -> tuple[Joined, ...]:
 def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path) -> None:
     """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
-    `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if an
-    image has programs for another architecture; no image is tagged then.
+    `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if
+    an image has programs for another architecture; no image is tagged then.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []

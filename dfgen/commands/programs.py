@@ -37,7 +37,7 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
     manifest = layout.manifest(built)
     if not isinstance(manifest, Manifest):
         raise CheckError(f"{image.name}: {built.digest} is an index, expected an image")
-    kept = tuple(reversed([*stages(parse(_read(root / image.dockerfile), image.path)).kept]))
+    kept = tuple(reversed([*stages(parse(_read(root / image.dockerfile), image.path)).in_image]))
     own = added_layers(image, manifest, kept, layout)
     try:
         found = programs([layout.blob_path(layer.digest) for layer in own])

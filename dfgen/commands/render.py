@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import TEMPLATES, Catalog, Image
+from dfgen.catalog.reading import check_path
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
 from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
@@ -267,6 +269,10 @@ def render(
     belong to the selection. Raises one InputError with the problems of all images.
     """
     gathering = Gathering()
+    for folder in sorted({posixpath.dirname(image.path) for image in images}):
+        with gathering.step():
+            check_path(catalog.root, folder)
+    gathering.check()
     found: list[File] = []
     waiting: list[Image] = []
     for image in images:
@@ -321,6 +327,7 @@ class Dockerfiles:
         Raises CheckError if the file was edited by hand, and the errors of `render_image`.
         """
         path = image.path
+        check_path(self.catalog.root, path)
         existing = files.dockerfiles(self.catalog.root, [path])
         file = File(path=path, old=existing.get(path), new=self.render(image, lock))
         if file.change is Change.NONE:

@@ -38,7 +38,8 @@ class MissingNameError(UndefinedError):
         if self.owner is missing:
             return f"{name!r} is not defined{nearest(name, sorted(variables))}"
         path = next(_paths(self.owner, variables), "") or type(self.owner).__name__
-        return f"{path!r} has no {self.name!r}{nearest(name, _names(self.owner))}"
+        advice = "; declare it under parents in base.yaml" if path == "parents" else ""
+        return f"{path!r} has no {self.name!r}{nearest(name, _names(self.owner))}{advice}"
 
 
 class Missing(StrictUndefined):

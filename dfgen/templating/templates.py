@@ -108,6 +108,14 @@ class Templates:
         """Return the names of all templates, sorted, with `/` between folders."""
         return tuple(self._loader.list_templates())
 
+    def is_expression(self, text: str) -> bool:
+        """Whether a template could contain this text between `{{` and `}}`."""
+        try:
+            self._plain.parse(f"{{{{{text}}}}}")
+        except TEMPLATE_ERRORS:
+            return False
+        return True
+
     def render(self, name: str, variables: Mapping[str, object]) -> str:
         """Render a template to a Dockerfile that ends in one newline; values are quoted for their positions.
 

@@ -248,7 +248,9 @@ class Workspace:
         folder = self.root / TEMPLATES
         found: dict[str, str] = {}
         for path in folder.rglob("*"):
-            with suppress(OSError):  # a folder, or an unreadable file, which cannot be rendered either
+            if not path.is_file():  # reading a FIFO would block, and a device may never end
+                continue
+            with suppress(OSError):  # an unreadable file cannot be rendered either
                 found[path.relative_to(folder).as_posix()] = path.read_text("utf-8", errors="replace")
         return found
 

@@ -124,16 +124,16 @@ def test_a_stage_with_a_fixed_platform(tmp_path: Path) -> None:
 def test_smoke_tests(tmp_path: Path) -> None:
     text = FAMILY + (
         "variables: {v: 7}\ntests:\n"
-        "  - {run: 'echo {{ v }}', expect: 'v{{ v }}', exit: 3, network: true, timeout: 9}\n"
+        "  - {run: 'echo v', expect: 'v{{ v }}', exit: 3, network: true, timeout: 9}\n"
         "  - {run: [java, -version]}\n"
         "  - {healthy: 30, name: answers}\n"
         "  - {healthy: 5}\n"
     )
     tests = images(tmp_path, text)["app:1.0@amd64"].tests
-    assert [test.name for test in tests] == ["echo {{ v }}", "java -version", "answers", "becomes healthy"]
+    assert [test.name for test in tests] == ["echo v", "java -version", "answers", "becomes healthy"]
     first = tests[0]
     assert (first.command, first.expect, first.exit, first.network, first.timeout) == (
-        "echo {{ v }}",
+        "echo v",
         "v7",
         3,
         True,
@@ -218,3 +218,66 @@ def test_problems_of_all_families_are_reported_together(tmp_path: Path) -> None:
         "bases/app/base.yaml:4:13",
         "bases/lib/base.yaml:4:13",
     ]
+
+
+ALIASES = ("arm64", "aarch64", "ARM64", "arm64v8", "linux/arm64", "linux/aarch64")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("name", ["arch", "platform", "platform.architecture", "platform.uname"])
+def test_an_architecture_equals_every_alias(name: str, alias: str, tmp_path: Path) -> None:
+    conditions = [f"{name} == '{alias}'", f"'{alias}' == {name}", f"{name} in ['{alias}']"]
+    text = f"{FAMILY}overrides:\n"
+    for at, condition in enumerate(conditions):
+        text += f'  - {{when: "{condition}", variables: {{v{at}: x}}}}\n'
+    if "." not in name:
+        text += f"  - {{when: {{{name}: {alias}}}, variables: {{v3: x}}}}\n"
+    found = images(tmp_path, text)
+    assert len(found["app:1.0@arm64"].variables) == 4 - ("." in name)
+    assert not found["app:1.0@amd64"].variables
+
+
+def test_an_unknown_architecture_in_a_condition_is_reported(tmp_path: Path) -> None:
+    text = f"{FAMILY}overrides:\n  - {{when: {{arch: aarch46}}, variables: {{a: b}}}}\n"
+    (problem,) = dict.fromkeys(problems(tmp_path, text))
+    assert "unknown architecture 'aarch46' (did you mean 'aarch64'?)" in problem
+
+
+def test_versions_order_as_versions_in_conditions(tmp_path: Path) -> None:
+    text = (
+        "template: t.j2\nparent: docker.io/library/busybox:1\nplatforms: [amd64]\n"
+        'versions: ["1", "1.9", "1.10", "2.0"]\noverrides:\n'
+        "  - {when: \"version >= '1.10'\", variables: {new: x}}\n"
+        "  - {when: version == 1, variables: {one: x}}\n"
+        "  - {when: {version: 1}, variables: {same: x}}\n"
+    )
+    found = {image.version: set(image.variables) for image in images(tmp_path, text).values()}
+    assert found == {"1": {"one", "same"}, "1.9": set(), "1.10": {"new"}, "2.0": {"new"}}
+
+
+@pytest.mark.parametrize(
+    ("date", "reason"),
+    [
+        ("2026-13-45", "month must be in 1..12"),
+        ("2026-02-30", "day is out of range for month"),
+        ("0000-01-01", "year 0 is out of range"),
+    ],
+)
+def test_an_end_of_life_is_in_the_calendar(date: str, reason: str, tmp_path: Path) -> None:
+    text = f'{FAMILY}end_of_life: "{date}"\n'
+    assert problems(tmp_path, text) == [f"bases/app/base.yaml:4:14: '{date}' is not a date: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ('versions: ["1.0-RC", "1.0-rc"]', "3:22"),
+        ("versions:\n  1-A:\n  1-a:", "5:3"),
+        ('matrix: {version: "{{ a }}", axes: {a: [x, X]}}', "3:19"),
+    ],
+)
+def test_versions_that_differ_in_case_only_are_refused(setting: str, place: str, tmp_path: Path) -> None:
+    text = f"template: t.j2\nparent: docker.io/library/busybox:1\n{setting}\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(f"bases/app/base.yaml:{place}: versions '")
+    assert problem.endswith("differ only in case; on some systems they are one folder: rename one")

@@ -148,7 +148,16 @@ PIN = {"digest": str(A)}
         ({"platforms": []}, " is incomplete: 'list' object has no attribute 'items'"),
         ({"platforms": {"z80": PIN}}, ": unknown architecture 'z80'; supported: linux/amd64, linux/arm64, linux/arm/v7, linux/ppc64le, linux/s390x and linux/riscv64"),
         ({"platforms": {"arm64": {}}}, " is incomplete: 'digest'"),
-        ({"platforms": {"arm64": "x"}}, " is incomplete: 'str' object has no attribute 'get'"),
+        ({"platforms": {"arm64": "x"}}, " is incomplete: expected an object, found 'x'"),
+        ({"platforms": {"arm64": {**PIN, "sise": 7}}}, ": unknown key 'sise' (did you mean 'size'?)"),
+        ({"digset": str(A)}, ": unknown key 'digset' (did you mean 'digest'?)"),
+        ({"platforms": {"arm64": PIN, "aarch64": PIN}}, ": 'aarch64' is a second pin for linux/arm64"),
+        (
+            {"platforms": {"arm64": {"digest": str(A)}}},
+            ": the pin for linux/arm64 is the digest of the index, not of its image",
+        ),
+        ({"first_seen": "2026-13-45"}, ": first_seen '2026-13-45' is not a date such as 2026-01-31"),
+        ({"platforms": {"arm64": {**PIN, "size": 10**12}}}, ": size 1000000000000 is not a number of bytes"),
         ({"platforms": {"arm64": {**PIN, "size": "7"}}}, ": size '7' is not a number of bytes"),
         ({"platforms": {"arm64": {**PIN, "size": True}}}, ": size True is not a number of bytes"),
         ({"platforms": {"arm64": {**PIN, "size": -7}}}, ": size -7 is not a number of bytes"),
@@ -203,12 +212,32 @@ def test_unreadable_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(InputError) as caught:
         read(tmp_path)
-    assert (
-        str(caught.value)
-        == "bases/lock.json: is not UTF-8 text; restore it from git, or remove it and run `dfgen lock`"
-    )
+    assert str(caught.value) == "bases/lock.json: is not UTF-8 text; save it as UTF-8"
     path.unlink()
     path.mkdir()
     with pytest.raises(InputError) as caught:
         read(tmp_path)
-    assert str(caught.value) == "bases/lock.json: cannot be read: Is a directory"
+    assert str(caught.value) == "bases/lock.json: is not a regular file; put a file there"
+
+
+@pytest.mark.parametrize("at", range(3, 10))
+def test_a_duplicate_key_is_reported_with_both_lines(at: int) -> None:
+    lines = TEXT.splitlines()
+    if lines[at].endswith("{"):  # a whole entry twice
+        lines = [*lines[:at], f"{lines[at].rstrip('{')} null,", *lines[at:]]
+    else:
+        lines = [*lines[:at], f"{lines[at].rstrip(',')},", *lines[at:]]
+    key = lines[at].split('"')[1]
+    keep = "keep one of them and run `dfgen lock`"
+    found = _error("\n".join(lines))
+    assert found == f"bases/lock.json:{at + 2}: duplicate key {key!r} (first on line {at + 1}); {keep}"
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "1" * 30, "NaN", "Infinity"])
+def test_an_absurd_number_is_refused(number: str) -> None:
+    assert f"{number[:18]} is not a number that a lock contains" in _error(TEXT.replace("527", number))
+
+
+def test_an_unknown_key_at_the_top_is_refused() -> None:
+    text = TEXT.replace('"version": 1', '"version": 1, "parent": {}')
+    assert _error(text) == "bases/lock.json: unknown key 'parent' (did you mean 'parents'?)"

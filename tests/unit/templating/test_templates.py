@@ -205,7 +205,10 @@ def test_expressions_of_the_catalog(tmp_path: Path) -> None:
         ("jaav >= 17", "'jaav' is not defined (did you mean 'java'?)"),
         ("jaav", "'jaav' is not defined (did you mean 'java'?)"),
         ("java.x", "'java' has no 'x'"),
-        ("java >= 'a'", "'>=' not supported between instances of 'int' and 'str'"),
+        (
+            "java >= 'a'",
+            "the text 'a' cannot be compared with 17; write both with quotes, or both without",
+        ),
         ("java +", "unexpected 'end of template'"),
         ("''.__class__", "not allowed in a template: templates cannot access the attribute '__class__'"),
     ],
@@ -237,3 +240,12 @@ def test_an_invalid_text_is_reported_with_its_place(text: str, message: str, tmp
     with pytest.raises(InputError) as error:
         Templates(tmp_path, "templates").text(text, {"java": 17}, PLACE)
     assert str(error.value) == f"bases/a/base.yaml:3:7: in {text!r}: {message}"
+
+
+def test_an_undeclared_stage_says_where_to_declare_it(folder: TemplateFolder) -> None:
+    with pytest.raises(InputError) as error:
+        folder.render("FROM {{ parents.build }}", {"parents": {"tool": "x"}})
+    assert (
+        str(error.value)
+        == "templates/x.j2:1: 'parents' has no 'build'; declare it under parents in base.yaml"
+    )

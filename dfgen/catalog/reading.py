@@ -1,0 +1,56 @@
+"""Read the catalog's own files: only regular files inside of its folder, never through a link.
+
+git carries links, so a pull request can bring one to the CI that renders it. The content of the file that it
+leads to would appear in messages, and a FIFO or a device would never end.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path, PurePosixPath
+
+from dfgen.errors import InputError, Place, Problem
+
+_MAX_SIZE = 64_000_000  # bytes
+
+
+def check_path(root: Path, path: str) -> None:
+    """Raises InputError if a part of a path, below the catalog's root, is a link; a missing part is none."""
+    parents = PurePosixPath(path).parents[:-1]  # without "."; the root itself may be a link
+    for part in (*reversed(parents), PurePosixPath(path)):
+        if (root / part).is_symlink():
+            advice = "dfgen follows no links in a catalog; put the file or folder itself there"
+            raise InputError(Problem(Place(str(part)), f"is a link; {advice}"))
+
+
+def read_text(root: Path, path: str) -> str:
+    """Read a text file of the catalog; `path` is relative to its root.
+
+    Raises FileNotFoundError if there is nothing, and InputError for a link, a device, a FIFO or a folder, if
+    it cannot be read, and if it is not UTF-8.
+    """
+    check_path(root, path)
+    try:
+        # O_NONBLOCK: opening a FIFO would block. O_NOFOLLOW: the path may have changed since the check.
+        handle = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return _read(handle, path).decode("utf-8")
+        finally:
+            os.close(handle)
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(Place(path), "is not UTF-8 text; save it as UTF-8")) from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(Problem(Place(path), f"cannot be read: {error.strerror}")) from error
+
+
+def _read(handle: int, path: str) -> bytes:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(Problem(Place(path), "is not a regular file; put a file there"))
+    if status.st_size > _MAX_SIZE:
+        raise InputError(Problem(Place(path), f"is too large; at most {_MAX_SIZE:,} bytes are read"))
+    with open(handle, "rb", closefd=False) as file:
+        return file.read(_MAX_SIZE)

@@ -1,0 +1,84 @@
+"""Comparison operators, tests and filters of templates, by value instead of by spelling.
+
+Jinja compares text letter by letter, so that "1.9" is greater than "1.10", and never finds text equal to a
+number. Both give a wrong image without a message, and are therefore defined here or refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dfgen.catalog.versions import SIGNS, Version, is_spelled, looks_like_version, ordered, version_key
+from dfgen.templating.taint import Fragment
+
+_SAME_KIND = "write both with quotes, or both without"
+
+
+class Operand(str):
+    """Text on one side of a comparison; it exists only while Jinja evaluates the operator."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare text, also with a whole number; a type with an equality of its own decides itself."""
+        if isinstance(other, str) and type(other).__eq__ not in (str.__eq__, Operand.__eq__):
+            return bool(other == str(self))
+        return is_spelled(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        """Override `str.__ne__`, which would not accept numbers."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __lt__(self, other: object) -> bool:
+        """Compare text that is not a version."""
+        return self._ordered(other, "<")
+
+    def __le__(self, other: object) -> bool:
+        """Compare text that is not a version."""
+        return self._ordered(other, "<=")
+
+    def __gt__(self, other: object) -> bool:
+        """Compare text that is not a version."""
+        return self._ordered(other, ">")
+
+    def __ge__(self, other: object) -> bool:
+        """Compare text that is not a version."""
+        return self._ordered(other, ">=")
+
+    def _ordered(self, other: object, sign: str) -> bool:
+        if isinstance(other, Version):
+            return ordered(self, other, sign)
+        if not isinstance(other, str):
+            raise TypeError(f"the text '{self!s}' cannot be compared with {other!r}; {_SAME_KIND}")
+        if looks_like_version(self) and looks_like_version(other):
+            both = f"'{self!s}' {sign} '{other!s}'"
+            raise ValueError(f"{both} would compare versions letter by letter; write … | as_version {sign} …")
+        return SIGNS[sign](str(self), str(other))
+
+
+def operand(value: object) -> object:
+    """Prepare one side of a comparison; what has an order or an equality of its own stays as it is."""
+    if isinstance(value, Fragment):
+        return Operand(value.plain())
+    if isinstance(value, str) and type(value).__eq__ is str.__eq__:
+        return Operand(value)
+    return value
+
+
+def as_version(value: object) -> Version:
+    """The `as_version` filter: text, or a whole number, that orders as a version."""
+    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, (bool, float)) or not looks_like_version(text):
+        raise ValueError(f'as_version: {value!r} is not a version such as "1.10"')
+    return Version(text)
+
+
+def check_order(values: Iterable[Any], name: str) -> None:
+    """Refuse to sort plain text in a way that differs from the order of the versions that it spells."""
+    texts = [value for value in values if isinstance(value, str) and not isinstance(value, Version)]
+    if all(map(looks_like_version, texts)) and sorted(texts) != sorted(texts, key=version_key):
+        advice = f'write … | map("as_version") | {name}'
+        raise ValueError(f"{name} would order versions letter by letter; {advice}")
