@@ -228,7 +228,6 @@ def _parent(key: str, entry: Any, text: str) -> LockedParent:
             platforms=_pins(entry["platforms"]),
             candidate=_candidate(entry.get("candidate")),
         )
-        _check_pins(locked)
     except InputError as error:
         raise _invalid(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
     except (KeyError, TypeError, AttributeError) as error:
@@ -251,13 +250,6 @@ def _pins(entries: Mapping[str, Any]) -> dict[Platform, Pin]:
             raise InputError(f"{alias!r} is a second pin for {platform}")
         found[platform] = _pin(entry)
     return found
-
-
-def _check_pins(locked: LockedParent) -> None:
-    """Raises InputError if a pin is the index: each platform pins its own manifest."""
-    for platform, pin in locked.platforms.items():
-        if locked.media_type in INDEX_TYPES and pin.digest == locked.digest:
-            raise InputError(f"the pin for {platform} is the digest of the index, not of its image")
 
 
 def _pin(entry: Any) -> Pin:

@@ -1,4 +1,4 @@
-"""Read the catalog's own files: only regular files inside of its folder, never through a link.
+"""Read the catalog's own files: only regular files inside of its folder.
 
 git carries links, so a pull request can bring one to the CI that renders it. The content of the file that it
 leads to would appear in messages, and a FIFO or a device would never end.
@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dfgen.errors import InputError, Place, Problem
 
 _MAX_SIZE = 64_000_000  # bytes
 
 
-def check_path(root: Path, path: str) -> None:
-    """Raises InputError if a part of a path, below the catalog's root, is a link; a missing part is none."""
-    parents = PurePosixPath(path).parents[:-1]  # without "."; the root itself may be a link
-    for part in (*reversed(parents), PurePosixPath(path)):
-        if (root / part).is_symlink():
-            advice = "dfgen follows no links in a catalog; put the file or folder itself there"
-            raise InputError(Problem(Place(str(part)), f"is a link; {advice}"))
+def check_folder(root: Path, path: str) -> None:
+    """Raises InputError if a part of a folder's path, below the catalog's root, is a link.
+
+    What is written there would change another version, or files of another catalog.
+    """
+    at, shown = str(root), ""
+    for part in path.split("/"):
+        at, shown = f"{at}/{part}", f"{shown}/{part}"
+        if os.path.islink(at):  # noqa: PTH114 - a render checks thousands of folders
+            advice = "dfgen does not write through links; put the folder itself there"
+            raise InputError(Problem(Place(shown[1:]), f"is a link; {advice}"))
 
 
 def read_text(root: Path, path: str) -> str:
     """Read a text file of the catalog; `path` is relative to its root.
 
-    Raises FileNotFoundError if there is nothing, and InputError for a link, a device, a FIFO or a folder, if
-    it cannot be read, and if it is not UTF-8.
+    Raises FileNotFoundError if there is nothing, and InputError for a link out of the catalog or to nothing,
+    a device, a FIFO or a folder, if it cannot be read, and if it is not UTF-8.
     """
-    check_path(root, path)
+    real = (root / path).resolve()
+    top = (root / path.partition("/")[0]).resolve()  # bases/; files beside it may hold secrets
+    is_inside = real.is_relative_to(top) and real.is_relative_to(root.resolve())
+    if not is_inside or ((root / path).is_symlink() and not real.exists()):
+        advice = "leads out of the catalog's folder, or to nothing; put the file itself there"
+        raise InputError(Problem(Place(path), f"is a link that {advice}"))
     try:
         # O_NONBLOCK: opening a FIFO would block. O_NOFOLLOW: the path may have changed since the check.
-        handle = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             return _read(handle, path).decode("utf-8")
         finally:

@@ -18,8 +18,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
-from dfgen.catalog.model import TEMPLATES, Catalog, Image
-from dfgen.catalog.reading import check_path
+from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image
+from dfgen.catalog.reading import check_folder
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
 from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
@@ -269,9 +269,9 @@ def render(
     belong to the selection. Raises one InputError with the problems of all images.
     """
     gathering = Gathering()
-    for folder in sorted({posixpath.dirname(image.path) for image in images}):
+    for family, version in sorted({(image.family.name, image.version) for image in images}):
         with gathering.step():
-            check_path(catalog.root, folder)
+            check_folder(catalog.root, f"{BASES}/{family}/{version}")
     gathering.check()
     found: list[File] = []
     waiting: list[Image] = []
@@ -327,7 +327,7 @@ class Dockerfiles:
         Raises CheckError if the file was edited by hand, and the errors of `render_image`.
         """
         path = image.path
-        check_path(self.catalog.root, path)
+        check_folder(self.catalog.root, posixpath.dirname(path))
         existing = files.dockerfiles(self.catalog.root, [path])
         file = File(path=path, old=existing.get(path), new=self.render(image, lock))
         if file.change is Change.NONE:

@@ -332,13 +332,15 @@ class Sandbox(SandboxedEnvironment):
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Check the arguments of a filter before it is called."""
         at = 1 if hasattr(function, "jinja_pass_arg") else 0
+        prints = name in _TEXT_FILTERS or name in _DATA_FILTERS
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            if len(args) > at:
+            if prints and len(args) > at:
                 more = (_argument(name, one) for one in args[at + 1 :])
                 args = (*args[:at], _filtered(name, args[at]), *more)
-            kwargs = {key: _argument(name, one) for key, one in kwargs.items()}
+            if prints and kwargs:
+                kwargs = {key: _argument(name, one) for key, one in kwargs.items()}
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)

@@ -70,7 +70,7 @@ def test_a_version_that_cannot_be_merged_fails_with_its_children(tmp_path: Path)
     run = world.build()
     assert [str(error) for error in run.errors] == [
         "a:1: not merged: a:1-x86_64 is listed for linux/amd64, but its configuration says linux/arm64;"
-        " build it again for its platform"
+        " rebuild it for its platform"
     ]
     assert states(run) == {"a:1@amd64": "built", "b:1@amd64": "not tried"}
     assert str(run.results[1].error) == "b:1@amd64: skipped, because the merge of a:1 failed"

@@ -15,7 +15,8 @@ from dfgen.errors import InputError
 from dfgen.templating import Templates
 from tests.unit.catalogs import FAMILY, loaded, locked, problems
 
-LINK = "is a link; dfgen follows no links in a catalog; put the file or folder itself there"
+LINK = "is a link that leads out of the catalog's folder, or to nothing; put the file itself there"
+FOLDER = "is a link; dfgen does not write through links; put the folder itself there"
 NO_FILE = "is not a regular file; put a file there"
 
 
@@ -52,13 +53,14 @@ def test_only_regular_files_are_read(
             lockfile.read(root)
 
 
-def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    loaded(tmp_path, FAMILY)
-    (tmp_path / "bases" / "app").rename(tmp_path / "elsewhere")
-    (tmp_path / "bases" / "app").symlink_to(tmp_path / "elsewhere")
+def test_a_folder_that_is_a_link_out_of_the_catalog_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "catalog"
+    loaded(root, FAMILY)
+    (root / "bases" / "app").rename(tmp_path / "elsewhere")
+    (root / "bases" / "app").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError) as error:
-        read_text(tmp_path, "bases/app/base.yaml")
-    assert str(error.value) == f"bases/app: {LINK}"
+        read_text(root, "bases/app/base.yaml")
+    assert str(error.value) == f"bases/app/base.yaml: {LINK}"
 
 
 def test_the_catalog_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -68,10 +70,11 @@ def test_the_catalog_itself_may_be_a_link(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_linked_file_is_in_the_message(tmp_path: Path) -> None:
-    (tmp_path / "bases").mkdir()
+    root = tmp_path / "catalog"
+    (root / "bases").mkdir(parents=True)
     (tmp_path / "secret").write_text("ghp_s3cr3t")
-    (tmp_path / "bases" / "catalog.yaml").symlink_to(tmp_path / "secret")
-    assert problems(tmp_path, FAMILY) == [f"bases/catalog.yaml: {LINK}"]
+    (root / "bases" / "catalog.yaml").symlink_to(tmp_path / "secret")
+    assert problems(root, FAMILY) == [f"bases/catalog.yaml: {LINK}"]
 
 
 def test_a_version_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
@@ -81,9 +84,9 @@ def test_a_version_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     templates = Templates(tmp_path / "mine" / "templates", "templates")
     with pytest.raises(InputError) as error:
         render(catalog, catalog.images, locked(catalog), lambda _image: templates, {})
-    assert str(error.value) == f"bases/app/1.0: {LINK}"
+    assert str(error.value) == f"bases/app/1.0: {FOLDER}"
     dockerfiles = Dockerfiles(catalog, lambda _image: templates)
     with pytest.raises(InputError) as error:
         dockerfiles.rerender(catalog.images[0], locked(catalog))
-    assert str(error.value) == f"bases/app/1.0: {LINK}"
+    assert str(error.value) == f"bases/app/1.0: {FOLDER}"
     assert not list((tmp_path / "other").iterdir())

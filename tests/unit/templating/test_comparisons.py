@@ -10,7 +10,7 @@ import pytest
 from dfgen.catalog.versions import Version, looks_like_version
 from dfgen.errors import InputError, Place
 from dfgen.templating import Templates
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 ASCENDING = (
     "0.9",
@@ -81,7 +81,7 @@ def test_a_comparison_means_what_it_says(text: str, holds: bool, tmp_path: Path)
         "day": "2026-01-31",
     }
     assert Templates(tmp_path, "templates").expression(text, names, PLACE) is holds
-    printed = Memory(tmp_path).render(f"FROM scratch\nLABEL a={{{{ 1 if {text} else 0 }}}}", names)
+    printed = TemplateFolder(tmp_path).render(f"FROM scratch\nLABEL a={{{{ 1 if {text} else 0 }}}}", names)
     assert printed.splitlines()[-1] == f"LABEL a={int(holds)}"
 
 
@@ -115,5 +115,5 @@ def test_a_comparison_by_spelling_is_refused(text: str, message: str, tmp_path: 
         Templates(tmp_path, "templates").expression(text, names, PLACE)
     assert str(error.value) == f"{PLACE}: in {text!r}: {message}"
     with pytest.raises(InputError) as error:
-        Memory(tmp_path).render(f"FROM scratch\n{{% if {text} %}}{{% endif %}}", names)
+        TemplateFolder(tmp_path).render(f"FROM scratch\n{{% if {text} %}}{{% endif %}}", names)
     assert str(error.value) == f"templates/x.j2:2: {message}"

@@ -6,7 +6,7 @@ import pytest
 
 from dfgen.catalog.layers import Package
 from dfgen.errors import InputError
-from tests.unit.templating.helpers import Memory
+from tests.unit.templating.helpers import TemplateFolder
 
 NAMES = {
     "yes": True,
@@ -60,10 +60,10 @@ WAYS = (
 
 @pytest.mark.parametrize("written", OBJECTS)
 @pytest.mark.parametrize("way", WAYS)
-def test_an_object_without_text_is_refused(way: str, written: str, memory: Memory) -> None:
+def test_an_object_without_text_is_refused(way: str, written: str, folder: TemplateFolder) -> None:
     expression = way.format(written)
     with pytest.raises(InputError, match=r"^templates/x.j2:2: ") as error:
-        memory.render(f"FROM scratch\nLABEL a={{{{ {expression} }}}}", NAMES)
+        folder.render(f"FROM scratch\nLABEL a={{{{ {expression} }}}}", NAMES)
     assert "0x" not in str(error.value)
 
 
@@ -92,6 +92,6 @@ def test_an_object_without_text_is_refused(way: str, written: str, memory: Memor
         ("(labels.keys() - ['b']) | join('-')", "a-c"),
     ],
 )
-def test_a_value_prints_the_same_in_every_way(expression: str, printed: str, memory: Memory) -> None:
-    text = memory.render(f"FROM scratch\nLABEL a={{{{ {expression} }}}}", NAMES)
+def test_a_value_prints_the_same_in_every_way(expression: str, printed: str, folder: TemplateFolder) -> None:
+    text = folder.render(f"FROM scratch\nLABEL a={{{{ {expression} }}}}", NAMES)
     assert text.splitlines()[-1].replace('"', "'") in (f"LABEL a={printed}", f"LABEL a='{printed}'")

@@ -17,7 +17,7 @@ WRITTEN = [
     ("RUN apt-get install -y {{ v }}", "tzdata=2024a~deb12", "RUN apt-get install -y tzdata=2024a~deb12"),
     ("WORKDIR /srv/{{ v }}", "a-b", "WORKDIR /srv/a-b"),
     ("EXPOSE {{ v }}", 8080, "EXPOSE 8080"),
-    ("ENV A={{ v }}", True, "ENV A=True"),
+    ("ENV A={{ v }}", True, "ENV A=true"),
     ("WORKDIR {{ v }}", PurePosixPath("/a b"), 'WORKDIR "/a b"'),
     ("RUN a {{ 3 }} {{ 'x;' }}", None, "RUN a 3 x;"),
     # ENV, LABEL, ARG, and other text for BuildKit's lexer.
