@@ -146,7 +146,7 @@ class Family:
     @property
     def base_file(self) -> str:
         """The family's settings file: `bases/java-base/base.yaml`."""
-        return str(self.folder / "base.yaml")
+        return f"{BASES}/{self.name}/base.yaml"
 
 
 # No __eq__ for Family, Image and Catalog: each exists once per catalog, and comparing by identity is cheap.
