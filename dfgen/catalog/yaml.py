@@ -85,18 +85,18 @@ class _Reader:
 
     def document(self, text: str) -> Document:
         """Read a whole text. Raises InputError for invalid YAML; the document keeps other problems."""
-        from ruamel.yaml.cyaml import CParser
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from yaml.cyaml import CBaseLoader
+        from yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            data = self._root(_events(CParser(text)))
+            data = self._root(_events(CBaseLoader(text)))
         except MarkedYAMLError as error:
             self._conflict(text)
             mark = error.problem_mark or error.context_mark
-            # In { } and [ ], libyaml rejects an unquoted `a:b`, although YAML 1.2 allows it.
-            line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
-            hint = _hint(error.problem, line[: mark.column + 1])
-            self._problem((mark.line, mark.column), f"invalid YAML: {error.problem}{hint}")
+            at = (mark.line, mark.column) if mark else (0, 0)
+            line = text.splitlines()[at[0]] if at[0] < len(text.splitlines()) else ""
+            hint = _hint(error.problem or "", line[: at[1] + 1])
+            self._problem(at, f"invalid YAML: {error.problem}{hint}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
             self.problems.append(Problem(Place(self.file), f"invalid YAML: {str(error).splitlines()[0]}"))
@@ -254,8 +254,8 @@ class _Reader:
 
 def _hint(problem: str, before: str) -> str:
     """Return what to do about an error of libyaml; `before` is the line up to and with its column."""
-    if "unexpected ':'" in problem:
-        return "; quote text that contains ':'"
+    if "nesting depth" in problem:  # in { and [, libyaml reads ahead before the first event
+        return f"; nest at most {_MAX_DEPTH} levels"
     if "cannot start any token" in problem and before.endswith("\t"):
         return "; replace the tab with spaces"
     if "mapping values are not allowed" in problem:

@@ -114,7 +114,7 @@ def _below(folder: str, ending: str = "") -> Iterator[str]:
 def _programs() -> Iterator[tuple[str, int]]:
     """The programs that render, by version or mtime: Python, libraries, and dfgen's files, for checkouts."""
     yield sys.version, 0
-    libraries = (find_spec(name) for name in ("jinja2", "markupsafe", "ruamel.yaml"))
+    libraries = (find_spec(name) for name in ("jinja2", "markupsafe", "yaml"))
     origins = (spec.origin for spec in libraries if spec and spec.origin)
     for path in (*origins, *sorted(_below(str(Path(__file__).parents[1]), ".py"))):
         yield path, os.stat(path).st_mtime_ns  # noqa: PTH116

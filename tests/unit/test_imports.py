@@ -45,12 +45,12 @@ HOMES = {
     "urllib3": ("dfgen.registry",),
     "docker": ("dfgen.engine", "dfgen.registry"),
     "subprocess": ("dfgen.engine", "dfgen.filetree", "dfgen.registry.credentials"),
-    "ruamel": ("dfgen.catalog.yaml",),
+    "yaml": ("dfgen.catalog.yaml",),
     "jsonschema_rs": ("dfgen.catalog.schema",),
     "cyclonedx": ("dfgen.sbom.cyclonedx",),
     "packageurl": ("dfgen.sbom.cyclonedx",),
 }
-HEAVY = ("cyclonedx", "docker", "jinja2", "jsonschema_rs", "rich", "ruamel", "urllib3", "requests", "asyncio")
+HEAVY = ("cyclonedx", "docker", "jinja2", "jsonschema_rs", "rich", "urllib3", "requests", "asyncio", "yaml")
 
 
 def _module(path: Path) -> str:

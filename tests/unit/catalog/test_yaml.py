@@ -179,7 +179,6 @@ def test_a_quoted_merge_key_is_a_key() -> None:
             "f:2:1: invalid YAML: found character that cannot start any token; replace the tab with spaces",
         ),
         ("a: {b", "f:2:1: invalid YAML: did not find expected ',' or '}'"),
-        ("{a: b:1}", "f:1:6: invalid YAML: found unexpected ':'; quote text that contains ':'"),
         (
             "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n",
             "f:2:1: invalid YAML: a merge conflict starts here; keep one side",
@@ -194,9 +193,21 @@ def test_invalid_yaml(text: str, message: str) -> None:
     assert _fatal(text) == [message]
 
 
-@pytest.mark.parametrize("text", ["{" * 5000, "? " * 5000, "- " * 5000, "[{" * 5000])
+@pytest.mark.parametrize("text", ["? " * 5000, "- " * 5000])
 def test_deep_nesting_is_rejected(text: str) -> None:
     assert _fatal(text)[-1] == "f: invalid YAML: nested deeper than 64 levels"
+
+
+@pytest.mark.parametrize("text", ["{" * 5000, "[{" * 5000])
+def test_deep_nesting_in_braces_is_rejected(text: str) -> None:
+    assert _fatal(text) == ["f:1:1001: invalid YAML: exceeded maximum nesting depth; nest at most 64 levels"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{a: b:1}", "a: [nginx:1.28]", "{a: {parent: docker.io/library/nginx:1.28}}"]
+)
+def test_a_colon_within_a_word_needs_no_quotes(text: str) -> None:
+    assert parse(text, "f").problems == ()
 
 
 def test_problems_before_a_syntax_error_are_reported_too() -> None:
