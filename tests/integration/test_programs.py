@@ -143,7 +143,7 @@ SCRIPT
 RUN ["/bin/sh", "-c", "echo 2 > /e"]
 SHELL ["/bin/sh", "-e", "-c"]
 RUN --mount=type=cache,target=/cache echo 3 > /f
-WORKDIR /work/it
+WORKDIR /srv/it
 WORKDIR /
 VOLUME /data /more
 EXPOSE 80 443
