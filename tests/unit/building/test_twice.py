@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.commands.building.difference import first_difference
+from dfgen.commands.building.twice import first_difference
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
