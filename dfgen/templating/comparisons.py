@@ -6,11 +6,16 @@ number. Both give a wrong image without a message, and are therefore defined her
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame, operators
+
 from dfgen.catalog.versions import SIGNS, Version, is_spelled, looks_like_version, ordered, version_key
-from dfgen.templating.taint import Fragment
+from dfgen.templating.taint import (
+    Fragment,
+)
 
 _SAME_KIND = "write both with quotes, or both without"
 
@@ -82,3 +87,51 @@ def check_order(values: Iterable[Any], name: str) -> None:
     if all(map(looks_like_version, texts)) and sorted(texts) != sorted(texts, key=version_key):
         advice = f'write … | map("as_version") | {name}'
         raise ValueError(f"{name} would order versions letter by letter; {advice}")
+
+
+COMPARING_TESTS = frozenset(
+    (
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "eq",
+        "equalto",
+        "ne",
+        "lt",
+        "lessthan",
+        "le",
+        "gt",
+        "greaterthan",
+        "ge",
+    )
+)
+ORDERING_FILTERS = frozenset(("max", "min", "sort"))
+
+
+def comparing(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a test such as `eq` compare as the operator does."""
+    return lambda left, right: test(operand(left), operand(right))
+
+
+class Comparing(CodeGenerator):
+    """Python code in which text is compared by the rules of `comparisons`, not letter by letter."""
+
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
+        """Prepare the sides of each operator; only `in` takes its right side as it is."""
+        self.write("(")
+        self._side(node.expr, frame)
+        for step in node.ops:
+            self.write(f" {operators[step.op]} ")
+            if step.op in ("in", "notin"):
+                self.visit(step.expr, frame)
+            else:
+                self._side(step.expr, frame)
+        self.write(")")
+
+    def _side(self, node: nodes.Node, frame: Frame) -> None:
+        self.write("environment.operand(")
+        self.visit(node, frame)
+        self.write(")")

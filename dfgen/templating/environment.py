@@ -15,16 +15,34 @@ from types import BuiltinMethodType
 from typing import Any, cast
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
-from jinja2.compiler import CodeGenerator, Frame, operators
+from jinja2.compiler import Frame
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent, make_attrgetter
-from jinja2.runtime import Context, Undefined
-from jinja2.sandbox import SandboxedEnvironment, SandboxedFormatter
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
-from dfgen.templating.comparisons import as_version, check_order, operand
+from dfgen.templating.comparisons import (
+    COMPARING_TESTS,
+    ORDERING_FILTERS,
+    Comparing,
+    as_version,
+    check_order,
+    comparing,
+    operand,
+)
 from dfgen.templating.errors import Missing
+from dfgen.templating.printing import (
+    DATA_FILTERS,
+    TEXT_FILTERS,
+    Formatter,
+    UnprintableError,
+    as_text,
+    filter_argument,
+    filtered,
+    format_operand,
+)
 from dfgen.templating.taint import (
     CLOSE,
     JSON,
@@ -132,120 +150,6 @@ def check_numbers(positional: Iterable[object], named: Mapping[str, object]) -> 
             raise SecurityError(f"the argument {argument:,} is too large; the limit is {_MAX_NUMBER:,}")
 
 
-class UnprintableError(ValueError):
-    """A value cannot be converted to text: null, a list, a mapping, a function."""
-
-
-_NO_TEXT = (
-    (type(None), "it is null; set a value, or print it with | default('…', true)"),
-    ((list, tuple, set, frozenset), "it is a list; print it with | join(' ') or | tojson"),
-    (dict, "it is a mapping; print one of its items, or print it with | tojson"),
-    ((bytes, bytearray), "it is bytes; print the text that they encode"),
-)
-
-
-def as_text(value: object) -> str:
-    """Convert a value to text as Jinja does. Raises UnprintableError for `None`, `['a']`, `<function …>`."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"  # as in the catalog
-    if isinstance(value, int | float | Undefined):
-        return str(value)
-    for kinds, advice in _NO_TEXT:
-        if isinstance(value, kinds):
-            raise UnprintableError(advice)
-    if hasattr(value, "__dockerfile__"):
-        return str(value.__dockerfile__())
-    if type(value).__str__ is object.__str__:
-        raise UnprintableError(
-            f"a {type(value).__name__} cannot be converted to text; print one of its attributes"
-        )
-    return str(value)
-
-
-class _Flag(int):
-    """A boolean in an operand of `%`, which formats it with str."""
-
-    def __repr__(self) -> str:
-        return as_text(bool(self))
-
-    __str__ = __repr__
-
-
-class _Unprintable:
-    """An operand of `%` that has no text; the error is raised only if the format uses it."""
-
-    def __init__(self, value: object) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return as_text(self._value)
-
-    __str__ = __repr__
-
-
-def format_operand(value: object) -> object:
-    """Prepare what `%` formats, so that it prints each value as `{{ }}` does, or refuses it."""
-    if isinstance(value, dict):
-        return {key: _format_item(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(_format_item, value))
-    return _format_item(value)
-
-
-def _format_item(value: object) -> object:
-    if isinstance(value, bool):
-        return _Flag(value)
-    return value if isinstance(value, str | int | float | Undefined) else _Unprintable(value)
-
-
-class _Formatter(SandboxedFormatter):
-    """`'…'.format()`, which prints each value as `{{ }}` does, or refuses it."""
-
-    def format_field(self, value: Any, format_spec: str) -> Any:
-        is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-        return super().format_field(value if is_plain else as_text(value), format_spec)
-
-    def convert_field(self, value: Any, conversion: Any) -> Any:
-        return super().convert_field(as_text(value) if conversion else value, conversion)
-
-
-def check_data(value: object) -> None:
-    """Raises UnprintableError unless a value is text, a number, or lists and mappings of such."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            check_data(key)
-            check_data(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_data(item)
-    elif value is not None:
-        as_text(value)
-
-
-# Filters that make text of what they get, with str or repr. `replace` does so with its arguments as well.
-_TEXT_FILTERS = frozenset(("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower"))
-_TEXT_FILTERS |= {"replace", "string", "striptags", "title", "trim", "truncate", "upper", "urlize"}
-_TEXT_FILTERS |= {"wordcount", "wordwrap"}
-_DATA_FILTERS = frozenset(("pprint", "urlencode", "xmlattr"))
-
-
-def _filtered(name: str, value: object) -> object:
-    """Return the value that a filter gets, as the text that it would make of it."""
-    if name in _DATA_FILTERS:
-        check_data(value)
-    return as_text(value) if name in _TEXT_FILTERS else value
-
-
-def _argument(name: str, value: object) -> object:
-    """Return a further argument of a filter."""
-    if name == "format":
-        return _format_item(value)
-    is_text = name == "replace" and type(value) is not int and value is not None
-    return as_text(value) if is_text else value
-
-
 def as_json(value: object, indent: int | None = None) -> Json:
     """The `tojson` filter: sorted keys, no HTML escapes."""
     return Json(json.dumps(plain(value), ensure_ascii=False, sort_keys=True, indent=indent))
@@ -257,54 +161,6 @@ def as_word(value: object) -> Word:
 
 
 _RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must render to the same bytes
-
-
-_COMPARING_TESTS = frozenset(
-    (
-        "==",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "eq",
-        "equalto",
-        "ne",
-        "lt",
-        "lessthan",
-        "le",
-        "gt",
-        "greaterthan",
-        "ge",
-    )
-)
-_ORDERING_FILTERS = frozenset(("max", "min", "sort"))
-
-
-def comparing(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a test such as `eq` compare as the operator does."""
-    return lambda left, right: test(operand(left), operand(right))
-
-
-class Comparing(CodeGenerator):
-    """Python code in which text is compared by the rules of `comparisons`, not letter by letter."""
-
-    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
-        """Prepare the sides of each operator; only `in` takes its right side as it is."""
-        self.write("(")
-        self._side(node.expr, frame)
-        for step in node.ops:
-            self.write(f" {operators[step.op]} ")
-            if step.op in ("in", "notin"):
-                self.visit(step.expr, frame)
-            else:
-                self._side(step.expr, frame)
-        self.write(")")
-
-    def _side(self, node: nodes.Node, frame: Frame) -> None:
-        self.write("environment.operand(")
-        self.visit(node, frame)
-        self.write(")")
 
 
 class Sandbox(SandboxedEnvironment):
@@ -323,7 +179,7 @@ class Sandbox(SandboxedEnvironment):
         self.filters["quote"] = as_word
         self.filters["as_version"] = as_version
         self.tests.update(
-            {name: comparing(cast(Callable[..., Any], self.tests[name])) for name in _COMPARING_TESTS}
+            {name: comparing(cast(Callable[..., Any], self.tests[name])) for name in COMPARING_TESTS}
         )
         self.tests["in"] = lambda value, items: operand(value) in items
         for name, function in self.filters.items():
@@ -332,19 +188,19 @@ class Sandbox(SandboxedEnvironment):
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Check the arguments of a filter before it is called."""
         at = 1 if hasattr(function, "jinja_pass_arg") else 0
-        prints = name in _TEXT_FILTERS or name in _DATA_FILTERS
+        prints = name in TEXT_FILTERS or name in DATA_FILTERS
 
         @wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
             if prints and len(args) > at:
-                more = (_argument(name, one) for one in args[at + 1 :])
-                args = (*args[:at], _filtered(name, args[at]), *more)
+                more = (filter_argument(name, one) for one in args[at + 1 :])
+                args = (*args[:at], filtered(name, args[at]), *more)
             if prints and kwargs:
-                kwargs = {key: _argument(name, one) for key, one in kwargs.items()}
+                kwargs = {key: filter_argument(name, one) for key, one in kwargs.items()}
             if name == "format":
                 check_format(args[0])
             check_numbers(args[1:], kwargs)
-            if name in _ORDERING_FILTERS:
+            if name in ORDERING_FILTERS:
                 args = (*args[:at], self._ordered(name, args[at], kwargs.get("attribute")), *args[at + 1 :])
             return function(*args, **kwargs)
 
@@ -376,7 +232,7 @@ class Sandbox(SandboxedEnvironment):
             return None
         text = value.__self__
         check_format(text)
-        formatter = _Formatter(self)
+        formatter = Formatter(self)
 
         @wraps(value)
         def formatted(*args: Any, **kwargs: Any) -> str:

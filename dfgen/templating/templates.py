@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2.runtime import Undefined
 
 from dfgen.errors import InputError, Place, Problem
-from dfgen.templating.environment import FolderLoader, PlainSandbox, TaintingSandbox, as_text
+from dfgen.templating.environment import FolderLoader, PlainSandbox, TaintingSandbox
 from dfgen.templating.errors import TEMPLATE_ERRORS, ErrorTranslator
+from dfgen.templating.printing import as_text
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.taint import SENTINEL, Trusted
 
