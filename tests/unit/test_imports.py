@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Set
@@ -16,8 +17,8 @@ import dfgen
 
 ROOT = Path(dfgen.__file__).parent
 
-# From the bottom up: a part may import itself and the parts in the lines above it. docs/architecture.md
-# contains the same table.
+# From the bottom up: a part may import itself and the parts in the lines above it. A test compares the table with
+# docs/architecture.md.
 LAYERS = (
     ("errors",),
     ("findings", "untrusted", "concurrent"),
@@ -94,6 +95,12 @@ def _own_imports(path: Path) -> Iterator[tuple[int, str]]:
 def test_every_part_is_in_a_layer() -> None:
     parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in MODULES.values()}
     assert parts - {"__init__"} == RANK.keys()
+
+
+def test_the_architecture_page_lists_the_same_layers() -> None:
+    page = (ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```layers\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert tuple(tuple(line.split()) for line in block.splitlines()) == LAYERS
 
 
 def test_layers_import_only_lower_layers() -> None:
