@@ -256,7 +256,7 @@ def _hint(problem: str, before: str) -> str:
     """Return what to do about an error of libyaml; `before` is the line up to and with its column."""
     if "nesting depth" in problem:  # in { and [, libyaml reads ahead before the first event
         return f"; nest at most {_MAX_DEPTH} levels"
-    if "cannot start any token" in problem and before.endswith("\t"):
+    if "found a tab character" in problem or ("cannot start any token" in problem and before.endswith("\t")):
         return "; replace the tab with spaces"
     if "mapping values are not allowed" in problem:
         return "; check the indentation, and quote text that contains ': '"

@@ -185,6 +185,10 @@ def test_a_quoted_merge_key_is_a_key() -> None:
         ),
         ("a: @x", "f:1:4: invalid YAML: found character that cannot start any token"),
         ('"\\ud800"', "f:1:4: invalid YAML: found invalid Unicode character escape code"),
+        (
+            "a: 1\n\tb: 2\n",
+            "f:2:1: invalid YAML: found a tab character that violates indentation; replace the tab with spaces",
+        ),
         ("a: \x00", "f: invalid YAML: unacceptable character #x0000: control characters are not allowed"),
         ("a: " + "[" * 100, "f: invalid YAML: nested deeper than 64 levels"),
     ],
