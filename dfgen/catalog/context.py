@@ -156,7 +156,7 @@ class ContextReader:
         return self._contexts[key]
 
     def _ignore_file(self, dockerfile: str, context: str) -> str:
-        """Return the ignore file: beside the Dockerfile, or else in the context; "" if there is none.
+        """Return the ignore file: beside the Dockerfile, or else in the context; "" if both are missing.
 
         In both, BuildKit follows links as if that folder were the whole file system.
         """

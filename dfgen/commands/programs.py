@@ -139,6 +139,6 @@ def _keywords(stage: Stage) -> Iterator[str]:
 
 
 def _keyword(entry: Mapping[str, Any]) -> str:
-    """The keyword of the instruction that an entry of the history stands for; "" if BuildKit ran none."""
+    """Return the instruction's keyword of a history entry; "" if BuildKit's frontend did not write it."""
     text = str(entry.get("created_by")) if entry.get("comment") == _FRONTEND else ""
     return text.partition(" ")[0]

@@ -65,7 +65,7 @@ class Snapshot:
 
     @cached_property
     def lock_text(self) -> str:
-        """The text of its lock, "" if there is none."""
+        """The text of its lock file; "" if the file is missing."""
         return self.tree.texts([LOCK_FILE]).get(LOCK_FILE, "") if LOCK_FILE in self.paths else ""
 
     @cached_property
