@@ -186,7 +186,7 @@ class _Unprintable:
 
 
 def format_operand(value: object) -> object:
-    """Prepare what `%` formats, so that it prints each value as `{{ }}` does, or refuses it."""
+    """Prepare the right side of `%`, so that it formats each value as `{{ }}` does, or rejects it."""
     if isinstance(value, dict):
         return {key: _format_item(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -224,7 +224,7 @@ def check_data(value: object) -> None:
         as_text(value)
 
 
-# Filters that make text of what they get, with str or repr. `replace` does so with its arguments as well.
+# Filters that convert their input to text with str or repr; `replace` also converts its arguments.
 _TEXT_FILTERS = frozenset(("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower"))
 _TEXT_FILTERS |= {"replace", "string", "striptags", "title", "trim", "truncate", "upper", "urlize"}
 _TEXT_FILTERS |= {"wordcount", "wordwrap"}
@@ -428,8 +428,8 @@ def describe(node: nodes.Node) -> str:
 
 
 _LOST = (
-    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
-    " template text any more; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot distinguish its"
+    " values from template text; change the values before they are composed"
 )
 _UNCHANGED_BY = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 
@@ -576,7 +576,7 @@ class TaintingSandbox(Sandbox):
         """Check the arguments, and adapt the filter to composed text.
 
         A filter that does not support sentinels receives the visible text. If it returns text, that is
-        rejected, because its values cannot be told from template text any more.
+        rejected, because its values can no longer be distinguished from template text.
         """
         bounded = super().guarded(name, function)
         at = 1 if hasattr(function, "jinja_pass_arg") else 0
