@@ -32,7 +32,7 @@ class BuildInputs:
     """The files that an image's build reads: its Dockerfile, and fingerprints by path in the context.
 
     A file that BuildKit reads beside the Dockerfile has its path from the catalog's root. `dockerfile` is
-    None if it does not exist. `problems` are what BuildKit would reject; `files` contains everything else.
+    None if it does not exist. `files` contains everything that BuildKit accepts, `problems` what it rejects.
     """
 
     dockerfile: bytes | None
@@ -156,7 +156,7 @@ class ContextReader:
         return self._contexts[key]
 
     def _ignore_file(self, dockerfile: str, context: str) -> str:
-        """Return the ignore file: beside the Dockerfile, or else in the context; "" if there is none.
+        """Return the ignore file: beside the Dockerfile, or else in the context; "" if both are missing.
 
         In both, BuildKit follows links as if that folder were the whole file system.
         """
@@ -170,7 +170,7 @@ class ContextReader:
 
 
 class _Subtree:
-    """A folder of a tree, as a tree of its own."""
+    """A folder of a tree, with the interface of a tree."""
 
     def __init__(self, tree: FileTree, root: str) -> None:
         self._tree, self._root = tree, root

@@ -177,7 +177,7 @@ class Expander:
         foreign = self._attempt(lambda: _foreign_programs(layers)) or {}
         tests = [self._attempt(lambda: self._test(entry, names, at)) for entry, at in settings.tests(layers)]  # noqa: B023
         end_of_life = self._attempt(lambda: _end_of_life(layers))
-        # After the first problem no image is needed any more, but the checks above go on for all of them.
+        # After the first problem, no image is created, but the checks above still run for all of them.
         if self.gathering.problems or template is None or parent is None:
             return None
         return Image(

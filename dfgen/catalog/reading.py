@@ -16,9 +16,9 @@ _MAX_SIZE = 64_000_000  # bytes
 
 
 def check_folder(root: Path, path: str) -> None:
-    """Raises InputError if a part of a folder's path, below the catalog's root, is a link.
+    """Raise InputError if a part of a folder's path, below the catalog's root, is a link.
 
-    What is written there would change another version, or files of another catalog.
+    Writing there would change another version, or files of another catalog.
     """
     at, shown = str(root), ""
     for part in path.split("/"):

@@ -44,7 +44,7 @@ def _part(part: str) -> tuple[int, int, str]:
 
 
 class Version(str):
-    """Text that orders as a version: `version`, and what the filter `as_version` gives."""
+    """Text that orders as a version: the variable `version`, and the result of the filter `as_version`."""
 
     __slots__ = ()
 
@@ -91,7 +91,7 @@ def ordered(left: str, right: object, sign: str) -> bool:
         return SIGNS[sign](version_key(str(left)), version_key(str(text)))
     if are_versions == {False}:
         return SIGNS[sign](str(left), str(text))
-    raise ValueError(f"'{left!s}' {sign} '{text!s}' compares a version with text that is not one")
+    raise ValueError(f"'{left!s}' {sign} '{text!s}' compares a version with text that is not a version")
 
 
 def is_spelled(text: str, other: object) -> bool:

@@ -68,7 +68,7 @@ def _lock_text(app: App) -> str:
 
 
 def _split(text: str) -> tuple[str, int]:
-    """Split `FILE:LINE` into the file and the line, 0 if there is none."""
+    """Split `FILE:LINE` into the file and the line; without `:LINE`, the line is 0."""
     if found := _WITH_LINE.fullmatch(text):
         if not int(found[2]):
             raise InputError(f"{text}: line numbers start at 1")

@@ -18,8 +18,8 @@ from dfgen.workspace import DIST
 def command(app: App, dry_run: bool) -> None:
     """Delete data in dist/ that no image, version or record refers to.
 
-    Also deletes what killed commands left: temporary files, and the containers and images of smoke tests.
-    Keeps what was published last, to compare it and to publish it again.
+    Also deletes leftovers of killed commands: temporary files, and containers and images of smoke tests.
+    Keeps the versions published last, so that they can be compared and published again.
     """
     found = collect(app.layout, bases=app.root / BASES, dry_run=dry_run)
     if app.output == "json":

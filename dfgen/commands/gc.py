@@ -34,7 +34,7 @@ def collect(
     dry_run: bool = False,
     now: Callable[[], float] = time.time,
 ) -> list[Garbage]:
-    """Delete what neither an index nor a record, for example `published.json`, refers to.
+    """Delete data that neither an index nor a record, for example `published.json`, refers to.
 
     `bases` is the catalog's folder, where killed writers leave files as well. A dry run deletes nothing. Each
     file is garbage by itself, so a collection that is killed leaves a valid layout.

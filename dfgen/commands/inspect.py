@@ -115,7 +115,7 @@ class Inspected:
         return configurations + sum(layers.values())
 
     def only(self, platform: Platform) -> Inspected:
-        """Return only the images of one platform. Raises InputError if there are none."""
+        """Return only the images of one platform. Raises InputError if no image matches."""
         images = tuple(image for image in self.images if platform in (image.listed, image.platform))
         if not images:
             has = listing(str(image.listed or image.platform) for image in self.images)
@@ -157,7 +157,7 @@ def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[O
 
     Layouts and archives are searched below `root`; any other text is a reference, for which `registry` is
     called. Without a name, all images of a layout or archive are opened.
-    Raises InputError if the text is none of these, or if the name is not found.
+    Raises InputError if the text is not a layout, an archive or a reference, or if the name is not found.
     """
     where, _, name = text.partition(":")
     path = root / where

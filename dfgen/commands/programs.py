@@ -91,7 +91,7 @@ def added_layers(
     `kept` are the stages whose layers are in the image, the last one at the end.
 
     The base image's manifest is in the layout if it is an image of the catalog. Otherwise BuildKit's history
-    tells how many layers the instructions of the Dockerfile made.
+    shows how many layers the instructions of the Dockerfile made.
     """
     digests = [layer.digest for layer in manifest.layers]
     base = _manifest_of(kept[0].reference, image.platform, layout) if kept else None
@@ -111,7 +111,7 @@ def _manifest_of(reference: str, platform: Platform, layout: Layout) -> Manifest
         found = layout.manifest(Descriptor(media_type="", digest=digest, size=size))
         entry = found.find(platform) if isinstance(found, Index) else None
         document = layout.manifest(entry) if entry else found
-    except (DfgenError, OSError):  # an upstream image, or a damaged blob: the history tells as well
+    except (DfgenError, OSError):  # an upstream image, or a damaged blob: use the history instead
         return None
     return document if isinstance(document, Manifest) else None
 
@@ -139,6 +139,6 @@ def _keywords(stage: Stage) -> Iterator[str]:
 
 
 def _keyword(entry: Mapping[str, Any]) -> str:
-    """The keyword of the instruction that an entry of the history stands for; "" if BuildKit ran none."""
+    """Return the instruction's keyword of a history entry; "" if BuildKit's frontend did not write it."""
     text = str(entry.get("created_by")) if entry.get("comment") == _FRONTEND else ""
     return text.partition(" ")[0]

@@ -123,7 +123,7 @@ TemplatesFor = Callable[[Image], Templates]
 
 
 class Change(Enum):
-    """What rendering does to a file; the value is printed."""
+    """How rendering changes a file; the value is printed."""
 
     NONE = "unchanged"
     NEW = "new"
@@ -160,7 +160,7 @@ class File:
 
     @property
     def change(self) -> Change:
-        """What rendering does to it."""
+        """How rendering changes the file."""
         if self.old == self.new:
             return Change.NONE
         if self.old is None:
@@ -175,7 +175,7 @@ class File:
 
     @property
     def problem(self) -> Problem:
-        """What is wrong with a file that differs, and how to fix it."""
+        """The problem of a file that differs, and how to fix it."""
         return Problem(Place(self.path), _PROBLEMS[self.change])
 
     @property

@@ -37,7 +37,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifying:
-    """What to compare; `registries` are prefixes, for example `registry.example/team`."""
+    """Inputs of a verification; `registries` are prefixes, for example `registry.example/team`."""
 
     catalog: Catalog
     lock: Lock

@@ -95,7 +95,7 @@ class Command:
 
     @property
     def script(self) -> str | None:
-        """The script for another POSIX shell, from `sh -c` or a heredoc; None if there is none."""
+        """The script for another POSIX shell, from `sh -c` or a heredoc; None if it runs no script."""
         shell, *arguments = self.program
         if not POSIX_SHELL.fullmatch(shell.value):
             return None

@@ -112,7 +112,7 @@ class SweepResult:
     problems: tuple[ExternalError, ...] = ()
 
     def summary(self, *, dry_run: bool = False) -> str:
-        """Return a sentence about what was removed, or would be; empty if nothing."""
+        """Summarize the removed containers and images in a sentence; "" if nothing was removed."""
         count = f"{self.removed} {'container or image' if self.removed == 1 else 'containers and images'}"
         done = "would be removed" if dry_run else "removed"
         return f"{count} of interrupted smoke tests {done} from the engine" if self.removed else ""
@@ -121,8 +121,7 @@ class SweepResult:
 def sweep(root: Path, nodes: Nodes, *, dry_run: bool = False) -> SweepResult:
     """Remove the test images and containers of ended processes from their engines.
 
-    Never removes what belongs to a running process. Failures are part of the result; a later sweep tries
-    again.
+    Never removes those of a running process. Failures are part of the result; a later sweep tries again.
     """
     removed = 0
     problems: list[ExternalError] = []

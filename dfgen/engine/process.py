@@ -134,7 +134,7 @@ def _death_signal() -> tuple[str, ...]:
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    # A process that was reaped has no process group any more; its id may belong to another process.
+    # A reaped process no longer has a process group; its id may belong to another process.
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):

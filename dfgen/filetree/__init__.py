@@ -48,7 +48,7 @@ class FileTree(Protocol):
     def fingerprints(self, paths: Iterable[str]) -> dict[str, str]:
         """Return a fingerprint for each path: `file 644 sha256:…`, `folder 755`, `link ../x`.
 
-        It contains what an image depends on, that is, kind, mode and content, but neither time nor owner.
+        It covers everything that an image depends on: kind, mode and content, but neither time nor owner.
         """
 
 

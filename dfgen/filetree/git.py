@@ -84,7 +84,7 @@ class Git:
             raise InputError(f"{folder}: is not in a git repository; {_OTHERWISE}")
 
     def commit(self, revision: str) -> str:
-        """Return the commit of a revision. Raises InputError, with what to fetch, if there is none."""
+        """Return the commit of a revision. Raises InputError, with what to fetch, if it is not found."""
         found = self._commit(revision)
         if found is None:
             self._check_born(revision)

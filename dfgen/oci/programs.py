@@ -52,7 +52,8 @@ _NAMES = {
 _LINUX_MARK = 0x7B79
 _PE_NAMES = {0x014C: "i386", 0x01C4: "arm", 0x5064: "riscv64", 0x6264: "loongarch64", 0x8664: "x86_64"}
 _PE_NAMES[0xAA64] = "aarch64"
-# What the processors of a platform run; the second ones run on most of them, with the libraries for it.
+# Machines whose code a platform runs: its own first, then those that most of its processors also run, if
+# their libraries are installed.
 _RUNS = {
     "amd64": ("x86_64", "i386", "x32"),
     "arm64": ("aarch64", "arm"),

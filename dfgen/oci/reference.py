@@ -81,7 +81,7 @@ class Reference:
 
     @property
     def target(self) -> str:
-        """What to request from a registry: the digest if there is one, else the tag."""
+        """The digest or, without one, the tag: requests to a registry name the manifest by it."""
         return str(self.digest) if self.digest else self.tag
 
     def __str__(self) -> str:

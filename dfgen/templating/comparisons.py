@@ -26,7 +26,7 @@ class Operand(str):
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        """Compare text, also with a whole number; a type with an equality of its own decides itself."""
+        """Compare as text, also with a whole number; a type that overrides `==` compares itself."""
         if isinstance(other, str) and type(other).__eq__ not in (str.__eq__, Operand.__eq__):
             return bool(other == str(self))
         return is_spelled(self, other)
@@ -65,7 +65,7 @@ class Operand(str):
 
 
 def operand(value: object) -> object:
-    """Prepare one side of a comparison; what has an order or an equality of its own stays as it is."""
+    """Prepare one side of a comparison; a value that defines its own order or equality is not changed."""
     if isinstance(value, Fragment):
         return Operand(value.plain())
     if isinstance(value, str) and type(value).__eq__ is str.__eq__:

@@ -284,8 +284,8 @@ def describe(node: nodes.Node) -> str:
 
 
 _LOST = (
-    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
-    " template text any more; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot distinguish its"
+    " values from template text; change the values before they are composed"
 )
 _UNCHANGED_BY = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 
@@ -432,7 +432,7 @@ class TaintingSandbox(Sandbox):
         """Check the arguments, and adapt the filter to composed text.
 
         A filter that does not support sentinels receives the visible text. If it returns text, that is
-        rejected, because its values cannot be told from template text any more.
+        rejected, because its values can no longer be distinguished from template text.
         """
         bounded = super().guarded(name, function)
         at = 1 if hasattr(function, "jinja_pass_arg") else 0

@@ -75,7 +75,7 @@ class Origins:
         )
 
     def _written(self, text: Traced, template: str) -> tuple[Traced, list[tuple[int, Chain]]]:
-        """Replace tainted values by what is written for them, with their origins.
+        """Replace tainted values by their quoted text, with their origins.
 
         An empty value has no character that could have an origin; those are returned separately, with their
         index.

@@ -65,7 +65,7 @@ class Snapshot:
 
     @cached_property
     def lock_text(self) -> str:
-        """The text of its lock, "" if there is none."""
+        """The text of its lock file; "" if the file is missing."""
         return self.tree.texts([LOCK_FILE]).get(LOCK_FILE, "") if LOCK_FILE in self.paths else ""
 
     @cached_property
@@ -177,7 +177,7 @@ def _load(snapshot: Snapshot, other: tuple[Snapshot, _Loaded] | None = None) -> 
 
 
 def _is_same(one: Snapshot, other: Snapshot) -> bool:
-    """Return whether both have the same catalog: loading uses nothing but what is compared here."""
+    """Return whether both have the same catalog; loading depends only on the values compared here."""
     # `one` first: content that it has need not be read from git for `other`.
     return one.settings == other.settings and one.templates.keys() == other.templates.keys()
 

@@ -47,7 +47,7 @@ def summary(review: Review) -> str:
 
 
 def _files(groups: Sequence[Group]) -> Iterator[str]:
-    """Count changed, added and removed Dockerfiles; if there are none, `0 Dockerfiles changed`."""
+    """Count changed, added and removed Dockerfiles; yields `0 Dockerfiles changed` without groups."""
     edited = [group for group in groups if group.kind in (Kind.CHANGED, Kind.COSMETIC)]
     kinds = {
         "changed": edited,

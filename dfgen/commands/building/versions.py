@@ -43,7 +43,7 @@ class Versions:
         self.children = children_by_parent(how.planning.catalog)
 
     def failed_parent(self, image: Image) -> str:
-        """What failed, if an image cannot be built on its parents; empty if it can."""
+        """Return the failure of the first failed parent; "" if no parent failed."""
         return next((self.failed[key] for key in _parents(image) if key in self.failed), "")
 
     def is_ready(self, image: Image) -> bool:

@@ -94,7 +94,7 @@ class _Manager:
     """A package manager.
 
     `verbs` are the subcommands that fill its cache, `cleaned` matches a script that cleans the cache,
-    `caches` are the folders of the cache, and `fix` tells how to clean them.
+    `caches` are the folders of the cache, and `fix` says how to clean them.
     """
 
     verbs: frozenset[str]

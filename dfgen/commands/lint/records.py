@@ -65,7 +65,7 @@ ExternalHit = tuple[str, Hit, Level]  # a hit of hadolint or BuildKit, with the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """What an image inherits from its parents in the catalog.
+    """The settings that an image inherits from its parents in the catalog.
 
     `shells` maps the references of the parents to their SHELL. `has_apt_conf` if one of them may configure
     apt.

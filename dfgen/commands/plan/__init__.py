@@ -184,7 +184,7 @@ def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
 def _changes(
     image: Image, lock: Lock, inputs: Inputs, built: Descriptor, how: Planning
 ) -> tuple[Reason, str] | None:
-    """The changes of an image's inputs since it was built; None if there are none."""
+    """Return the changes of an image's inputs since it was built; None if nothing changed."""
     recorded = built.annotations.get(INPUTS, "")
     if recorded == str(inputs.digest):
         return None

@@ -66,7 +66,7 @@ class Records:
                 file.write(text)
 
     def tail(self, image: Image, lines: int = 20) -> tuple[str, ...]:
-        """The last lines of an image's log; empty if there is none."""
+        """Return the last lines of an image's log; empty if there is no log."""
         try:
             with self.log(image).open(encoding="utf-8", errors="replace") as file:
                 return tuple(line.rstrip("\n") for line in deque(file, maxlen=lines))

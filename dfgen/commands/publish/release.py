@@ -51,7 +51,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What publishing a version to one registry will do.
+    """The plan for publishing a version to one registry.
 
     `images` has the tag of each architecture, `missing` the manifests that the registry does not have, and
     `refusals` the reasons why it must not be published.

@@ -22,7 +22,7 @@ Problems = tuple[Problem, ...]
 _MAX_NAMES = 5  # names in a note
 _CATALOG_SETTINGS = ("builders", "build_cache", "insecure_registries", "lists_packages")
 _YAML_NAMES = {"lists_packages": "sbom"}
-_NOT_RENDERED = "nothing was rendered, so stale Dockerfiles were not looked for"
+_NOT_RENDERED = "nothing was rendered, so stale Dockerfiles are not reported"
 _NOT_INSPECTED = (
     "no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use"
     " --online"

@@ -108,7 +108,7 @@ def _mapping(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
 
 
 def place(state: State, key: str, platform: Platform | None = None) -> Place:
-    """Find the line of a parent in the lock, or of its pin for a platform; line 0 if there is none."""
+    """Find the line of a parent in the lock, or of its pin for a platform; line 0 if it is not locked."""
     # A search in the text is enough: dfgen writes the lock, and always in the same layout.
     lines = state.lock_text.splitlines()
     start = f"    {json.dumps(key)}: {{"

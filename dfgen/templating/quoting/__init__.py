@@ -49,8 +49,8 @@ from dfgen.templating.quoting.values import (
 from dfgen.templating.taint import SENTINEL, TAINTED, Site, site_index
 
 _CUT = (
-    "text that was composed by a macro, a block or join was cut or changed inside, so dfgen cannot tell its"
-    " values from template text any more; change the values before they are composed"
+    "text that was composed by a macro, a block or join was cut or changed inside, so dfgen cannot"
+    " distinguish its values from template text; change the values before they are composed"
 )
 _NO_INSTRUCTION = (
     "an instruction is expected there; if the value is Dockerfile text, declare it as a snippet or print it"

@@ -263,7 +263,7 @@ def _arguments(
     return Arguments(tuple(positions), write, any(position.state in EXEC_STATES for position in positions))
 
 
-# What each instruction accepts.
+# Rules of the instructions.
 
 _EXEC_OR_SHELL = frozenset(("CMD", "ENTRYPOINT", "RUN"))
 _KEYWORD_RULES = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
@@ -169,6 +169,7 @@ def _reviewed(before: Path, after: Path) -> tuple[Done, set[tuple[str, str]], bo
     first=st.lists(st.sampled_from([*_CHANGES]), max_size=2),
     then=st.lists(st.sampled_from([*_CHANGES]), max_size=4),
 )
+@example(template=_template(*_SINGLE[:2], None), first=[], then=["a family less", "not generated"])
 def test_render_check_and_review_agree(
     tmp_path: Path, template: str, first: Sequence[str], then: Sequence[str]
 ) -> None:

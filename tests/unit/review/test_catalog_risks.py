@@ -173,6 +173,18 @@ def test_old_file_of_no_version_is_not_reported(world: World) -> None:
     assert world.risks() == []
 
 
+@pytest.mark.parametrize("is_rendered", [True, False])
+def test_generated_file_of_a_removed_family_is_replaced(world: World, is_rendered: bool) -> None:
+    lib = {"bases/lib/base.yaml": BASE}
+    world.make(lib, lib)
+    (world.now / "bases/lib/base.yaml").unlink()
+    replaced = "bases/lib/1.0/Dockerfile_amd64"
+    (world.now / "bases/lib/1.0/Dockerfile_arm64").unlink()
+    put(world.now, {replaced: "FROM scratch\nUSER app\n"})
+    found = world.risks() if is_rendered else world.risks(templates=None)
+    assert found == [NO_VERSION.replace(MINE, replaced)]
+
+
 def test_change_of_one_architecture_is_a_note(world: World) -> None:
     arm = "{% if arch == 'arm64' %}\nENV A=1\n{% endif %}\n"
     world.make({}, {"templates/t.j2": TEMPLATE + arm})

@@ -174,7 +174,7 @@ def test_invalid_old_catalog_without_dockerfiles(world: World) -> None:
 def test_missing_sources_are_noted(world: World) -> None:
     world.make({}, {}, locked(), locked(build="2"))
     assert world.review(templates=None).notes == (
-        "nothing was rendered, so stale Dockerfiles were not looked for",
+        "nothing was rendered, so stale Dockerfiles are not reported",
         "no registry was contacted, so changes inside the parents and the platforms of new pins are unknown; use"
         " --online",
         "no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",

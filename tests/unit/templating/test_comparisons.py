@@ -105,7 +105,7 @@ QUOTES = "is a number, of which 1.10 would be 1.1; write it with quotes"
         ("version == 1.9", f"'1.9' is text and 1.9 {QUOTES}"),
         ("jdk == 1.9", f"'1.9' is text and 1.9 {QUOTES}"),
         ("version >= 1.10", f"'1.9' is text and 1.1 {QUOTES}"),
-        ("version > 'latest'", "'1.9' > 'latest' compares a version with text that is not one"),
+        ("version > 'latest'", "'1.9' > 'latest' compares a version with text that is not a version"),
         ("'latest' | as_version", "as_version: 'latest' is not a version such as \"1.10\""),
     ],
 )

@@ -38,12 +38,12 @@ def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) 
 
 
 LOST = (
-    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot tell its values from"
-    " template text any more; change the values before they are composed"
+    "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot distinguish its"
+    " values from template text; change the values before they are composed"
 )
 BROKEN = (
     "templates/x.j2: text that was composed by a macro, a block or join was cut or changed inside, so dfgen"
-    " cannot tell its values from template text any more; change the values before they are composed"
+    " cannot distinguish its values from template text; change the values before they are composed"
 )
 
 

@@ -69,8 +69,7 @@ def of_files(before: State, after: State, rendered: Sequence[File]) -> Iterator[
     """Report files that are stale, edited by hand, or of no version."""
     paths = {file.path for file in rendered}
     yield from _differing(before, rendered)
-    yield from _hand_edited(before, after, paths)
-    yield from _of_no_version(before, after, paths)
+    yield from _unrendered(before, after, paths)
 
 
 def _differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
@@ -86,25 +85,25 @@ def _differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
             yield _rejected(file, _first_difference(file.new, file.old))
 
 
-def _hand_edited(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
-    """Report each changed file with a broken seal that was not rendered for comparison."""
+def _unrendered(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
+    """Report each changed file that was not rendered, if it was edited by hand or belongs to no version."""
+    images = {image.path for image in after.catalog.images} if after.catalog else None
     for path, old, text in _changed(before, after):
-        if path not in rendered and _is_edited(old, text):
+        if path in rendered:
+            continue
+        is_image = images is None or path in images
+        # At a path of no image, a file that dfgen did not generate is not an edit: `dfgen render` ignores it.
+        if _is_edited(old if is_image else None, text):
             yield _hand_edit(path, _first_difference(old or text, text))
+        elif not is_image and (old is None or is_generated(old)):
+            yield _of_no_version(path)
 
 
-def _of_no_version(before: State, after: State, rendered: Collection[str]) -> Iterator[Finding]:
-    """Note each new file that belongs to no version of either state and was not generated."""
-    if not before.catalog or not after.catalog:
-        return
-    old, new = ({one.path for one in state.catalog.images} for state in (before, after) if state.catalog)
-    known = {*before.dockerfiles, *old, *new, *rendered}
-    for path in sorted(after.dockerfiles.keys() - known):
-        message = (
-            "the file belongs to no version, so it is neither rendered nor built; check whether this is"
-            " intended"
-        )
-        yield Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
+def _of_no_version(path: str) -> Finding:
+    message = (
+        "the file belongs to no version, so it is neither rendered nor built; check whether this is intended"
+    )
+    return Finding(rule="not-rendered", level=Level.NOTE, message=message, place=Place(path))
 
 
 def _rejected(file: File, line: int) -> Finding:
