@@ -37,13 +37,15 @@ _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
 _EXTERNAL = re.compile(
     r"no space left on device|disk quota exceeded|code = Unavailable|error reading from server"
     r"|toomanyrequests|failed to (?:do request|copy|fetch|authorize)|unexpected status|i/o timeout"
-    r"|dial tcp|invalid response status 5\d\d",
+    r"|dial tcp|invalid response status 5\d\d|snapshot \S+ does not exist",
     re.IGNORECASE,
 )
-# Transient network failures: the same build may succeed on a retry.
+# Transient failures: the same build may succeed on a retry. While BuildKit cancels the build of a killed client, the
+# next build of the same step can lose its snapshot.
 _TRANSIENT = re.compile(
     r"toomanyrequests|too many requests|i/o timeout|TLS handshake timeout|connection reset|unexpected EOF"
-    r"|(?:unexpected|response) status.*\b5\d\d\b|temporary failure in name resolution|connection refused",
+    r"|(?:unexpected|response) status.*\b5\d\d\b|temporary failure in name resolution|connection refused"
+    r"|snapshot \S+ does not exist",
     re.IGNORECASE,
 )
 # BuildKit quotes the failed command, which can contain any text; it is removed before matching.

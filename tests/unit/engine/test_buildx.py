@@ -262,6 +262,10 @@ def test_failures_are_classified(
             True,
         ),
         ("failed to load cache key: invalid response status 503", True),
+        (
+            "failed to commit a to b during finalize: failed to stat active key: snapshot a does not exist",
+            True,
+        ),
         ("x:1: failed to resolve source metadata for x:1: x:1: not found", False),
         ("failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized", False),
         ("write /var/lib/x: no space left on device", False),
