@@ -40,8 +40,8 @@ _EXTERNAL = re.compile(
     r"|dial tcp|invalid response status 5\d\d|snapshot \S+ does not exist",
     re.IGNORECASE,
 )
-# Transient failures: the same build may succeed on a retry. While BuildKit cancels the build of a killed client,
-# the next build of the same step can lose its snapshot.
+# Transient failures: the same build may succeed on a retry. While BuildKit cancels the build of a killed
+# client, the next build of the same step can lose its snapshot.
 _TRANSIENT = re.compile(
     r"toomanyrequests|too many requests|i/o timeout|TLS handshake timeout|connection reset|unexpected EOF"
     r"|(?:unexpected|response) status.*\b5\d\d\b|temporary failure in name resolution|connection refused"
