@@ -1,4 +1,4 @@
-"""What a value prints: text and numbers as they are, and no object that has no text of its own.
+"""Print values: text and numbers as they are, and no object that has no text of its own.
 
 Every way of printing is covered: `{{ }}`, `%`, `format`, and the filters that turn their input into text. The
 text of other objects would contain addresses in memory, which differ from run to run.
