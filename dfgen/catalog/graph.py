@@ -63,7 +63,7 @@ def _same_tags(images: Sequence[Image]) -> Iterator[Problem]:
     merged = {image.merged_name for image in images}
     taken: dict[str, Image] = {}
     for image in images:
-        tag = f"{image.family.name}:{image.tag}"
+        tag = image.layout_name
         if tag in merged:
             yield Problem(image.place, f"duplicate tag {tag}: used by image {image.name} and version {tag}")
         if tag in taken:

@@ -113,9 +113,7 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
-        changes[f"{one.image.family.name}:{one.image.tag}"] = replace(
-            bare, annotations={INPUTS: found.inputs, **_tested(one)}
-        )
+        changes[one.image.layout_name] = replace(bare, annotations={INPUTS: found.inputs, **_tested(one)})
         attestations.extend(found.attestations)
     if problems:
         raise CheckError(problems)
@@ -174,7 +172,7 @@ def _blobs(found: Found) -> Iterator[Descriptor]:
 def _differing(found: Found, plan: Plan) -> str:
     """Name the inputs that differ from the catalog's, as `: files/a`; empty if they are not recorded."""
     tag = found.entry.annotations.get(REF_NAME, "")
-    steps = (step for step in plan.steps if f"{step.image.family.name}:{step.image.tag}" == tag)
+    steps = (step for step in plan.steps if step.image.layout_name == tag)
     step = next(steps, None)
     try:
         old = Records(found.source.root).inputs(Digest(found.inputs))

@@ -65,7 +65,7 @@ def load(loadings: Sequence[Loading], engine: Engine) -> None:
 
 def _image(image: Image, catalog: Catalog, entries: Mapping[str, Descriptor]) -> Loading:
     reference = catalog.reference(image.family.name, image.tag)
-    entry = entries[f"{image.family.name}:{image.tag}"]
+    entry = entries[image.layout_name]
     return Loading(reference=reference, entry=entry, platform=image.platform)
 
 
@@ -78,14 +78,14 @@ def _version(name: str, images: Sequence[Image], catalog: Catalog, store: Layout
         return None
     index = store.manifest(entry)
     merged = {one.digest for one in index.images} if isinstance(index, Index) else set()
-    if merged != {entries[f"{image.family.name}:{image.tag}"].digest for image in chosen}:
+    if merged != {entries[image.layout_name].digest for image in chosen}:
         return None
     reference = catalog.reference(chosen[0].family.name, chosen[0].version)
     return Loading(reference=reference, entry=entry, platform=None)
 
 
 def _problems(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Iterator[Problem]:
-    name = f"{image.family.name}:{image.tag}"
+    name = image.layout_name
     advice = f"run `dfgen build {image.name}`"
     if name not in entries:
         yield Problem(None, f"{name}: is not in the layout; {advice}")

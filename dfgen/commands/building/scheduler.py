@@ -238,7 +238,7 @@ class Scheduler:
             self.planning.records.keep_causes(inputs.digest, self.planning.causes(image, self.versions.lock))
             annotations[INPUTS] = str(inputs.digest)
         entry = replace(built.image, annotations=annotations, platform=image.platform)
-        self.planning.layout.tag({f"{image.family.name}:{image.tag}": entry}, built.attestations)
+        self.planning.layout.tag({image.layout_name: entry}, built.attestations)
 
     def up_to_date(self, step: Step) -> None:
         """Record that an image needs no build."""

@@ -144,7 +144,7 @@ def stale(images: Iterable[Image], lock: Lock, how: Planning, dockerfiles: Docke
 
 def _step(image: Image, lock: Lock, how: Planning, layout: _Built) -> Step:
     unpinned = [parent.key for parent in image.all_parents if parent.family and lock.pin(parent) is None]
-    built = layout.images.get(f"{image.family.name}:{image.tag}")
+    built = layout.images.get(image.layout_name)
     if unpinned:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(unpinned)), built=built)
     inputs = _inputs(image, lock, how)
