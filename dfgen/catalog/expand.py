@@ -196,6 +196,7 @@ class Expander:
             place=place,
             layers=layers,
             foreign_programs=foreign,
+            locks_packages=bool((settings.last(layers, "package_lock") or (False,))[0]),
         )
 
     def _template(self, names: Mapping[str, Any], layers: Layers) -> str:

@@ -169,6 +169,7 @@ class Image:
     place: Place
     layers: Layers  # the settings that were merged, kept to find the origin of each value
     foreign_programs: Mapping[str, str] = field(default_factory=dict)  # reasons, by pattern of paths
+    locks_packages: bool = False
 
     @property
     def name(self) -> str:
@@ -199,6 +200,12 @@ class Image:
     def dockerfile(self) -> PurePosixPath:
         """The same as `path`, as a path object."""
         return PurePosixPath(self.path)
+
+    @property
+    def package_lock(self) -> str:
+        """Its package lock, relative to the root: `bases/java-base/1.0/packages_arm64.lock`."""
+        arch = self.platform.dockerfile.removeprefix("Dockerfile_")
+        return f"{BASES}/{self.family.name}/{self.version}/packages_{arch}.lock"
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:

@@ -75,6 +75,7 @@ def _show(app: App, run: Run) -> None:
             show.note(f"{result.error}" + (f"; log: {result.log}" if result.log else ""))
     show.notes(map(str, run.errors))
     show.notes(run.sbom_notes)
+    show.notes(map(str, run.packages))
     show.notes(f"{name}: {digest}" for name, digest in sorted(run.merged.items()))
     summary = ", ".join(f"{number} {state}" for state, number in run.counts.items())
     show.note(f"{summary or 'nothing to build'} in {duration(run.seconds)}")

@@ -22,5 +22,5 @@ def command(app: App, folder: Path | None) -> None:
     created = init(read(), existing(root))
     for path, text in created.items():
         files.write(root / path, text)
-    enter = f"`cd {shlex.quote(str(folder))}`, then " if folder and folder != Path(".") else ""
+    enter = f"`cd {shlex.quote(str(folder))}`, then " if folder and folder != Path() else ""
     show.note(f"{len(created)} files written; next: {enter}`dfgen list`, then `dfgen build` (needs Docker)")
