@@ -21,7 +21,11 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
     type=click.IntRange(min=1),
     help="Concurrent builds, on all nodes together. Default: two per core.",
 )
-@click.option("--locked", is_flag=True, help="Fail if a build would move the pin of a family (for CI).")
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Fail if a build would move the pin of a family, or locked packages (for CI).",
+)
 @click.option("--no-cache", is_flag=True, help="Rebuild all selected images, without BuildKit's cache.")
 @click.option(
     "--twice", is_flag=True, help="Check that images are reproducible: build them again and compare."

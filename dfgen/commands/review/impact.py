@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from dfgen.catalog import packagelock
 from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
+from dfgen.catalog.packagelock import Move
 from dfgen.commands.review.records import Impact, Rebuild, State
-from dfgen.errors import Problem
+from dfgen.errors import InputError, Problem
 from dfgen.filetree import printable_path, within
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
@@ -147,6 +149,27 @@ class Comparison:
         old = {problem.message for problem in taken[0].problems}
         return [problem for problem in taken[1].problems if problem.message not in old]
 
+    def package_moves(self, image: Image) -> list[Move]:
+        """Return the packages that moved in an image's package lock; a new or unreadable lock has none."""
+        path = image.package_lock
+        before, after = (side.package_locks.get(path) for side in (self.before, self.after))
+        if not image.locks_packages or before == after or before is None or after is None:
+            return []
+        try:
+            return [*packagelock.parse(after, path).moves_from(packagelock.parse(before, path))]
+        except InputError:  # reported as a risk, see `broken_package_locks`
+            return []
+
+    def broken_package_locks(self) -> Iterator[Problem]:
+        """Yield the problems of package locks that cannot be read."""
+        for image in self.new.images:
+            text = self.after.package_locks.get(image.package_lock)
+            if image.locks_packages and text is not None:
+                try:
+                    packagelock.parse(text, image.package_lock)
+                except InputError as error:
+                    yield from error.problems
+
     def text(self, image: Image) -> str:
         """Return the text of the image's Dockerfile, rendered if possible."""
         path = image.path
@@ -239,6 +262,8 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
         edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
         yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
     yield from (f"context file {path}" for path in of.context_changes(image))
+    if of.package_moves(image):
+        yield "packages moved"
     for name in _BUILD_SETTINGS:
         if getattr(of.old, name) != getattr(of.new, name):
             yield f"catalog setting {name}"
