@@ -6,7 +6,8 @@ sorted. `dfgen build` writes it, and people review it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from dfgen.oci.digest import Digest
 _HEADER = "# The packages that this image adds to its parent. Written by `dfgen build`; commit it.\n"
 _MARKERS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 _AGAIN = "delete the file and run `dfgen build`"
+_PARTS = re.compile(r"(\D*)(\d*)")
 
 
 class LockedPackage(NamedTuple):
@@ -41,6 +43,12 @@ class Move(NamedTuple):
     architecture: str
     old: str
     new: str
+
+    @property
+    def is_downgrade(self) -> bool:
+        """Whether the new version is older; False for packages with several versions."""
+        single = self.old and self.new and " " not in self.old + self.new
+        return bool(single) and _order(self.new) < _order(self.old)
 
     def __str__(self) -> str:
         """Format as `openssl 3.0.15-1 → 3.0.17-1`, `curl added (8.5.0-2)` or `curl removed`."""
@@ -65,6 +73,14 @@ class PackageLock:
         """The hash of the text, which identifies the packages."""
         return Digest.of(self.text.encode())
 
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """The version of each package, by name; several versions are separated by a space."""
+        found: dict[str, set[str]] = {}
+        for package in self.packages:
+            found.setdefault(package.name, set()).add(package.version)
+        return {name: " ".join(sorted(versions)) for name, versions in found.items()}
+
     def moves_from(self, old: PackageLock) -> Iterator[Move]:
         """Yield the packages that differ from those of an earlier lock, sorted."""
         before, after = _versions(old.packages - self.packages), _versions(self.packages - old.packages)
@@ -79,6 +95,27 @@ def _versions(packages: Iterable[LockedPackage]) -> dict[tuple[str, str], list[s
     for package in sorted(packages):
         found.setdefault((package.name, package.architecture), []).append(package.version)
     return found
+
+
+def _order(version: str) -> tuple[object, ...]:
+    """Return a key that sorts versions as dpkg does; rpm and apk agree for nearly all versions.
+
+    https://manpages.debian.org/deb-version
+    """
+    epoch, colon, rest = version.partition(":")
+    upstream, _, revision = (rest if colon else version).rpartition("-")
+    if not upstream:
+        upstream, revision = revision, "0"
+    return (int(epoch) if colon and epoch.isdecimal() else 0, _parts(upstream), _parts(revision))
+
+
+def _parts(text: str) -> tuple[object, ...]:
+    """Split into text and numbers; the end sorts after `~`, and before letters and other characters."""
+    found: list[object] = []
+    for word, number in _PARTS.findall(text):
+        characters = (-1 if one == "~" else ord(one) + (0 if one.isalpha() else 256) for one in word)
+        found += [(*characters, 0), int(number or 0)]
+    return tuple(found)
 
 
 def read(root: Path, path: str) -> PackageLock | None:

@@ -13,6 +13,7 @@ from dfgen.commands.review.diff import groups
 from dfgen.commands.review.impact import Comparison, impact_of, inputs
 from dfgen.commands.review.records import Impact, Kind, PinMove, Review, Sources, State
 from dfgen.commands.review.risks import architectures, catalog, instructions
+from dfgen.commands.review.risks.packages import packages
 from dfgen.commands.review.risks.pins import RISKS, Locks
 from dfgen.errors import InputError, Place, Problem, listing, printable
 from dfgen.findings import Finding, Level
@@ -57,6 +58,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *catalog.of_files(before, after, results),
         *(catalog.immutable(compared, impact) if compared else ()),
         *(catalog.context(compared) if compared else ()),
+        *(packages(compared) if compared else ()),
         *instructions.of_groups(before, after, found),
         *_undeclared(before, after, rendered, sources),
     ]

@@ -13,7 +13,7 @@ from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
-from dfgen.catalog.packagelock import Move
+from dfgen.catalog.packagelock import Move, PackageLock
 from dfgen.commands.review.records import Impact, Rebuild, State
 from dfgen.errors import InputError, Problem
 from dfgen.filetree import printable_path, within
@@ -149,16 +149,21 @@ class Comparison:
         old = {problem.message for problem in taken[0].problems}
         return [problem for problem in taken[1].problems if problem.message not in old]
 
-    def package_moves(self, image: Image) -> list[Move]:
-        """Return the packages that moved in an image's package lock; a new or unreadable lock has none."""
+    def package_locks(self, image: Image) -> tuple[PackageLock, PackageLock] | None:
+        """Return an image's package locks in both states if they differ; None for a new or unreadable one."""
         path = image.package_lock
         before, after = (side.package_locks.get(path) for side in (self.before, self.after))
         if not image.locks_packages or before == after or before is None or after is None:
-            return []
+            return None
         try:
-            return [*packagelock.parse(after, path).moves_from(packagelock.parse(before, path))]
+            return packagelock.parse(before, path), packagelock.parse(after, path)
         except InputError:  # reported as a risk, see `broken_package_locks`
-            return []
+            return None
+
+    def package_moves(self, image: Image) -> list[Move]:
+        """Return the packages that moved in an image's package lock."""
+        locks = self.package_locks(image)
+        return [*locks[1].moves_from(locks[0])] if locks else []
 
     def broken_package_locks(self) -> Iterator[Problem]:
         """Yield the problems of package locks that cannot be read."""

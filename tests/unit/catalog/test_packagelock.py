@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.catalog.packagelock import LockedPackage, PackageLock, parse, read, write
+from dfgen.catalog.packagelock import LockedPackage, Move, PackageLock, parse, read, write
 from dfgen.errors import InputError
 
 PATH = "bases/app/1/packages_amd64.lock"
@@ -77,3 +78,25 @@ def test_a_lock_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "bases/app/1").symlink_to(tmp_path)
     with pytest.raises(InputError, match="is a link"):
         write(tmp_path, PATH, lock("a 1 amd64"))
+
+
+# Alphabet of Debian's versions, with many short ones: that is where orders differ.
+_UPSTREAM = st.text("019az+.~", max_size=5).map("0{}".format)
+_VERSIONS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "0:", "1:", "10:"]),
+    _UPSTREAM,
+    st.sampled_from(["", "-0", "-1", "-1~b", "-10"]),
+)
+
+
+@given(_VERSIONS, _VERSIONS)
+@settings(max_examples=60, deadline=None)
+def test_downgrades_are_what_dpkg_calls_older(old: str, new: str) -> None:
+    done = subprocess.run(["dpkg", "--compare-versions", new, "lt", old], check=False)
+    assert Move("a", "amd64", old, new).is_downgrade == (done.returncode == 0)
+
+
+@pytest.mark.parametrize(("old", "new"), [("1 2", "1"), ("", "1"), ("1", "")])
+def test_what_has_no_single_version_is_no_downgrade(old: str, new: str) -> None:
+    assert not Move("a", "amd64", old, new).is_downgrade
