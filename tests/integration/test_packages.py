@@ -57,9 +57,13 @@ def test_packages_stay_what_the_lock_says_until_somebody_moves_them(work: Work) 
     work.run("build", "--locked")
     assert (digests(work), locks(work)) == (built, written)
 
-    moved = work.run("build", "--no-cache")
+    refused = work.run("refresh", "--check", code=1)
+    assert refused.stderr.count("its packages differ from bases/app/1/packages_") >= 2
+    assert (digests(work), locks(work)) == (built, written)
+    moved = work.run("refresh")
     after = locks(work)
     assert [name for name in NAMES if after[name] != written[name]] == NAMES[:2]
+    assert sorted(line.split()[0] for line in moved.stdout.splitlines()) == ["curl", "curl", "package"]
     assert re.search(r"packages_arm64\.lock: curl 1:\S+ → 1:\S+\n", moved.stderr)
     assert digests(work) != built
 

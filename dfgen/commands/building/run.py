@@ -55,12 +55,12 @@ class Result:
 class PackagesMoved:
     """The package lock of an image was written; `moves` are empty if there was none before."""
 
-    path: str
+    image: Image
     moves: tuple[Move, ...] = ()
 
     def __str__(self) -> str:
         """Format as `bases/app/1/packages_amd64.lock: openssl 3.0.15-1 → 3.0.17-1`."""
-        return f"{self.path}: {', '.join(map(str, self.moves)) or 'written'}"
+        return f"{self.image.package_lock}: {', '.join(map(str, self.moves)) or 'written'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,9 @@ class Run:
             "images": [_record(result) for result in self.results],
             "merged": {name: str(digest) for name, digest in sorted(self.merged.items())},
             "rendered": list(self.rendered),
-            "package_locks": {one.path: [list(move) for move in one.moves] for one in self.packages},
+            "package_locks": {
+                one.image.package_lock: [list(move) for move in one.moves] for one in self.packages
+            },
             "errors": [str(error) for error in self.errors],
             "took": dict(sorted(self.took.items())),
         }

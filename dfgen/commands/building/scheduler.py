@@ -266,7 +266,7 @@ class Scheduler:
         old = packagelock.read(root, path) if packages else None
         if packages and packages != old:
             packagelock.write(root, path, packages)
-            moved = PackagesMoved(path, tuple(packages.moves_from(old)) if old else ())
+            moved = PackagesMoved(image, tuple(packages.moves_from(old)) if old else ())
             self.packages.append(moved)
             self.how.report(moved)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -166,10 +166,16 @@ class Plan:
 
     steps: tuple[Step, ...]
 
-    def again(self) -> Plan:
-        """The same plan with every image to be built, even those that are up to date."""
-        steps = (step.again() if step.is_kept or not step.is_needed else step for step in self.steps)
-        return Plan(steps=tuple(steps))
+    def again(self, names: Container[str] | None = None) -> Plan:
+        """The same plan with these images to be built, even if they are up to date; all without names."""
+        return Plan(
+            steps=tuple(
+                step.again()
+                if (step.is_kept or not step.is_needed) and (names is None or step.image.name in names)
+                else step
+                for step in self.steps
+            )
+        )
 
     @property
     def needed(self) -> tuple[Step, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.commands.building.run import Run
+from dfgen.commands.plan.inputs import Reason
 from dfgen.errors import ExitCode, InputError
 from tests.fakes.layers import tar
 from tests.unit.models import AMD64, a_test
@@ -212,3 +213,10 @@ def test_smoke_tests_run_on_the_image_that_is_kept(world: World) -> None:
     world.build()
     assert world.builder.tested == [NAME]
     assert states(world.build()) == {NAME: "up to date"}
+
+
+def test_only_named_images_are_built_again(world: World) -> None:
+    world.build()
+    plan = world.plan().again({NAME})
+    assert [step.reason for step in plan.steps] == [Reason.ASKED]
+    assert [step.reason for step in world.plan().again(()).steps] == [Reason.UP_TO_DATE]
