@@ -42,7 +42,7 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
         found = programs([layout.blob_path(layer.digest) for layer in own])
     except CheckError as error:
         setting = f"`foreign_programs: {{'{_EVERYTHING}': REASON}}` in {image.family.base_file}"
-        advice = f"build it with layers of gzip, or switch the check off with {setting}"
+        advice = f"build it again, or switch the check off with {setting}"
         raise CheckError(f"{image.name}: cannot check its programs: {error}; {advice}") from error
     patterns = Patterns.of(pattern.removeprefix("/") for pattern in image.foreign_programs)
     wrong: dict[str, list[str]] = {}

@@ -23,7 +23,7 @@ from dfgen.oci.platform import aliases
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(package.__file__).parent
 REFERENCE = ROOT / "docs/reference"
-GROUP = click.Context(dfgen, info_name="dfgen", obj=SimpleNamespace())
+GROUP = click.Context(dfgen, info_name="dfgen", obj=SimpleNamespace(), **dfgen.context_settings)
 COMMANDS = dfgen.list_commands(GROUP)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
