@@ -16,7 +16,7 @@ import click
 import pytest
 
 import dfgen as package
-from dfgen.cli.main import dfgen
+from dfgen.cli.group import dfgen
 from dfgen.commands.lint.records import RULES
 from dfgen.oci.platform import aliases
 
