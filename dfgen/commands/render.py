@@ -21,7 +21,9 @@ from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image
 from dfgen.catalog.reading import check_folder
 from dfgen.catalog.variables import PinnedParent, template_variables
+from dfgen.dockerfile.parser import parse
 from dfgen.dockerfile.references import images_in
+from dfgen.dockerfile.stages import stages
 from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
@@ -227,10 +229,22 @@ class Rendered:
     variables: Mapping[str, object]
     pins: Mapping[str, PinnedParent]
 
-    def check(self) -> None:
-        """Raise InputError if the text is not a Dockerfile, or uses an image without a pin."""
-        if problems := [*_unpinned(self.text, self.image, self.pins)]:
-            raise InputError(problems)
+    def check(self, templates: Templates) -> None:
+        """Raise InputError if the text is not a Dockerfile, or uses an image without a pin.
+
+        So does a last stage that is built on an image for another architecture.
+        """
+        if problems := [*_wrong_images(self.text, self.image, self.pins)]:
+            # Only now, because rendering again with tracing takes ten times as long.
+            places = self.template_lines(templates)
+            template = Place(f"{TEMPLATES}/{self.image.template}")
+            raise InputError(Problem(places[line - 1] or template, message) for line, message in problems)
+
+    def template_lines(self, templates: Templates) -> tuple[Place | None, ...]:
+        """Return the template line of each line of the text, None for lines of the header."""
+        origins = templates.origins(self.image.template, self.variables)
+        body = body_lines(self.body, self.text)
+        return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
 
 
 def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
@@ -252,7 +266,7 @@ def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Template
     uses an image without a pin.
     """
     rendered = render_unchecked(catalog, image, lock, templates)
-    rendered.check()
+    rendered.check(templates)
     return rendered.text
 
 
@@ -378,12 +392,12 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
     return pinned
 
 
-def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[Problem]:
-    """Find external images in the Dockerfile that are not pinned, or used for another platform."""
+def _wrong_images(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[tuple[int, str]]:
+    """Find images in the Dockerfile that are not pinned, or used for another platform; yields lines, too."""
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
+    base = _foreign_base(text, image, pins)
     for use in images_in(text, image.path):
-        place = Place(f"{TEMPLATES}/{image.template}")
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:
             part = "" if use.keyword == "FROM" else ".reference"
@@ -392,7 +406,28 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
                 f"{use.keyword} uses {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
                 f" not pinned; declare it in {image.family.base_file} and use {' or '.join(names)}"
             )
-            yield Problem(place, message)
+            yield use.line, message
         elif use.keyword == "FROM" and use.platform != str(pin.platform):
             message = f"FROM {use.text} without --platform={pin.platform}; use FROM {{{{ {stage} }}}}"
-            yield Problem(place, message)
+            yield use.line, message
+        elif use.line == base:
+            message = (
+                f"the last stage is built on {stage}, which is for {pin.platform}, but the image is for"
+                f" {image.platform}; use a parent without `platform`, and copy from this one with COPY --from"
+            )
+            yield use.line, message
+
+
+def _foreign_base(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> int:
+    """Return the line of the last stage's FROM, through all stages that it is built on; 0 if it may be used.
+
+    A parent for another variant of the architecture may be: v6 of arm runs as v7.
+    """
+    # The platform of the main parent is the image's, also where lint renders the settings of one platform on
+    # another.
+    platform = pins["parent"].platform
+    own = (platform.os, platform.architecture)
+    foreign = {pin.reference for pin in pins.values() if (pin.platform.os, pin.platform.architecture) != own}
+    # The stages are evaluated only if an image can be wrong at all.
+    kept = [*stages(parse(text, image.path)).in_image] if foreign else []
+    return kept[-1].line if kept and kept[-1].reference in foreign else 0

@@ -41,9 +41,10 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
 
 
 def _render(catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Image) -> str:
-    rendered = render_unchecked(catalog, image, lock, templates_for(image))
+    templates = templates_for(image)
+    rendered = render_unchecked(catalog, image, lock, templates)
     try:
-        rendered.check()
+        rendered.check(templates)
     except InputError:
         # The rule `unpinned-from` reports unpinned images with their line; rendering knows only the template.
         if not any(unpinned_from(parse(rendered.text, image.path))):
