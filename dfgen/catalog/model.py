@@ -158,7 +158,7 @@ class Image:
     version: str
     platform: Platform
     template: str
-    parent: Parent
+    parent: Parent | None  # None for scratch
     parents: Mapping[str, Parent]  # of further stages, by name
     variables: Mapping[str, Any]
     packages: tuple[Package, ...]
@@ -209,8 +209,13 @@ class Image:
 
     @property
     def all_parents(self) -> tuple[Parent, ...]:
-        """The parents of all stages; the image's own parent is first."""
-        return (self.parent, *self.parents.values())
+        """The parents of all stages; the image's own parent is first, if it has one."""
+        return (*((self.parent,) if self.parent else ()), *self.parents.values())
+
+    @property
+    def stages(self) -> Mapping[str, Parent]:
+        """The parents of all stages by their name in templates: `parent`, or that in `parents`."""
+        return {"parent": self.parent, **self.parents} if self.parent else self.parents
 
 
 def by_version(images: Iterable[Image]) -> dict[str, tuple[Image, ...]]:

@@ -17,8 +17,9 @@ from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
+from dfgen.catalog.base import base_of
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
-from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image
+from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image, Parent
 from dfgen.catalog.reading import check_folder
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.parser import parse
@@ -255,6 +256,12 @@ def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Temp
     pins = _pins(catalog, image, lock)
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
+    # The labels name the image's base, which is known only now if it is not the image's own parent.
+    base = base_of(image, body, catalog)
+    if base is not image.parent:
+        name = next((stage for stage, parent in image.stages.items() if parent is base), "")
+        variables = template_variables(catalog, image, pins, name)
+        body = templates.render(image.template, variables)
     text = with_header(body, image)
     return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
 
@@ -370,6 +377,11 @@ class Dockerfiles:
         except InputError:
             return "does not render"
 
+    def base(self, image: Image) -> Parent | None:
+        """Return the parent that an image is based on, by its Dockerfile on disk; None for scratch."""
+        text = files.dockerfiles(self.catalog.root, [image.path]).get(image.path)
+        return image.parent if text is None else base_of(image, text, self.catalog)
+
     def save(self, lock: Lock) -> None:
         """Write the lock, from which the Dockerfiles are rendered."""
         files.write(self.catalog.root / LOCK_FILE, lock.to_text())
@@ -379,7 +391,7 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
     """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
-    for stage, parent in {"parent": image.parent, **image.parents}.items():
+    for stage, parent in image.stages.items():
         pin = lock.pin(parent)
         if pin is None:
             message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; run `dfgen lock`"
@@ -425,7 +437,7 @@ def _foreign_base(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> 
     """
     # The platform of the main parent is the image's, also where lint renders the settings of one platform on
     # another.
-    platform = pins["parent"].platform
+    platform = pins["parent"].platform if "parent" in pins else image.platform
     own = (platform.os, platform.architecture)
     foreign = {pin.reference for pin in pins.values() if (pin.platform.os, pin.platform.architecture) != own}
     # The stages are evaluated only if an image can be wrong at all.

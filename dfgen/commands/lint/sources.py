@@ -54,8 +54,8 @@ def _render(catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Im
 
 def _variables(catalog: Catalog, image: Image) -> Collection[str]:
     """Return the names of the variables of an image's template; needs no lock."""
-    parent = PinnedParent(image.parent.reference, image.parent.platform)
-    return template_variables(catalog, image, {"parent": parent}).keys()
+    pins = {name: PinnedParent(one.reference, one.platform) for name, one in image.stages.items()}
+    return template_variables(catalog, image, pins).keys()
 
 
 def _hadolint_hits(texts: Mapping[str, str]) -> Iterator[ExternalHit]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dfgen.catalog import packagelock
+from dfgen.catalog.base import base_of
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.graph import in_order
 from dfgen.catalog.lockfile import Lock
@@ -176,11 +177,13 @@ def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
         message = f"the Dockerfile takes {image.package_lock} from the context, but builds write it; {advice}"
         raise InputError(Problem(image.place, message))
     return Inputs(
-        dockerfile=Digest.of(taken.dockerfile), files=taken.files, options=_options(image, lock, how)
+        dockerfile=Digest.of(taken.dockerfile),
+        files=taken.files,
+        options=_options(image, taken.dockerfile.decode("utf-8", errors="replace"), lock, how),
     )
 
 
-def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
+def _options(image: Image, dockerfile: str, lock: Lock, how: Planning) -> dict[str, str]:
     """The options that change an image's bytes, besides its files."""
     catalog = how.catalog
     return {
@@ -188,7 +191,7 @@ def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
         EPOCH: str(catalog.source_date_epoch),
         "provenance": {"": "false", "max": "true"}.get(catalog.provenance, catalog.provenance),
         **({"sbom": catalog.sbom} if catalog.sbom else {}),
-        **base_annotations(image, lock),
+        **base_annotations(base_of(image, dockerfile, catalog), lock),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.model import Catalog, Image, Parent
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
@@ -268,12 +268,13 @@ def digest_of_tests(image: Image) -> Digest:
     return Digest.of(json.dumps(tests).encode())
 
 
-def base_annotations(image: Image, lock: Lock) -> dict[str, str]:
-    """The annotations with the reference and digest of an image's parent, as the OCI image spec names them.
+def base_annotations(parent: Parent | None, lock: Lock) -> dict[str, str]:
+    """The annotations with the reference and digest of an image's base, as the OCI image spec names them.
 
-    Raises InputError if the parent has no pin.
+    Raises InputError if it has no pin.
     """
-    parent = image.parent
+    if parent is None:
+        return {}
     pin = lock.pin(parent)
     if pin is None:
         message = f"parent {parent.key} has no pin for {parent.platform}; run `dfgen lock`"
@@ -290,13 +291,15 @@ def build_request(
     """
     image = step.image
     inputs = {INPUTS: str(step.inputs.digest)} if step.inputs else {}
+    options = step.inputs.options if step.inputs else {}
+    base = {name: options[name] for name in (BASE_NAME, BASE_DIGEST) if name in options}
     pins = {parent: lock.pin(parent) for parent in image.all_parents if parent.family}
     return BuildRequest(
         platform=image.platform,
         dockerfile=image.dockerfile,
         context=image.family.context,
         log=log,
-        annotations={**base_annotations(image, lock), **inputs},
+        annotations={**base, **inputs},
         source_date_epoch=step.epoch,
         provenance=catalog.provenance,
         contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},

@@ -12,7 +12,7 @@ from dfgen.catalog import packagelock
 from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
+from dfgen.catalog.model import TEMPLATES, Catalog, Image
 from dfgen.catalog.packagelock import Move, PackageLock
 from dfgen.commands.review.records import Impact, Rebuild, State
 from dfgen.errors import InputError, Problem
@@ -198,7 +198,7 @@ def inputs(of: Comparison, image: Image) -> Iterator[str]:
 
 def _pins(of: Comparison, old: Image, new: Image) -> Iterator[str]:
     """Yield the parents that were replaced, or whose pin for the platform of their stage changed."""
-    before, after = _stages(old), _stages(new)
+    before, after = old.stages, new.stages
     for stage, parent in after.items():
         was = before.get(stage)
         if was and was.key != parent.key:
@@ -214,7 +214,7 @@ def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
     ]
     packages = ({one.name: one.version for one in side.packages} for side in (old, new))
     found += _differing("package", *packages)
-    stages = ([(name, parent.platform) for name, parent in _stages(one).items()] for one in (old, new))
+    stages = ([(name, parent.platform) for name, parent in one.stages.items()] for one in (old, new))
     if operator.ne(*stages):
         found.append("stage parents")
     if old.family.description != new.family.description:
@@ -236,11 +236,6 @@ def _order(old: Image, new: Image) -> Iterator[str]:
     )
     if operator.ne(*written):
         yield "order or types of settings"
-
-
-def _stages(image: Image) -> dict[str, Parent]:
-    """Return the parents of all stages by name; "" is the image's own."""
-    return {"": image.parent, **image.parents}
 
 
 def _differing_paths(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

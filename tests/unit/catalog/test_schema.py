@@ -167,7 +167,6 @@ def test_version_names_in_a_mapping() -> None:
 def test_a_family_needs_versions_or_a_matrix() -> None:
     assert _check("description: x") == [
         "f:1:1: expected 'versions', 'matrix' or both",
-        "f:1:1: key 'parent' is missing",
         "f:1:1: key 'template' is missing",
     ]
 
