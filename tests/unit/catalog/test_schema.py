@@ -17,7 +17,7 @@ ROOT = Path(dfgen.__file__).parent.parent
 GOOD = "template: t\nparent: p\nversions: ['1']\n"
 HERE_BASE = (
     "architecture_independent, context, description, end_of_life, foreign_programs, immutable, jinja, labels, lint, matrix,"
-    " overrides, packages, parent, parents, platforms, snippets, template, tests, variables and versions"
+    " overrides, package_lock, packages, parent, parents, platforms, snippets, template, tests, variables and versions"
 )
 
 
