@@ -23,6 +23,8 @@ from dfgen.oci.platform import Platform, aliases
 
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
 
+SCRATCH = "scratch"  # value of `parent` for images without one
+
 # Names that dfgen defines in every template; a catalog cannot use them for variables.
 RESERVED = ("image", "parent", "parents")
 
@@ -169,7 +171,7 @@ class Expander:
         names = self._names(version, platform, layers)
         place = _required(settings.last(layers, "template"))[1].place("template")
         template = self._attempt(lambda: self._template(names, layers))
-        parent = self._attempt(lambda: self._main_parent(platform, names, layers))
+        parent = self._attempt(lambda: [self._main_parent(platform, names, layers)])
         parents = {
             name: self._attempt(lambda: self._stage(entry, platform, names, layer.place("parents", name)))  # noqa: B023
             for name, (entry, layer) in settings.merged_with_layers(layers, "parents").items()
@@ -185,7 +187,7 @@ class Expander:
             version=version,
             platform=platform,
             template=template,
-            parent=parent,
+            parent=parent[0],
             parents={name: stage for name, stage in parents.items() if stage},
             variables=settings.merged(layers, "variables"),
             packages=settings.packages(layers),
@@ -196,6 +198,7 @@ class Expander:
             place=place,
             layers=layers,
             foreign_programs=foreign,
+            locks_packages=bool((settings.last(layers, "package_lock") or (False,))[0]),
         )
 
     def _template(self, names: Mapping[str, Any], layers: Layers) -> str:
@@ -207,9 +210,14 @@ class Expander:
             raise InputError(Problem(place, f"template {name!r} does not exist{hint}"))
         return name
 
-    def _main_parent(self, platform: Platform, names: Mapping[str, Any], layers: Layers) -> Parent:
-        text, layer = _required(settings.last(layers, "parent"))
-        return self._parent(text, platform, names, layer.place("parent"))
+    def _main_parent(self, platform: Platform, names: Mapping[str, Any], layers: Layers) -> Parent | None:
+        """Return the image's own parent; None if it has none, which is also written as `scratch`."""
+        found = settings.last(layers, "parent")
+        if found is None:
+            return None
+        place = found[1].place("parent")
+        text = self.expressions.text(found[0], names, place)
+        return None if text == SCRATCH else self.resolve(text, platform, place)
 
     def _parent(self, text: str, platform: Platform, names: Mapping[str, Any], place: Place) -> Parent:
         return self.resolve(self.expressions.text(text, names, place), platform, place)
@@ -400,8 +408,8 @@ def _foreign_programs(layers: Layers) -> Mapping[str, str]:
 
 
 def _required(found: tuple[Any, Layer] | None) -> tuple[Any, Layer]:
-    if found is None:  # the schema requires both in a family
-        raise AssertionError("a family without template or parent")
+    if found is None:  # the schema requires one in a family
+        raise AssertionError("a family without template")
     return found
 
 

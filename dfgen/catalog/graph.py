@@ -59,6 +59,18 @@ def find(parent: Parent, versions: Versions) -> Image | None:
     return next((image for image in candidates if image.platform == parent.platform), None)
 
 
+def with_descendants(images: Iterable[Image], catalog: Iterable[Image]) -> list[Image]:
+    """Add all images of a catalog that are built on one of the images, in build order."""
+    names = {image.name for image in images}
+    versions: set[str] = set()
+    ordered = in_order(catalog)
+    for image in ordered:
+        if image.name in names or any(parent.key in versions for parent in image.all_parents):
+            names.add(image.name)
+            versions.add(image.merged_name)
+    return [image for image in ordered if image.name in names]
+
+
 def _same_tags(images: Sequence[Image]) -> Iterator[Problem]:
     merged = {image.merged_name for image in images}
     taken: dict[str, Image] = {}

@@ -158,7 +158,7 @@ class Image:
     version: str
     platform: Platform
     template: str
-    parent: Parent
+    parent: Parent | None  # None for scratch
     parents: Mapping[str, Parent]  # of further stages, by name
     variables: Mapping[str, Any]
     packages: tuple[Package, ...]
@@ -169,6 +169,7 @@ class Image:
     place: Place
     layers: Layers  # the settings that were merged, kept to find the origin of each value
     foreign_programs: Mapping[str, str] = field(default_factory=dict)  # reasons, by pattern of paths
+    locks_packages: bool = False
 
     @property
     def name(self) -> str:
@@ -201,9 +202,20 @@ class Image:
         return PurePosixPath(self.path)
 
     @property
+    def package_lock(self) -> str:
+        """Its package lock, relative to the root: `bases/java-base/1.0/packages_arm64.lock`."""
+        arch = self.platform.dockerfile.removeprefix("Dockerfile_")
+        return f"{BASES}/{self.family.name}/{self.version}/packages_{arch}.lock"
+
+    @property
     def all_parents(self) -> tuple[Parent, ...]:
-        """The parents of all stages; the image's own parent is first."""
-        return (self.parent, *self.parents.values())
+        """The parents of all stages; the image's own parent is first, if it has one."""
+        return (*((self.parent,) if self.parent else ()), *self.parents.values())
+
+    @property
+    def stages(self) -> Mapping[str, Parent]:
+        """The parents of all stages by their name in templates: `parent`, or that in `parents`."""
+        return {"parent": self.parent, **self.parents} if self.parent else self.parents
 
 
 def by_version(images: Iterable[Image]) -> dict[str, tuple[Image, ...]]:

@@ -73,7 +73,8 @@ class Settings:
             for name, parent in self._image.parents.items()
             for one in self._parent(f"parents.{name}", parent)
         ]
-        return {"parent": [*self._parent("parent", self._image.parent)], "parents": stages}
+        parent = self._image.parent
+        return {"parent": [*self._parent("parent", parent)] if parent else [], "parents": stages}
 
     def _parent(self, name: str, parent: Parent) -> Iterator[Setting]:
         layer = _layer_at(self._image, parent.place)
@@ -93,14 +94,17 @@ class Settings:
     @cached_property
     def _automatic(self) -> Mapping[str, tuple[str, Place | None]]:
         """The origins of the labels that dfgen sets itself."""
-        parent, *pin = self._parents["parent"]
-        return {
+        found = {
             TITLE: self._own["family"],
             VERSION: self._own["version"],
             DESCRIPTION: self._own["description"],
-            BASE_NAME: (parent.by, parent.place),
-            BASE_DIGEST: (LOCK, pin[0].place if pin else Place(LOCK_FILE)),
         }
+        # The base is one of the stages; which one, only the rendered Dockerfile says.
+        for parent, *pin in ([*self._parent(name, one)] for name, one in self._image.stages.items()):
+            place = pin[0].place if pin else Place(LOCK_FILE)
+            found.setdefault(BASE_NAME, (parent.by, parent.place))
+            found.setdefault(BASE_DIGEST, (LOCK, place))
+        return found
 
     def _packages(self) -> Iterator[Setting]:
         for layer in self._image.layers:

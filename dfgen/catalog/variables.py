@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from dfgen.catalog.layers import last
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.versions import Version
 from dfgen.errors import InputError
@@ -51,6 +52,18 @@ class PinnedParent:
     def __dockerfile__(self) -> str:
         """Format it for FROM. Not quoted when rendered, since dfgen generates it from validated values."""
         return f"--platform={self.platform} {self.pinned}"
+
+    def __str__(self) -> str:
+        """Format it for FROM."""
+        return self.__dockerfile__()
+
+
+class Scratch:
+    """The parent of an image without one: `FROM {{ parent }}` is rendered as `FROM scratch`."""
+
+    def __dockerfile__(self) -> str:
+        """Format it for FROM."""
+        return "scratch"
 
     def __str__(self) -> str:
         """Format it for FROM."""
@@ -120,14 +133,16 @@ class TemplatePlatform(PlatformName):
         return PlatformName(_DEBIAN.get(str(self.value), self.value.architecture), self.value)
 
 
-def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent]) -> dict[str, Any]:
+def template_variables(
+    catalog: Catalog, image: Image, pins: Mapping[str, PinnedParent], base: str = "parent"
+) -> dict[str, Any]:
     """Return all variables of an image's template, by name.
 
     The catalog's variables override dfgen's, except `image`, `parent` and `parents` (RESERVED), which a
-    catalog cannot define. `pins` maps `parent`, and the names of further stages, to pinned parents.
+    catalog cannot define. `pins` maps `parent`, and the names of further stages, to pinned parents. `base` is
+    the name of the one that the image is based on, "" for none.
     """
-    parent = pins["parent"]
-    labels = automatic_labels(image, parent.digest)
+    labels = automatic_labels(image, pins, base)
     own = {
         "family": image.family.name,
         "version": Version(image.version),
@@ -145,18 +160,26 @@ def template_variables(catalog: Catalog, image: Image, pins: Mapping[str, Pinned
         "end_of_life": image.end_of_life,
     }
     stages = {name: pin for name, pin in pins.items() if name != "parent"}
-    return {**own, **image.variables, "image": details, "parent": parent, "parents": stages}
+    parent: dict[str, PinnedParent | Scratch] = {"parent": pins["parent"]} if "parent" in pins else {}
+    # A family that sets no parent at all has forgotten it if its template prints one.
+    if not parent and last(image.layers, "parent"):
+        parent = {"parent": Scratch()}
+    return {
+        **own,
+        **image.variables,
+        "image": details,
+        **parent,
+        "parents": stages,
+    }
 
 
-def automatic_labels(image: Image, parent_digest: str) -> dict[str, str]:
+def automatic_labels(image: Image, pins: Mapping[str, PinnedParent], base: str) -> dict[str, str]:
     """Return the labels that dfgen sets on every image; the catalog can override them.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md
     """
-    labels = {
-        TITLE: image.family.name,
-        VERSION: image.version,
-        BASE_NAME: str(image.parent.reference.without_digest()),
-        BASE_DIGEST: parent_digest,
-    }
+    labels = {TITLE: image.family.name, VERSION: image.version}
+    if base in pins:
+        labels[BASE_NAME] = str(image.stages[base].reference.without_digest())
+        labels[BASE_DIGEST] = pins[base].digest
     return {**labels, **({DESCRIPTION: image.family.description} if image.family.description else {})}

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     import click
 
-    from dfgen.cli.main import dfgen, usage
+    from dfgen.cli.group import dfgen, usage
     from dfgen.errors import DfgenError, ExitCode, visible
 
     # CI systems cancel a job with SIGTERM: clean up as for Ctrl-C.

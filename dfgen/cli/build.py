@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
 from dfgen.commands.building import build, plan_build
-from dfgen.commands.building.run import Result, Run, State
+from dfgen.commands.building.run import PackagesMoved, Result, Run, State
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
@@ -21,7 +23,11 @@ COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seco
     type=click.IntRange(min=1),
     help="Concurrent builds, on all nodes together. Default: two per core.",
 )
-@click.option("--locked", is_flag=True, help="Fail if a build would move the pin of a family (for CI).")
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Fail if a build would move the pin of a family, or locked packages (for CI).",
+)
 @click.option("--no-cache", is_flag=True, help="Rebuild all selected images, without BuildKit's cache.")
 @click.option(
     "--twice", is_flag=True, help="Check that images are reproducible: build them again and compare."
@@ -69,12 +75,18 @@ def _show(app: App, run: Run) -> None:
     in_order = sorted(run.results, key=lambda result: place[result.image.name])
     found = [_row(result, app.output) for result in in_order]
     show.rows(COLUMNS, found, app.output, spare=("size",))
+    show_notes(run, run.packages)
+
+
+def show_notes(run: Run, packages: Iterable[PackagesMoved]) -> None:
+    """Print what failed, with the end of its log, the package locks that were written, and a summary."""
     for result in run.results:
         if result.state is State.FAILED and result.error:
             show.notes(f"    {text}" for text in result.tail)
             show.note(f"{result.error}" + (f"; log: {result.log}" if result.log else ""))
     show.notes(map(str, run.errors))
     show.notes(run.sbom_notes)
+    show.notes(map(str, packages))
     show.notes(f"{name}: {digest}" for name, digest in sorted(run.merged.items()))
     summary = ", ".join(f"{number} {state}" for state, number in run.counts.items())
     show.note(f"{summary or 'nothing to build'} in {duration(run.seconds)}")

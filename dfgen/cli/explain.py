@@ -53,7 +53,7 @@ def command(app: App, wanted: str) -> None:
     settings = Settings(image, app.lock, _lock_text(app))
     templates = app.templates_for(image)
     rendered = render_unchecked(catalog, image, app.lock, templates)
-    rendered.check()
+    rendered.check(templates)
     lines = explain(rendered, templates.origins(image.template, rendered.variables), settings)
     _print(choose(request, lines), request.path, app.output)
     if note := difference(request, lines):

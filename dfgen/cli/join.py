@@ -40,7 +40,7 @@ def command(app: App, folders: tuple[Path, ...]) -> None:
     )
     show.rows(COLUMNS, rows, app.output)
     versions = {one.image.merged_name: app.catalog.versions[one.image.merged_name] for one in joined}
-    found = merge_layout(app.layout, app.lock, versions)
+    found = merge_layout(app.layout, app.lock, versions, base=app.dockerfiles.base)
     for merged in found.merged:
         show.note(f"{merged.name}: {merged.digest}")
     for name, platforms in found.waiting.items():

@@ -13,6 +13,7 @@ from dfgen.commands.building.run import (
     Finished,
     Merged,
     NodeLost,
+    PackagesMoved,
     Progressed,
     Rendered,
     Result,
@@ -100,11 +101,13 @@ def line(event: Event) -> str:
             return f"{version}: merged, {digest}"
         case Retrying(image, why):
             return f"{image.name}: retrying: {_cut(why)}"
-        case Rendered() | NodeLost():
+        case Rendered() | NodeLost() | PackagesMoved():
             return _notice(event)
 
 
-def _notice(event: Rendered | NodeLost) -> str:
+def _notice(event: Rendered | NodeLost | PackagesMoved) -> str:
+    if isinstance(event, PackagesMoved):
+        return str(event)
     if isinstance(event, Rendered):
         return f"{event.path}: rendered again, because the digest of a parent changed"
     return f"node {event.node} no longer responds; its builds move to other nodes"
@@ -158,7 +161,7 @@ class LiveView:
                 self._running[image.name] = (begun, doing)
             case Finished(result):
                 self._finish(result)
-            case Merged() | Rendered() | Retrying() | NodeLost():
+            case Merged() | Rendered() | PackagesMoved() | Retrying() | NodeLost():
                 style = "yellow" if isinstance(event, Retrying | NodeLost) else "cyan"
                 self._console.print(line(event), style=style, markup=False, soft_wrap=True)
 

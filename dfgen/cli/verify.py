@@ -34,6 +34,7 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
         store=app.layout,
         registry=app.registry,
         registries=app.targets(registries),
+        base=app.dockerfiles.base,
     )
     mismatches = verify(images, how)
     rows = ((one.reference, one.what, one.expected, one.found) for one in mismatches)

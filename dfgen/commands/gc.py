@@ -13,7 +13,9 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout, locked
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
-_TEMPORARY = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")
+_TEMPORARY = re.compile(
+    r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+|packages_[a-z0-9]+\.lock)\.[0-9a-f]{8}"
+)
 # Age in seconds after which a temporary file belongs to a killed writer: writing takes far less than that.
 _STALE = 3600.0
 
@@ -66,7 +68,7 @@ def _find(layout: Layout, now: float) -> dict[str, list[Path]]:
     named = set(_named(layout.root.glob("*.json")))
     hashes = {digest.hex for digest in named}
     unreferenced = layout.unreferenced(named)
-    records = layout.root.glob("inputs/*.json")
+    records = layout.root.glob("inputs/[0-9a-f]*.*")
     stale = (path for path in _temporary_records(layout.root) if _is_stale(path, now))
     blobs = layout.root / "blobs"
     return {

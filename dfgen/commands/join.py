@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfgen.catalog import packagelock
 from dfgen.catalog.model import Image
-from dfgen.commands.plan.inputs import TESTS, Plan, Step, digest_of_tests
+from dfgen.catalog.packagelock import PackageLock
+from dfgen.commands.packages import added_packages, check_packages
+from dfgen.commands.plan.inputs import PACKAGES, TESTS, Plan, Step, digest_of_tests
 from dfgen.commands.plan.records import Records
 from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
@@ -98,25 +101,39 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
     """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
     `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if
-    an image has programs for another architecture; no image is tagged then.
+    an image has programs for another architecture, or other packages than its lock; no image is tagged then.
+    A missing package lock is written.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
     problems: list[Problem] = []
+    unlocked: dict[str, PackageLock] = {}
     for one in joined:
-        found = one.found
+        found, image, locked = one.found, one.image, {}
         target.copy_blobs(found.source.root, _blobs(found))
         try:
-            check_programs(one.image, found.entry, target, root)
+            check_programs(image, found.entry, target, root)
+            if image.locks_packages:
+                packages = added_packages(image, found.entry, target, root)
+                if packagelock.read(root, image.package_lock):
+                    check_packages(image, packages, root)
+                else:
+                    unlocked[image.package_lock] = packages
+                records.keep_packages(packages)
+                locked = {PACKAGES: str(packages.digest)}
         except CheckError as error:
             problems.extend(error.problems)
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)
-        changes[one.image.layout_name] = replace(bare, annotations={INPUTS: found.inputs, **_tested(one)})
+        changes[one.image.layout_name] = replace(
+            bare, annotations={INPUTS: found.inputs, **locked, **_tested(one)}
+        )
         attestations.extend(found.attestations)
     if problems:
         raise CheckError(problems)
+    for path, packages in unlocked.items():
+        packagelock.write(root, path, packages)
     target.tag(changes, attestations)
 
 

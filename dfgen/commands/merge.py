@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TextIO
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Image
+from dfgen.catalog.model import Image, Parent
 from dfgen.commands.publish import await_tag, push_by_digest
 from dfgen.concurrent import CONCURRENCY, attempt, combined, each, with_place
 from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, Problem, listing
@@ -345,18 +345,23 @@ def merge_layout(
     lock: Lock,
     versions: Mapping[str, Sequence[Image]],
     built: Mapping[str, Digest] | None = None,
+    base: Callable[[Image], Parent | None] = lambda image: image.parent,
 ) -> LayoutMerges:
     """Merge the images of each version, for example `java-base:1.0`, if the layout has all of its platforms.
 
     `built` has the required digest of each image by its name in the layout (`java-base:1.0-aarch64`); without
-    it, any image of that name is merged. All names are written in one atomic step.
+    it, any image of that name is merged. `base` returns the parent that an image is based on. All names are
+    written in one atomic step.
     """
     entries = store.entries()
     waiting = {
         name: missing for name, images in versions.items() if (missing := _missing(images, entries, built))
     }
     names = [name for name in versions if name not in waiting]
-    results = attempt(lambda name: _merge_version(name, versions[name], store, lock, entries), names)
+    annotations = {name: _base(map(base, versions[name]), lock) for name in names}
+    results = attempt(
+        lambda name: _merge_version(name, versions[name], store, annotations[name], entries), names
+    )
     merged = tuple(result for result in results if isinstance(result, Merged))
     failures = [result for result in results if isinstance(result, DfgenError)]
     changed = {one.name: one.index.descriptor for one in merged if one.changed}
@@ -376,11 +381,15 @@ def _missing(
 
 
 def _merge_version(
-    name: str, images: Sequence[Image], store: Layout, lock: Lock, entries: Mapping[str, Descriptor]
+    name: str,
+    images: Sequence[Image],
+    store: Layout,
+    annotations: Mapping[str, str],
+    entries: Mapping[str, Descriptor],
 ) -> Merged:
     children = [_child(image, store, entries) for image in images]
     rules = Rules(architecture_independent=images[0].family.architecture_independent)
-    index = merge(name, children, _base(images, lock), rules=rules)
+    index = merge(name, children, annotations, rules=rules)
     before = entries.get(name)
     merged = Merged(name=name, index=index, before=before.digest if before else None)
     if merged.changed or not store.is_intact(index.descriptor):
@@ -399,13 +408,11 @@ def _child(image: Image, store: Layout, entries: Mapping[str, Descriptor]) -> Ch
     return child_of(name, descriptor, manifest, store, store.attestations(entry.digest))
 
 
-def _base(images: Sequence[Image], lock: Lock) -> Mapping[str, str]:
-    """Return the annotations for the parent's index, if all platforms of a version have the same parent."""
-    parents = {image.parent.key: image.parent for image in images}
-    if len(parents) != 1:
-        return {}
-    key, parent = next(iter(parents.items()))
-    locked = lock.parents.get(key)
-    if locked is None:
+def _base(parents: Iterable[Parent | None], lock: Lock) -> Mapping[str, str]:
+    """Return the annotations for the base's index, if all platforms of a version have the same base."""
+    found = {parent.key if parent else "": parent for parent in parents}
+    parent = next(iter(found.values())) if len(found) == 1 else None
+    locked = lock.parents.get(parent.key) if parent else None
+    if parent is None or locked is None:
         return {}
     return {BASE_NAME: str(parent.reference.without_digest()), BASE_DIGEST: str(locked.digest)}

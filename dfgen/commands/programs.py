@@ -37,13 +37,12 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
     manifest = layout.manifest(built)
     if not isinstance(manifest, Manifest):
         raise CheckError(f"{image.name}: {built.digest} is an index, expected an image")
-    kept = tuple(reversed([*stages(parse(_read(root / image.dockerfile), image.path)).in_image]))
-    own = added_layers(image, manifest, kept, layout)
+    own = added_layers(image, manifest, stages_in(image, root), layout)
     try:
         found = programs([layout.blob_path(layer.digest) for layer in own])
     except CheckError as error:
         setting = f"`foreign_programs: {{'{_EVERYTHING}': REASON}}` in {image.family.base_file}"
-        advice = f"build it with layers of gzip, or switch the check off with {setting}"
+        advice = f"build it again, or switch the check off with {setting}"
         raise CheckError(f"{image.name}: cannot check its programs: {error}; {advice}") from error
     patterns = Patterns.of(pattern.removeprefix("/") for pattern in image.foreign_programs)
     wrong: dict[str, list[str]] = {}
@@ -52,6 +51,11 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
             wrong.setdefault(machine, []).append(path)
     if wrong:
         raise CheckError(Problem(None, _message(image, machine, paths)) for machine, paths in wrong.items())
+
+
+def stages_in(image: Image, root: Path) -> Sequence[Stage]:
+    """Return the stages of an image's Dockerfile whose layers are in the image, the last one at the end."""
+    return tuple(reversed([*stages(parse(_read(root / image.dockerfile), image.path)).in_image]))
 
 
 def _message(image: Image, machine: str, paths: Sequence[str]) -> str:

@@ -17,11 +17,14 @@ from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
+from dfgen.catalog.base import base_of
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
-from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image
+from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image, Parent
 from dfgen.catalog.reading import check_folder
 from dfgen.catalog.variables import PinnedParent, template_variables
+from dfgen.dockerfile.parser import parse
 from dfgen.dockerfile.references import images_in
+from dfgen.dockerfile.stages import stages
 from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
@@ -227,10 +230,22 @@ class Rendered:
     variables: Mapping[str, object]
     pins: Mapping[str, PinnedParent]
 
-    def check(self) -> None:
-        """Raise InputError if the text is not a Dockerfile, or uses an image without a pin."""
-        if problems := [*_unpinned(self.text, self.image, self.pins)]:
-            raise InputError(problems)
+    def check(self, templates: Templates) -> None:
+        """Raise InputError if the text is not a Dockerfile, or uses an image without a pin.
+
+        So does a last stage that is built on an image for another architecture.
+        """
+        if problems := [*_wrong_images(self.text, self.image, self.pins)]:
+            # Only now, because rendering again with tracing takes ten times as long.
+            places = self.template_lines(templates)
+            template = Place(f"{TEMPLATES}/{self.image.template}")
+            raise InputError(Problem(places[line - 1] or template, message) for line, message in problems)
+
+    def template_lines(self, templates: Templates) -> tuple[Place | None, ...]:
+        """Return the template line of each line of the text, None for lines of the header."""
+        origins = templates.origins(self.image.template, self.variables)
+        body = body_lines(self.body, self.text)
+        return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
 
 
 def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
@@ -241,6 +256,12 @@ def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Temp
     pins = _pins(catalog, image, lock)
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
+    # The labels name the image's base, which is known only now if it is not the image's own parent.
+    base = base_of(image, body, catalog)
+    if base is not image.parent:
+        name = next((stage for stage, parent in image.stages.items() if parent is base), "")
+        variables = template_variables(catalog, image, pins, name)
+        body = templates.render(image.template, variables)
     text = with_header(body, image)
     return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
 
@@ -252,7 +273,7 @@ def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Template
     uses an image without a pin.
     """
     rendered = render_unchecked(catalog, image, lock, templates)
-    rendered.check()
+    rendered.check(templates)
     return rendered.text
 
 
@@ -356,6 +377,11 @@ class Dockerfiles:
         except InputError:
             return "does not render"
 
+    def base(self, image: Image) -> Parent | None:
+        """Return the parent that an image is based on, by its Dockerfile on disk; None for scratch."""
+        text = files.dockerfiles(self.catalog.root, [image.path]).get(image.path)
+        return image.parent if text is None else base_of(image, text, self.catalog)
+
     def save(self, lock: Lock) -> None:
         """Write the lock, from which the Dockerfiles are rendered."""
         files.write(self.catalog.root / LOCK_FILE, lock.to_text())
@@ -365,7 +391,7 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
     """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
-    for stage, parent in {"parent": image.parent, **image.parents}.items():
+    for stage, parent in image.stages.items():
         pin = lock.pin(parent)
         if pin is None:
             message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; run `dfgen lock`"
@@ -378,12 +404,12 @@ def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]
     return pinned
 
 
-def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[Problem]:
-    """Find external images in the Dockerfile that are not pinned, or used for another platform."""
+def _wrong_images(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[tuple[int, str]]:
+    """Find images in the Dockerfile that are not pinned, or used for another platform; yields lines, too."""
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
+    base = _foreign_base(text, image, pins)
     for use in images_in(text, image.path):
-        place = Place(f"{TEMPLATES}/{image.template}")
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:
             part = "" if use.keyword == "FROM" else ".reference"
@@ -392,7 +418,28 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
                 f"{use.keyword} uses {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
                 f" not pinned; declare it in {image.family.base_file} and use {' or '.join(names)}"
             )
-            yield Problem(place, message)
+            yield use.line, message
         elif use.keyword == "FROM" and use.platform != str(pin.platform):
             message = f"FROM {use.text} without --platform={pin.platform}; use FROM {{{{ {stage} }}}}"
-            yield Problem(place, message)
+            yield use.line, message
+        elif use.line == base:
+            message = (
+                f"the last stage is built on {stage}, which is for {pin.platform}, but the image is for"
+                f" {image.platform}; use a parent without `platform`, and copy from this one with COPY --from"
+            )
+            yield use.line, message
+
+
+def _foreign_base(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> int:
+    """Return the line of the last stage's FROM, through all stages that it is built on; 0 if it may be used.
+
+    A parent for another variant of the architecture may be: v6 of arm runs as v7.
+    """
+    # The platform of the main parent is the image's, also where lint renders the settings of one platform on
+    # another.
+    platform = pins["parent"].platform if "parent" in pins else image.platform
+    own = (platform.os, platform.architecture)
+    foreign = {pin.reference for pin in pins.values() if (pin.platform.os, pin.platform.architecture) != own}
+    # The stages are evaluated only if an image can be wrong at all.
+    kept = [*stages(parse(text, image.path)).in_image] if foreign else []
+    return kept[-1].line if kept and kept[-1].reference in foreign else 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
-from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.model import Catalog, Image, Parent
 from dfgen.concurrent import each
 from dfgen.errors import CheckError, listing
 from dfgen.oci.digest import Digest
@@ -37,13 +37,17 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifying:
-    """Inputs of a verification; `registries` are prefixes, for example `registry.example/team`."""
+    """Inputs of a verification; `registries` are prefixes, for example `registry.example/team`.
+
+    `base` returns the parent that an image is based on, None for scratch.
+    """
 
     catalog: Catalog
     lock: Lock
     store: Layout
     registry: Registry
     registries: Sequence[str]
+    base: Callable[[Image], Parent | None] = lambda image: image.parent
 
 
 def verify(images: Sequence[Image], how: Verifying) -> tuple[Mismatch, ...]:
@@ -91,7 +95,7 @@ class _Version:
         if platforms != sorted(str(image.platform) for image in self.images):
             yield self.mismatch(self.merged, "platforms", self.platforms, listing(platforms))
         yield from self.check_layout(self.merged, self.name, index.descriptor.digest)
-        parents = {image.parent.key for image in self.images}
+        parents = {parent.key if (parent := self.how.base(image)) else "" for image in self.images}
         locked = self.how.lock.parents.get(next(iter(parents))) if len(parents) == 1 else None
         # An index without the annotation is accepted: `dfgen merge` does not write it.
         if locked and index.annotations.get(BASE_DIGEST, str(locked.digest)) != str(locked.digest):
@@ -155,12 +159,19 @@ class _Version:
         self, image: Image, reference: Reference, sources: Mapping[str, Mapping[str, Any]]
     ) -> Iterator[Mismatch]:
         """Compare the base's name and digest with the lock: in annotations, labels or both."""
-        pin = self.how.lock.pin(image.parent)
+        parent = self.how.base(image)
+        if parent is None:
+            for key, what in ((BASE_NAME, "name"), (BASE_DIGEST, "digest")):
+                for source, texts in sources.items():
+                    if key in texts:
+                        yield self.mismatch(reference, f"base {what} ({source})", "none", texts[key])
+            return
+        pin = self.how.lock.pin(parent)
         if pin is None:
-            expected = f"a pin of {image.parent.key} for {image.platform} in {LOCK_FILE}"
+            expected = f"a pin of {parent.key} for {image.platform} in {LOCK_FILE}"
             yield self.mismatch(reference, "base digest", expected, _MISSING)
             return
-        name = str(image.parent.reference.without_digest())
+        name = str(parent.reference.without_digest())
         for key, what, expected in ((BASE_NAME, "name", name), (BASE_DIGEST, "digest", str(pin.digest))):
             found = {source: texts[key] for source, texts in sources.items() if key in texts}
             if not found:

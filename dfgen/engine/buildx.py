@@ -29,6 +29,7 @@ _CONCURRENT_CHECKS = 4  # each check uses the engine, and the registry of the pa
 
 # The regular expressions below match the output of `docker buildx build --progress=plain`.
 _STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
+_CACHED = re.compile(r"^#(\d+) CACHED$", re.MULTILINE)
 _FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
 _FINAL_ERROR = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"failed to resolve source metadata for (\S+): (.+)")
@@ -122,6 +123,16 @@ class Buildx:
         for reference, digest in sorted(request.contexts.items()):
             words += ["--build-context", f"{reference}=oci-layout://{layout}@{digest}"]
         return words
+
+
+def has_cached_commands(log: Path) -> bool:
+    """Whether the build with this log took a RUN instruction from BuildKit's cache."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    commands = set(re.findall(r"^#(\d+) \[[^\]]+\] RUN ", text, re.MULTILINE))
+    return any(number in commands for number in _CACHED.findall(text))
 
 
 def export_options(annotations: Mapping[str, str], destination: str) -> str:

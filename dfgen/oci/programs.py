@@ -6,18 +6,16 @@ PE: https://learn.microsoft.com/windows/win32/debug/pe-format
 
 from __future__ import annotations
 
-import gzip
 import re
 import struct
 import tarfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Self, cast
 
 from dfgen.errors import CheckError
+from dfgen.oci.layers import OPAQUE, WHITEOUT, Layer, open_layer
 from dfgen.oci.platform import Platform, aliases
 
 _HEAD = 512  # bytes read of each file; the PE header of .NET assemblies starts at byte 128
@@ -65,14 +63,7 @@ _RUNS = {
 # Firmware of devices and of emulated machines, and debug information.
 _NOT_RUN = ("lib/firmware/", "usr/lib/firmware/", "usr/share/qemu/", "usr/lib/debug/")
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
-# Limits for hostile layers. Go, and so containerd, refuses a longer extended header, too.
-_LONGEST_HEADER = 2**20
-_LARGEST = 2**36  # bytes of an uncompressed layer
-_MOST = 5_000_000  # entries
-_MOST_PROGRAMS = 500_000
+_MOST_PROGRAMS = 500_000  # in one layer
 
 
 def machine_of(head: bytes) -> str:
@@ -181,79 +172,33 @@ def _forms(path: str) -> Iterator[str]:
         yield f"{folder}/"
 
 
-class _Entry(tarfile.TarInfo):
-    """A header that is refused if it is damaged, which `tarfile` takes for the end, or hostile."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        try:
-            found = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if not buf.strip(b"\0"):  # the end of the archive
-                raise
-            raise tarfile.ReadError(str(error)) from error
-        # Types whose content tarfile reads into memory: extended headers, and long names of GNU tar.
-        if found.type in b"xgXLK" and found.size > _LONGEST_HEADER:
-            raise tarfile.ReadError("an extended header is too long")
-        return found
-
-
 @lru_cache(maxsize=8)  # the images of a run share layers, and blobs never change
 def _scan(layer: Path) -> _Scan:
     found: dict[str, str] = {}
     deletes: set[str] = set()
-    try:
-        # "|" reads the layer as a stream: seeking in a compressed file would decompress it again and again.
-        with (
-            _opened(layer) as file,
-            tarfile.open(fileobj=file, mode="r|", tarinfo=_Entry) as tar,
-        ):
-            for entry in _entries(tar):
-                path = _cleaned(entry.name)
-                folder, _, name = path.rpartition("/")
-                if name == _OPAQUE:
-                    deletes.add(f"{folder}/")
-                elif name.startswith(_WHITEOUT):
-                    deletes.add(f"{folder}/{name.removeprefix(_WHITEOUT)}".lstrip("/"))
-                elif machine := _machine(tar, entry, found):
-                    found[path] = machine
-                else:
-                    found.pop(path, None)  # a path may appear twice in a layer; the last entry wins
-                if len(found) + len(deletes) > _MOST_PROGRAMS:
-                    raise tarfile.ReadError(f"it has more than {_MOST_PROGRAMS} programs")
-    # tarfile raises the last two for hostile extended headers.
-    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, RecursionError) as error:
-        expected = "expected a tar file, uncompressed or compressed with gzip"
-        raise CheckError(f"{layer}: the layer cannot be read: {error}; {expected}") from error
+    with open_layer(layer) as entries:
+        for entry in entries:
+            path = _cleaned(entry.name)
+            folder, _, name = path.rpartition("/")
+            if name == OPAQUE:
+                deletes.add(f"{folder}/")
+            elif name.startswith(WHITEOUT):
+                deletes.add(f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/"))
+            elif machine := _machine(entries, entry, found):
+                found[path] = machine
+            else:
+                found.pop(path, None)  # a path may appear twice in a layer; the last entry wins
+            if len(found) + len(deletes) > _MOST_PROGRAMS:
+                raise CheckError(f"{layer}: the layer has more than {_MOST_PROGRAMS} programs")
     return _Scan(found, deletes)
-
-
-def _opened(layer: Path) -> BinaryIO:
-    """Open a layer uncompressed. Not with tarfile, which ends after the first of several gzip members."""
-    with layer.open("rb") as file:
-        magic = file.read(len(_ZSTD))
-    if magic == _ZSTD:
-        raise tarfile.ReadError("it is compressed with zstd")
-    return cast(BinaryIO, gzip.open(layer)) if magic.startswith(_GZIP) else layer.open("rb")
-
-
-def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    count = 0
-    while entry := tar.next():
-        count += 1
-        if count > _MOST or entry.offset_data + entry.size > _LARGEST:
-            raise tarfile.ReadError(f"it has more than {_MOST} entries or {_LARGEST} bytes")
-        yield entry
-        # tarfile keeps every entry for random access, which needs much memory for a layer with many files.
-        tar.members.clear()  # type: ignore[attr-defined]  # only typeshed lacks it
 
 
 def _cleaned(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _machine(tar: tarfile.TarFile, entry: tarfile.TarInfo, found: Mapping[str, str]) -> str:
+def _machine(layer: Layer, entry: tarfile.TarInfo, found: Mapping[str, str]) -> str:
     if entry.islnk():  # a second name of an earlier entry of this layer
         return found.get(_cleaned(entry.linkname), "")
-    content = tar.extractfile(entry) if entry.isreg() else None
+    content = layer.content(entry)
     return machine_of(content.read(_HEAD)) if content else ""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dfgen.errors import CheckError
+from dfgen.oci.layers import OPAQUE, WHITEOUT, Layer, open_layer
 
 DPKG = "var/lib/dpkg/status"
 DPKG_FOLDER = "var/lib/dpkg/status.d"  # distroless images have a file for each package
@@ -28,9 +29,6 @@ UNSUPPORTED = {
 LARGEST = 256 * 2**20  # bytes of all these files in one layer, which are read into memory
 
 _FILES = {DPKG, *APK, *RPM, *(f"{path}-wal" for path in RPM), *OS_RELEASE, *UNSUPPORTED}
-_OPAQUE = ".wh..wh..opq"
-_WHITEOUT = ".wh."
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -80,41 +78,28 @@ def _is_hidden(path: str, hidden: Set[str]) -> bool:
 def _scan(layer: Path, limit: int) -> _Scan:
     files: dict[str, bytes] = {}
     hides: set[str] = set()
-    try:
-        _check_compression(layer)
-        # "|" reads the layer as a stream: seeking in a compressed file would decompress it again and again.
-        with tarfile.open(layer, "r|*") as tar:
-            for entry in tar:
-                path = entry.name.removeprefix("./").strip("/")
-                hides.update(_hides(path, entry))
-                if _is_wanted(path):
-                    content = _content(tar, entry, path, limit, sum(map(len, files.values())))
-                    # A path may appear twice in a layer; the last entry wins, also if it is not a file.
-                    if entry.isreg():
-                        files[path] = content
-                    else:
-                        files.pop(path, None)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        expected = "expected a tar file, uncompressed or compressed with gzip"
-        raise CheckError(f"{layer}: the layer cannot be read: {error}; {expected}") from error
+    with open_layer(layer) as entries:
+        for entry in entries:
+            path = entry.name.removeprefix("./").strip("/")
+            hides.update(_hides(path, entry))
+            if _is_wanted(path):
+                content = _content(entries, entry, path, limit, sum(map(len, files.values())))
+                # A path may appear twice in a layer; the last entry wins, also if it is not a file.
+                if entry.isreg():
+                    files[path] = content
+                else:
+                    files.pop(path, None)
     return _Scan(files, hides)
-
-
-def _check_compression(layer: Path) -> None:
-    # tarfile cannot read zstd before Python 3.14, and its error message would not say so.
-    with layer.open("rb") as file:
-        if file.read(len(_ZSTD)) == _ZSTD:
-            raise tarfile.ReadError("it is compressed with zstd")
 
 
 def _hides(path: str, entry: tarfile.TarInfo) -> Iterator[str]:
     """Yield the path of lower layers that an entry hides, if it leads to a file of a package manager."""
     folder, _, name = path.rpartition("/")
-    if name == _OPAQUE:
+    if name == OPAQUE:
         yield f"{folder}/"
         return
-    if name.startswith(_WHITEOUT):
-        path = f"{folder}/{name.removeprefix(_WHITEOUT)}".lstrip("/")
+    if name.startswith(WHITEOUT):
+        path = f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")
     elif entry.isdir() and not _is_wanted(path):
         return  # a folder is merged with the same folder of lower layers; any other type replaces it
     if path in _ABOVE or _is_wanted(path):
@@ -123,15 +108,15 @@ def _hides(path: str, entry: tarfile.TarInfo) -> Iterator[str]:
 
 def _is_wanted(path: str) -> bool:
     folder, _, name = path.rpartition("/")
-    return path in _FILES or (folder == DPKG_FOLDER and not name.startswith(_WHITEOUT))
+    return path in _FILES or (folder == DPKG_FOLDER and not name.startswith(WHITEOUT))
 
 
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: str, limit: int, used: int) -> bytes:
+def _content(layer: Layer, entry: tarfile.TarInfo, path: str, limit: int, used: int) -> bytes:
     if entry.islnk():
         raise CheckError(f"/{path}: is a hard link in its layer, expected a regular file")
     if path in UNSUPPORTED or not entry.isreg():
         return b""
     if entry.size > limit - used:
         raise CheckError(f"/{path}: the package databases of one layer exceed {limit} bytes")
-    file = tar.extractfile(entry)
+    file = layer.content(entry)
     return file.read() if file else b""

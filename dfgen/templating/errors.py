@@ -35,6 +35,8 @@ class MissingNameError(UndefinedError):
     def describe(self, variables: Mapping[str, object]) -> str:
         """Describe the error, with the most similar existing name."""
         name = str(self.name)
+        if self.owner is missing and name == "parent":
+            return "'parent' is not defined; set `parent` in base.yaml"
         if self.owner is missing:
             return f"{name!r} is not defined{nearest(name, sorted(variables))}"
         path = next(_paths(self.owner, variables), "") or type(self.owner).__name__

@@ -22,6 +22,7 @@ from dfgen.workspace import DIST, Workspace
 _SETTING = re.compile(rf"{BASES}(/[^/]+(/base\.yaml)?)?")  # a link instead of a folder matches, too
 _BESIDE = r"\.(?:dockerignore|rego)"  # files that BuildKit reads together with a Dockerfile
 _DOCKERFILE = re.compile(rf"{BASES}/[^/]+/[^/]+/Dockerfile_(?![^/]*{_BESIDE}$)[^/]+")
+_PACKAGES = re.compile(rf"{BASES}/[^/]+/[^/]+/packages_[^/]+\.lock")
 _OWN = re.compile(rf"(?:.*/)?(?:Dockerfile_(?![^/]*{_BESIDE}$)[^/]*|base\.yaml)")
 # A reviewed change may come from anybody: a link must not make the review print other files of the machine.
 _STRAY = "is a link to a file outside of the catalog's folder; replace it with the file"
@@ -76,9 +77,9 @@ class Snapshot:
         return {path.removeprefix(start): text for path, text in found.items()}
 
     def strays(self) -> Iterator[Problem]:
-        """Report settings and Dockerfiles that are links to files outside of the catalog's folder."""
+        """Report settings, Dockerfiles and locks that are links to files outside of the catalog's folder."""
         for path in self.paths:
-            is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path)
+            is_read = _SETTING.fullmatch(path) or _DOCKERFILE.fullmatch(path) or _PACKAGES.fullmatch(path)
             if is_read and self.tree.is_external_link(path):
                 yield Problem(Place(path), _STRAY)
 
@@ -184,6 +185,7 @@ def _is_same(one: Snapshot, other: Snapshot) -> bool:
 
 def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
     dockerfiles = snapshot.tree.texts([path for path in snapshot.paths if _DOCKERFILE.fullmatch(path)])
+    packages = snapshot.tree.texts([path for path in snapshot.paths if _PACKAGES.fullmatch(path)])
     files = snapshot.tree.fingerprints(snapshot.context_files(parts))
     snapshot.tree.load(path for path in files if path.endswith(".dockerignore"))
     versions = loaded.catalog.versions if loaded.catalog else {}
@@ -192,6 +194,7 @@ def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
         lock=loaded.lock,
         lock_text=snapshot.lock_text,
         dockerfiles=dockerfiles,
+        package_locks=packages,
         templates=snapshot.templates,
         settings=snapshot.settings,
         files={printable_path(path): text for path, text in files.items()},

@@ -16,14 +16,14 @@ import click
 import pytest
 
 import dfgen as package
-from dfgen.cli.main import dfgen
+from dfgen.cli.group import dfgen
 from dfgen.commands.lint.records import RULES
 from dfgen.oci.platform import aliases
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(package.__file__).parent
 REFERENCE = ROOT / "docs/reference"
-GROUP = click.Context(dfgen, info_name="dfgen", obj=SimpleNamespace())
+GROUP = click.Context(dfgen, info_name="dfgen", obj=SimpleNamespace(), **dfgen.context_settings)
 COMMANDS = dfgen.list_commands(GROUP)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

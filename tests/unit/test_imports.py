@@ -125,7 +125,7 @@ def test_layers_import_only_lower_layers() -> None:
         ("dfgen.engine.buildx", "dfgen.commands.build"),
         ("dfgen.commands.render", "dfgen.workspace.Workspace"),
         ("dfgen.commands.render", "dfgen.cli.output"),
-        ("dfgen.workspace", "dfgen.cli.main"),
+        ("dfgen.workspace", "dfgen.cli.group"),
     ],
 )
 def test_an_import_of_a_higher_layer_is_found(module: str, imported: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.model import Catalog, Image, Parent
 from dfgen.commands import plan as planning
 from dfgen.commands.building import build
 from dfgen.commands.building.run import Event, Run
@@ -74,6 +74,10 @@ class World:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return str(one.dockerfile)
+
+    def base(self, one: Image) -> Parent | None:
+        """Return the image's own parent: the Dockerfiles of a world have no stages."""
+        return one.parent
 
     def save(self, lock: Lock) -> None:
         """Keep the lock."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from dfgen.catalog.model import Image
+from dfgen.catalog.packagelock import Move
 from dfgen.commands.plan.inputs import Step
 from dfgen.errors import DfgenError, ExitCode
 from dfgen.oci.digest import Digest
@@ -50,9 +51,21 @@ class Result:
         return self.step.image
 
 
+@dataclass(frozen=True, slots=True)
+class PackagesMoved:
+    """The package lock of an image was written; `moves` are empty if there was none before."""
+
+    image: Image
+    moves: tuple[Move, ...] = ()
+
+    def __str__(self) -> str:
+        """Format as `bases/app/1/packages_amd64.lock: openssl 3.0.15-1 → 3.0.17-1`."""
+        return f"{self.image.package_lock}: {', '.join(map(str, self.moves)) or 'written'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The result of a run: results in the order of the plan, merged versions, and rewritten Dockerfiles.
+    """The result of a run: results in the order of the plan, merged versions, and rewritten files.
 
     `errors` are failures that belong to no image: a version that cannot be merged, a pin that moved. `past`
     has the seconds that images took in earlier runs. `interrupted` is true after an interrupt; images that
@@ -62,6 +75,7 @@ class Run:
     results: tuple[Result, ...]
     merged: Mapping[str, Digest] = field(default_factory=dict)
     rendered: tuple[str, ...] = ()
+    packages: tuple[PackagesMoved, ...] = ()
     errors: tuple[DfgenError, ...] = ()
     seconds: float = 0.0
     past: Mapping[str, float] = field(default_factory=dict)
@@ -114,6 +128,9 @@ class Run:
             "images": [_record(result) for result in self.results],
             "merged": {name: str(digest) for name, digest in sorted(self.merged.items())},
             "rendered": list(self.rendered),
+            "package_locks": {
+                one.image.package_lock: [list(move) for move in one.moves] for one in self.packages
+            },
             "errors": [str(error) for error in self.errors],
             "took": dict(sorted(self.took.items())),
         }
@@ -191,4 +208,4 @@ class Rendered:
     path: str
 
 
-Event = Started | Progressed | Retrying | NodeLost | Finished | Merged | Rendered
+Event = Started | Progressed | Retrying | NodeLost | Finished | Merged | Rendered | PackagesMoved

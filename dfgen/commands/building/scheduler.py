@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from threading import Lock as Mutex
 from typing import Any
 
+from dfgen.catalog import packagelock
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
+from dfgen.catalog.packagelock import PackageLock
 from dfgen.commands.building.parts import Building
 from dfgen.commands.building.run import (
     Event,
     Finished,
     NodeLost,
+    PackagesMoved,
     Progressed,
     Result,
     Retrying,
@@ -25,8 +28,10 @@ from dfgen.commands.building.run import (
 )
 from dfgen.commands.building.twice import NotReproducibleError, build_twice
 from dfgen.commands.building.versions import Versions
-from dfgen.commands.plan.inputs import TESTS, Plan, Step, build_request, digest_of_tests
+from dfgen.commands.packages import added_packages, check_packages
+from dfgen.commands.plan.inputs import PACKAGES, TESTS, Plan, Step, build_request, digest_of_tests
 from dfgen.commands.programs import check_programs
+from dfgen.engine.buildx import has_cached_commands
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, ExternalError
 from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
@@ -41,6 +46,7 @@ class _Built:
     image: Descriptor
     attestations: tuple[Descriptor, ...]
     state: State
+    packages: PackageLock | None
     sbom: Sbom | None
 
 
@@ -71,6 +77,7 @@ class Scheduler:
         self.started: dict[str, float] = {}
         self.nodes: dict[str, str] = {}
         self.results: dict[str, Result] = {}
+        self.packages: list[PackagesMoved] = []
         self.versions = Versions(plan, lock, how, self.todo, self.results)
 
     def run(self) -> Run:
@@ -154,6 +161,14 @@ class Scheduler:
         published = None if self.how.no_cache or self.how.twice else self.how.published
         taken = published.take(step, self.on_step(work)) if published else ()
         entries = taken or self.entries(work)
+        packages = self.added_packages(image, entries)
+        if packages and self.is_outdated(packages, work, taken=bool(taken)):
+            self.how.report(Progressed(image, "rebuild without cache, because packages moved"))
+            request = replace(work.request, no_cache=True)
+            taken, entries = (), self.entries(replace(work, step=step.again(), request=request))
+            packages = self.added_packages(image, entries)
+        if packages and self.how.locked:
+            check_packages(image, packages, self.planning.catalog.root)
         built = next(entry for entry in entries if not entry.is_attestation)
         check_programs(image, built, self.planning.layout, self.planning.catalog.root)
         if image.tests and not step.reason.is_sbom:
@@ -161,7 +176,22 @@ class Scheduler:
             self.how.engine.test(image, built, node)
         attestations = [entry for entry in entries if entry.is_attestation]
         described, sbom = self.with_sbom(image, built, attestations)
-        return _Built(built, described, State.TAKEN if taken else State.BUILT, sbom)
+        return _Built(built, described, State.TAKEN if taken else State.BUILT, packages, sbom)
+
+    def added_packages(self, image: Image, entries: Sequence[Descriptor]) -> PackageLock | None:
+        """Find the packages that the build of an image added; None if its catalog does not lock them."""
+        if not image.locks_packages:
+            return None
+        built = next(entry for entry in entries if not entry.is_attestation)
+        return added_packages(image, built, self.planning.layout, self.planning.catalog.root)
+
+    def is_outdated(self, packages: PackageLock, work: _Work, *, taken: bool) -> bool:
+        """Whether packages differ from the lock because the image or one of its layers was not built now."""
+        image, root = work.step.image, self.planning.catalog.root
+        expected = packagelock.read(root, image.package_lock)
+        if expected is None or packages == expected or work.request.no_cache:
+            return False
+        return taken or work.step.is_kept or has_cached_commands(self.planning.records.log(image))
 
     def with_sbom(
         self, image: Image, built: Descriptor, attestations: Sequence[Descriptor]
@@ -208,6 +238,7 @@ class Scheduler:
         self.how.slots.release(node)
         try:
             built = future.result()
+            self.lock_packages(work.step.image, built.packages)
             self.tag(work.step, built)
             size = self.size(built.image)
         except DfgenError as error:
@@ -229,6 +260,16 @@ class Scheduler:
             self.how.report(NodeLost(node.name))
         return True
 
+    def lock_packages(self, image: Image, packages: PackageLock | None) -> None:
+        """Write the package lock of an image if it is missing, or if its packages moved."""
+        root, path = self.planning.catalog.root, image.package_lock
+        old = packagelock.read(root, path) if packages else None
+        if packages and packages != old:
+            packagelock.write(root, path, packages)
+            moved = PackagesMoved(image, tuple(packages.moves_from(old)) if old else ())
+            self.packages.append(moved)
+            self.how.report(moved)
+
     def tag(self, step: Step, built: _Built) -> None:
         """Tag an image in the layout, annotated with its inputs and the smoke tests that it passed."""
         image, inputs = step.image, step.inputs
@@ -237,6 +278,9 @@ class Scheduler:
             self.planning.records.keep(inputs)
             self.planning.records.keep_causes(inputs.digest, self.planning.causes(image, self.versions.lock))
             annotations[INPUTS] = str(inputs.digest)
+        if built.packages:
+            self.planning.records.keep_packages(built.packages)
+            annotations[PACKAGES] = str(built.packages.digest)
         entry = replace(built.image, annotations=annotations, platform=image.platform)
         self.planning.layout.tag({image.layout_name: entry}, built.attestations)
 
@@ -301,6 +345,7 @@ class Scheduler:
             results=tuple(self.results[name] for name in self.order if name in self.results),
             merged=self.versions.merged,
             rendered=tuple(self.versions.rendered),
+            packages=tuple(self.packages),
             errors=tuple(self.versions.errors),
             seconds=seconds,
             past=self.past,

@@ -13,6 +13,7 @@ from typing import Any
 
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, Place, Problem
+from dfgen.oci.layers import Layer, open_layer
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 
@@ -56,16 +57,13 @@ def first_difference(one: Path, other: Path) -> str:
 
 def _entries(path: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
     """Yield each entry with the hash of its content, in one pass over the file."""
-    try:
-        with tarfile.open(path, "r|*") as layer:
-            for entry in layer:
-                yield entry, _hash(layer, entry)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise CheckError(f"{path}: cannot read the layer: {error}") from error
+    with open_layer(path) as layer:
+        for entry in layer:
+            yield entry, _hash(layer, entry)
 
 
-def _hash(layer: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
-    content = layer.extractfile(entry) if entry.isreg() else None
+def _hash(layer: Layer, entry: tarfile.TarInfo) -> str:
+    content = layer.content(entry)
     if content is None:
         return ""
     hashed = hashlib.sha256()

@@ -104,7 +104,8 @@ class Versions:
 
     def merge(self, version: str, images: Sequence[Image]) -> Descriptor:
         """Write the merged index of a version into the layout."""
-        found = merge_layout(self.how.planning.layout, self.lock, {version: images})
+        base = self.how.dockerfiles.base
+        found = merge_layout(self.how.planning.layout, self.lock, {version: images}, base=base)
         if found.failed:
             raise found.failed
         return found.merged[0].index.descriptor
@@ -128,7 +129,8 @@ class Versions:
         if not isinstance(index, Index):
             return None
         base = index.annotations.get(BASE_DIGEST)
-        parents = (self.lock.parents.get(image.parent.key) for image in images)
+        bases = map(self.how.dockerfiles.base, images)
+        parents = (self.lock.parents.get(parent.key) for parent in bases if parent)
         wanted = {self.images[image.name].digest for image in images}
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
         same = same and {child.digest for child in index.images} == wanted

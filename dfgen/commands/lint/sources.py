@@ -41,9 +41,10 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
 
 
 def _render(catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Image) -> str:
-    rendered = render_unchecked(catalog, image, lock, templates_for(image))
+    templates = templates_for(image)
+    rendered = render_unchecked(catalog, image, lock, templates)
     try:
-        rendered.check()
+        rendered.check(templates)
     except InputError:
         # The rule `unpinned-from` reports unpinned images with their line; rendering knows only the template.
         if not any(unpinned_from(parse(rendered.text, image.path))):
@@ -53,8 +54,8 @@ def _render(catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Im
 
 def _variables(catalog: Catalog, image: Image) -> Collection[str]:
     """Return the names of the variables of an image's template; needs no lock."""
-    parent = PinnedParent(image.parent.reference, image.parent.platform)
-    return template_variables(catalog, image, {"parent": parent}).keys()
+    pins = {name: PinnedParent(one.reference, one.platform) for name, one in image.stages.items()}
+    return template_variables(catalog, image, pins).keys()
 
 
 def _hadolint_hits(texts: Mapping[str, str]) -> Iterator[ExternalHit]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dfgen.catalog import packagelock
+from dfgen.catalog.base import base_of
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.graph import in_order
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.packagelock import PackageLock
 from dfgen.commands.plan.inputs import (
     EPOCH,
+    PACKAGES,
     TESTS,
     Causes,
     Inputs,
@@ -20,6 +25,7 @@ from dfgen.commands.plan.inputs import (
     Step,
     base_annotations,
     digest_of_tests,
+    named,
     reason_of,
 )
 from dfgen.commands.plan.records import Records
@@ -148,13 +154,13 @@ def _step(image: Image, lock: Lock, how: Planning, layout: _Built) -> Step:
     if unpinned:
         return Step(image=image, reason=Reason.PARENT, detail=listing(dict.fromkeys(unpinned)), built=built)
     inputs = _inputs(image, lock, how)
+    packages = packagelock.read(how.catalog.root, image.package_lock) if image.locks_packages else None
     if built is None:
         reason = Reason.PLATFORM if image.merged_name in layout.images else Reason.NEW
         return Step(image=image, reason=reason, inputs=inputs)
     attestations = layout.attestations.get(str(built.digest), ())
     reason, detail = _changes(image, lock, inputs, built, how) or (
-        _state(image, built, attestations, how),
-        "",
+        _state(image, built, attestations, packages, how)
     )
     return Step(image=image, reason=reason, detail=detail, inputs=inputs, built=built)
 
@@ -164,12 +170,20 @@ def _inputs(image: Image, lock: Lock, how: Planning) -> Inputs:
     taken = how.reader.inputs(image)
     if taken.problems or taken.dockerfile is None:
         raise InputError(taken.problems)
+    context = str(image.family.context)
+    own = posixpath.relpath(image.package_lock, context)
+    if image.locks_packages and own in taken.files:
+        advice = f"add `{own}` to the ignore file of {context}/"
+        message = f"the Dockerfile takes {image.package_lock} from the context, but builds write it; {advice}"
+        raise InputError(Problem(image.place, message))
     return Inputs(
-        dockerfile=Digest.of(taken.dockerfile), files=taken.files, options=_options(image, lock, how)
+        dockerfile=Digest.of(taken.dockerfile),
+        files=taken.files,
+        options=_options(image, taken.dockerfile.decode("utf-8", errors="replace"), lock, how),
     )
 
 
-def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
+def _options(image: Image, dockerfile: str, lock: Lock, how: Planning) -> dict[str, str]:
     """The options that change an image's bytes, besides its files."""
     catalog = how.catalog
     return {
@@ -177,7 +191,7 @@ def _options(image: Image, lock: Lock, how: Planning) -> dict[str, str]:
         EPOCH: str(catalog.source_date_epoch),
         "provenance": {"": "false", "max": "true"}.get(catalog.provenance, catalog.provenance),
         **({"sbom": catalog.sbom} if catalog.sbom else {}),
-        **base_annotations(image, lock),
+        **base_annotations(base_of(image, dockerfile, catalog), lock),
     }
 
 
@@ -194,16 +208,33 @@ def _changes(
     return reason_of(inputs, old, how.causes(image, lock), how.records.causes(old.digest))
 
 
-def _state(image: Image, built: Descriptor, attestations: Sequence[Descriptor], how: Planning) -> Reason:
-    """Check whether an image with the same inputs is intact, tested, and has the SBOM that is asked for."""
+def _state(
+    image: Image,
+    built: Descriptor,
+    attestations: Sequence[Descriptor],
+    packages: PackageLock | None,
+    how: Planning,
+) -> tuple[Reason, str]:
+    """Check whether an image with the same inputs is intact, and has the tests, packages and SBOM it should.
+
+    Returns the reason to update it, and its detail.
+    """
     if not all(map(how.layout.is_intact, (built, *attestations))):
-        return Reason.DAMAGED
+        return Reason.DAMAGED, ""
+    if image.locks_packages:
+        recorded = built.annotations.get(PACKAGES)
+        if packages is None or recorded is None:
+            return Reason.UNLOCKED, ""
+        if recorded != str(packages.digest):
+            old = how.records.packages(Digest(recorded))
+            moves = packages.moves_from(old) if old else ()
+            return Reason.PACKAGES, named(list(dict.fromkeys(move.name for move in moves)))
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):
-        return Reason.TESTS if tested else Reason.UNTESTED
+        return Reason.TESTS if tested else Reason.UNTESTED, ""
     if any(map(is_sbom, attestations)) != how.catalog.lists_packages:
-        return Reason.NO_SBOM if how.catalog.lists_packages else Reason.EXTRA_SBOM
-    return Reason.UP_TO_DATE
+        return Reason.NO_SBOM if how.catalog.lists_packages else Reason.EXTRA_SBOM, ""
+    return Reason.UP_TO_DATE, ""
 
 
 def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:

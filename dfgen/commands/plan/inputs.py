@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Catalog, Image
+from dfgen.catalog.model import Catalog, Image, Parent
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
@@ -101,6 +101,8 @@ class Reason(StrEnum):
     DAMAGED = "damaged in the layout"
     TESTS = "smoke tests changed"
     UNTESTED = "not tested yet"  # built with bake, and joined
+    PACKAGES = "packages moved"
+    UNLOCKED = "packages not locked yet"
     NO_SBOM = "SBOM missing"
     EXTRA_SBOM = "SBOM no longer requested"
     PARENT = "parent rebuilt"
@@ -109,7 +111,10 @@ class Reason(StrEnum):
     @property
     def is_change(self) -> bool:
         """Whether the inputs of the image changed."""
-        return self in (Reason.TEMPLATE, Reason.VARIABLE, Reason.PIN, Reason.CONTEXT, Reason.INPUTS)
+        return self in (
+            *(Reason.TEMPLATE, Reason.VARIABLE, Reason.PIN, Reason.CONTEXT, Reason.INPUTS),
+            Reason.PACKAGES,
+        )
 
     @property
     def is_sbom(self) -> bool:
@@ -137,8 +142,12 @@ class Step:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the built image is kept, and only its tests or its SBOM are updated."""
-        return self.reason in (Reason.TESTS, Reason.UNTESTED) or self.reason.is_sbom
+        """Whether the built image is kept, and only its tests, package lock or SBOM are updated."""
+        return self.reason in (Reason.TESTS, Reason.UNTESTED, Reason.UNLOCKED) or self.reason.is_sbom
+
+    def again(self) -> Step:
+        """The same step with the image to be built, even if it is up to date."""
+        return replace(self, reason=Reason.ASKED)
 
     @property
     def epoch(self) -> int:
@@ -157,13 +166,16 @@ class Plan:
 
     steps: tuple[Step, ...]
 
-    def again(self) -> Plan:
-        """The same plan with every image to be built, even those that are up to date."""
-        steps = (
-            replace(step, reason=Reason.ASKED) if step.is_kept or not step.is_needed else step
-            for step in self.steps
+    def again(self, names: Container[str] | None = None) -> Plan:
+        """The same plan with these images to be built, even if they are up to date; all without names."""
+        return Plan(
+            steps=tuple(
+                step.again()
+                if (step.is_kept or not step.is_needed) and (names is None or step.image.name in names)
+                else step
+                for step in self.steps
+            )
         )
-        return Plan(steps=tuple(steps))
 
     @property
     def needed(self) -> tuple[Step, ...]:
@@ -199,10 +211,10 @@ def reason_of(new: Inputs, old: Inputs, causes: Causes, earlier: Causes) -> tupl
     kinds = {kind for kind, _ in changed}
     if len(kinds) == 1 and None not in kinds:
         (kind,) = kinds
-        return kind or Reason.INPUTS, _named([name for _, name in changed])
+        return kind or Reason.INPUTS, named([name for _, name in changed])
     prefixes = {reason: word for word, reason in _PREFIXES.items()}
     texts = [f"{prefixes[kind]} {name}" if kind in prefixes else name for kind, name in changed]
-    return Reason.INPUTS, _named(texts)
+    return Reason.INPUTS, named(texts)
 
 
 def to_text(causes: Causes) -> str:
@@ -232,7 +244,8 @@ def _split(cause: str) -> tuple[Reason, str]:
     return _PREFIXES[word], name
 
 
-def _named(changed: Sequence[str]) -> str:
+def named(changed: Sequence[str]) -> str:
+    """List the first changes, and the number of the others."""
     more = len(changed) - _NAMED
     return listing([*changed[:_NAMED], *([f"{more} more"] if more > 0 else [])])
 
@@ -241,8 +254,10 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Annotation of an image's entry in the layout: the hash of the smoke tests that it passed.
+# Annotations of an image's entry in the layout: the hash of the smoke tests that it passed, and of the
+# packages that its build added. Packages are found after a build, so they are not part of `Inputs`.
 TESTS = "dev.dfgen.tests"
+PACKAGES = "dev.dfgen.packages"
 
 
 def digest_of_tests(image: Image) -> Digest:
@@ -253,12 +268,13 @@ def digest_of_tests(image: Image) -> Digest:
     return Digest.of(json.dumps(tests).encode())
 
 
-def base_annotations(image: Image, lock: Lock) -> dict[str, str]:
-    """The annotations with the reference and digest of an image's parent, as the OCI image spec names them.
+def base_annotations(parent: Parent | None, lock: Lock) -> dict[str, str]:
+    """The annotations with the reference and digest of an image's base, as the OCI image spec names them.
 
-    Raises InputError if the parent has no pin.
+    Raises InputError if it has no pin.
     """
-    parent = image.parent
+    if parent is None:
+        return {}
     pin = lock.pin(parent)
     if pin is None:
         message = f"parent {parent.key} has no pin for {parent.platform}; run `dfgen lock`"
@@ -275,17 +291,20 @@ def build_request(
     """
     image = step.image
     inputs = {INPUTS: str(step.inputs.digest)} if step.inputs else {}
+    options = step.inputs.options if step.inputs else {}
+    base = {name: options[name] for name in (BASE_NAME, BASE_DIGEST) if name in options}
     pins = {parent: lock.pin(parent) for parent in image.all_parents if parent.family}
     return BuildRequest(
         platform=image.platform,
         dockerfile=image.dockerfile,
         context=image.family.context,
         log=log,
-        annotations={**base_annotations(image, lock), **inputs},
+        annotations={**base, **inputs},
         source_date_epoch=step.epoch,
         provenance=catalog.provenance,
         contexts={str(parent.reference.at(pin.digest)): pin.digest for parent, pin in pins.items() if pin},
-        no_cache=no_cache,
+        # Cached layers have the packages of the day when they were built.
+        no_cache=no_cache or step.reason is Reason.PACKAGES,
         cache=catalog.build_cache.of(image),
         sbom=catalog.sbom,
     )

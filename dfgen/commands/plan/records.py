@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfgen.catalog import packagelock
 from dfgen.catalog.model import Image
+from dfgen.catalog.packagelock import PackageLock
 from dfgen.commands.plan.inputs import Causes, Inputs, to_text
-from dfgen.errors import CheckError
+from dfgen.errors import CheckError, InputError
 from dfgen.filetree import files
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import writing
@@ -51,6 +53,21 @@ class Records:
         """Write what a Dockerfile was rendered from, under the hash of the inputs."""
         if causes:
             files.write(self._causes(digest), to_text(causes), durable=False)
+
+    def packages(self, digest: Digest) -> PackageLock | None:
+        """Read the packages of a build by their hash; None if the record is missing or damaged."""
+        path = self._packages(digest)
+        try:
+            found = packagelock.parse(path.read_text(encoding="utf-8"), path.name)
+        except (OSError, ValueError, InputError):
+            return None
+        return found if found.digest == digest else None
+
+    def keep_packages(self, packages: PackageLock) -> None:
+        """Write the packages of a build, under their hash."""
+        path = self._packages(packages.digest)
+        if not path.exists():
+            files.write(path, packages.text, durable=False)
 
     def log(self, image: Image) -> Path:
         """The path of an image's log."""
@@ -93,6 +110,9 @@ class Records:
 
     def _causes(self, digest: Digest) -> Path:
         return self._dist / "inputs" / f"{digest.hex}.causes.json"
+
+    def _packages(self, digest: Digest) -> Path:
+        return self._dist / "inputs" / f"{digest.hex}.packages.lock"
 
     def _path(self, digest: Digest) -> Path:
         return self._dist / "inputs" / f"{digest.hex}.json"

@@ -256,13 +256,13 @@ def _published_blobs(release: Release) -> Iterator[BlobKey]:
 def _parent_repositories(release: Release, catalog: Catalog) -> Iterator[Repository]:
     """Find the parents' repositories in the same registry, from which their layers can be mounted."""
     for image in release.bundle.images:
-        parent = image.parent
-        if parent.family:
-            reference = catalog.reference(parent.family, parent.version, release.registry)
-        else:
-            reference = catalog.mirrored(parent.reference)
-        if reference.repository.registry == release.repository.registry:
-            yield reference.repository
+        for parent in image.all_parents:
+            if parent.family:
+                reference = catalog.reference(parent.family, parent.version, release.registry)
+            else:
+                reference = catalog.mirrored(parent.reference)
+            if reference.repository.registry == release.repository.registry:
+                yield reference.repository
 
 
 def _upload_blob(

@@ -13,6 +13,7 @@ from dfgen.commands.review.diff import groups
 from dfgen.commands.review.impact import Comparison, impact_of, inputs
 from dfgen.commands.review.records import Impact, Kind, PinMove, Review, Sources, State
 from dfgen.commands.review.risks import architectures, catalog, instructions
+from dfgen.commands.review.risks.packages import packages
 from dfgen.commands.review.risks.pins import RISKS, Locks
 from dfgen.errors import InputError, Place, Problem, listing, printable
 from dfgen.findings import Finding, Level
@@ -52,17 +53,19 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
     risks = [
         *_broken(after.problems),
         *_broken(problems),
+        *(_broken(tuple(compared.broken_package_locks())) if compared else ()),
         *_of_locks(Locks(before=before, after=after, sources=sources)),
         *catalog.of_files(before, after, results),
         *(catalog.immutable(compared, impact) if compared else ()),
         *(catalog.context(compared) if compared else ()),
+        *(packages(compared) if compared else ()),
         *instructions.of_groups(before, after, found),
         *_undeclared(before, after, rendered, sources),
     ]
     risks += architectures.uneven(after, found, risks)
     if sources.origins:
         risks = [*catalog.at_templates(risks, after, rendered, cache(sources.origins))]
-    notes = [*setting_notes(compared.old, compared.new)] if compared else []
+    notes = [*package_notes(compared), *setting_notes(compared.old, compared.new)] if compared else []
     if rendering:
         notes[:0] = unrendered_notes(unrendered, after)
     return Review(
@@ -160,6 +163,25 @@ def unrendered_notes(images: Sequence[Image], after: State) -> Iterator[str]:
             f"not rendered yet, so not reviewed: {names}; build {listing(parents)} first: run `dfgen build`"
             " and commit the Dockerfiles that it renders"
         )
+
+
+def package_notes(of: Comparison) -> Iterator[str]:
+    """Report each package that moved in a package lock, once for all images that have the same move."""
+    moved: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for image in of.new.images:
+        for move in of.package_moves(image):
+            platforms, names = moved.setdefault(str(move), ({}, {}))
+            platforms[image.platform.row.dockerfile] = None
+            names[image.merged_name] = None
+    for text, (platforms, names) in sorted(moved.items()):
+        yield f"package {text} ({', '.join(sorted(platforms))}): {_first([*names])}"
+    switched = [
+        one.merged_name
+        for one in of.new.images
+        if one.name in of.earlier and of.earlier[one.name].locks_packages and not one.locks_packages
+    ]
+    if switched:
+        yield f"package_lock is switched off: {_first([*dict.fromkeys(switched)])}"
 
 
 def setting_notes(old: Catalog, new: Catalog) -> Iterator[str]:

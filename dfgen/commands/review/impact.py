@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from dfgen.catalog import packagelock
 from dfgen.catalog.context import BuildInputs, ContextReader
 from dfgen.catalog.graph import find, in_order
 from dfgen.catalog.lockfile import LOCK_FILE
-from dfgen.catalog.model import TEMPLATES, Catalog, Image, Parent
+from dfgen.catalog.model import TEMPLATES, Catalog, Image
+from dfgen.catalog.packagelock import Move, PackageLock
 from dfgen.commands.review.records import Impact, Rebuild, State
-from dfgen.errors import Problem
+from dfgen.errors import InputError, Problem
 from dfgen.filetree import printable_path, within
 from dfgen.templating.usage import TemplateUsage, made_from, usages
 
@@ -147,6 +149,32 @@ class Comparison:
         old = {problem.message for problem in taken[0].problems}
         return [problem for problem in taken[1].problems if problem.message not in old]
 
+    def package_locks(self, image: Image) -> tuple[PackageLock, PackageLock] | None:
+        """Return an image's package locks in both states if they differ; None for a new or unreadable one."""
+        path = image.package_lock
+        before, after = (side.package_locks.get(path) for side in (self.before, self.after))
+        if not image.locks_packages or before == after or before is None or after is None:
+            return None
+        try:
+            return packagelock.parse(before, path), packagelock.parse(after, path)
+        except InputError:  # reported as a risk, see `broken_package_locks`
+            return None
+
+    def package_moves(self, image: Image) -> list[Move]:
+        """Return the packages that moved in an image's package lock."""
+        locks = self.package_locks(image)
+        return [*locks[1].moves_from(locks[0])] if locks else []
+
+    def broken_package_locks(self) -> Iterator[Problem]:
+        """Yield the problems of package locks that cannot be read."""
+        for image in self.new.images:
+            text = self.after.package_locks.get(image.package_lock)
+            if image.locks_packages and text is not None:
+                try:
+                    packagelock.parse(text, image.package_lock)
+                except InputError as error:
+                    yield from error.problems
+
     def text(self, image: Image) -> str:
         """Return the text of the image's Dockerfile, rendered if possible."""
         path = image.path
@@ -170,7 +198,7 @@ def inputs(of: Comparison, image: Image) -> Iterator[str]:
 
 def _pins(of: Comparison, old: Image, new: Image) -> Iterator[str]:
     """Yield the parents that were replaced, or whose pin for the platform of their stage changed."""
-    before, after = _stages(old), _stages(new)
+    before, after = old.stages, new.stages
     for stage, parent in after.items():
         was = before.get(stage)
         if was and was.key != parent.key:
@@ -186,7 +214,7 @@ def _settings(of: Comparison, old: Image, new: Image) -> Iterator[str]:
     ]
     packages = ({one.name: one.version for one in side.packages} for side in (old, new))
     found += _differing("package", *packages)
-    stages = ([(name, parent.platform) for name, parent in _stages(one).items()] for one in (old, new))
+    stages = ([(name, parent.platform) for name, parent in one.stages.items()] for one in (old, new))
     if operator.ne(*stages):
         found.append("stage parents")
     if old.family.description != new.family.description:
@@ -208,11 +236,6 @@ def _order(old: Image, new: Image) -> Iterator[str]:
     )
     if operator.ne(*written):
         yield "order or types of settings"
-
-
-def _stages(image: Image) -> dict[str, Parent]:
-    """Return the parents of all stages by name; "" is the image's own."""
-    return {"": image.parent, **image.parents}
 
 
 def _differing_paths(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -239,6 +262,8 @@ def _reasons(of: Comparison, image: Image, rebuilt: Mapping[str, object]) -> Ite
         edited = of.before.dockerfiles.get(path) != of.after.dockerfiles.get(path)
         yield from [*inputs(of, image)] or [f"Dockerfile {'edited' if edited else 'not rendered'}"]
     yield from (f"context file {path}" for path in of.context_changes(image))
+    if of.package_moves(image):
+        yield "packages moved"
     for name in _BUILD_SETTINGS:
         if getattr(of.old, name) != getattr(of.new, name):
             yield f"catalog setting {name}"

@@ -23,15 +23,17 @@ class State:
 
     `catalog` is None if it cannot be loaded; `problems` then say why. An unreadable lock is an empty one.
     `lock_text` is the lock file's text, to find the line of a pin. `dockerfiles` are the texts of all
-    `bases/*/*/Dockerfile_*`. `templates` are texts by the name that a family uses for them. `settings` are
-    the texts of `catalog.yaml` and all `base.yaml`. `files` are all other files in build contexts, each with
-    a fingerprint of its content and mode. `context` reads which of them an image uses.
+    `bases/*/*/Dockerfile_*`, `package_locks` those of `bases/*/*/packages_*.lock`. `templates` are texts by
+    the name that a family uses for them. `settings` are the texts of `catalog.yaml` and all `base.yaml`.
+    `files` are all other files in build contexts, each with a fingerprint of its content and mode. `context`
+    reads which of them an image uses.
     """
 
     catalog: Catalog | None = None
     lock: Lock = field(default_factory=Lock)
     lock_text: str = ""
     dockerfiles: Mapping[str, str] = field(default_factory=dict)
+    package_locks: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)

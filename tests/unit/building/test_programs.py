@@ -93,11 +93,11 @@ def test_a_layer_that_cannot_be_read_fails_unless_every_path_is_allowed(world: W
     world.builder.layers[NAME] = [layer]
     path = world.layout.blob_path(fake(layers=[layer]).manifest.layers[0].digest)
     assert errors(world) == [
-        f"{NAME}: cannot check its programs: {path}: the layer cannot be read: it is compressed with zstd; expected"
-        " a tar file, uncompressed or compressed with gzip; build it with layers of gzip, or switch the check off"
-        " with `foreign_programs: {'/**': REASON}` in bases/a/base.yaml"
+        f"{NAME}: cannot check its programs: {path}: the layer cannot be read: Compressed file ended before the"
+        " end-of-stream marker was reached; expected a tar file, uncompressed or compressed with gzip or zstd; build it"
+        " again, or switch the check off with `foreign_programs: {'/**': REASON}` in bases/a/base.yaml"
     ]
-    world.change(NAME, foreign_programs={"/**": "layers of zstd"})
+    world.change(NAME, foreign_programs={"/**": "no layer that can be read"})
     assert errors(world) == []
 
 

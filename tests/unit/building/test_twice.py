@@ -78,7 +78,7 @@ def test_equal_files_can_be_packed_differently(tmp_path: Path) -> None:
 def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError) as caught:
         difference(tmp_path, b"no layer", layer({}))
-    assert str(caught.value).startswith(f"{tmp_path / 'one'}: cannot read the layer: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'one'}: the layer cannot be read: ")
 
 
 @dataclass

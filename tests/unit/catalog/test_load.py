@@ -97,11 +97,10 @@ def test_errors_of_the_catalogs_settings(tmp_path: Path, text: str, found: list[
 def test_problems_of_all_files_are_reported_together(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: [", "b: 1\n", lib="{}", Lib=FAMILY) == [
         "bases/catalog.yaml:1:1: unknown key 'b'; known keys are build_cache, builders, ca_file, insecure_registries,"
-        " jinja, labels, mirrors, platforms, provenance, registry, sbom, source_date_epoch and variables",
+        " jinja, labels, mirrors, package_lock, platforms, provenance, registry, sbom, source_date_epoch and variables",
         "bases/Lib/base.yaml: 'Lib' is not a family name; expected lower-case letters and digits, with single '.', '_' or '-' between them",
         "bases/app/base.yaml:2:1: invalid YAML: did not find expected node content",
         "bases/lib/base.yaml:1:1: expected 'versions', 'matrix' or both",
-        "bases/lib/base.yaml:1:1: key 'parent' is missing",
         "bases/lib/base.yaml:1:1: key 'template' is missing",
     ]
 

@@ -17,7 +17,7 @@ ROOT = Path(dfgen.__file__).parent.parent
 GOOD = "template: t\nparent: p\nversions: ['1']\n"
 HERE_BASE = (
     "architecture_independent, context, description, end_of_life, foreign_programs, immutable, jinja, labels, lint, matrix,"
-    " overrides, packages, parent, parents, platforms, snippets, template, tests, variables and versions"
+    " overrides, package_lock, packages, parent, parents, platforms, snippets, template, tests, variables and versions"
 )
 
 
@@ -167,7 +167,6 @@ def test_version_names_in_a_mapping() -> None:
 def test_a_family_needs_versions_or_a_matrix() -> None:
     assert _check("description: x") == [
         "f:1:1: expected 'versions', 'matrix' or both",
-        "f:1:1: key 'parent' is missing",
         "f:1:1: key 'template' is missing",
     ]
 

@@ -15,7 +15,7 @@ from dfgen import __version__
 from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import annotate
 from dfgen.cli.app import App
-from dfgen.cli.main import dfgen as group
+from dfgen.cli.group import dfgen as group
 from dfgen.errors import Place
 from dfgen.findings import Finding, Level
 from tests.unit.catalogs import FAMILY, loaded, locked, write

@@ -26,9 +26,7 @@ def test_init_creates_a_catalog_and_a_gitignore(tmp_path: Path) -> None:
 def test_init_creates_a_catalog_in_another_folder(tmp_path: Path) -> None:
     done = dfgen("-C", tmp_path, "init", "base images")
     count = len(_files(tmp_path / "base images"))
-    message = (
-        f"{count} files written; next: `cd 'base images'`, then `dfgen list`, then `dfgen build` (needs Docker)"
-    )
+    message = f"{count} files written; next: `cd 'base images'`, then `dfgen list`, then `dfgen build` (needs Docker)"
     assert (done.status, done.out, done.lines) == (0, "", [message])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base images"]
     assert dfgen("-C", tmp_path / "base images", "render", "--check").status == 0

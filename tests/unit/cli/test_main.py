@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfgen import __version__
-from dfgen.cli.main import COMMANDS
+from dfgen.cli.group import COMMANDS
 from tests.unit.catalogs import FAMILY, write
 from tests.unit.cli.run import dfgen
 

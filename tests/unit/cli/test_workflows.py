@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dfgen.cli.app import App
-from dfgen.cli.main import dfgen as group
+from dfgen.cli.group import dfgen as group
 
 FOLDER = Path(__file__).parents[3] / "docs/workflows"
 _SCRIPTS = ("run", "script")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from dfgen.errors import CheckError
 from dfgen.oci.platform import Platform, aliases
@@ -172,6 +173,9 @@ def test_a_package_may_bring_other_architectures_beside_its_own(
     assert foreign(AMD64, {other: "aarch64"}) == {other: "aarch64"}
 
 
+LAYER = tar({"a": b"text", "b": elf()})
+
+
 def refused(folder: Path, layer: bytes) -> str:
     path = folder / "layer"
     path.write_bytes(layer)
@@ -179,10 +183,25 @@ def refused(folder: Path, layer: bytes) -> str:
         programs([path])
     text = str(caught.value)
     start = f"{path}: the layer cannot be read: "
-    end = "; expected a tar file, uncompressed or compressed with gzip"
+    end = "; expected a tar file, uncompressed or compressed with gzip or zstd"
     assert text.startswith(start)
     assert text.endswith(end)
     return text.removeprefix(start).removesuffix(end)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(LAYER),
+        gzip.compress(LAYER[:700]) + gzip.compress(LAYER[700:]),
+        zstd.compress(LAYER),
+        zstd.compress(LAYER[:700]) + zstd.compress(LAYER[700:]),
+    ],
+)
+def test_compressed_layers_are_read_to_their_end(tmp_path: Path, packed: bytes) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(packed)
+    assert programs([path]) == {"b": "x86_64"}
 
 
 def extended(size: int) -> bytes:
@@ -192,9 +211,10 @@ def extended(size: int) -> bytes:
 
 
 def test_layers_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    layer = tar({"a": b"text", "b": elf()})
+    layer = LAYER
     damaged = layer[:1024] + b"x" + layer[1025:]  # the second header, which tarfile alone takes for the end
-    assert refused(tmp_path, b"\x28\xb5\x2f\xfd zstd") == "it is compressed with zstd"
+    assert refused(tmp_path, zstd.compress(layer)[:-20]).startswith("Compressed file ended before")
+    assert refused(tmp_path, b"\x28\xb5\x2f\xfd" + b"\xff" * 20).startswith("Unable to decompress")
     assert refused(tmp_path, b"text" * 256) == "invalid header"
     assert refused(tmp_path, damaged) == "bad checksum"
     assert refused(tmp_path, layer[:1100]) == "truncated header"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.catalog.base import base_of
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
 from dfgen.commands.render import Change, Rendering, render
@@ -162,7 +163,7 @@ DECLARE = "which is not pinned; declare it in bases/app/base.yaml and use"
 def test_an_image_without_a_pin_is_rejected(tmp_path: Path, line: str, message: str) -> None:
     (found,) = _refused(tmp_path, f"FROM {{{{ parent }}}} AS first\n{line}\n")
     pin = Digest.of(b"docker.io/library/busybox:1.36 linux/amd64")
-    assert found.replace(str(pin), "sha256:<pin>") == f"templates/t.j2: {message}"
+    assert found.replace(str(pin), "sha256:<pin>") == f"templates/t.j2:2: {message}"
 
 
 def test_errors_name_every_parent_that_can_be_used(tmp_path: Path) -> None:
@@ -186,6 +187,38 @@ def test_errors_name_every_parent_that_can_be_used(tmp_path: Path) -> None:
     ],
 )
 def test_stages_and_pinned_images_are_accepted(tmp_path: Path, template: str) -> None:
+    catalog = loaded(tmp_path, AMD64 + STAGES, **{"templates/t.j2": template})
+    assert [file.change for file in _render(catalog).files] == [Change.NEW]
+
+
+WRONG_BASE = (
+    "the last stage is built on parents.cross, which is for linux/arm64, but the image is for linux/amd64; use a"
+    " parent without `platform`, and copy from this one with COPY --from"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("FROM {{ parent }} AS a\nFROM {{ parents.cross }}\nCOPY --from=a /x /y\n", 2),
+        ("FROM {{ parents.cross }} AS a\nFROM {{ parent }} AS b\nFROM a AS c\nRUN x\nFROM C\n", 1),
+        ("{% set base = parents.cross %}\nFROM {{ parent }} AS a\nFROM {{ base }}\n", 3),
+        ("ARG A={{ parents.cross.reference }}\nFROM {{ parents.cross }} AS a\nFROM a\n", 2),
+    ],
+)
+def test_a_last_stage_for_another_architecture_is_rejected(tmp_path: Path, template: str, line: int) -> None:
+    assert _refused(tmp_path, template, AMD64 + STAGES) == [f"templates/t.j2:{line}: {WRONG_BASE}"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "FROM {{ parents.cross }} AS a\nFROM {{ parent }} AS a\nFROM a\n",
+        "FROM {{ parents.cross }} AS a\nFROM scratch\nCOPY --from=a /x /y\n",
+        "FROM {{ parents.cross }} AS a\nFROM {{ parents.tool }} AS b\nCOPY --from=a /x /y\nFROM b\n",
+    ],
+)
+def test_other_stages_may_be_for_another_architecture(tmp_path: Path, template: str) -> None:
     catalog = loaded(tmp_path, AMD64 + STAGES, **{"templates/t.j2": template})
     assert [file.change for file in _render(catalog).files] == [Change.NEW]
 
@@ -215,6 +248,51 @@ def test_a_line_that_is_too_long_for_buildkit_is_rejected(tmp_path: Path) -> Non
 def test_the_problems_of_all_images_are_reported_together(tmp_path: Path) -> None:
     found = _refused(tmp_path, "FROM {{ parent }}\nFROM x{{ arch }}\n", FAMILY)
     assert [line.partition(" (")[0] for line in found] == [
-        "templates/t.j2: FROM uses 'xamd64'",
-        "templates/t.j2: FROM uses 'xarm64'",
+        "templates/t.j2:2: FROM uses 'xamd64'",
+        "templates/t.j2:2: FROM uses 'xarm64'",
+    ]
+
+
+LABELS = "LABEL name={{ labels['org.opencontainers.image.base.name'] | default('none') }}\n"
+DIGESTS = "LABEL digest={{ labels['org.opencontainers.image.base.digest'] | default('none') }}\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        ("FROM {{ parent }}\n", "busybox:1.36"),
+        ("FROM {{ parents.tool }} AS t\nFROM {{ parent }}\nCOPY --from=t /a /b\n", "busybox:1.36"),
+        ("FROM {{ parent }} AS t\nFROM {{ parents.tool }}\nCOPY --from=t /a /b\n", "alpine:3"),
+        ("FROM {{ parents.tool }} AS a\nFROM {{ parent }} AS b\nFROM a\n", "alpine:3"),
+        ("FROM {{ parent }} AS t\nFROM scratch\nCOPY --from=t /a /b\n", "none"),
+        ("FROM scratch AS t\nFROM {{ parent }}\nFROM t\n", "none"),
+    ],
+)
+def test_labels_name_the_parent_of_the_last_stage(tmp_path: Path, start: str, name: str) -> None:
+    catalog = loaded(tmp_path, AMD64 + STAGES, **{"templates/t.j2": start + LABELS + DIGESTS})
+    text = _render(catalog).files[0].new or ""
+    full = name if name == "none" else f"docker.io/library/{name}"
+    digest = name if name == "none" else Digest.of(f"{full} linux/amd64".encode())
+    assert text.splitlines()[-2:] == [f"LABEL name={full}", f"LABEL digest={digest}"]
+    base = base_of(catalog.images[0], text, catalog)
+    assert (base.key if base else "none") == full
+
+
+@pytest.mark.parametrize(
+    "parent", ["parent: scratch\n", "parent: '{{ base }}'\nvariables: {base: scratch}\n"]
+)
+def test_the_parent_can_be_scratch(tmp_path: Path, parent: str) -> None:
+    base = f"template: t.j2\n{parent}platforms: [amd64]\nversions: ['1.0']\n"
+    catalog = loaded(tmp_path, base, **{"templates/t.j2": "FROM {{ parent }}\nCOPY a /\n" + LABELS})
+    assert catalog.images[0].all_parents == ()
+    text = _render(catalog).files[0].new or ""
+    assert text.splitlines()[-3:] == ["FROM scratch", "COPY a /", "LABEL name=none"]
+
+
+def test_a_parent_is_only_needed_where_a_template_uses_it(tmp_path: Path) -> None:
+    base = "template: t.j2\nplatforms: [amd64]\nversions: ['1.0']\n"
+    catalog = loaded(tmp_path, base, **{"templates/t.j2": "FROM scratch\nCOPY a /\n"})
+    assert [file.change for file in _render(catalog).files] == [Change.NEW]
+    assert _refused(tmp_path / "other", "FROM {{ parent }}\n", base) == [
+        "templates/t.j2:1: 'parent' is not defined; set `parent` in base.yaml"
     ]

@@ -44,6 +44,7 @@ def state(root: Path) -> State:
         lock=lock.read(root),
         lock_text=(root / lock.LOCK_FILE).read_text(encoding="utf-8"),
         dockerfiles=texts(root, "bases/*/*/Dockerfile_*"),
+        package_locks=texts(root, "bases/*/*/packages_*.lock"),
         templates=texts(root, "templates/**/*", "templates"),
         settings=texts(root, "bases/catalog.yaml") | texts(root, "bases/*/base.yaml"),
         files={path: sha256(text.encode()).hexdigest() for path, text in _context(root).items()},

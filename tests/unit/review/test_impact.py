@@ -67,6 +67,53 @@ def test_reason_of_a_rebuild(world: World, change: dict[str, str], reasons: tupl
     assert why(world) == {"app:1.0@amd64": reasons, "app:1.0@arm64": reasons}
 
 
+PACKAGES = "bases/app/1.0/packages_{}.lock"
+
+
+def test_packages_that_moved_rebuild_their_images_and_are_named_once(world: World) -> None:
+    old = {"bases/catalog.yaml": "package_lock: true\n"}
+    old |= {PACKAGES.format(arch): f"curl 1 {arch}\nzlib 3 {arch}\n" for arch in ("amd64", "arm64")}
+    new = {PACKAGES.format(arch): f"curl 2 {arch}\nzlib 3 {arch}\n" for arch in ("amd64", "arm64")}
+    new[PACKAGES.format("arm64")] += "zsh 5 arm64\n"
+    world.make(old, {**old, **new})
+    assert why(world) == {f"app:1.0@{arch}": ("packages moved",) for arch in ("amd64", "arm64")}
+    notes = [note for note in world.review().notes if note.startswith("package")]
+    assert notes == ["package curl 1 → 2 (amd64, arm64): app:1.0", "package zsh added (5) (arm64): app:1.0"]
+
+
+def test_packages_that_get_older_or_move_on_one_architecture_only_are_risks(world: World) -> None:
+    old = {"bases/catalog.yaml": "package_lock: true\n"}
+    old |= {
+        PACKAGES.format(arch): f"curl 1:1.10-1 {arch}\nonly-{arch} 1 {arch}\nzlib 3 {arch}\n"
+        for arch in ("amd64", "arm64")
+    }
+    new = {
+        PACKAGES.format("amd64"): "curl 1:1.9-1 amd64\nonly-amd64 2 amd64\nzlib 4 amd64\n",
+        PACKAGES.format("arm64"): "curl 1:1.9-1 arm64\nonly-arm64 1 arm64\nzlib 3 arm64\n",
+    }
+    world.make(old, {**old, **new})
+    place = f"{PACKAGES.format('amd64')}: warning: app:1.0: package"
+    assert world.risks() == [
+        f"{place} curl 1:1.10-1 → 1:1.9-1 is a downgrade (amd64 and arm64) [package-downgrade]",
+        f"{place} zlib differs between architectures now: 4 (amd64) and 3 (arm64); build again when the mirror has all"
+        " of them [package-uneven]",
+    ]
+
+
+def test_a_new_package_lock_rebuilds_nothing_and_a_broken_one_is_a_risk(world: World) -> None:
+    old = {"bases/catalog.yaml": "package_lock: true\n"}
+    world.make(old, {**old, PACKAGES.format("amd64"): "curl 1 amd64\n", PACKAGES.format("arm64"): "x\n"})
+    assert why(world) == {}
+    assert [str(risk.place) for risk in world.review().risks if risk.rule == "broken"] == [
+        "bases/app/1.0/packages_arm64.lock:1"
+    ]
+
+
+def test_a_package_lock_that_is_switched_off_is_noted(world: World) -> None:
+    world.make({"bases/catalog.yaml": "package_lock: true\n"}, {"bases/catalog.yaml": ""})
+    assert "package_lock is switched off: app:1.0" in world.review().notes
+
+
 @pytest.mark.parametrize(
     "change",
     [

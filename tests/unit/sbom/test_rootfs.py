@@ -96,6 +96,6 @@ def test_an_error_names_the_unreadable_layer(tmp_path: Path) -> None:
     with pytest.raises(CheckError) as caught:
         found(path)
     assert str(caught.value) == (
-        f"{path}: the layer cannot be read: it is compressed with zstd; expected a tar file, uncompressed or"
-        " compressed with gzip"
+        f"{path}: the layer cannot be read: Compressed file ended before the end-of-stream marker was reached;"
+        " expected a tar file, uncompressed or compressed with gzip or zstd"
     )

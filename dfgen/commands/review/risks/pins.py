@@ -255,7 +255,7 @@ def _different_parents(state: State) -> Iterator[tuple[str, tuple[str, ...], Pla
     for name, images in state.catalog.versions.items() if state.catalog else ():
         by_stage: dict[str, dict[str, Place]] = {}
         for image in images:
-            for stage, parent in {"": image.parent, **image.parents}.items():
+            for stage, parent in image.stages.items():
                 by_stage.setdefault(stage, {})[parent.key] = parent.place
         for parents in by_stage.values():
             if len(parents) > 1:

@@ -22,6 +22,7 @@ COMMANDS = {
     "review": "Show what a pull request changes, and its risks.",
     "plan": "Show what a build would do, in order, and why.",
     "build": "Build, test and merge the images that are not up to date.",
+    "refresh": "Rebuild without cache, and update the package locks.",
     "join": "Import images that other machines built, and merge them.",
     "load": "Load built images into the local engine.",
     "publish": "Push built images to a registry.",
