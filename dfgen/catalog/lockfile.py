@@ -37,28 +37,18 @@ class Pin:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A newer digest of a parent's tag that is not pinned yet; `first_seen` is a date, YYYY-MM-DD."""
-
-    digest: Digest
-    first_seen: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedParent:
     """A resolved parent: the digest of its tag, and the pin of each platform.
 
     `digest` is that of the index, or of the manifest if the tag is a single image. `first_seen` is the date,
-    YYYY-MM-DD, when dfgen first saw this digest. `candidate` is not part of the pin and is ignored when
-    entries are compared.
+    YYYY-MM-DD, when dfgen first saw this digest.
     """
 
     digest: Digest
     media_type: str
     first_seen: str
     platforms: Mapping[Platform, Pin]
-    candidate: Candidate | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +90,10 @@ def _write(key: str, locked: LockedParent, comma: str) -> list[str]:
         f'      "digest": "{locked.digest}",',
         f'      "media_type": "{locked.media_type}",',
         f'      "first_seen": "{locked.first_seen}",',
-        *_candidate_lines(locked.candidate),
         '      "platforms": {',
         *",\n".join(pins).splitlines(),
         "      }",
         f"    }}{comma}",
-    ]
-
-
-def _candidate_lines(candidate: Candidate | None) -> list[str]:
-    if candidate is None:
-        return []
-    return [
-        '      "candidate": {',
-        f'        "digest": "{candidate.digest}",',
-        f'        "first_seen": "{candidate.first_seen}"',
-        "      },",
     ]
 
 
@@ -217,6 +195,7 @@ def _line(text: str, key: str) -> int:
 
 def _parent(key: str, entry: Any, text: str) -> LockedParent:
     try:
+        # "candidate" was written by dfgen 0.1 for --min-age, and is ignored.
         _check_keys(entry, ("digest", "media_type", "first_seen", "candidate", "platforms"))
         media_type = entry["media_type"]
         if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
@@ -226,8 +205,9 @@ def _parent(key: str, entry: Any, text: str) -> LockedParent:
             media_type=media_type,
             first_seen=_date(entry["first_seen"]),
             platforms=_pins(entry["platforms"]),
-            candidate=_candidate(entry.get("candidate")),
         )
+        if media_type in INDEX_TYPES:
+            _check_images(locked)
     except InputError as error:
         raise _invalid(f"parent {key!r}: {error}", "this entry", _line(text, key)) from None
     except (KeyError, TypeError, AttributeError) as error:
@@ -235,11 +215,11 @@ def _parent(key: str, entry: Any, text: str) -> LockedParent:
     return locked
 
 
-def _candidate(entry: Any) -> Candidate | None:
-    if entry is None:
-        return None
-    _check_keys(entry, ("digest", "first_seen"))
-    return Candidate(Digest(entry["digest"]), _date(entry["first_seen"]))
+def _check_images(locked: LockedParent) -> None:
+    for platform, pin in locked.platforms.items():
+        if pin.digest == locked.digest:
+            expected = f"expected the digest of its {platform} image"
+            raise InputError(f"the pin for {platform} is the digest of the whole index; {expected}")
 
 
 def _pins(entries: Mapping[str, Any]) -> dict[Platform, Pin]:

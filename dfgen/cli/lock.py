@@ -11,7 +11,10 @@ from dfgen.catalog.lockfile import LOCK_FILE
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands import lock as locking
-from dfgen.commands.lock import ImageFacts, LockChanges, Locking, PinChange
+from dfgen.commands import moved, sightings
+from dfgen.commands.lock import LockChanges, Locking
+from dfgen.commands.moved import ImageFacts, PinChange
+from dfgen.workspace import DIST
 
 PIN_COLUMNS = ("parent", "platform", "old", "new", "rebuilds")
 UPGRADE_COLUMNS = (*PIN_COLUMNS, "size", "created")
@@ -27,7 +30,7 @@ SPARE = ("rebuilds", "created", "size")
     "--min-age",
     metavar="DAYS",
     callback=lambda _ctx, _option, text: _days(text) if text else 0,
-    help="With --upgrade: hold back digests first seen less than this time ago (3d, 2w).",
+    help="With --upgrade: move to images that are at least this old (3d, 2w).",
 )
 @click.option(
     "--deadline",
@@ -52,13 +55,20 @@ def command(
 
     Existing pins stay until --upgrade moves them; name PARENTs to move only those.
     If only some architectures of a parent moved, it is held back, unless --uneven is given.
-    With --min-age, new digests are noted in the lock with today's date, and pinned once they are old enough.
+    With --min-age, a new image is pinned once it is old enough, even if the tag has moved on by then.
     """
     _check_usage(parents, upgrade=upgrade, uneven=uneven, check=check, dry_run=dry_run, min_age=min_age)
-    how = Locking(registry=app.registry, today=app.today, uneven=uneven, min_age=min_age, built=app.built)
+    how = Locking(
+        registry=app.registry,
+        today=app.today,
+        uneven=uneven,
+        min_age=min_age,
+        seen={} if check else sightings.read(app.root / DIST),
+        built=app.built,
+    )
     if check:
         locking.check(app.catalog, app.lock, how)
-        show.note(f"{LOCK_FILE}: all pins match their tags")
+        show.note(f"{LOCK_FILE}: all pins exist and match their tags")
         return
     if not parents:
         show.notes(locking.quota_warnings(app.catalog, app.lock, app.registry))
@@ -69,6 +79,7 @@ def command(
     )
     if not dry_run:
         locking.write(app.root, app.lock, changes.lock)
+        sightings.write(app.root / DIST, how.seen, changes.seen)
     _show_pins(app, changes, upgrade=upgrade)
     _show_notes(changes, dry_run=dry_run)
     if changes.failed:
@@ -96,10 +107,11 @@ def _check_usage(
 
 
 def _show_pins(app: App, changes: LockChanges, *, upgrade: bool) -> None:
-    pins = locking.pin_changes(app.catalog, changes.moved)
+    pins = moved.pin_changes(app.catalog, changes.moved)
     if upgrade:
-        pins = locking.with_facts(app.catalog, pins, app.registry)
+        pins = moved.with_facts(app.catalog, pins, app.registry)
         show.rows(UPGRADE_COLUMNS, _upgrade_rows(pins, app.output), app.output, SPARE)
+        show.notes(moved.older_pins(pins))
     else:
         show.rows(PIN_COLUMNS, map(_pin_row, pins), app.output, SPARE[:1])
 
@@ -115,10 +127,10 @@ def _upgrade_rows(pins: Iterable[PinChange], output: str) -> Iterator[tuple[obje
         if output == "json":
             old, new = pin.facts or (ImageFacts(), ImageFacts())
             size = {"old": old.size, "new": new.size}
-            created = {"old": old.created, "new": new.created}
+            created = {"old": old.day or None, "new": new.day or None}
         elif pin.facts:
             size = " → ".join(_size(facts) for facts in pin.facts)
-            created = " → ".join(facts.created or "unknown" for facts in pin.facts)
+            created = " → ".join(facts.day or "unknown" for facts in pin.facts)
         yield *_pin_row(pin), size, created
 
 
@@ -130,5 +142,8 @@ def _show_notes(changes: LockChanges, *, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     show.notes(f"{key}: held back: {reason}" for key, reason in changes.held.items())
     show.notes(f"{key}: not built yet; run `dfgen build` to pin it" for key in changes.unbuilt)
-    show.notes(f"{key}: unused pin {would}removed" for key in changes.unused)
-    show.note(f"{LOCK_FILE}: {len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed")
+    show.notes(f"{key}: unused pin {would}removed" for key in changes.removed)
+    show.notes(f"{key}: unused pin kept until all parents are pinned" for key in changes.kept)
+    removed = f", {len(changes.removed)} {would}removed" if changes.removed else ""
+    counts = f"{len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed{removed}"
+    show.note(f"{LOCK_FILE}: {counts}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dfgen.errors import CheckError, DfgenError, printable
@@ -13,6 +15,8 @@ from dfgen.oci.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
 from dfgen.untrusted import read_json
+
+_FIRST_YEAR = 2000  # before containers; dates of reproducible builds are 1970-01-01 or 1980-01-01
 
 
 class Reader(Protocol):
@@ -156,6 +160,25 @@ def configuration_of(name: str, manifest: Manifest, reader: Reader) -> Mapping[s
         kind = printable(manifest.config.media_type)
         raise CheckError(f"{name}: is not an image: its configuration ({kind}) has no platform")
     return data
+
+
+def parse_created(text: object) -> datetime | None:
+    """Parse `created` of an image configuration, without fractions of a second; None if it is invalid."""
+    try:
+        found = datetime.fromisoformat(re.sub(r"\.[0-9]+", "", text)) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC) if found and "T" in str(text) else None
+
+
+def is_plausible(created: datetime) -> bool:
+    """Whether a creation date may be true: reproducible builds often set 1970 or 1980."""
+    return created.year >= _FIRST_YEAR
+
+
+def is_older(created: datetime, other: datetime) -> bool:
+    """Whether an image was created before another; False if one of the dates is not plausible."""
+    return is_plausible(created) and is_plausible(other) and created < other
 
 
 def configured_platform(configuration: Mapping[str, Any], listed: Platform | None) -> Platform:

@@ -156,6 +156,7 @@ class _Lint:
             for one in (
                 *templates.undefined_variables(usages, defined, self.sources.functions),
                 *templates.unused_variables(usages, images, shared=False),
+                *templates.overridden_platforms(images),
             ):
                 self.findings.append((images[0], one))
         if is_complete:

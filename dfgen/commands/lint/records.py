@@ -19,6 +19,7 @@ RULES = {
     "arch-parity": Level.WARNING,
     "does-not-render": Level.ERROR,
     "latest-tag": Level.WARNING,
+    "overridden-platform": Level.WARNING,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,
     "secret": Level.WARNING,

@@ -1,4 +1,4 @@
-"""The rules for templates and variables: unused ones, undefined ones, and unused `ignore` entries."""
+"""The rules for templates and settings: unused, undefined and lost ones, and unused `ignore` entries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dfgen.catalog.layers import Layer
 from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.commands.lint.records import RULES, Usages, finding
 from dfgen.errors import Place, nearest
@@ -125,6 +126,38 @@ def unused_templates(usages: Usages, images: Iterable[Image]) -> Iterator[Findin
         if name not in used and _SUFFIX.search(name):
             message = "no family uses this template; remove it"
             yield finding("unused-template", message, _place(usage, 0))
+
+
+def overridden_platforms(images: Iterable[Image]) -> Iterator[Finding]:
+    """Report settings of a platform that a version replaces for all platforms.
+
+    A version counts more than a platform of the family, which is easily overlooked.
+    """
+    for image in images:
+        for path, (*earlier, (value, layer)) in _set_by(image).items():
+            lost = [one for one in earlier if one[1].path[:1] == ("platforms",)]
+            for_all = layer.path[:1] in (("versions",), ("matrix",)) and "platforms" not in layer.path
+            if lost and for_all and lost[-1][0] != value:
+                other, platform = lost[-1]
+                message = (
+                    f"{'.'.join(path)} {value!r} of the version replaces {other!r}, which"
+                    f" {platform.place(*path)} sets for {image.platform}; set it under platforms of the"
+                    " version, or remove one of them"
+                )
+                yield finding("overridden-platform", message, layer.place(*path))
+
+
+def _set_by(image: Image) -> dict[tuple[str, ...], list[tuple[Any, Layer]]]:
+    """Return all values of each setting, with the layers that set them; the last one counts."""
+    found: dict[tuple[str, ...], list[tuple[Any, Layer]]] = {}
+    for layer in image.layers:
+        for key in ("parent", "template"):
+            if layer.settings.get(key) is not None:
+                found.setdefault((key,), []).append((layer.settings[key], layer))
+        for key in ("variables", "labels", "parents"):
+            for name, value in (layer.settings.get(key) or {}).items():
+                found.setdefault((key, name), []).append((value, layer))
+    return found
 
 
 def unused_ignores(

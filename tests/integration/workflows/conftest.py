@@ -46,6 +46,17 @@ class Project:
         media_type = "application/vnd.oci.image.index.v1+json"
         self.registry.add_manifest("team/os", index_of(entries), media_type, tag="1")
 
+    def add_lost_parent(self) -> None:
+        """Commit another family whose parent no longer exists."""
+        tags = self.registry.tags["team/os"]
+        tags["lost"] = tags["1"]
+        base = f"template: t.j2\nparent: {self.registry.address}/team/os:lost\nversions: ['1']\n"
+        write(self.root, {"bases/lost/base.yaml": base})
+        assert dfgen("-C", self.root, "lock").status == 0
+        assert dfgen("-C", self.root, "render").status == 0
+        self.commit("another family")
+        del tags["lost"]
+
     @property
     def index(self) -> str:
         """The current digest of the parent."""

@@ -122,6 +122,19 @@ def test_newer_pins_open_one_pull_request_and_then_update_it(project: Project, g
     assert pull["body"].startswith("**dfgen review**")
 
 
+def test_newer_pins_are_proposed_if_another_parent_fails(project: Project, github: GitHub) -> None:
+    project.add_lost_parent()
+    done = github.run("upgrade")
+    assert (len(done.failed), github.state["pulls"]) == (1, [])
+    assert "/team/os:lost no longer exists; its pins stay" in "".join(done.logs)
+
+    project.publish(PARENT_MOVED)
+    done = github.run("upgrade")
+    assert [step.splitlines()[-1] for step in done.failed] == ['exit "$failed"']
+    assert len(github.state["pulls"]) == 1
+    assert project.index in project.git("show", f"dfgen/upgrade:{LOCK_FILE}")
+
+
 def test_only_the_last_step_of_upgrade_has_the_token() -> None:
     job = workflow()["jobs"]["upgrade"]
     assert "env" not in job

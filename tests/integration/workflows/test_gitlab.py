@@ -147,3 +147,11 @@ def test_newer_pins_are_pushed_with_options_that_open_a_merge_request(
     show = ["git", "-C", bare, "show", f"dfgen/upgrade:{LOCK_FILE}"]
     assert project.index in subprocess.run(show, capture_output=True, text=True, check=True).stdout
     assert "t0ken" not in shown
+
+    project.add_lost_parent()
+    project.publish(b"third")
+    folder = checkout.parent / "another job"
+    subprocess.run(["git", "clone", "-q", project.root, folder], check=True)
+    status, shown = _run(project, folder, "upgrade", given)
+    assert (status, "/team/os:lost no longer exists; its pins stay" in shown) == (1, True), shown
+    assert project.index in subprocess.run(show, capture_output=True, text=True, check=True).stdout

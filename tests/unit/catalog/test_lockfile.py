@@ -65,11 +65,12 @@ def test_an_empty_lock() -> None:
 
 
 digests = st.integers(0, 99).map(lambda number: Digest.of(b"%d" % number))
+indexes = st.integers(100, 199).map(lambda number: Digest.of(b"%d" % number))  # never a pin
 locks = st.dictionaries(
     st.text(min_size=1, max_size=8),
     st.builds(
         LockedParent,
-        digest=digests,
+        digest=indexes,
         media_type=st.sampled_from((OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST)),
         first_seen=st.dates().map(str),
         platforms=st.dictionaries(
@@ -237,3 +238,20 @@ def test_an_absurd_number_is_refused(number: str) -> None:
 def test_an_unknown_key_at_the_top_is_refused() -> None:
     text = TEXT.replace('"version": 1', '"version": 1, "parent": {}')
     assert _error(text) == "bases/lock.json: unknown key 'parent' (did you mean 'parents'?)"
+
+
+def test_a_candidate_of_dfgen_0_1_is_ignored() -> None:
+    candidate = '      "candidate": {"digest": "x", "first_seen": "2026-01-31"},\n      "platforms": {'
+    assert parse(TEXT.replace('      "platforms": {', candidate)) == Lock({KEY: LOCKED})
+
+
+def test_the_digest_of_the_index_is_no_pin_but_that_of_a_single_image_is() -> None:
+    text = TEXT.replace(str(C), str(A))
+    line = TEXT.splitlines().index(f'    "{KEY}": {{') + 1
+    assert _error(text) == (
+        f"bases/lock.json:{line}: parent {KEY!r}: the pin for linux/arm64 is the digest of the whole index;"
+        " expected the digest of its linux/arm64 image; restore it from git, or remove this entry and run"
+        " `dfgen lock`"
+    )
+    single = parse(text.replace(OCI_INDEX, OCI_MANIFEST))
+    assert single.parents[KEY].platforms[ARM64].digest == A

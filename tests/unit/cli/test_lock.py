@@ -42,7 +42,7 @@ def root(tmp_path: Path, registry: FakeRegistry) -> Path:
 
 
 def _pins(root: Path) -> list[str]:
-    (entry,) = locks.read(root).parents.values()
+    entry, *_ = locks.read(root).parents.values()
     return [str(pin.digest) for _, pin in sorted(entry.platforms.items())]
 
 
@@ -78,7 +78,7 @@ def test_a_dry_run_writes_nothing(root: Path) -> None:
 
 def test_check_fails_once_a_parent_moves_until_it_is_upgraded(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock").status == 0
-    assert dfgen("-C", root, "lock", "--check").lines == [f"{LOCK_FILE}: all pins match their tags"]
+    assert dfgen("-C", root, "lock", "--check").lines == [f"{LOCK_FILE}: all pins exist and match their tags"]
     pins = _publish(registry, b"second")
     done = dfgen("-C", root, "lock", "--check")
     assert done.status == 1
@@ -183,3 +183,65 @@ def test_a_family_that_is_not_merged_is_not_pinned(root: Path) -> None:
     layout = Layout(root / "dist")
     layout.tag({"app:1": image().put_into(layout)})
     assert "app:1: not built yet; run `dfgen build` to pin it" in dfgen("-C", root, "lock").lines
+
+
+def test_a_wrong_tag_keeps_the_pin_that_it_would_replace(root: Path, registry: FakeRegistry) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    before = (root / LOCK_FILE).read_text()
+    base = (root / "bases/app/base.yaml").read_text()
+    write(root, {"bases/app/base.yaml": base.replace("os:1", "os:1-nosuch")})
+    done = dfgen("-C", root, "lock")
+    key = f"{registry.address}/team/os:1"
+    assert (done.status, done.lines) == (
+        2,
+        [
+            f"{key}: unused pin kept until all parents are pinned",
+            f"{LOCK_FILE}: 1 parents, 0 changed",
+            f"bases/app/base.yaml:2:9: parent {key}-nosuch does not exist; check the name and the tag",
+        ],
+    )
+    assert (root / LOCK_FILE).read_text() == before
+
+
+def test_a_wrong_tag_of_a_mirror_names_both_references(root: Path, registry: FakeRegistry) -> None:
+    base = "template: t.j2\nparent: team/os:2\nversions: ['1']\n"
+    catalog = f"mirrors: {{docker.io: '{registry.address}'}}\n"
+    write(root, {"bases/app/base.yaml": base, "bases/catalog.yaml": catalog})
+    assert dfgen("-C", root, "lock").lines[-1] == (
+        "bases/app/base.yaml:2:9: parent docker.io/team/os:2 does not exist (requested"
+        f" {registry.address}/team/os:2 from the mirror); check the name and the tag"
+    )
+
+
+def test_removed_pins_are_counted(root: Path) -> None:
+    assert dfgen("-C", root, "lock").status == 0
+    lock = locks.read(root)
+    more = lock.with_parents({"docker.io/library/unused:1": next(iter(lock.parents.values()))})
+    write(root, {LOCK_FILE: more.to_text()})
+    for words, would in ((("--dry-run",), "would be "), ((), "")):
+        assert dfgen("-C", root, "lock", *words).lines == [
+            f"docker.io/library/unused:1: unused pin {would}removed",
+            f"{LOCK_FILE}: 1 parents, 0 {would}changed, 1 {would}removed",
+        ]
+
+
+def test_an_upgrade_writes_the_parents_that_moved_if_another_one_fails(
+    root: Path, registry: FakeRegistry
+) -> None:
+    base = f"template: t.j2\nparent: {registry.address}/team/os:2\nversions: ['1']\n"
+    write(root, {"bases/other/base.yaml": base})
+    registry.tags["team/os"]["2"] = registry.tags["team/os"]["1"]
+    assert dfgen("-C", root, "lock").status == 0
+    pins = _publish(registry, b"second")
+    del registry.tags["team/os"]["2"]
+    done = dfgen("-C", root, "lock", "--upgrade")
+    assert (done.status, done.lines) == (
+        1,
+        [
+            f"{LOCK_FILE}: 2 parents, 1 changed",
+            f"bases/other/base.yaml:2:9: parent {registry.address}/team/os:2 no longer exists; its pins stay;"
+            " use another tag",
+        ],
+    )
+    assert _pins(root) == pins
+    assert dfgen("-C", root, "render").status == 0

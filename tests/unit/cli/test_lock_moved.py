@@ -103,3 +103,31 @@ def test_unchanged_and_new_pins_cost_no_further_request(root: Path, registry: Fa
     done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade")
     assert done.out.splitlines()[2].endswith(" | app:1@amd64 |  |  |")
     assert (registry.count("HEAD"), registry.count("GET")) == (0, 1)
+
+
+def test_pins_that_go_back_in_time_are_reported(root: Path, registry: FakeRegistry) -> None:
+    _publish(registry, [b"b"], "2024-01-01T00:00:00Z")
+    key = f"{registry.address}/team/os:1"
+    reason = "goes back in time: created 2025-01-02 → 2024-01-01; check why before you use it"
+    assert dfgen("-C", root, "lock", "--upgrade").lines == [
+        f"{key}: linux/amd64 {reason}",
+        f"{key}: linux/arm64 {reason}",
+        "bases/lock.json: 1 parents, 1 changed",
+    ]
+
+
+def test_a_minimum_age_remembers_in_dist_and_changes_no_file_in_git(
+    root: Path, registry: FakeRegistry
+) -> None:
+    new = _publish(registry, [b"b"], "not a date")
+    before = (root / "bases/lock.json").read_text()
+    for words in (("--dry-run",), ()):
+        done = dfgen("-C", root, "lock", "--upgrade", "--min-age", "2w", *words)
+        assert done.status == 0
+        assert " has no creation date (keep dist/seen.json); it can be pinned from " in done.lines[0]
+        assert (root / "dist/seen.json").exists() == (not words)
+    assert (root / "bases/lock.json").read_text() == before
+    (entry,) = json.loads((root / "dist/seen.json").read_text())["parents"].values()
+    assert [sorted(one) for one in entry] == [["age_from", "digest", "first_seen", "last_seen"]] * 2
+    assert dfgen("-C", root, "lock", "--upgrade").status == 0
+    assert new[0] in (root / "bases/lock.json").read_text()

@@ -113,10 +113,24 @@ def test_tag_that_moved_on_is_a_warning(moved: Moved) -> None:
     ]
 
 
+def test_a_lock_with_the_digest_of_its_own_index_as_a_pin_is_an_error(moved: Moved) -> None:
+    path = moved.root / "after" / LOCK_FILE
+    pin = str(moved.pins(moved.new)["linux/amd64"])
+    path.write_text(path.read_text().replace(pin, str(Digest.of(moved.index(moved.new)))))
+    done = moved.review()
+    assert (done.status, _risks(done)[0]) == (
+        1,
+        f"{LOCK_FILE}:4: error: parent '{moved.key}': the pin for linux/amd64 is the digest of the whole index;"
+        " expected the digest of its linux/amd64 image; restore it from git, or remove this entry and run"
+        " `dfgen lock` [broken]",
+    )
+
+
 def test_pin_of_an_index_and_of_another_platform(moved: Moved) -> None:
-    index, wrong = moved.index(moved.new), image(AMD64, [b"wrong"])
+    index, other, wrong = moved.index(moved.new), moved.index(moved.new[:1]), image(AMD64, [b"wrong"])
     moved.registry.add_image("team/os", wrong)
-    pins = {"linux/amd64": Digest.of(index), "linux/arm64": wrong.descriptor.digest}
+    moved.registry.add_manifest("team/os", other, OCI_INDEX)
+    pins = {"linux/amd64": Digest.of(other), "linux/arm64": wrong.descriptor.digest}
     moved.put("after", pins, index)
     done = moved.review("--online")
     assert done.status == 1

@@ -41,7 +41,8 @@ FILES = {
     "templates/child.j2": '{% extends "skeleton.j2" %}\n{% block bdy %}RUN x{% endblock %}\n',
     "bases/broken/base.yaml": "template: broken.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n",
     "bases/child/base.yaml": (
-        "template: child.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n"
+        "template: child.j2\nparent: docker.io/library/a:1\nversions: {'1': {labels: {x: b}}}\n"
+        "platforms: {amd64: {labels: {x: a}}}\n"
         "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\n"
     ),
 }
@@ -54,6 +55,7 @@ FOUND = {
     "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
     "does-not-render": ("templates/broken.j2:2", ""),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
+    "overridden-platform": ("bases/child/base.yaml:3:30", ""),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),

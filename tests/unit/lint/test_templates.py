@@ -88,3 +88,35 @@ def test_an_unused_variable_of_all_families(linting: Linting) -> None:
     text = "is not used by any template or text of the family; remove it [unused-variable]"
     assert linting.found() == [f"bases/catalog.yaml:3:3: warning: variable b {text}"]
     assert linting.found("app@amd64") == []
+
+
+PLATFORM = "platforms: {amd64: , arm64: {variables: {ram: 50}, labels: {a: b}}}\n"
+PRINTED = FROM + "ENV R={{ ram }} J={{ labels }}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ("variables: {ram: 75}\nversions: ['1']\n", ""),
+        ("variables: {ram: 75}\nversions:\n  '1': {variables: {ram: 80}}\n", "5:26: variables.ram 80"),
+        ("variables: {ram: 75}\nversions:\n  '1': {variables: {ram: 50}}\n", ""),
+        ("variables: {ram: 75}\nversions:\n  '1': {variables: {ram: 80}, platforms: {amd64: , aarch64: {variables: {ram: 60}}}}\n", ""),
+        ("variables: {ram: 75}\nversions: ['1']\noverrides:\n  - {when: arch == 'arm64', variables: {ram: 80}}\n", ""),
+        ("variables: {ram: 75}\nversions:\n  '1': {labels: {a: c}}\n", "5:21: labels.a 'c'"),
+        ("variables: {ram: 75}\nmatrix: {version: 'v{{ ram }}', axes: {ram: [70, 80]}}\n", "4:45: variables.ram 70"),
+    ],
+)  # fmt: skip
+def test_a_platform_value_that_a_version_replaces(linting: Linting, settings: str, place: str) -> None:
+    base = f"template: t.j2\nparent: docker.io/library/busybox:1.36\n{settings}{PLATFORM}"
+    linting.catalog(PRINTED, base)
+    found = [line for line in linting.found() if "[overridden-platform]" in line]
+    assert bool(found) == bool(place)
+    if place:
+        at, _, what = place.partition(": ")
+        line = base[: base.index("platforms: {amd64: , arm64")].count("\n") + 1
+        assert found[0].startswith(f"bases/app/base.yaml:{at}: warning: {what} of the version replaces ")
+        assert f", which bases/app/base.yaml:{line}:" in found[0]
+        assert found[0].endswith(
+            " sets for linux/arm64; set it under platforms of the version, or remove one of them"
+            " [overridden-platform]"
+        )

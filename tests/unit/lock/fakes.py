@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from dfgen.errors import DfgenError, ExternalError
+from dfgen.errors import DfgenError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor, Index, Manifest, canonical_index, parse
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
+from dfgen.registry import Missing
 
 Kind = TypeVar("Kind", Manifest, Index)
 
@@ -30,12 +32,14 @@ class MemoryRegistry:
         self.broken: dict[str, DfgenError] = {}
         self.requests: list[str] = []
 
-    def index(self, name: str, **builds: str) -> Index:
+    def index(self, name: str, created: str = "2026-01-02T03:04:05Z", **builds: str) -> Index:
         """Tag an index; each keyword is a platform with the content of its image, `amd64="first"`."""
-        entries = [
-            Descriptor.of(build.encode(), OCI_MANIFEST, Platform.parse(alias))
-            for alias, build in builds.items()
-        ]
+        entries = []
+        for alias, build in builds.items():
+            platform = Platform.parse(alias)
+            image = self._image({**platform.to_json(), "created": created, "build": build})
+            self.manifests[image.descriptor.digest] = image
+            entries.append(replace(image.descriptor, platform=platform))
         return self.tag(name, canonical_index(entries))
 
     def tag(self, name: str, found: Kind) -> Kind:
@@ -45,6 +49,9 @@ class MemoryRegistry:
 
     def single(self, name: str, config: object) -> Manifest:
         """Tag a single image with this configuration."""
+        return self.tag(name, self._image(config))
+
+    def _image(self, config: object) -> Manifest:
         raw = config if isinstance(config, bytes) else json.dumps(config).encode()
         self.blobs[Digest.of(raw)] = raw
         data = {
@@ -55,7 +62,18 @@ class MemoryRegistry:
         }
         found = parse(json.dumps(data).encode())
         assert isinstance(found, Manifest)
-        return self.tag(name, found)
+        return found
+
+    def delete(self, *digests: Digest) -> None:
+        """Delete manifests, as a cleanup of the registry does; tags stay."""
+        for digest in digests:
+            del self.manifests[digest]
+
+    def find(self, reference: Reference) -> Descriptor | None:
+        try:
+            return self.resolve(reference)
+        except Missing:
+            return None
 
     def resolve(self, reference: Reference) -> Descriptor:
         self.requests.append(f"HEAD {reference}")
@@ -76,7 +94,7 @@ class MemoryRegistry:
         digest = reference.digest
         found = self.manifests.get(digest) if digest else self.tags.get(name)
         if found is None:
-            raise ExternalError(f"{reference} not found")
+            raise Missing(f"{reference} not found")
         return found
 
 

@@ -28,7 +28,7 @@ def test_each_parent_without_a_pin_costs_one_request(catalog: Catalog, registry:
     assert pins(changes) == [f"linux/amd64 {amd64}", f"linux/arm64 {arm64}"]
     assert [moved.key for moved in changes.moved] == [OTHER, KEY]
     assert all(moved.old is None for moved in changes.moved)
-    assert (changes.failed, changes.held, changes.unused, changes.unbuilt) == (None, {}, (), ())
+    assert (changes.failed, changes.held, changes.removed, changes.unbuilt) == (None, {}, (), ())
 
 
 def test_existing_pins_stay_without_a_request(catalog: Catalog, registry: MemoryRegistry) -> None:
@@ -61,7 +61,7 @@ def test_a_new_platform_comes_from_the_locked_index(tmp_path: Path, registry: Me
 def test_unused_entries_are_removed(tmp_path: Path, catalog: Catalog, registry: MemoryRegistry) -> None:
     first = first_lock(catalog, registry)
     changes = lock(loaded(tmp_path, FAMILY), first, how(registry))
-    assert (list(changes.lock.parents), changes.unused, changes.moved) == ([KEY], (OTHER,), ())
+    assert (list(changes.lock.parents), changes.removed, changes.moved) == ([KEY], (OTHER,), ())
 
 
 def test_a_parent_used_twice_is_listed_once_with_all_its_platforms(tmp_path: Path) -> None:

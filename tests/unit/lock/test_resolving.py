@@ -128,8 +128,10 @@ def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
 def test_a_failure_does_not_stop_the_others(catalog: Catalog, registry: MemoryRegistry) -> None:
     del registry.tags[KEY]
     changes = lock(catalog, Lock(), how(registry))
-    assert isinstance(changes.failed, ExternalError)
-    assert str(changes.failed) == f"bases/app/base.yaml:2:9: {KEY} not found"
+    assert isinstance(changes.failed, InputError)
+    assert str(changes.failed) == (
+        f"bases/app/base.yaml:2:9: parent {KEY} does not exist; check the name and the tag"
+    )
     assert list(changes.lock.parents) == [OTHER]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+
+import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, Pin
 from dfgen.commands.review.records import ParentDetails
@@ -26,7 +29,7 @@ AGAIN = f"run `dfgen lock --upgrade {DEBIAN}`"
 
 def test_pin_with_an_index_digest(world: World) -> None:
     new = locked(build="2")
-    world.make({}, {}, locked(), replace(new, platforms={**new.platforms, ARM64: Pin(new.digest)}))
+    world.make({}, {}, locked(), replace(new, platforms={**new.platforms, ARM64: Pin(locked().digest)}))
     assert world.risks() == [
         f"bases/lock.json:10: error: the pin of {DEBIAN} for linux/arm64 is an index digest; expected the digest"
         f" of the linux/arm64 image; {AGAIN} [pin-index]"
@@ -90,6 +93,39 @@ def test_architectures_built_far_apart(world: World) -> None:
     ]
 
 
+def _created(dates: Mapping[Digest, str]) -> Callable[[Reference, Digest], ParentDetails]:
+    """Return `inspect` with creation dates; digests are those of amd64 images."""
+    return lambda _, digest: ParentDetails(platform=AMD64, created=dates.get(digest, ""))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_risk"),
+    [
+        ("2026-05-01T00:00:00Z", "2024-01-01T00:00:00Z", True),
+        ("2026-05-01T10:00:00.123456789Z", "2026-05-01T09:59:59Z", True),
+        ("2026-05-01T10:00:00+02:00", "2026-05-01T09:00:00Z", False),
+        ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", False),
+        ("2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", False),
+        ("2026-05-01T00:00:00Z", "1970-01-01T00:00:00Z", False),
+        ("2026-05-01T00:00:00Z", "1980-01-01T00:00:01Z", False),
+        ("2026-05-01T00:00:00Z", "", False),
+        ("yesterday", "2024-01-01T00:00:00Z", False),
+    ],
+)
+def test_parent_that_goes_back_in_time(world: World, was: str, now: str, is_risk: bool) -> None:
+    amd64 = {"bases/app/base.yaml": f"{BASE}platforms: [amd64]\n"}
+    old, new = (
+        replace(one, platforms={AMD64: one.platforms[AMD64]}) for one in (locked(), locked(build="2"))
+    )
+    world.make(amd64, amd64, old, new)
+    inspect = _created({old.platforms[AMD64].digest: was, new.platforms[AMD64].digest: now})
+    expected = (
+        f"bases/lock.json:9: warning: {DEBIAN} goes back in time for linux/amd64: created {was[:10]} → {now[:10]};"
+        " check why its publisher went back, and whether fixes are lost [parent-older]"
+    )
+    assert world.risks(inspect=inspect) == ([expected] if is_risk else [])
+
+
 def test_architectures_on_different_tags(world: World) -> None:
     other = "docker.io/library/debian:11"
     override = f"overrides:\n  - when: arch == 'arm64'\n    parent: {other}\n"
@@ -118,6 +154,25 @@ def test_new_tag_with_the_pins_of_the_old_one(world: World) -> None:
     assert world.risks() == [
         f"bases/lock.json:4: warning: {other} has the pins of {DEBIAN}; run `dfgen lock --upgrade {other}`"
         " [tag-mismatch]"
+    ]
+
+
+def test_new_tag_beside_the_digest_of_the_old_one(world: World) -> None:
+    old, bumped = (f"docker.io/library/debian:{tag}@{locked().digest}" for tag in ("12", "13"))
+    write(world.was, {"bases/app/base.yaml": BASE.replace(DEBIAN, old)}, {old: locked()})
+    write(world.now, {"bases/app/base.yaml": BASE.replace(DEBIAN, bumped)}, {bumped: locked()})
+    place = "bases/app/base.yaml:2:9"
+    assert world.risks() == [
+        f"bases/lock.json:4: warning: {bumped} has the pins of {old}; write `docker.io/library/debian:13` at {place},"
+        " then run `dfgen lock` [tag-mismatch]"
+    ]
+    now = Digest.of(b"3")
+    write(world.was, {"bases/app/base.yaml": BASE}, {DEBIAN: locked(build="2")})
+    found = world.risks(resolve=lambda reference: now)
+    assert [line for line in found if line.endswith("[tag-mismatch]")] == [
+        f"bases/lock.json:4: warning: docker.io/library/debian:13 now points to {now}, but the lock has"
+        f" {locked().digest}; the tag moved, or the pin is wrong; write `docker.io/library/debian:13@{now}`"
+        f" at {place}, then run `dfgen lock` [tag-mismatch]"
     ]
 
 

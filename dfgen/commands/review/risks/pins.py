@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,6 +14,7 @@ from dfgen.commands.review.risks import error, warning
 from dfgen.errors import Place, listing
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import is_plausible, parse_created
 from dfgen.oci.manifest import INDEX_TYPES
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
@@ -177,7 +178,7 @@ def different_ages(locks: Locks) -> Iterator[Finding]:
 
 def _far_apart(locks: Locks, key: str, locked: LockedParent) -> Iterator[Finding]:
     details = {one: locks.inspect(key, pin.digest) for one, pin in sorted(locked.platforms.items())}
-    created = {one: time for one, known in details.items() if known and (time := _time(known.created))}
+    created = {one: time for one, known in details.items() if (time := _time(known))}
     if not created:
         return
     oldest, newest = (order(created, key=lambda one: created[one]) for order in (min, max))
@@ -190,12 +191,30 @@ def _far_apart(locks: Locks, key: str, locked: LockedParent) -> Iterator[Finding
         yield warning("parent-ages", message, locks.place(key, oldest))
 
 
-def _time(text: str) -> datetime | None:
-    """Parse `created` of an image configuration, without fractions of a second; None if it is invalid."""
-    try:
-        return datetime.fromisoformat(f"{text[:19]}+00:00")
-    except ValueError:
-        return None
+def _time(details: ParentDetails | None) -> datetime | None:
+    """Return when an image was created; None if that is unknown, or set to 1970 by a reproducible build."""
+    created = parse_created(details.created) if details else None
+    return created if created and is_plausible(created) else None
+
+
+def back_in_time(locks: Locks) -> Iterator[Finding]:
+    """Report pins that moved to an image that was created before the replaced one."""
+    for key, locked in locks.changed.items():
+        old = locks.earlier(key)
+        for platform in _moved(locks, key, old, locked) if old else ():
+            digests = [one.platforms[platform].digest for one in (old, locked) if one]
+            was, now = (_time(details) for details in _both(locks, key, digests))
+            if was and now and now < was:
+                message = (
+                    f"{key} goes back in time for {platform}: created {was:%Y-%m-%d} → {now:%Y-%m-%d}; check"
+                    " why its publisher went back, and whether fixes are lost"
+                )
+                yield warning("parent-older", message, locks.place(key, platform))
+
+
+def _both(locks: Locks, key: str, digests: Sequence[Digest]) -> list[ParentDetails | None]:
+    names = (locks.replaced.get(key, key), key)
+    return [locks.inspect(name, digest) for name, digest in zip(names, digests, strict=True)]
 
 
 def tag_moved(locks: Locks) -> Iterator[Finding]:
@@ -205,16 +224,28 @@ def tag_moved(locks: Locks) -> Iterator[Finding]:
         reference = locks.references.get(key)
         was = locks.before.lock.parents.get(names.get(key, ""))
         if was and was.platforms == locked.platforms:
-            message = f"{key} has the pins of {names[key]}; {_UPGRADE.format(key)}"
+            message = f"{key} has the pins of {names[key]}; {_advice(locks, key)}"
             yield warning("tag-mismatch", message, locks.place(key))
         elif locks.sources.resolve and reference and reference.tag and "/" in key:  # not a family
             now = locks.sources.resolve(reference.without_digest())
             if now and now != locked.digest:
+                name = key.partition("@")[0]
                 message = (
-                    f"{key} now points to {now}, but the lock has {locked.digest}; the tag moved, or the pin"
-                    f" is wrong; {_UPGRADE.format(key)}"
+                    f"{name} now points to {now}, but the lock has {locked.digest}; the tag moved, or the pin"
+                    f" is wrong; {_advice(locks, key, now)}"
                 )
                 yield warning("tag-mismatch", message, locks.place(key))
+
+
+def _advice(locks: Locks, key: str, now: Digest | None = None) -> str:
+    """Say how to get the pins of a tag; a digest beside it in a `base.yaml` has to be edited there."""
+    name, _, digest = key.partition("@")
+    if not digest:
+        return _UPGRADE.format(key)
+    uses = (image.all_parents for image in (locks.after.catalog.images if locks.after.catalog else ()))
+    places = [parent.place for parents in uses for parent in parents if parent.key == key]
+    at = f" at {places[0]}" if places else ""
+    return f"write `{f'{name}@{now}' if now else name}`{at}, then run `dfgen lock`"
 
 
 def lost_platform(locks: Locks) -> Iterator[Finding]:
@@ -268,6 +299,7 @@ RISKS = (
     swapped_pair,
     moved_without_parent,
     different_ages,
+    back_in_time,
     different_tags,
     tag_moved,
     lost_platform,
