@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from dfgen.engine.client import DISK_FULL
 from dfgen.engine.nodes import Nodes, is_unreachable
 from dfgen.engine.process import CommandError
 from dfgen.engine.request import BuildRequest, OnStep
@@ -50,7 +51,6 @@ _TRANSIENT = re.compile(
 )
 # BuildKit quotes the failed command, which can contain any text; it is removed before matching.
 _COMMAND = re.compile(r'process ".*" did not complete successfully|executor failed running \[.*\]')
-_DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # buildx itself only writes the export, into the layout's `.partial`; the engine writes all other files.
 _EXPORT = re.compile(r"\bwrite (/.+)/\.partial/.+")
 
@@ -181,7 +181,7 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
 
 def _with_advice(message: str, request: BuildRequest) -> str:
     """Add to a "disk full" error which disk is full and how to free space on it."""
-    full = _DISK_FULL.search(message)
+    full = DISK_FULL.search(message)
     if not full:
         return message
     layout = _EXPORT.search(message)
