@@ -297,7 +297,7 @@ class Workspace:
         """
         from dfgen.engine.cleanup import sweep
 
-        checked = self.nodes.check(step.image.platform for step in plan.needed)
+        checked = self.nodes.check((step.image.platform for step in plan.needed), plan.tested)
         # Errors are ignored here: an engine that does not respond now is swept by a later run.
         swept = sweep(self.root / DIST, self.nodes).summary()
         notes = (*checked.skipped, *checked.emulated, *([swept] if swept else []))

@@ -162,8 +162,8 @@ def test_without_an_engine_the_error_says_what_to_do(work: Work) -> None:
     work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     done = work.run("build", code=3)
     assert done.stderr.strip() == (
-        "cannot connect to the Docker engine at unix:///nowhere/docker.sock; start it, or run `make demo`,"
-        " which installs one on Debian"
+        "cannot connect to the Docker engine at unix:///nowhere/docker.sock; start it, or select"
+        " another one with DOCKER_HOST or `docker context use`"
     )
     assert not (work.root / "dist" / "logs").exists()
 
