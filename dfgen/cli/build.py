@@ -9,6 +9,7 @@ from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
 from dfgen.commands.building import build, plan_build
 from dfgen.commands.building.run import Result, Run, State
+from dfgen.errors import visible
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
@@ -70,9 +71,9 @@ def _show(app: App, run: Run) -> None:
     found = [_row(result, app.output) for result in in_order]
     show.rows(COLUMNS, found, app.output, spare=("size",))
     for result in run.results:
-        if result.state is State.FAILED and result.error:
-            show.notes(f"    {text}" for text in result.tail)
-            show.note(f"{result.error}" + (f"; log: {result.log}" if result.log else ""))
+        if result.state in (State.FAILED, State.INTERRUPTED) and result.error:
+            show.notes(f"    {visible(text)}" for text in result.error.excerpt)
+            show.note(visible(str(result.error)) + (f"; log: {result.log}" if result.log else ""))
     show.notes(map(str, run.errors))
     show.notes(run.sbom_notes)
     show.notes(f"{name}: {digest}" for name, digest in sorted(run.merged.items()))

@@ -318,8 +318,14 @@ class Workspace:
             slots=slots,
             report=report,
             today=self.today,
+            origins=self._origins,
             **options,
         )
+
+    def _origins(self, image: Image, lock: Lock) -> Sequence[Place | None]:
+        from dfgen.commands.explain import template_lines  # slow to import, and only failed builds need it
+
+        return template_lines(self.catalog, lock, self.templates_for, image)
 
     def _sbom(self, image: Image, built: Descriptor) -> Sbom:
         from dfgen.sbom.generate import SbomGenerator

@@ -11,6 +11,7 @@ from dfgen.errors import CheckError, Problem, listing
 from dfgen.oci.manifest import Descriptor
 
 _LINES = 20  # of a test's output, at the end of its log entry
+_SHOWN = 10  # of a failed test's output, with the error
 
 
 def smoke(
@@ -21,6 +22,7 @@ def smoke(
     Raises CheckError with all failed tests, and ExternalError if the engine cannot run them.
     """
     problems: list[Problem] = []
+    output: list[str] = []
     if not image.tests:
         return
     with engine.loaded(built, image.platform, node) as loaded:
@@ -30,8 +32,11 @@ def smoke(
             write(_log_entry(test, outcome, problem))
             if problem:
                 problems.append(Problem(test.place, f"smoke test {test.name!r} of {image.name}: {problem}"))
+                output += _output_before(problem, outcome)
     if problems:
-        raise CheckError(problems)
+        failed = CheckError(problems)
+        failed.excerpt = tuple(output)
+        raise failed
 
 
 def judge(test: SmokeTest, outcome: Outcome) -> str:
@@ -100,8 +105,18 @@ def _named(ports: Sequence[int]) -> str:
 
 
 def _last_line(output: str, lead: str = "; last line of output: ") -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = _lines(output)
     return f"{lead}{lines[-1]}" if lines else "; no output"
+
+
+def _lines(output: str) -> list[str]:
+    return [line.strip() for line in output.splitlines() if line.strip()]
+
+
+def _output_before(problem: str, outcome: Outcome) -> list[str]:
+    """The last lines of output, without the one that the problem quotes."""
+    lines = _lines(outcome.output)
+    return lines[-_SHOWN - 1 : -1] if lines and lines[-1] in problem else lines[-_SHOWN:]
 
 
 def _log_entry(test: SmokeTest, outcome: Outcome, problem: str) -> str:
