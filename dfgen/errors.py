@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 class Place:
     """A position in a file; lines and columns count from 1, 0 means unknown.
 
-    `generated` is the place in a generated file that comes from this one, "" if there is none.
+    `generated` is the line of a generated file that was rendered from here, or "".
     """
 
     file: str
