@@ -27,16 +27,20 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A position in a file; lines and columns count from 1, 0 means unknown."""
+    """A position in a file; lines and columns count from 1, 0 means unknown.
+
+    `generated` is the line of a generated file that was rendered from here, or "".
+    """
 
     file: str
     line: int = 0
     column: int = 0
+    generated: str = ""
 
     def __str__(self) -> str:
         """Format as `file:line:column`, which editors and CI systems turn into links."""
         parts = [printable(self.file), *(str(n) for n in (self.line, self.column) if n)]
-        return ":".join(parts)
+        return ":".join(parts) + (f" ({self.generated})" if self.generated else "")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +59,7 @@ class DfgenError(Exception):
     """Base of all errors that are shown to the user: one line per problem, no traceback."""
 
     exit_code = ExitCode.BAD_INPUT
+    excerpt: tuple[str, ...] = ()  # last output of a failed program, without the line in the message
 
     def __init__(self, problems: str | Problem | Iterable[Problem]) -> None:
         """Accept a message, a problem, or several problems, for example all problems of one file."""

@@ -229,20 +229,58 @@ class Expander:
         return self._parent(entry["image"], _platform(fixed, place) if fixed else platform, names, place)
 
     def _test(self, entry: Mapping[str, Any], names: Mapping[str, Any], place: Place) -> SmokeTest:
-        run = entry.get("run", ())
-        command = run if isinstance(run, str) else tuple(run)
-        shown = command if isinstance(command, str) else " ".join(command)
-        expect = entry.get("expect", "")
-        return SmokeTest(
-            name=entry.get("name") or shown or "becomes healthy",
-            command=command,
-            expect=self.expressions.text(expect, names, place) if expect else "",
+        run, arguments = entry.get("run", ()), entry.get("args")
+        expect, logs = (
+            self.expressions.text(entry[key], names, place) if key in entry else ""
+            for key in ("expect", "logs")
+        )
+        test = SmokeTest(
+            name=entry.get("name") or _name(entry),
+            command=run if isinstance(run, str) else tuple(run),
+            args=None if arguments is None else tuple(arguments),
+            expect=expect,
             exit=entry.get("exit", 0),
             healthy=entry.get("healthy", 0),
+            starts=entry.get("starts", 0),
+            ports=tuple(entry.get("ports", ())),
+            logs=logs,
             network=entry.get("network", False),
             timeout=entry.get("timeout", 60),
             place=place,
         )
+        _check_test(test, has_exit="exit" in entry)
+        return test
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """Name a smoke test after its command, or after what the started image must do."""
+    run = entry.get("run", ())
+    if run:
+        return run if isinstance(run, str) else " ".join(run)
+    if "healthy" in entry:
+        return "becomes healthy"
+    if "ports" in entry:
+        return f"listens on {listing(map(str, entry['ports']))}"
+    if "logs" in entry:
+        return f"logs {entry['logs']}"
+    if "starts" in entry:
+        return "stays up"
+    return " ".join(["starts with", *entry["args"]]) if entry["args"] else "runs its own command"
+
+
+def _check_test(test: SmokeTest, *, has_exit: bool) -> None:
+    """Raises InputError if keys of a smoke test contradict each other, or one would have no effect."""
+    if test.command and test.args is not None and not test.keeps_running:
+        message = "'run' replaces the ENTRYPOINT that 'args' is for; use one of them, or start the image"
+        raise InputError(Problem(test.place, f"{message} with 'starts', 'healthy', 'ports' or 'logs'"))
+    if has_exit and not test.ends:
+        message = "'exit' has no effect, because the test does not wait until the image ends; remove it"
+        raise InputError(Problem(test.place, message))
+    try:
+        re.compile(test.logs)
+    except re.error as error:
+        message = f"'logs': {test.logs!r} is not a regular expression: {error}"
+        raise InputError(Problem(test.place, message)) from None
 
 
 def _end_of_life(layers: Layers) -> str:

@@ -34,20 +34,37 @@ def check_family_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeTest:
-    """A smoke test of a built image: run a command, wait until the container is healthy, or both.
+    """A smoke test of a built image: run a command, start the image as it is, or both.
 
-    `command` is a program with its arguments, or one line for the shell. `expect` is text that the output
-    must contain, `exit` the expected exit status. `healthy` (0: no health check) and `timeout` are seconds.
+    `command` is a program with its arguments, or one line for the shell. It replaces the ENTRYPOINT, or runs
+    in the container if the test also starts the image. `args` replace the CMD; () keeps it. `expect` is text
+    that the output must contain, `exit` the expected exit status. A started image must stay up for `starts`
+    seconds, be healthy within `healthy` seconds, accept connections on all `ports`, and print output that
+    matches the regular expression `logs`, each if it is set. `timeout` is in seconds.
     """
 
     name: str
     command: tuple[str, ...] | str = ()
+    args: tuple[str, ...] | None = None
     expect: str = ""
     exit: int = 0
     healthy: int = 0
+    starts: int = 0
+    ports: tuple[int, ...] = ()
+    logs: str = ""
     network: bool = False
     timeout: int = 60
     place: Place = field(default_factory=lambda: Place(""))
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether the test starts the image and watches it, instead of waiting until it ends."""
+        return bool(self.healthy or self.starts or self.ports or self.logs)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the test runs a program that must end with the expected exit status."""
+        return bool(self.command) or not self.keeps_running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dfgen.errors import Problem
 
 _BRACES = re.compile(r"(?<![${])\{\{-?(.*?)-?\}\}|\{%.*?%\}", re.DOTALL)
 _GO = re.compile(r"\{\{-?\s*(?:\w+\s+)?[.$]")  # `{{.State}}`, `{{json .}}`, `{{range .Items}}`
-_RENDERED_KEYS = ("parent", "template", "expect", "when")
+_RENDERED_KEYS = ("parent", "template", "expect", "logs", "when")
 
 
 def literal_braces(document: Document, is_expression: Callable[[str], bool]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from dfgen.cli.app import App
 from dfgen.cli.progress import duration, progress
 from dfgen.commands.building import build, plan_build
 from dfgen.commands.building.run import PackagesMoved, Result, Run, State
+from dfgen.errors import visible
 
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
@@ -81,9 +82,9 @@ def _show(app: App, run: Run) -> None:
 def show_notes(run: Run, packages: Iterable[PackagesMoved]) -> None:
     """Print what failed, with the end of its log, the package locks that were written, and a summary."""
     for result in run.results:
-        if result.state is State.FAILED and result.error:
-            show.notes(f"    {text}" for text in result.tail)
-            show.note(f"{result.error}" + (f"; log: {result.log}" if result.log else ""))
+        if result.state in (State.FAILED, State.INTERRUPTED) and result.error:
+            show.notes(f"    {visible(text)}" for text in result.error.excerpt)
+            show.note(visible(str(result.error)) + (f"; log: {result.log}" if result.log else ""))
     show.notes(map(str, run.errors))
     show.notes(run.sbom_notes)
     show.notes(map(str, packages))

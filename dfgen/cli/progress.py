@@ -54,6 +54,7 @@ _STYLES = {
     State.TAKEN: "green",
     State.UP_TO_DATE: "dim",
     State.FAILED: "bold red",
+    State.INTERRUPTED: "yellow",
     State.NOT_TRIED: "yellow",
 }
 
@@ -124,9 +125,7 @@ def _outcome(result: Result) -> str:
         return f"{result.state} in {duration(result.seconds)}, {result.digest}"
     if result.state is State.NOT_TRIED:  # its error already names the image
         return str(result.error).removeprefix(f"{result.image.name}: ")
-    if result.error:
-        return f"{result.state}: {'; '.join(str(result.error).splitlines())}"
-    return str(result.state)
+    return str(result.state)  # the summary after the run has the error
 
 
 def duration(seconds: float) -> str:

@@ -545,10 +545,8 @@ def _combined(failures: Sequence[tuple[RequiredParent, DfgenError]]) -> DfgenErr
     for parent, error in failures:
         # The messages of an unreachable host differ (tries, seconds), so these are deduplicated by the host.
         host = error.unreachable if isinstance(error, ExternalError) else ""
-        hint = "; `make demo` needs no registry" if host else ""
         for problem in error.problems:
-            hinted = replace(problem, message=f"{problem.message}{hint}")
-            shared.setdefault(host or problem, (hinted, []))[1].append(parent)
+            shared.setdefault(host or problem, (problem, []))[1].append(parent)
     problems = [_with_parents(problem, parents) for problem, parents in shared.values()]
     kind = ExternalError if isinstance(worst, ExternalError) else type(worst)
     return kind(sorted(problems, key=str))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from dfgen.engine.client import DISK_FULL
 from dfgen.engine.nodes import Nodes, is_unreachable
 from dfgen.engine.process import CommandError
 from dfgen.engine.request import BuildRequest, OnStep
@@ -49,9 +50,11 @@ _TRANSIENT = re.compile(
     r"|snapshot \S+ does not exist",
     re.IGNORECASE,
 )
+_PROCESS = re.compile(r'process ".*" did not complete successfully: (?:exit code: (\d+)|(.+))', re.DOTALL)
+_FAILED_STEP = re.compile(r'^#(\d+) ERROR: process "', re.MULTILINE)
+_OUTPUT = 10  # last lines of a failed command's output to show
 # BuildKit quotes the failed command, which can contain any text; it is removed before matching.
 _COMMAND = re.compile(r'process ".*" did not complete successfully|executor failed running \[.*\]')
-_DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # buildx itself only writes the export, into the layout's `.partial`; the engine writes all other files.
 _EXPORT = re.compile(r"\bwrite (/.+)/\.partial/.+")
 
@@ -187,12 +190,29 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
         return _external(Place(shown), f"the build was aborted: {_with_advice(message, request)}", matched)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
-    return CheckError(Problem(place, f"the build failed: {message}"))
+    process = _PROCESS.fullmatch(message)
+    if not process:
+        return CheckError(Problem(place, f"the build failed: {message}"))
+    *before, last = _step_output(error.output) or [""]
+    status, cause = process.groups()
+    printed = f": {last}" if last else " and printed nothing"
+    failed = CheckError(
+        Problem(place, f"RUN failed: {cause}" if cause else f"RUN exited with {status}{printed}")
+    )
+    failed.excerpt = () if cause else tuple(before[-_OUTPUT:])
+    return failed
+
+
+def _step_output(output: str) -> list[str]:
+    """Find the output of the build step that failed, without empty lines."""
+    failed = _FAILED_STEP.findall(output)
+    lines = re.findall(rf"^#{failed[-1]} \d+\.\d+ (.+)$", output, re.MULTILINE) if failed else []
+    return [line for line in lines if line.strip()]
 
 
 def _with_advice(message: str, request: BuildRequest) -> str:
     """Add to a "disk full" error which disk is full and how to free space on it."""
-    full = _DISK_FULL.search(message)
+    full = DISK_FULL.search(message)
     if not full:
         return message
     layout = _EXPORT.search(message)

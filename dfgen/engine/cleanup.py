@@ -149,9 +149,10 @@ def _sweep(record: ImageRecord, nodes: Nodes, *, dry_run: bool) -> int:
 def _remove(client: DockerClient, name: str, *, dry_run: bool) -> int:
     # Containers before the image: the image of a running container cannot be removed, even by force.
     containers = client.containers.list(all=True, filters={"label": f"{IMAGE_LABEL}={name}"})
-    images = client.images.list(filters={"reference": name})
+    images = client.images.list(filters={"reference": f"{name}*"})
     for container in () if dry_run else containers:
         container.remove(force=True, v=True)
-    for _ in () if dry_run else images:
-        client.images.remove(name, force=True)
+    for image in () if dry_run else images:
+        for tag in image.tags:
+            client.images.remove(tag, force=True)
     return len(containers) + len(images)

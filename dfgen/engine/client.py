@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from dfgen.errors import ExternalError
 if TYPE_CHECKING:
     from docker.client import DockerClient
 
+DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _TIMEOUT = 3700  # seconds for one response of the engine; above the 3600 that a smoke test may take
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from dfgen.engine.process import CommandError, Processes
 from dfgen.errors import DfgenError, ExternalError, listing
 from dfgen.oci.platform import Platform
 
-_DEMO = "or run `make demo`, which installs one on Debian"
 _LOCAL_SOCKET = "unix://"
 # Builds per core: a build spends about half of its time waiting for the disk, the network and the engine.
 _PER_CORE = 2
@@ -43,10 +42,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An engine's address, for example `unix:///run/docker.sock`, and the folder of its TLS certificates."""
+    """An engine's address, for example `unix:///run/docker.sock`, and the folder of its TLS certificates.
+
+    `context` is the name of its docker context.
+    """
 
     host: str
     certificates: Path | None = None
+    context: str = field(default="default", compare=False)
 
 
 class Slots:
@@ -121,7 +124,7 @@ class CheckedNodes:
     def emulated(self) -> Iterable[str]:
         """A sentence for each platform that a node does not run natively."""
         for platform, found in self.usable.items():
-            names = [repr(node.name) for node in found.values() if node.native != platform]
+            names = [f"{node.name!r} ({node.host})" for node in found.values() if node.native != platform]
             if names:
                 noun = "node" if len(names) == 1 else "nodes"
                 yield f"{platform} will be emulated on {noun} {listing(names)}"
@@ -160,7 +163,8 @@ class Nodes:
                 found = json.loads(self.processes.read(["docker", "context", "inspect", *names]))
             except CommandError as error:
                 raise _no_docker(error, node) from error
-            self._endpoints[node] = Endpoint(found[0]["Endpoints"]["docker"]["Host"], _certificates(found[0]))
+            host = str(found[0]["Endpoints"]["docker"]["Host"])
+            self._endpoints[node] = Endpoint(host, _certificates(found[0]), str(found[0]["Name"]))
         return self._endpoints[node]
 
     def inspect(self, node: Builder) -> Node:
@@ -183,7 +187,7 @@ class Nodes:
         if (plugin := _plugin(engine)) and host.startswith(_LOCAL_SOCKET) and not node.context:
             self._plugins[node] = plugin
         return Node(
-            name=node.context or node.builder or "default",
+            name=node.builder or self.endpoint(node).context,
             host=host,
             driver=fields.get("Driver", ""),
             native=platforms[0] if platforms else None,
@@ -193,11 +197,11 @@ class Nodes:
             or "io.containerd.snapshotter.v1" in json.dumps(engine.get("DriverStatus")),
         )
 
-    def check(self, platforms: Iterable[Platform]) -> CheckedNodes:
-        """Check the nodes of every platform before a build.
+    def check(self, platforms: Iterable[Platform], tested: Container[Platform] = ()) -> CheckedNodes:
+        """Check the nodes of every platform before a build; images for the platforms in `tested` have tests.
 
-        A node that cannot build its platform is skipped if another node can, and reported in `skipped`.
-        Raises ExternalError, with commands that fix it, if no node can build a platform.
+        A node that cannot build its platform, or test it, is skipped if another node can, and reported in
+        `skipped`. Raises ExternalError, with commands that fix it, if no node can build a platform.
         """
         inspected: dict[Builder, Node | ExternalError] = {}
         usable: dict[Platform, dict[Builder, Node]] = {}
@@ -209,13 +213,33 @@ class Nodes:
                 if builder not in inspected:
                     inspected[builder] = self._inspected(builder)
                 try:
-                    usable[platform][builder] = _able(inspected[builder], platform)
+                    node = _able(inspected[builder], platform)
+                    if platform in tested:
+                        self._check_tests(builder, node, platform)
+                    usable[platform][builder] = node
                 except ExternalError as error:
                     problems.append(error)
             if not usable[platform]:
                 raise ExternalError([each for one in problems for each in one.problems])
             skipped.update(dict.fromkeys(str(one) for one in problems))
         return CheckedNodes(usable, tuple(skipped))
+
+    def _check_tests(self, builder: Builder, node: Node, platform: Platform) -> None:
+        """Raises ExternalError if the smoke tests of a buildx builder's images cannot run.
+
+        Only the driver `docker` builds in the engine that also runs containers. The images of other builders
+        are tested in the engine of the docker context.
+        """
+        if node.driver == "docker":
+            return
+        engine = self.endpoint(builder)
+        command = [*self.docker(builder), "buildx", "inspect", engine.context]
+        fields = _fields(self.processes.read(command))
+        where = f"images of builder {node.name!r} are tested in the Docker engine at {engine.host}"
+        if problem := fields.get("Error"):
+            raise ExternalError(f"{where}: {_no_engine(problem, Builder(), engine.host)}")
+        if platform not in map(_platform, fields.get("Platforms", "").split(",")):
+            raise ExternalError(f"{where}, which cannot run {platform}; {_emulation(platform)}")
 
     def responds(self, node: Builder) -> bool:
         """Whether a node responds."""
@@ -280,17 +304,21 @@ def _able(node: Node | ExternalError, platform: Platform) -> Node:
             ' is off; add {"features": {"containerd-snapshotter": true}} to its daemon.json and restart it'
         )
     if platform not in node.platforms:
-        raise ExternalError(
-            f"the engine at {node.host} cannot run {platform}; install emulation on its machine with"
-            f" `docker run --privileged --rm tonistiigi/binfmt --install {platform.architecture}`,"
-            " or on Debian with `apt-get install qemu-user-static binfmt-support`"
-        )
+        raise ExternalError(f"the engine at {node.host} cannot run {platform}; {_emulation(platform)}")
     return node
+
+
+def _emulation(platform: Platform) -> str:
+    return (
+        "install emulation on its machine with"
+        f" `docker run --privileged --rm tonistiigi/binfmt --install {platform.architecture}`,"
+        " or on Debian with `apt-get install qemu-user-static binfmt-support`"
+    )
 
 
 def _no_docker(error: CommandError, node: Builder) -> ExternalError:
     if error.code is None and error.command[0] in error.output:
-        return ExternalError(f"docker is not installed; install Docker with its buildx plugin, {_DEMO}")
+        return ExternalError("docker is not installed; install Docker with its buildx plugin")
     if node.context:
         return ExternalError(
             f"builders: docker context {node.context!r} does not exist; list contexts with"
@@ -301,7 +329,7 @@ def _no_docker(error: CommandError, node: Builder) -> ExternalError:
 
 def _no_buildx(error: CommandError, node: Builder, host: str) -> ExternalError:
     if "unknown command" in error.output or "is not a docker command" in error.output:
-        return ExternalError(f"docker buildx is not installed; install the plugin (docker-buildx), {_DEMO}")
+        return ExternalError("docker buildx is not installed; install the plugin (docker-buildx)")
     if node.builder and "no builder" in error.output:
         return ExternalError(
             f"builders: buildx builder {node.builder!r} does not exist; list builders with"
@@ -317,6 +345,9 @@ def _no_engine(problem: str, node: Builder, host: str) -> ExternalError:
             " run as root"
         )
     if is_unreachable(problem) and not node.builder:
-        return ExternalError(f"cannot connect to the Docker engine at {host}; start it, {_DEMO}")
+        other = "`builders` in bases/catalog.yaml" if node.context else "DOCKER_HOST or `docker context use`"
+        return ExternalError(
+            f"cannot connect to the Docker engine at {host}; start it, or select another one with {other}"
+        )
     name = node.builder or node.context or host
     return ExternalError(f"node {name} does not respond: {problem.splitlines()[-1].strip()}")

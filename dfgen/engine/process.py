@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from dfgen.errors import ExternalError
 
-_TAIL = 100  # last lines of output that an error keeps
+_TAIL = 1000  # last lines of output that an error keeps
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 

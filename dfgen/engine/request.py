@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dfgen.catalog.model import LOCAL, NO_CACHE, BuildCache, Builder
@@ -44,13 +44,19 @@ class Outcome:
     """The result of a smoke test's container.
 
     `exit` is its exit status, None if it was still running or was killed. `output` is stdout and stderr.
-    `health` is the last status of its HEALTHCHECK (`healthy`, `unhealthy`, `starting`, or empty if the image
-    has no HEALTHCHECK) and `health_log` the last output of that check. `timed_out` is true if the test
+    `started` is false if the image keeps the container from starting; `output` says why then. `unmet` is the
+    key of the test, for example `ports`, whose condition a started image did not meet. `health` is the last
+    status of its HEALTHCHECK (`healthy`, `unhealthy`, `starting`, or empty if the image has no HEALTHCHECK)
+    and `health_log` the last output of that check. `ports` has the TCP ports that accept connections, and
+    whether they do so for other machines; None if they cannot be read. `timed_out` is true if a command
     reached its time limit.
     """
 
     exit: int | None
     output: str
     timed_out: bool = False
+    started: bool = True
+    unmet: str = ""
     health: str = ""
     health_log: str = ""
+    ports: Mapping[int, bool] | None = field(default_factory=dict)

@@ -297,7 +297,7 @@ class Workspace:
         """
         from dfgen.engine.cleanup import sweep
 
-        checked = self.nodes.check(step.image.platform for step in plan.needed)
+        checked = self.nodes.check((step.image.platform for step in plan.needed), plan.tested)
         # Errors are ignored here: an engine that does not respond now is swept by a later run.
         swept = sweep(self.root / DIST, self.nodes).summary()
         notes = (*checked.skipped, *checked.emulated, *([swept] if swept else []))
@@ -318,8 +318,14 @@ class Workspace:
             slots=slots,
             report=report,
             today=self.today,
+            origins=self._origins,
             **options,
         )
+
+    def _origins(self, image: Image, lock: Lock) -> Sequence[Place | None]:
+        from dfgen.commands.explain import template_lines  # slow to import, and only failed builds need it
+
+        return template_lines(self.catalog, lock, self.templates_for, image)
 
     def _sbom(self, image: Image, built: Descriptor) -> Sbom:
         from dfgen.sbom.generate import SbomGenerator

@@ -36,6 +36,6 @@ def test_an_engine_that_does_not_answer_is_told(work: Work) -> None:
     work.prepare(CATALOG)
     work.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     assert work.run("lint", "--buildkit", code=3).stderr.strip() == (
-        "cannot connect to the Docker engine at unix:///nowhere/docker.sock; start it, or run `make demo`,"
-        " which installs one on Debian"
+        "cannot connect to the Docker engine at unix:///nowhere/docker.sock; start it, or select"
+        " another one with DOCKER_HOST or `docker context use`"
     )

@@ -127,7 +127,8 @@ def test_if_the_only_engine_is_killed_the_error_names_it_and_the_next_run_resume
     assert sorted(layout.entries()) == ["quick:1", "quick:1-x86_64"]
     assert all(layout.is_intact(entry, deep=True) for entry in layout.entries().values())
     assert work.run("build", code=3).stderr.splitlines()[-1] == (
-        f"cannot connect to the Docker engine at {host()}; start it, or run `make demo`, which installs one on Debian"
+        f"cannot connect to the Docker engine at {host()}; start it, or select another one"
+        " with `builders` in bases/catalog.yaml"
     )
     bring_up()
     work.run("build")

@@ -42,7 +42,7 @@ SMOKE = {
     "has-no-check": (
         "  - name: health\n    healthy: 5\n",
         'FROM {{ parent }}\nCMD ["sleep", "60"]\n',
-        "smoke test 'health' of {}: the image has no HEALTHCHECK; add one to its template, or use 'run'",
+        "smoke test 'health' of {}: the image has no HEALTHCHECK; add one to its template, or use 'starts' or 'run'",
     ),
     "ends-early": (
         "  - name: health\n    healthy: 20\n",
@@ -57,8 +57,25 @@ SMOKE = {
     "lacks-it": (
         "  - run: [no-such-program]\n",
         TEMPLATE,
-        "smoke test 'no-such-program' of {}: exited with status 127, expected 0; last line of output:"
+        "smoke test 'no-such-program' of {}: the container could not start:"
         ' exec: "no-such-program": executable file not found in $PATH',
+    ),
+    "has-no-user": (
+        "  - run: [id]\n",
+        TEMPLATE + "USER nobodyhere\n",
+        "bases/has-no-user/base.yaml:5:5: smoke test 'id' of {}: the container could not start:"
+        " unable to find user nobodyhere: no matching entries in passwd file",
+    ),
+    "has-no-entrypoint": (
+        "  - starts: 5\n",
+        TEMPLATE + 'ENTRYPOINT ["/no-such-program"]\n',
+        "bases/has-no-entrypoint/base.yaml:5:5: smoke test 'stays up' of {}: the container could not start:"
+        ' exec: "/no-such-program": stat /no-such-program: no such file or directory',
+    ),
+    "goes-down": (
+        "  - starts: 5\n",
+        TEMPLATE.replace('"sleep", "60"', '"sh", "-c", "echo down; exit 6"'),
+        "smoke test 'stays up' of {}: exited with status 6 within 5 s; last line of output: down",
     ),
 }
 
@@ -68,7 +85,10 @@ def tested(parent: Published, tmp_path_factory: pytest.TempPathFactory) -> tuple
     """Build all families whose smoke test fails, and one that needs the network; returns stderr."""
     work = Work(tmp_path_factory.mktemp("smoke"), parent)
     files = {"bases/catalog.yaml": "platforms: [linux/arm64]\n"}
-    network = "  - run: grep eth0 /proc/net/dev\n    expect: eth0\n    network: true\n"
+    network = (
+        "  - run: grep eth0 /proc/net/dev\n    expect: eth0\n    network: true\n"
+        "  - starts: 2\n  - args: [echo, '{}']\n    expect: '{}'\n"
+    )
     for name, (tests, template, _) in {**SMOKE, "passes": (network, TEMPLATE, "")}.items():
         files[f"templates/{name}.j2"] = template
         files[f"bases/{name}/files/hello"] = "hello\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Builder, Image
 from dfgen.commands.building.published import Published
 from dfgen.commands.building.run import Event
@@ -14,6 +15,7 @@ from dfgen.commands.plan import Planning
 from dfgen.commands.render import Dockerfiles
 from dfgen.engine.nodes import Slots
 from dfgen.engine.request import BuildRequest, OnStep
+from dfgen.errors import Place
 from dfgen.oci.manifest import Descriptor
 from dfgen.sbom.model import Sbom
 
@@ -45,8 +47,9 @@ class Building:
     `planning` has the catalog, the layout and the records of earlier builds. `sbom` generates the SBOM of an
     image if the catalog asks for one. `published` downloads images that were published with the same inputs,
     None to build everything. `slots` assigns builds to nodes. `report` is called with each event, never by
-    two threads at once. `today` is the date YYYY-MM-DD for new pins. `locked` refuses to move pins, `twice`
-    builds everything two times and compares the digests, `pause` sleeps for a number of seconds.
+    two threads at once. `today` is the date YYYY-MM-DD for new pins. `origins` returns the template line of
+    each line of an image's Dockerfile. `locked` refuses to move pins, `twice` builds everything two times and
+    compares the digests, `pause` sleeps for a number of seconds.
     """
 
     planning: Planning
@@ -56,6 +59,7 @@ class Building:
     slots: Slots
     report: Callable[[Event], None]
     today: str
+    origins: Callable[[Image, Lock], Sequence[Place | None]] = lambda _image, _lock: ()
     published: Published | None = None
     locked: bool = False
     no_cache: bool = False

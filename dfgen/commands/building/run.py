@@ -23,6 +23,7 @@ class State(StrEnum):
     TAKEN = "taken"  # downloaded from the registry, where it was published with the same inputs
     UP_TO_DATE = "up to date"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
     NOT_TRIED = "not tried"
 
 
@@ -30,8 +31,8 @@ class State(StrEnum):
 class Result:
     """The result of one image; `size` is the size of its compressed blobs, in bytes.
 
-    `error` says why it failed or was not tried, and `tail` has the last lines of its log then. `node` is the
-    name of the node that built it. `sbom` is None if the run generated no SBOM for it.
+    `error` says why it failed, was interrupted or was not tried. `node` is the name of the node that built
+    it. `sbom` is None if the run generated no SBOM for it.
     """
 
     step: Step
@@ -41,7 +42,6 @@ class Result:
     seconds: float = 0.0
     error: DfgenError | None = None
     log: str = ""
-    tail: tuple[str, ...] = ()
     node: str = ""
     sbom: Sbom | None = None
 
@@ -69,7 +69,7 @@ class Run:
 
     `errors` are failures that belong to no image: a version that cannot be merged, a pin that moved. `past`
     has the seconds that images took in earlier runs. `interrupted` is true after an interrupt; images that
-    were not finished have the state NOT_TRIED then.
+    were not finished have the state INTERRUPTED or NOT_TRIED then.
     """
 
     results: tuple[Result, ...]

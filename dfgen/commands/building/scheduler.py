@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from threading import Lock as Mutex
 from typing import Any
 
@@ -26,7 +27,7 @@ from dfgen.commands.building.run import (
     Started,
     State,
 )
-from dfgen.commands.building.twice import NotReproducibleError, build_twice
+from dfgen.commands.building.twice import build_twice
 from dfgen.commands.building.versions import Versions
 from dfgen.commands.packages import added_packages, check_packages
 from dfgen.commands.plan.inputs import PACKAGES, TESTS, Plan, Step, build_request, digest_of_tests
@@ -38,6 +39,7 @@ from dfgen.oci.manifest import INPUTS, Descriptor, Manifest
 from dfgen.sbom.model import Sbom, is_sbom
 
 _ATTEMPTS = 3  # of a build that fails with a transient error
+_LONGEST = 100  # characters of an instruction in an error
 _PAUSE = 2.0  # seconds before the second attempt, doubled before each further one
 
 
@@ -67,7 +69,7 @@ class Scheduler:
 
     def __init__(self, plan: Plan, lock: Lock, how: Building) -> None:
         """Start with all images of the plan to do."""
-        self.how = how = replace(how, report=_serialized(how.report))
+        self.how = how = replace(how, report=_serialized(self.noted, how.report))
         self.planning = how.planning
         self.past = self.planning.records.past_seconds()
         self.order = [step.image.name for step in plan.steps]
@@ -75,6 +77,7 @@ class Scheduler:
         self.ready: list[_Work] = []
         self.running: dict[Future[_Built], _Work] = {}
         self.started: dict[str, float] = {}
+        self.doing: dict[str, str] = {}  # the last build step that each image started
         self.nodes: dict[str, str] = {}
         self.results: dict[str, Result] = {}
         self.packages: list[PackagesMoved] = []
@@ -294,10 +297,24 @@ class Scheduler:
 
     def fail(self, step: Step, error: DfgenError) -> None:
         """Record that an image failed, and with it its version."""
-        has_log = step.image.name in self.started and not isinstance(error, NotReproducibleError)
-        tail = self.planning.records.tail(step.image) if has_log else ()
         self.versions.failed.setdefault(step.image.merged_name, step.image.name)
-        self.done(self.result(step, State.FAILED, error=error, tail=tail))
+        self.done(self.result(step, State.FAILED, error=self.at_template(step.image, error)))
+
+    def at_template(self, image: Image, error: DfgenError) -> DfgenError:
+        """Move an error in a Dockerfile to the line of the template, which is the file to edit."""
+        if type(error) is not CheckError or len(error.problems) != 1:
+            return error
+        problem = error.problems[0]
+        place = problem.place
+        if place is None or place.file != image.path:
+            return error
+        lines = self.how.origins(image, self.versions.lock)
+        origin = lines[place.line - 1] if 0 < place.line <= len(lines) else None
+        if origin is None:
+            return error
+        moved = CheckError(replace(problem, place=replace(origin, generated=str(place))))
+        moved.excerpt = error.excerpt
+        return moved
 
     def skip(self, step: Step, failed: str) -> None:
         """Record that an image cannot be built because a parent failed."""
@@ -335,12 +352,22 @@ class Scheduler:
             return replace(run, errors=(*run.errors, error))
         return run
 
+    def noted(self, event: Event) -> None:
+        """Remember what each image is doing, for an interrupt."""
+        if isinstance(event, Progressed):
+            self.doing[event.image.name] = event.doing
+
     def summary(self, seconds: float) -> Run:
         """Create the result of the run; images that are not finished were interrupted."""
-        unfinished = [work.step for work in (*self.ready, *self.running.values())]
-        for step in [*self.todo.values(), *unfinished]:
+        for step in [*self.todo.values(), *(work.step for work in self.ready)]:
             error = CheckError(f"{step.image.name}: skipped, because the run was interrupted")
             self.results[step.image.name] = self.result(step, State.NOT_TRIED, error=error)
+        for step in [work.step for work in self.running.values()]:
+            name = step.image.name
+            doing = shorten(self.doing.get(name, ""), _LONGEST, placeholder=" …")
+            during = f" during {doing}" if doing else ""
+            error = CheckError(f"{name}: interrupted{during}")
+            self.results[name] = self.result(step, State.INTERRUPTED, error=error)
         return Run(
             results=tuple(self.results[name] for name in self.order if name in self.results),
             merged=self.versions.merged,
@@ -352,12 +379,13 @@ class Scheduler:
         )
 
 
-def _serialized(report: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Call `report` from one thread at a time: events come from the threads of all builds."""
+def _serialized(*reports: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Call all `reports` from one thread at a time: events come from the threads of all builds."""
     mutex = Mutex()
 
     def locked(event: Event) -> None:
         with mutex:
-            report(event)
+            for report in reports:
+                report(event)
 
     return locked

@@ -216,7 +216,7 @@ def secret(dockerfile: Dockerfile) -> Iterator[Hit]:
         if has_value and is_secret(word.name, word.unquoted):
             message = (
                 f"{keyword} {word.name} looks like a secret and stays in the image's history;"
-                " use RUN --mount=type=secret"
+                " set it when a container starts"
             )
             yield Hit(rule="secret", message=message, line=word.line)
 

@@ -128,7 +128,7 @@ def plan_rendered(
 def node_notes(plan: Plan, nodes: Nodes) -> tuple[str, ...]:
     """Name the platforms that a build would emulate and the nodes that it would skip, a sentence each."""
     try:
-        checked = nodes.check(step.image.platform for step in plan.needed)
+        checked = nodes.check((step.image.platform for step in plan.needed), plan.tested)
     except ExternalError as error:
         return (f"cannot check the build nodes: {'; '.join(str(error).splitlines())}",)
     return (*checked.skipped, *checked.emulated)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.catalog.model import Catalog, Image, Parent
+from dfgen.catalog.model import Catalog, Image, Parent, SmokeTest
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Descriptor
+from dfgen.oci.platform import Platform
 
 # Key in `Inputs.options`: the time of all files in an image, in seconds since 1970.
 EPOCH = "source_date_epoch"
@@ -182,6 +183,11 @@ class Plan:
         """The steps that are not up to date."""
         return tuple(step for step in self.steps if step.is_needed)
 
+    @property
+    def tested(self) -> frozenset[Platform]:
+        """The platforms of steps that run smoke tests."""
+        return frozenset(step.image.platform for step in self.needed if step.image.tests)
+
 
 _NAMED = 3  # changes that a reason names
 _PREFIXES = {"template": Reason.TEMPLATE, "variable": Reason.VARIABLE, "pin": Reason.PIN}
@@ -262,10 +268,17 @@ PACKAGES = "dev.dfgen.packages"
 
 def digest_of_tests(image: Image) -> Digest:
     """Hash the smoke tests of an image: if they change, it is tested again, but not built."""
-    tests = [
-        [one.command, one.expect, one.exit, one.healthy, one.network, one.timeout] for one in image.tests
-    ]
-    return Digest.of(json.dumps(tests).encode())
+    return Digest.of(json.dumps([_hashed(test) for test in image.tests]).encode())
+
+
+def _hashed(test: SmokeTest) -> list[object]:
+    """The settings of a smoke test that decide whether it passes.
+
+    Only those of the first release are always there, so that its images need no new tests.
+    """
+    old: list[object] = [test.command, test.expect, test.exit, test.healthy, test.network, test.timeout]
+    new = {"args": test.args, "starts": test.starts, "ports": test.ports, "logs": test.logs}
+    return old if (test.args, test.starts, test.ports, test.logs) == (None, 0, (), "") else [*old, new]
 
 
 def base_annotations(parent: Parent | None, lock: Lock) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,14 +80,6 @@ class Records:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
-
-    def tail(self, image: Image, lines: int = 20) -> tuple[str, ...]:
-        """Return the last lines of an image's log; empty if there is no log."""
-        try:
-            with self.log(image).open(encoding="utf-8", errors="replace") as file:
-                return tuple(line.rstrip("\n") for line in deque(file, maxlen=lines))
-        except OSError:
-            return ()
 
     def write_run(self, record: Mapping[str, Any]) -> None:
         """Write the record of a run, atomically."""

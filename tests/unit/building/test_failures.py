@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.commands.building.run import State
-from dfgen.errors import CheckError, ExitCode
+from dfgen.errors import CheckError, ExitCode, Place, Problem
 from tests.unit.models import AMD64, ARM64, BOTH, a_test
 from tests.unit.world import World, states
 
@@ -50,17 +50,18 @@ def test_an_image_whose_smoke_test_fails_gets_no_tag_and_no_children(tmp_path: P
     assert world.reasons()["a:1@amd64"] == "not built yet"
 
 
-def test_a_failure_has_the_last_20_lines_of_its_log(tmp_path: Path) -> None:
-    world = World.of(tmp_path, {"a": []}, [AMD64])
-
-    def during(_: str) -> None:
-        world.records.append_log(world.catalog.images[0], "".join(f"line {at}\n" for at in range(30)))
-
-    world.builder.during = during
-    world.builder.failures["a:1@amd64"] = CheckError("no")
-    result = world.build().results[0]
-    assert result.tail == tuple(f"line {at}" for at in range(10, 30))
-    assert result.log == str(tmp_path / "dist" / "logs" / "a-1-amd64.log")
+def test_a_failure_in_a_dockerfile_is_reported_at_the_templates_line(tmp_path: Path) -> None:
+    world = World.of(tmp_path, {"a": [], "b": []}, [AMD64])
+    for name, line in (("a", 3), ("b", 1)):
+        error = CheckError(Problem(Place(f"bases/{name}/1/Dockerfile_amd64", line), "RUN exited with 1: no"))
+        error.excerpt = ("first",)
+        world.builder.failures[f"{name}:1@amd64"] = error
+    lines = (None, None, Place("templates/x.j2", 1))  # line 1 is dfgen's own header
+    a, b = world.build(origins=lambda _image, _lock: lines).results
+    assert str(a.error) == "templates/x.j2:1 (bases/a/1/Dockerfile_amd64:3): RUN exited with 1: no"
+    assert str(b.error) == "bases/b/1/Dockerfile_amd64:1: RUN exited with 1: no"
+    assert [one.error.excerpt for one in (a, b) if one.error] == [("first",)] * 2
+    assert a.log == str(tmp_path / "dist" / "logs" / "a-1-amd64.log")
 
 
 def test_a_version_that_cannot_be_merged_fails_with_its_children(tmp_path: Path) -> None:

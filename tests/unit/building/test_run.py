@@ -197,11 +197,11 @@ def test_an_interrupt_stops_running_builds_and_the_next_run_resumes(tmp_path: Pa
     run = world.build(report=report)
     assert run.interrupted
     assert ended.is_set()
-    assert states(run) == {"a:1@amd64": "built", "slow:1@amd64": "not tried", "c:1@amd64": "not tried"}
+    assert states(run) == {"a:1@amd64": "built", "slow:1@amd64": "interrupted", "c:1@amd64": "not tried"}
     found = {one["name"]: (one["state"], one["error"]) for one in world.records.read_run()["images"]}
     interrupted = "skipped, because the run was interrupted"
     assert found["a:1@amd64"] == ("built", None)
-    assert found["slow:1@amd64"] == ("not tried", f"slow:1@amd64: {interrupted}")
+    assert found["slow:1@amd64"] == ("interrupted", "slow:1@amd64: interrupted during [1/1] FROM")
     assert found["c:1@amd64"] == ("not tried", f"c:1@amd64: {interrupted}")
 
     world.builder.during = lambda _: None

@@ -18,6 +18,10 @@ from tests.unit.models import ARM64, LOCAL, a_test, image
 
 BUILT = Descriptor.of(b"{}", OCI_MANIFEST)
 HEALTHY = a_test(command=(), healthy=5)
+STARTED = a_test(command=(), starts=5)
+ENDS = a_test(command=(), args=())
+PORTS = a_test(command=(), ports=(80, 443))
+LOGS = a_test(command=(), logs="^up$")
 REQUEST = a_test(command=("wget", "-O-", "localhost"), healthy=5, expect="hi")
 
 
@@ -51,33 +55,88 @@ REQUEST = a_test(command=("wget", "-O-", "localhost"), healthy=5, expect="hi")
         ),
         (
             HEALTHY,
-            Outcome(exit=None, output="", timed_out=True, health="starting", health_log="wget: refused\n"),
+            Outcome(exit=None, output="", unmet="healthy", health="starting", health_log="wget: refused\n"),
             "was not healthy within 5 s; last output of its HEALTHCHECK: wget: refused",
         ),
         (
             HEALTHY,
-            Outcome(exit=None, output="", timed_out=True, health="starting"),
+            Outcome(exit=None, output="", unmet="healthy", health="starting"),
             "was not healthy within 5 s; no output",
         ),
         (
             HEALTHY,
-            Outcome(exit=1, output="nginx: [emerg] no\n", health="starting"),
+            Outcome(exit=1, output="nginx: [emerg] no\n", unmet="healthy", health="starting"),
             "exited with status 1 before it was healthy; last line of output: nginx: [emerg] no",
         ),
         (
             HEALTHY,
-            Outcome(exit=None, output=""),
-            "the image has no HEALTHCHECK; add one to its template, or use 'run'",
+            Outcome(exit=None, output="", unmet="healthy"),
+            "the image has no HEALTHCHECK; add one to its template, or use 'starts' or 'run'",
         ),
         (
             REQUEST,
-            Outcome(exit=None, output="", timed_out=True, health="healthy"),
+            Outcome(exit=None, output="", timed_out=True),
             "did not finish within 60 s; no output",
         ),
         (
             REQUEST,
-            Outcome(exit=0, output="no\n", health="healthy"),
+            Outcome(exit=0, output="no\n"),
             "output does not contain 'hi'; last line of output: no",
+        ),
+        (a_test(exit=127), Outcome(exit=127, output="exec: no such program", started=False), ""),
+        (STARTED, Outcome(exit=None, output=""), ""),
+        (ENDS, Outcome(exit=0, output=""), ""),
+        (PORTS, Outcome(exit=None, output="", ports={80: True, 443: True}), ""),
+        (
+            a_test(),
+            Outcome(exit=None, output="unable to find user app", started=False),
+            "the container could not start: unable to find user app",
+        ),
+        (
+            a_test(exit=1),
+            Outcome(exit=127, output="exec: no such program", started=False),
+            "the container could not start: exec: no such program",
+        ),
+        (
+            STARTED,
+            Outcome(exit=127, output="exec: no such program", started=False),
+            "the container could not start: exec: no such program",
+        ),
+        (
+            STARTED,
+            Outcome(exit=1, output="no", unmet="starts"),
+            "exited with status 1 within 5 s; last line of output: no",
+        ),
+        (
+            STARTED,
+            Outcome(exit=0, output="", unmet="starts"),
+            "exited with status 0 within 5 s; no output; use 'args' to test a program that ends",
+        ),
+        (ENDS, Outcome(exit=1, output=""), "exited with status 1, expected 0; no output"),
+        (
+            PORTS,
+            Outcome(exit=None, output="", unmet="ports", ports={80: True, 22: True}),
+            "did not accept connections on port 443 within 60 s, listens on ports 22 and 80; no output",
+        ),
+        (
+            PORTS,
+            Outcome(exit=None, output="", unmet="ports", ports={80: True, 443: False}),
+            "accepted connections on port 443 only from inside its container, on 127.0.0.1; no output",
+        ),
+        (
+            PORTS,
+            Outcome(exit=2, output="", unmet="ports"),
+            "exited with status 2 before it accepted connections on ports 80 and 443; no output",
+        ),
+        (
+            LOGS,
+            Outcome(exit=None, output="down", unmet="logs"),
+            "output did not match '^up$' within 60 s; last line of output: down",
+        ),
+        (
+            REQUEST,
+            Outcome(exit=1, output="bye", unmet="run"),
+            "exited with status 1 before the command ran; last line of output: bye",
         ),
     ],
 )
@@ -130,7 +189,7 @@ def test_all_tests_run_and_every_failure_is_reported() -> None:
 def test_the_log_has_the_last_lines_and_the_output_of_the_health_check() -> None:
     test = a_test(command=(), healthy=1)
     output = "".join(f"line {at}\n" for at in range(30))
-    outcome = Outcome(exit=None, output=output, timed_out=True, health="starting", health_log="no\n")
+    outcome = Outcome(exit=None, output=output, unmet="healthy", health="starting", health_log="no\n")
     written: list[str] = []
     with pytest.raises(CheckError):
         smoke(image("a", tests=(test,)), BUILT, LOCAL, ScriptedEngine({"works": outcome}), written.append)

@@ -118,7 +118,6 @@ def built(tmp_path: Path, part: Callable[[int], dict[str, Any]]) -> tuple[str, l
     world = World.of(tmp_path, {"a": []}, [AMD64])
     unsteady = Unsteady(world.layout, part=part)
     run = world.build(engine=unsteady, twice=True)
-    assert run.results[0].tail == ()  # the logs do not explain a difference
     assert states(run) == {"a:1@amd64": "failed" if run.results[0].error else "built"}
     return str(run.results[0].error or ""), unsteady.asked
 

@@ -145,6 +145,45 @@ def test_smoke_tests(tmp_path: Path) -> None:
     )
 
 
+def test_smoke_tests_that_start_the_image(tmp_path: Path) -> None:
+    text = FAMILY + (
+        "variables: {v: 7}\ntests:\n"
+        "  - {starts: 5}\n"
+        "  - {args: []}\n"
+        "  - {args: [--version], expect: '7'}\n"
+        "  - {ports: [80, 443], starts: 3}\n"
+        "  - {logs: 'version {{ v }}$'}\n"
+    )
+    tests = images(tmp_path, text)["app:1.0@amd64"].tests
+    assert [test.name for test in tests] == [
+        "stays up",
+        "runs its own command",
+        "starts with --version",
+        "listens on 80 and 443",
+        "logs version {{ v }}$",
+    ]
+    assert [test.args for test in tests] == [None, (), ("--version",), None, None]
+    assert (tests[0].starts, tests[3].ports, tests[4].logs) == (5, (80, 443), "version 7$")
+    assert [test.ends for test in tests] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (
+            "{run: [id], args: [x]}",
+            "'run' replaces the ENTRYPOINT that 'args' is for; use one of them, or start the image with 'starts',"
+            " 'healthy', 'ports' or 'logs'",
+        ),
+        ("{starts: 5, exit: 1}", "'exit' has no effect, because the test does not wait until the image ends; remove it"),
+        ("{args: [x], healthy: 5, exit: 0}", "'exit' has no effect, because the test does not wait until the image ends; remove it"),
+        ("{logs: '(a'}", "'logs': '(a' is not a regular expression: missing ), unterminated subpattern at position 0"),
+    ],
+)  # fmt: skip
+def test_smoke_tests_with_keys_that_do_not_fit(tmp_path: Path, test: str, message: str) -> None:
+    assert problems(tmp_path, f"{FAMILY}tests:\n  - {test}\n") == [f"bases/app/base.yaml:5:5: {message}"]
+
+
 def test_settings_of_a_family(tmp_path: Path) -> None:
     text = (
         "description: what it is for\ncontext: ../..\nimmutable: true\nsnippets: [s]\nlint: {ignore: {DL3008: why}}\n"

@@ -25,7 +25,7 @@ EVENTS: list[tuple[Event, str]] = [
     (Started(A), "a:1@amd64: building (not built yet)"),
     (Progressed(A.image, "[1/2] RUN x"), "a:1@amd64: [1/2] RUN x"),
     (BUILT, f"a:1@amd64: built in 8.2 s, {DIGEST}"),
-    (FAILED, "b:1@amd64: failed: one; two"),
+    (FAILED, "b:1@amd64: failed"),
     (Finished(Result(step=C, state=State.UP_TO_DATE)), "c:1@amd64: up to date"),
     (Finished(Result(step=C, state=State.NOT_TRIED, error=NOT_TRIED)), str(NOT_TRIED)),
     (Merged("a:1", DIGEST), f"a:1: merged, {DIGEST}"),
@@ -105,7 +105,7 @@ def test_finished_images_are_counted_and_printed_unless_up_to_date() -> None:
     with drawn.console.capture() as captured:
         for event in (Started(A), BUILT, FAILED, Finished(Result(step=C, state=State.UP_TO_DATE))):
             drawn.view(event)
-    assert captured.get() == f"a:1@amd64: built in 8.2 s, {DIGEST}\nb:1@amd64: failed: one; two\n"
+    assert captured.get() == f"a:1@amd64: built in 8.2 s, {DIGEST}\nb:1@amd64: failed\n"
     assert drawn.lines() == ["1 built, 1 up to date, 1 failed, 0 running, 0 waiting"]
 
 

@@ -151,6 +151,10 @@ def test_steps_are_reported_and_all_output_is_logged(tmp_path: Path) -> None:
 
 FAILED = """\
 #7 [3/3] RUN exit 3
+#7 0.101 Get:1 list
+#6 0.200 another step
+#7 0.300
+#7 0.300 E: no such package
 #7 ERROR: process "/bin/sh -c exit 3" did not complete successfully: exit code: 3
 ------
 Dockerfile_arm64:4
@@ -172,20 +176,29 @@ mirror.example.com/x:1: dial tcp: lookup mirror.example.com: no such host
 """
 
 
+def test_the_error_has_the_output_before_its_last_line(tmp_path: Path) -> None:
+    with pytest.raises(CheckError) as caught:
+        buildx(tmp_path, (1, FAILED)).build(request(tmp_path), print)
+    assert caught.value.excerpt == ("Get:1 list",)
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "expected"),
     [
         (
             (1, FAILED),
             CheckError,
-            'bases/a/1/Dockerfile_arm64:4: the build failed: process "/bin/sh -c exit 3" did not complete'
-            " successfully: exit code: 3",
+            "bases/a/1/Dockerfile_arm64:4: RUN exited with 3: E: no such package",
         ),
         (
             (1, MISLEADING),
             CheckError,
-            f'bases/a/1/Dockerfile_arm64: the build failed: process "/bin/sh -c echo \\"{WORDS}\\"; false" did'
-            " not complete successfully: exit code: 1",
+            "bases/a/1/Dockerfile_arm64: RUN exited with 1 and printed nothing",
+        ),
+        (
+            (1, FAILED.replace("exit code: 3", "unable to find user app: invalid argument")),
+            CheckError,
+            "bases/a/1/Dockerfile_arm64:4: RUN failed: unable to find user app: invalid argument",
         ),
         (
             (1, "ERROR: failed to solve: failed to load cache key: invalid response status 404\n"),

@@ -17,6 +17,7 @@ from tests.unit.models import AMD64, ARM64, LOCAL
 
 S390X = Platform.parse("s390x")
 HOST = "unix:///run/docker.sock"
+ANOTHER = "select another one with DOCKER_HOST or `docker context use`"
 
 
 def context(host: str = HOST, name: str = "default", tls: str = "<IN MEMORY>") -> str:
@@ -88,7 +89,9 @@ def test_the_local_engine_is_inspected_once_for_all_platforms() -> None:
     assert node.platforms == {AMD64, Platform.of("linux", "amd64", "v2"), ARM64, Platform.parse("armv7")}
     assert checked.slots(0).capacity == 2 * 4
     assert checked.slots(3).capacity == 3
-    assert list(checked.emulated) == ["linux/arm64 will be emulated on node 'default'"]
+    assert list(checked.emulated) == [
+        "linux/arm64 will be emulated on node 'default' (unix:///run/docker.sock)"
+    ]
 
 
 def test_contexts_and_builders_have_their_own_commands() -> None:
@@ -111,6 +114,52 @@ def test_contexts_and_builders_have_their_own_commands() -> None:
     assert found.endpoint(Builder(builder="farm")) == Endpoint(
         HOST
     )  # a buildx builder cannot run containers: the local engine does
+
+
+def test_the_local_engine_has_the_name_of_its_context() -> None:
+    checked = nodes({"docker context inspect": context(name="colima")}).check([ARM64])
+    assert list(checked.emulated) == [f"linux/arm64 will be emulated on node 'colima' ({HOST})"]
+
+
+FARM = {ARM64: Builder(builder="farm")}
+TESTED_AT = f"images of builder 'farm' are tested in the Docker engine at {HOST}"
+
+
+def farm(tests: str) -> Nodes:
+    """A builder whose images are tested in the local engine, which answers `tests`."""
+    answers: dict[str, Answer] = {
+        "docker buildx inspect farm --bootstrap": inspected("docker-container"),
+        "docker buildx inspect default": tests,
+    }
+    return nodes(answers, FARM)
+
+
+def test_the_images_of_a_builder_are_tested_in_the_local_engine() -> None:
+    checked = farm(inspected()).check([ARM64], {ARM64})
+    assert list(checked.usable[ARM64]) == [FARM[ARM64]]
+    without_tests = farm(inspected("", "Cannot connect to the Docker daemon")).check([ARM64], {AMD64})
+    assert list(without_tests.usable[ARM64]) == [FARM[ARM64]]
+
+
+@pytest.mark.parametrize(
+    ("tests", "expected"),
+    [
+        (
+            inspected().replace("linux/arm64, ", ""),
+            f"{TESTED_AT}, which cannot run linux/arm64; install emulation on its machine with"
+            " `docker run --privileged --rm tonistiigi/binfmt --install arm64`,"
+            " or on Debian with `apt-get install qemu-user-static binfmt-support`",
+        ),
+        (
+            inspected("", f"Cannot connect to the Docker daemon at {HOST}."),
+            f"{TESTED_AT}: cannot connect to the Docker engine at {HOST}; start it, or {ANOTHER}",
+        ),
+    ],
+)
+def test_an_engine_that_cannot_test_the_images_of_a_builder(tests: str, expected: str) -> None:
+    with pytest.raises(ExternalError) as caught:
+        farm(tests).check([ARM64], {ARM64})
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -156,13 +205,11 @@ def test_certificates_come_from_the_docker_context(tmp_path: Path) -> None:
     [
         (
             {"docker context inspect": (None, "docker: No such file or directory")},
-            "docker is not installed; install Docker with its buildx plugin,"
-            " or run `make demo`, which installs one on Debian",
+            "docker is not installed; install Docker with its buildx plugin",
         ),
         (
             {"docker buildx inspect": (1, "docker: unknown command: docker buildx\n\nRun 'docker --help'")},
-            "docker buildx is not installed; install the plugin (docker-buildx), or run `make demo`,"
-            " which installs one on Debian",
+            "docker buildx is not installed; install the plugin (docker-buildx)",
         ),
         (
             {
@@ -170,7 +217,7 @@ def test_certificates_come_from_the_docker_context(tmp_path: Path) -> None:
                     "", f"Cannot connect to the Docker daemon at {HOST}. Is it?"
                 )
             },
-            f"cannot connect to the Docker engine at {HOST}; start it, or run `make demo`, which installs one on Debian",
+            f"cannot connect to the Docker engine at {HOST}; start it, or {ANOTHER}",
         ),
         (
             {"docker buildx inspect": inspected("", f"permission denied while trying to connect to {HOST}")},
@@ -178,7 +225,7 @@ def test_certificates_come_from_the_docker_context(tmp_path: Path) -> None:
         ),
         (
             {"docker info": (1, "Cannot connect to the Docker daemon at x")},
-            f"cannot connect to the Docker engine at {HOST}; start it, or run `make demo`, which installs one on Debian",
+            f"cannot connect to the Docker engine at {HOST}; start it, or {ANOTHER}",
         ),
         (
             {"docker info": info(store="overlay2")},
@@ -281,7 +328,7 @@ def test_a_node_that_does_not_respond_is_skipped_if_another_can_build() -> None:
     found = shared(inspected("", DEAD))
     checked = found.check([AMD64])
     assert list(checked.usable[AMD64]) == [TWO[1]]
-    expected = "cannot connect to the Docker engine at ssh://one; start it, or run `make demo`, which installs one on Debian"
+    expected = "cannot connect to the Docker engine at ssh://one; start it, or select another one with `builders` in bases/catalog.yaml"
     assert checked.skipped == (expected,)
     assert [found.responds(node) for node in TWO] == [False, True]
     with pytest.raises(ExternalError) as caught:

@@ -60,10 +60,10 @@ def test_follow_reports_lines_of_both_streams() -> None:
 def test_follow_keeps_the_last_lines_for_the_error() -> None:
     lines: list[str] = []
     with pytest.raises(CommandError) as caught:
-        Processes().follow(["sh", "-c", "seq 1 150; exit 3"], lines.append, {})
-    assert len(lines) == 150
-    assert caught.value.output.splitlines() == [str(n) for n in range(51, 151)]
-    assert str(caught.value) == "`sh -c 'seq 1 150; exit 3'` failed (exit code 3): 150"
+        Processes().follow(["sh", "-c", "seq 1 1500; exit 3"], lines.append, {})
+    assert len(lines) == 1500
+    assert caught.value.output.splitlines() == [str(n) for n in range(501, 1501)]
+    assert str(caught.value) == "`sh -c 'seq 1 1500; exit 3'` failed (exit code 3): 1500"
 
 
 def test_invalid_utf8_in_the_output_is_replaced() -> None:

@@ -61,8 +61,8 @@ FOUND = {
         ("# syntax=docker/dockerfile:1\n" + FROM + "RUNN x", "3: unknown instruction 'RUNN' (did you mean 'RUN'?)"),
     ],
     "secret": [
-        (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret and stays in the image's history; use RUN --mount=type=secret"),
-        (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret and stays in the image's history; use RUN --mount=type=secret"),
+        (FROM + "ARG NPM_TOKEN", "2: ARG NPM_TOKEN looks like a secret and stays in the image's history; set it when a container starts"),
+        (FROM + "ENV a=b DB_PASSWORD=x", "2: ENV DB_PASSWORD looks like a secret and stays in the image's history; set it when a container starts"),
     ],
 }  # fmt: skip
 

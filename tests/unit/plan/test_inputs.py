@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dfgen.catalog.lockfile import Lock
-from dfgen.commands.plan.inputs import TESTS
+from dfgen.commands.plan.inputs import TESTS, digest_of_tests
 from dfgen.commands.plan.records import Records
 from dfgen.oci.digest import Digest
-from tests.unit.models import AMD64, ARM64, UPSTREAM, catalog, images
+from tests.unit.models import AMD64, ARM64, UPSTREAM, a_test, catalog, image, images
 from tests.unit.world import World
 
 NAME = "a:1@amd64"
@@ -120,3 +120,16 @@ def test_a_record_of_causes_is_read_as_written(tmp_path: Path) -> None:
     assert records.causes(digest) == {}
     records.keep_causes(digest, {"template t.j2": "1", "pin x": "2"})
     assert records.causes(digest) == {"pin x": "2", "template t.j2": "1"}
+
+
+def test_tests_of_the_first_release_keep_their_hash() -> None:
+    tests = (a_test(expect="x", healthy=3),)
+    assert str(digest_of_tests(image("a", tests=tests))) == (
+        "sha256:9768e6d453aa22409a6551d71c5b93095cdd806aac558d489ebd672b4e802440"
+    )
+
+
+def test_every_setting_of_a_test_is_part_of_its_hash() -> None:
+    changed = ({"args": ()}, {"args": ("x",)}, {"starts": 1}, {"ports": (80,)}, {"logs": "x"}, {"exit": 1})
+    found = {digest_of_tests(image("a", tests=(a_test(**one),))) for one in ({}, *changed)}
+    assert len(found) == len(changed) + 1

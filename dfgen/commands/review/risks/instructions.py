@@ -20,7 +20,7 @@ from dfgen.findings import Finding, Level
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", re.IGNORECASE)
 _COMMIT = re.compile(r"#[0-9a-f]{40}(?::|$)")
 _ROOT = re.compile(r"(?:root|[+-]?0+)(?::.*)?")
-_STAYS = "stays in the image's history; use RUN --mount=type=secret"
+_STAYS = "stays in the image's history; set it when a container starts"
 # The seal, and the pinned image of a FROM, which is neither a stage nor contains a variable.
 _OWN = re.compile(
     r"^(# dfgen:|FROM --platform=[a-z0-9/]+ [A-Za-z0-9._/:-]+@)sha256:[0-9a-f]{64}", re.MULTILINE
