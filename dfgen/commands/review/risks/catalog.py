@@ -79,7 +79,7 @@ def _differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
             continue
         if file.old is None or file.new is None:
             yield _rejected(file, 0)
-        elif _is_edited(before.dockerfiles.get(file.path), file.old):
+        elif file.change is not Change.MERGED and _is_edited(before.dockerfiles.get(file.path), file.old):
             yield _hand_edit(file.path, _first_difference(file.new, file.old))
         else:
             yield _rejected(file, _first_difference(file.new, file.old))
