@@ -11,7 +11,7 @@ from dfgen.commands.lint.records import NOTHING_INHERITED, Hit, Inherited
 from dfgen.dockerfile import Dockerfile, Instruction, external_images
 from dfgen.dockerfile.names import is_secret, unknown_instructions
 from dfgen.dockerfile.packages import ManagerCommand, manager_commands
-from dfgen.dockerfile.shell import commands, tokens
+from dfgen.dockerfile.shell import Command, commands, tokens
 from dfgen.dockerfile.stages import stages
 
 
@@ -225,6 +225,7 @@ def secret(dockerfile: Dockerfile) -> Iterator[Hit]:
 
 _SETS_PIPEFAIL = re.compile(r"set\s+(?:[-+\w]+\s+)*-\w*o\s+pipefail\b")
 _SHEBANG_PIPEFAIL = re.compile(r"#!.*\bpipefail\b")
+_QUIET = re.compile(r"-[A-Za-z]*q[A-Za-z]*|--quiet|--silent")
 # `yes` is always killed by its reader, which pipefail would turn into an error; the others only print.
 _CANNOT_FAIL = frozenset(("echo", "printf", "yes", "true", ":"))
 
@@ -235,14 +236,29 @@ def pipefail(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -
         for one in stage.scripts:
             if "|" not in one.text or "pipefail" in one.shell or _has_pipefail(one.text):
                 continue
-            found = commands(one.text)
-            piped = [command for command in found if command.piped and command.name not in _CANNOT_FAIL]
+            piped = [command for command in _piped(one.text) if command.name not in _CANNOT_FAIL]
             if piped:
                 message = (
                     f"the pipe ignores a failure of `{piped[0].name}`; put"
                     ' SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'
                 )
                 yield Hit(rule="pipefail", message=message, line=one.run.line)
+
+
+def _piped(text: str) -> Iterator[Command]:
+    """Yield the commands whose failure their pipe ignores.
+
+    Without the output of a command that failed, `grep -q` fails, too. With pipefail, it would also fail if it
+    ends before the command does.
+    """
+    pipe: list[Command] = []
+    for command in commands(text):
+        pipe.append(command)
+        if not command.piped:
+            if command.name != "grep" or not any(_QUIET.fullmatch(word) for word in command.values):
+                yield from pipe[:-1]
+            pipe.clear()
+    yield from pipe
 
 
 def _has_pipefail(text: str) -> bool:
