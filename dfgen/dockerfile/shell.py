@@ -23,6 +23,7 @@ _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 # Longer operators first. A number directly before a redirection is its file descriptor (2.7).
 _REDIRECTION = re.compile(r"\d*(<<<|<<-|<<|>>|<&|>&|<>|>\||[<>](?!\())|(&>>|&>)")
 _OPERATOR = re.compile(r"&&|\|\||\|&|;;&|;;|;&|[;&|()\n]")
+_WRITES = frozenset((">", ">>", ">|", "&>", "&>>"))
 _PIPES = frozenset(("|", "|&"))
 _AND_OR = frozenset(("&&", "||", "|", "|&"))
 _NEXT_PATTERN = frozenset((";;", ";&", ";;&"))
@@ -78,11 +79,13 @@ class Command:
     """A simple command: its words, without leading assignments and redirections.
 
     `piped` if its output, or that of the group that it ends, is piped; `stdin` is the text of a heredoc.
+    `written` if its output is redirected to a file.
     """
 
     words: tuple[Word, ...]
     piped: bool = False
     stdin: str | None = None
+    written: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -179,7 +182,7 @@ def _read(text: str) -> tuple[tuple[Command, ...], tuple[Word | str, ...], tuple
         reader.run()
     except RecursionError:
         return (), (text,), ()  # hundreds of nested substitutions: not a real script
-    found = tuple(Command(tuple(one.words), one.piped, one.stdin) for one in reader.found)
+    found = tuple(Command(tuple(one.words), one.piped, one.stdin, one.written) for one in reader.found)
     return found, tuple(reader.tokens), tuple(reader.choices)
 
 
@@ -190,6 +193,7 @@ class _OpenCommand:
     words: list[Word] = field(default_factory=list)
     piped: bool = False
     stdin: str | None = None
+    written: bool = False
     started: bool = False
     start: int = 0
 
@@ -484,6 +488,7 @@ class _Reader(_Words):
         if isinstance(target, Word):
             self.tokens[-2:] = [operator + target.written]
         kind = operator.lstrip("0123456789")
+        self.current.written |= operator.removeprefix("1") in _WRITES
         if not isinstance(target, Word):
             self._finish(target or "")
         elif kind in ("<<", "<<-"):

@@ -225,7 +225,6 @@ def secret(dockerfile: Dockerfile) -> Iterator[Hit]:
 
 _SETS_PIPEFAIL = re.compile(r"set\s+(?:[-+\w]+\s+)*-\w*o\s+pipefail\b")
 _SHEBANG_PIPEFAIL = re.compile(r"#!.*\bpipefail\b")
-_QUIET = re.compile(r"-[A-Za-z]*q[A-Za-z]*|--quiet|--silent")
 # `yes` is always killed by its reader, which pipefail would turn into an error; the others only print.
 _CANNOT_FAIL = frozenset(("echo", "printf", "yes", "true", ":"))
 
@@ -248,14 +247,14 @@ def pipefail(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -
 def _piped(text: str) -> Iterator[Command]:
     """Yield the commands whose failure their pipe ignores.
 
-    Without the output of a command that failed, `grep -q` fails, too. With pipefail, it would also fail if it
-    ends before the command does.
+    A grep that only checks the output fails without it. With pipefail, `grep -q` would also fail at random,
+    because it ends before the command does.
     """
     pipe: list[Command] = []
     for command in commands(text):
         pipe.append(command)
         if not command.piped:
-            if command.name != "grep" or not any(_QUIET.fullmatch(word) for word in command.values):
+            if command.name != "grep" or command.written:
                 yield from pipe[:-1]
             pipe.clear()
     yield from pipe

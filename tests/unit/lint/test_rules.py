@@ -50,7 +50,7 @@ FOUND = {
         (FROM + "RUN echo x | gpg --dearmor | tee y", '2: the pipe ignores a failure of `gpg`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (f"FROM a:1{PIN} AS b\n{BASH}FROM b\nSHELL [\"sh\", \"-c\"]\nRUN a | b", '5: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
-        (FROM + "RUN a | grep x", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN a | grep x > y", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN c | grep -q x; a | b", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN a | b # set -o pipefail", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN { a; b; } 2>&1 | c", '2: the pipe ignores a failure of `b`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
@@ -110,7 +110,8 @@ CLEAN = {
     "pipefail": [
         FROM + BASH + "RUN curl x | tar x",
         FROM + "RUN set -euxo pipefail; curl x | tar x",
-        FROM + "RUN locale -a | grep -q utf8",
+        FROM + "RUN locale -a | grep utf8",
+        FROM + "RUN a | grep -c x 2>/dev/null",
         FROM + "RUN a | b | grep -Eqi x && c; { d; e; } | grep --quiet f",
         FROM + "RUN set -e -o pipefail && curl x | tar x",
         FROM + "RUN set -o errexit -o nounset -o pipefail; curl x | tar x",
