@@ -170,6 +170,19 @@ def commands(text: str) -> tuple[Command, ...]:
     return _read(text)[0]
 
 
+def every_command(text: str) -> Iterator[Command]:
+    """Yield the simple commands of a script, and instead of `sh -c` those of its script."""
+    waiting = [iter(commands(text))]  # a stack, because scripts can contain scripts of any depth
+    while waiting:
+        command = next(waiting[-1], None)
+        if command is None:
+            waiting.pop()
+        elif (script := command.script) is not None:
+            waiting.append(iter(commands(script)))
+        else:
+            yield command
+
+
 def tokens(text: str) -> tuple[Word | str, ...]:
     """Return the words, operators, redirections and heredoc bodies of a script."""
     return _read(text)[1]

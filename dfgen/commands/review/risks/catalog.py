@@ -23,7 +23,12 @@ from dfgen.oci.platform import Platform
 _SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
 # The rules with a place in a Dockerfile.
-_RULES = frozenset(("add-url", "arch-change", "context", "secret", "unknown-instruction", "user-root"))
+_RULES = frozenset(
+    (
+        *("add-url", "arch-change", "checksum", "context", "secret"),
+        *("unknown-instruction", "user-root", "verification"),
+    )
+)
 
 Origins = Callable[[Image], Sequence[Place | None]]
 
