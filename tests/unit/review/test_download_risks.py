@@ -194,6 +194,16 @@ MOVED = {
         f"RUN {GET.replace('1.0', '1.1')}; {GET.replace('1.0', '1.1')}.asc; {SUM}",
         "https://x.example/1.1/t.tgz",
     ),
+    "with a URL in a text": (
+        f"RUN {GET}; {SUM}; echo '# https://y.example/1'",
+        f"RUN {GET.replace('1.0', '1.1')}; {SUM}; echo '# https://y.example/1'",
+        "https://x.example/1.1/t.tgz",
+    ),
+    "all of more sums than URLs": (
+        f"RUN wget {URL} https://y.example/1; s='{A} {B} {C}'",
+        f"RUN wget {URL.replace('1.0', '1.1')} https://y.example/1; s='{A} {B} {C}'",
+        "https://x.example/1.1/t.tgz",
+    ),
     "URL with several sums": (
         f"RUN curl -o t https://x.example/1/$a.tgz; case $a in b) s={A} ;; c) s={B} ;; esac",
         f"RUN curl -o t https://x.example/2/$a.tgz; case $a in b) s={A} ;; c) s={C} ;; esac",
@@ -280,6 +290,10 @@ QUIET = {
         f"RUN curl -o t https://x.example/$V/t; echo {B} t | sha256sum -c",
     ),
     "no checksum": (f"RUN {GET}", f"RUN {GET.replace('1.0', '1.1')}"),
+    "not clear what belongs together": (
+        f"RUN wget {URL} https://y.example/1; s='{A} {B} {C}'",
+        f"RUN wget {URL.replace('1.0', '1.1')} https://y.example/1; s='{A} {D} {C}'",
+    ),
     "another number of downloads": (
         f"RUN {GET}; {SUM}",
         f"RUN {GET.replace('1.0', '1.1')}; {SUM}; wget https://y.example/u",

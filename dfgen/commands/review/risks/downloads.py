@@ -115,8 +115,11 @@ class _Step:
 
     @cached_property
     def urls(self) -> tuple[str, ...]:
-        """The URLs of files, without those of their signatures."""
-        found = dict.fromkeys(url for text in self.texts for url in _URL.findall(text))
+        """The URLs of files, without those of their signatures, and those that the script only prints."""
+        printed = {id(word) for one in self.commands if one.name in _PRINTS for word in one.words}
+        words = [word for word in tokens(self.script) if isinstance(word, Word) and id(word) not in printed]
+        texts = map(self.expand, [word.value for word in words]) if self.script else self.texts
+        found = dict.fromkeys(url for text in texts for url in _URL.findall(text))
         return tuple(url for url in found if not _SIGNATURE.search(url.partition("?")[0]))
 
     @cached_property
@@ -195,7 +198,7 @@ def _steps(of: Stages) -> list[_Step]:
                 found.append(_Step(one, variables))
             elif text := scripts.get(one.line, ""):
                 found.append(_Step(one, variables, text))
-    return [step for step in found if step.urls or step.downloads or step.checks or step.sums]
+    return [step for step in found if step.downloads or step.checks or any(map(_URL.search, step.texts))]
 
 
 def _paired(old: Sequence[_Step], new: Sequence[_Step]) -> list[tuple[_Step, _Step]]:
@@ -361,7 +364,8 @@ def _moved_alone(path: str, old: _Step, new: _Step) -> Iterator[Finding]:
         moved = [at for at in some if urls[0][at] != urls[1][at]]
         same = [at for at in others if sums[0][at] == sums[1][at]]
         place = Place(path, new.instruction.line)
-        if moved and same:
+        is_clear = len(some) == 1 or len(others) == 1
+        if moved and (same if is_clear else len(same) == len(others)):
             url = printable(_bare(urls[1][moved[0]]))
             message = f"{url} moved, but its checksum {sums[1][same[0]][:12]}… did not; update the checksum"
             yield warning("checksum", message, place)
@@ -381,6 +385,8 @@ def _together(urls: int, sums: int) -> Iterator[tuple[range, range]]:
     elif sums % urls == 0:
         size = sums // urls
         yield from ((range(at, at + 1), range(at * size, (at + 1) * size)) for at in range(urls))
+    else:
+        yield range(urls), range(sums)
 
 
 def _masked(url: str) -> str:
