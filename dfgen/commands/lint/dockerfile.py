@@ -35,6 +35,10 @@ def check(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -> t
 
 _PINNED = re.compile(r"@sha(?:256|512):[0-9a-f]{64,128}$")
 _URL = re.compile(r"https?://", re.IGNORECASE)
+# A digest or, for a git repository, a commit: https://docs.docker.com/reference/dockerfile/#add---checksum
+_CHECKSUM = re.compile(
+    r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}|[0-9a-f]{40}|[0-9a-f]{64}"
+)
 _GIT = re.compile(r"\.git(?:[#?].*)?$")
 
 
@@ -70,9 +74,15 @@ def unpinned_syntax(dockerfile: Dockerfile) -> Iterator[Hit]:
 
 
 def add_url(dockerfile: Dockerfile) -> Iterator[Hit]:
-    """Report ADD of a URL without a checksum: its content depends on the server."""
+    """Report ADD of a URL without a valid checksum: its content depends on the server."""
     for one in (outer.trigger or outer for outer in dockerfile.instructions):
-        if one.keyword != "ADD" or one.flag("checksum"):
+        if one.keyword != "ADD":
+            continue
+        if checksums := one.flag("checksum"):
+            for text in checksums:
+                if "$" not in text and not _CHECKSUM.fullmatch(text):
+                    message = f"ADD --checksum={text} is not a digest; use sha256: and 64 hexadecimal digits"
+                    yield Hit(rule="add-url", message=message, line=one.line)
             continue
         for source in one.words[:-1]:
             if _URL.match(source) and not _GIT.search(source):

@@ -27,6 +27,8 @@ FOUND = {
     ],
     "add-url": [
         (FROM + "ADD https://e.org/a.tgz /a/", "2: ADD downloads https://e.org/a.tgz without a checksum; use ADD --checksum=sha256:…"),
+        (FROM + "ADD --checksum=sha256:abc https://e.org/a /a", "2: ADD --checksum=sha256:abc is not a digest; use sha256: and 64 hexadecimal digits"),
+        (FROM + "ADD --checksum=abc https://e.org/a /a", "2: ADD --checksum=abc is not a digest; use sha256: and 64 hexadecimal digits"),
         (FROM + "ONBUILD ADD http://e.org/a /a/", "2: ADD downloads http://e.org/a without a checksum; use ADD --checksum=sha256:…"),
     ],
     "apt-recommends": [
@@ -73,7 +75,10 @@ CLEAN = {
     "latest-tag": [FROM, f"FROM a:latest{PIN}", "ARG V=1\nFROM a:$V", f"FROM a{PIN}", "FROM a:1"],
     "unpinned-syntax": [FROM, f"# syntax=docker/dockerfile:1{PIN}\n{FROM}"],
     "add-url": [
-        FROM + "ADD --checksum=sha256:abc https://e.org/a /a",
+        FROM + f"ADD --checksum=sha256:{64 * 'a'} https://e.org/a /a",
+        FROM + f"ADD --checksum=sha512:{128 * 'a'} https://e.org/a /a",
+        FROM + f"ADD --checksum={40 * 'a'} https://e.org/a.git#v1 /a",
+        FROM + "ARG SUM\nADD --checksum=sha256:$SUM https://e.org/a /a",
         FROM + "ADD a.tgz /a/\nADD https://e.org/a.git#v1 /b/\nCOPY x https://",
         FROM + "RUN curl -fO https://e.org/a",
     ],
