@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,16 @@ LOCK_FILE = f"{BASES}/lock.json"
 _FORMAT = 1
 _MAX_DIGITS = 18
 _MAX_MANIFEST = 1_000_000_000  # bytes; registries accept a few MB
+_KEEP_SIDE = "keep one side and run `dfgen lock`"
 _KEEP_ONE = "keep one of them and run `dfgen lock`"
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(?=\s*:)|"(?:[^"\\]|\\.)*"|[{}]')
+# A conflict of git, with or without the common base.
+_CONFLICT = re.compile(
+    r"^<{7} [^\n]*\n((?:(?!={7}\n|\|{7})[^\n]*\n)*)(?:\|{7}[^\n]*\n(?:(?!={7}\n)[^\n]*\n)*)?={7}\n"
+    r"((?:(?!>{7} )[^\n]*\n)*)>{7} [^\n]*\n",
+    re.MULTILINE,
+)
+_MARKER = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 _IS_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -53,9 +62,14 @@ class LockedParent:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """All locked parents, by `Parent.key`."""
+    """All locked parents, by `Parent.key`.
+
+    `is_merged` if the file had conflict markers of git around entries that both sides only added or removed,
+    so that it has to be written.
+    """
 
     parents: Mapping[str, LockedParent] = field(default_factory=dict)
+    is_merged: bool = field(default=False, compare=False)
 
     def pin(self, parent: Parent) -> Pin | None:
         """Find the pin of a parent for its platform."""
@@ -111,13 +125,17 @@ def read(root: Path) -> Lock:
 
 def parse(text: str) -> Lock:
     """Parse the text of a lock file; raises InputError like `read`."""
+    sides: list[Lock] = []
+    with suppress(InputError):  # if a side is not a lock, report the place in the text as it is
+        sides = [parse(side) for side in _sides(text)]
+    if sides:
+        return _merged(*sides)
     try:
         data = json.loads(text, object_pairs_hook=_distinct, parse_int=_integer, parse_constant=_integer)
     except json.JSONDecodeError as error:
         place = Place(LOCK_FILE, error.lineno, error.colno)
         conflict = " (a merge conflict?)" if "<<<<<<<" in text else ""
-        fix = "keep one side and run `dfgen lock`"
-        raise InputError(Problem(place, f"invalid JSON{conflict}: {error.msg}; {fix}")) from None
+        raise InputError(Problem(place, f"invalid JSON{conflict}: {error.msg}; {_KEEP_SIDE}")) from None
     except _DuplicateError as error:
         lines = _lines_of_duplicate(text, error.key)
         message = f"duplicate key {error.key!r} (first on line {lines[0]})"
@@ -133,6 +151,28 @@ def parse(text: str) -> Lock:
     with placed(Place(LOCK_FILE)):
         _check_keys(data, ("version", "parents"))
     return Lock({key: _parent(key, entry, text) for key, entry in data["parents"].items()})
+
+
+def _sides(text: str) -> tuple[str, ...]:
+    """Return the two texts that git could not merge; empty without conflict markers, or if one is incomplete.
+
+    Two branches that pin new parents insert lines at the same place, which is a conflict for git only.
+    """
+    ours, theirs = (_CONFLICT.sub(side, text) for side in (r"\1", r"\2"))
+    return () if ours == text or _MARKER.search(ours + theirs) else (ours, theirs)
+
+
+def _merged(ours: Lock, theirs: Lock) -> Lock:
+    """Merge two locks. Raises InputError for parents that they pin differently."""
+    parents = {**theirs.parents, **ours.parents}
+    for key in ours.parents.keys() & theirs.parents.keys():
+        one, other = ours.parents[key], theirs.parents[key]
+        if replace(one, first_seen="") != replace(other, first_seen=""):
+            message = f"merge conflict: both sides pin {key!r}, differently; {_KEEP_SIDE}"
+            raise InputError(Problem(Place(LOCK_FILE), message))
+        # The same digest, found on different days; only one side may wait for a newer one.
+        parents[key] = min((one, other), key=lambda entry: entry.first_seen)
+    return Lock(parents, is_merged=True)
 
 
 class _DuplicateError(Exception):

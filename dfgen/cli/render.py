@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from dfgen.catalog.model import BASES
 from dfgen.cli import annotate
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.errors import CheckError
+from dfgen.errors import CheckError, Place, Problem
 from dfgen.filetree import files
 from dfgen.workspace.cache import RenderCache
 
@@ -54,8 +55,9 @@ def command(
         rendering = _rendering(app, select)
     if check or diff:
         annotate.write(app, [file.finding for file in rendering.differing], annotations, target)
-        _compare(rendering, diff=diff)
+        _compare(app, rendering, diff=diff)
     else:
+        _finish_merge(app)
         _write(app, rendering, force=force)
     if remembered and not rendering.waiting:
         remembered.keep({file.path: file.new for file in rendering.files if file.new is not None})
@@ -63,7 +65,7 @@ def command(
 
 def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
     """Render the selected images and compare them with their files on disk."""
-    from dfgen.commands.render import render
+    from dfgen.commands.render import render, unmerged_in
     from dfgen.workspace import in_one_family
 
     found = in_one_family(app, select)
@@ -76,16 +78,31 @@ def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
         existing = files.dockerfiles(app.root, [image.path for image in images])
     else:
         existing = files.all_dockerfiles(app.root, BASES)
-    return render(catalog, images, app.lock, app.templates_for, existing)
+    return render(catalog, images, app.lock, app.templates_for, existing, partial(unmerged_in, app.root))
 
 
-def _compare(rendering: Rendering, *, diff: bool) -> None:
+def _compare(app: App, rendering: Rendering, *, diff: bool) -> None:
     for file in rendering.differing if diff else ():
         for line in file.diff():
             click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
     _print_waiting(rendering)
-    if rendering.differing:
-        raise CheckError(file.problem for file in rendering.differing)
+    problems = [file.problem for file in rendering.differing]
+    if app.lock.is_merged:
+        from dfgen.catalog.lockfile import LOCK_FILE
+
+        message = "was merged by git, which left conflict markers; run `dfgen render`"
+        problems.insert(0, Problem(Place(LOCK_FILE), message))
+    if problems:
+        raise CheckError(problems)
+
+
+def _finish_merge(app: App) -> None:
+    """Write the lock without the conflict markers that git left around new parents."""
+    if app.lock.is_merged:
+        from dfgen.catalog.lockfile import LOCK_FILE
+
+        files.write(app.root / LOCK_FILE, app.lock.to_text())
+        show.note(f"{LOCK_FILE}: merge finished")
 
 
 def _write(app: App, rendering: Rendering, *, force: bool) -> None:

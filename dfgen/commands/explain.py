@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
-from dfgen.commands.render import Rendered, TemplatesFor, body_lines, is_intact, render_unchecked
+from dfgen.commands.render import Change, File, Rendered, TemplatesFor, body_lines, render_unchecked
 from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.templating.origins import Expression, LineOrigin
 
@@ -109,7 +109,8 @@ def difference(wanted: Wanted, lines: Sequence[Explained]) -> str:
     if wanted.existing is None:
         problem = "is missing"
     else:
-        problem = "is out of date" if is_intact(wanted.existing) else "was edited by hand"
+        change = File(path=wanted.path, old=wanted.existing, new=_text(lines)).change
+        problem = "was edited by hand" if change in (Change.EDITED, Change.FOREIGN) else "is out of date"
     return f"{wanted.path}: {problem}; this explains what `dfgen render` writes"
 
 

@@ -134,7 +134,7 @@ def _lost(parent: RequiredParent, old: Lock, how: Locking) -> Iterator[Problem]:
 
 def write(root: Path, old: Lock, new: Lock) -> None:
     """Write the lock file, unless its text stays the same."""
-    if new.to_text() != old.to_text():
+    if old.is_merged or new.to_text() != old.to_text():
         files.write(root / LOCK_FILE, new.to_text())
 
 

@@ -43,6 +43,13 @@ def platform_names(platform: Platform) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9])(?:{found})(?![A-Za-z0-9])")
 
 
+@cache
+def architecture_choice() -> re.Pattern[str]:
+    """Return a pattern for a text that decides by the architecture: it names a platform, or asks for it."""
+    names = "|".join(platform_names(platform).pattern for platform in dict.fromkeys(aliases().values()))
+    return re.compile(rf"{names}|\b(?:uname|dpkg-architecture)\b|--print-arch|\bTARGET(?:ARCH|PLATFORM)\b")
+
+
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable looks like a secret, by its name or its value."""
     named = _SECRET_NAME.search(name) is not None and not _HARMLESS.fullmatch(value)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dfgen.dockerfile.shell import Command, Word, commands
+from dfgen.dockerfile.shell import Command, Word, every_command
 
 _INSTALL = {
     "apt": ("install",),
@@ -63,14 +63,8 @@ class ManagerCommand:
 
 def manager_commands(text: str) -> Iterator[ManagerCommand]:
     """Yield the package managers of a script, including those after `sudo` or `retry 3`, and in `sh -c`."""
-    waiting = [iter(commands(text))]  # a stack, because scripts can contain scripts of any depth
-    while waiting:
-        command = next(waiting[-1], None)
-        if command is None:
-            waiting.pop()
-        elif (script := command.script) is not None:
-            waiting.append(iter(commands(script)))
-        elif command.name not in _PRINTS:
+    for command in every_command(text):
+        if command.name not in _PRINTS:
             yield from _managed(command)
 
 

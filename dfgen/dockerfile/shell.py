@@ -23,7 +23,9 @@ _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 # Longer operators first. A number directly before a redirection is its file descriptor (2.7).
 _REDIRECTION = re.compile(r"\d*(<<<|<<-|<<|>>|<&|>&|<>|>\||[<>](?!\())|(&>>|&>)")
 _OPERATOR = re.compile(r"&&|\|\||\|&|;;&|;;|;&|[;&|()\n]")
+_WRITES = frozenset((">", ">>", ">|", "&>", "&>>"))
 _PIPES = frozenset(("|", "|&"))
+_AND_OR = frozenset(("&&", "||", "|", "|&"))
 _NEXT_PATTERN = frozenset((";;", ";&", ";;&"))
 
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
@@ -36,12 +38,20 @@ _ANSI_QUOTES = re.compile(r"\$'(?:\\.|[^'\\])*'?", re.DOTALL)
 _GLOB_OR_BRACES = re.compile(r"[*?\[{~]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
 _ARITHMETIC = re.compile(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|[()]", re.DOTALL)
+_KEY = re.compile(r"\[([^\]\s]+)\]=")
+_REPLACED = re.compile(r"\$\{[A-Za-z_]\w*(?:\[[^\]]*\])?[/#%]")
+_SUBSTITUTION = re.compile(r"\bs([^\w\s\\])((?:(?!\1)(?:\\.|.))+)\1")
 _FUNCTION_PARENTHESES = re.compile(r"[ \t]*\([ \t]*\)")
 
 _GO_ON = frozenset(("then", "else", "elif", "do", "!"))
 _LOOPS = ("while", "until", "for", "select")
 _CLOSES = {"fi": ("if",), "done": _LOOPS, "esac": ("case",), "}": ("{",)}
 _RESERVED = frozenset((*_GO_ON, *_LOOPS, *_CLOSES, "if", "case", "{", "function", "[["))
+
+# Commands that decide by a value, that declare variables, and that replace text.
+_TESTS = frozenset(("[", "test", "grep"))
+_DECLARES = frozenset(("declare", "typeset", "local", "export", "readonly"))
+_EDITORS = frozenset(("sed", "awk", "perl", "tr"))
 
 # Programs and builtins that run the command in their arguments.
 _RUNNERS = frozenset(("sudo", "doas", "exec", "command", "builtin", "time", "env", "nohup"))
@@ -69,11 +79,13 @@ class Command:
     """A simple command: its words, without leading assignments and redirections.
 
     `piped` if its output, or that of the group that it ends, is piped; `stdin` is the text of a heredoc.
+    `written` if its output is redirected to a file.
     """
 
     words: tuple[Word, ...]
     piped: bool = False
     stdin: str | None = None
+    written: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -114,6 +126,19 @@ class Command:
         return None if operands else self.stdin
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A part of a script that depends on a value when it runs, from `start` to `end` in the text.
+
+    `by` is the text that decides: the patterns of a case, the conditions of an if, a test before && or ||,
+    the keys of an array, what a substitution replaces, or the name of a variable. It is None for a comment.
+    """
+
+    start: int
+    end: int
+    by: str | None
+
+
 def _is_setting(word: Word) -> bool:
     return word.value.startswith("-") or _ASSIGNMENT.match(word.written) is not None
 
@@ -135,9 +160,27 @@ def script(instruction: Instruction) -> str:
     return _LEADING_TABS.sub("", body) if heredocs[0].chomp else body
 
 
+def choices(text: str) -> tuple[Choice, ...]:
+    """Return the parts of a script that its values decide, also those in substitutions, and its comments."""
+    return _read(text)[2]
+
+
 def commands(text: str) -> tuple[Command, ...]:
     """Return the simple commands of a script, in order, without those in quotes and substitutions."""
     return _read(text)[0]
+
+
+def every_command(text: str) -> Iterator[Command]:
+    """Yield the simple commands of a script, and instead of `sh -c` those of its script."""
+    waiting = [iter(commands(text))]  # a stack, because scripts can contain scripts of any depth
+    while waiting:
+        command = next(waiting[-1], None)
+        if command is None:
+            waiting.pop()
+        elif (script := command.script) is not None:
+            waiting.append(iter(commands(script)))
+        else:
+            yield command
 
 
 def tokens(text: str) -> tuple[Word | str, ...]:
@@ -146,14 +189,14 @@ def tokens(text: str) -> tuple[Word | str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str) -> tuple[tuple[Command, ...], tuple[Word | str, ...]]:
+def _read(text: str) -> tuple[tuple[Command, ...], tuple[Word | str, ...], tuple[Choice, ...]]:
     reader = _Reader(text)
     try:
         reader.run()
     except RecursionError:
-        return (), (text,)  # hundreds of nested substitutions: not a real script
-    found = tuple(Command(tuple(one.words), one.piped, one.stdin) for one in reader.found)
-    return found, tuple(reader.tokens)
+        return (), (text,), ()  # hundreds of nested substitutions: not a real script
+    found = tuple(Command(tuple(one.words), one.piped, one.stdin, one.written) for one in reader.found)
+    return found, tuple(reader.tokens), tuple(reader.choices)
 
 
 @dataclass(slots=True)
@@ -163,7 +206,19 @@ class _OpenCommand:
     words: list[Word] = field(default_factory=list)
     piped: bool = False
     stdin: str | None = None
+    written: bool = False
     started: bool = False
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Compound:
+    """An open compound command; `before` is the number of commands before it, `by` what decides in it."""
+
+    kind: str
+    before: int
+    start: int
+    by: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +244,18 @@ class _Words:
         self.at = at
         self.expands = False
         self.tokens: list[Word | str] = []
+        self.choices: list[Choice] = []
+        self.start = at  # of the last token
 
     def token(self) -> Word | str | None:
         """Return the next word or operator; None at the end."""
         self.at = self._end(_BLANKS)
         if self.text.startswith("#", self.at):
             line_end = self.text.find("\n", self.at)
-            self.at = len(self.text) if line_end < 0 else line_end
+            line_end = len(self.text) if line_end < 0 else line_end
+            self.choices.append(Choice(self.at, line_end, None))
+            self.at = line_end
+        self.start = self.at
         if self.at >= len(self.text):
             return None
         if simple := _SIMPLE_WORD.match(self.text, self.at):
@@ -286,10 +346,12 @@ class _Words:
         """Read a command or process substitution whose script begins at `start`."""
         written, inner = self.at, _Reader(self.text, start, nested=True)
         inner.run()
+        self.choices += inner.choices
         self.at, self.expands = inner.at, True
         return self.text[written : self.at]
 
     def _braces(self, *, quoted: bool) -> None:
+        start = self.at
         self.at += 2
         while self.at < len(self.text) and (char := self.text[self.at]) != "}":
             if char == "'" and not quoted:
@@ -301,6 +363,9 @@ class _Words:
             else:
                 self.at += 2 if char == "\\" else 1
         self.at += 1
+        written = self.text[start : self.at]
+        if _REPLACED.match(written):
+            self.choices.append(Choice(start, self.at, written))
 
     def _arithmetic_end(self, start: int) -> int:
         """Return the end of the `((…))` at `start`; 0 if these are two subshells: `((a); b)`."""
@@ -315,8 +380,8 @@ class _Words:
 class _Reader(_Words):
     """The parts of the grammar (2.10) that decide where a simple command begins and ends.
 
-    `open` are the compound commands around the current position, each with the number of commands before it;
-    `closed` is this number for one that has just ended. A nested reader ends at its `)`.
+    `open` are the compound commands around the current position; `closed` is the number of commands before
+    one that has just ended. `test` is a test whose and-or list has not ended. A nested reader ends at `)`.
     """
 
     def __init__(self, text: str, at: int = 0, *, nested: bool = False) -> None:
@@ -324,8 +389,10 @@ class _Reader(_Words):
         self.nested = nested
         self.found: list[_OpenCommand] = []
         self.current = _OpenCommand()
-        self.open: list[tuple[str, int]] = []
+        self.open: list[_Compound] = []
+        self.test: _Compound | None = None
         self.closed: int | None = None
+        self.elif_at = -1  # the end of the last `elif`
         self.heredocs: list[_Heredoc] = []
 
     def run(self) -> None:
@@ -350,13 +417,21 @@ class _Reader(_Words):
             self._reserved(word.written)
             return
         self.closed = None
-        self.current.started = True
-        if self.current.words or not _ASSIGNMENT.match(word.written):
+        if not self.current.started:
+            self.current.started, self.current.start = True, self.start
+        is_assignment = _ASSIGNMENT.match(word.written)
+        if is_assignment and (not self.current.words or self.current.words[0].value in _DECLARES):
+            self.choices.append(Choice(self.start, self.at, is_assignment[0]))
+        elif self.current.words and self.current.words[0].base in _EDITORS:
+            replaced = " ".join(found[2] for found in _SUBSTITUTION.finditer(word.written))
+            self.choices.append(Choice(self.start, self.at, replaced))
+        if self.current.words or not is_assignment:
             self.current.words.append(word)
 
     def _reserved(self, word: str) -> None:
         """Process a reserved word at the beginning of a command."""
         self.closed = None
+        start = self.start
         if word in _CLOSES:
             self._close(*_CLOSES[word])
         elif word == "function":
@@ -365,13 +440,27 @@ class _Reader(_Words):
         elif word == "[[":
             self.closed = len(self.found)
             self._skip_to("]]")
+            self.test = self.test or _Compound("[[", len(self.open), start, [self.text[start : self.at]])
+        elif word in ("then", "elif"):
+            self._decide(word)
         elif word not in _GO_ON:
-            self.open.append((word, len(self.found)))
+            self.open.append(_Compound(word, len(self.found), start))
             if word in ("for", "select"):
                 self._loop()
             elif word == "case":
                 self._skip_to("in")
+                self.open[-1].by.append(self.text[start : self.at])
                 self._patterns()
+
+    def _decide(self, word: str) -> None:
+        """Add the condition between `if` or `elif` and `then` to what decides in the innermost if."""
+        if self.open and self.open[-1].kind == "if":
+            inner = self.open[-1]
+            if word == "elif":
+                self.elif_at = self.at
+            else:
+                begin = self.elif_at if self.elif_at > inner.start else inner.start
+                inner.by.append(self.text[begin : self.start])
 
     def _loop(self) -> None:
         """Skip the name and words of `for name in words`."""
@@ -388,12 +477,13 @@ class _Reader(_Words):
 
     def _patterns(self) -> None:
         """Skip the patterns of a case up to their `)`, or end the case."""
-        is_first = True
+        is_first, start = True, self.at
         while (item := self.token()) is not None and item != ")":
             if isinstance(item, Word) and item.written == "esac" and is_first:
                 self._close("case")
                 return
             is_first &= item == "\n"
+        self.open[-1].by.append(self.text[start : self.at])
 
     def _skip_to(self, end: str) -> int:
         """Skip tokens up to `end`. Returns the number of skipped tokens."""
@@ -405,11 +495,13 @@ class _Reader(_Words):
         return count
 
     def _redirect(self, operator: str) -> None:
+        if not self.current.started:
+            self.current.started, self.current.start = True, self.start
         target = self.token()
-        self.current.started = True
         if isinstance(target, Word):
             self.tokens[-2:] = [operator + target.written]
         kind = operator.lstrip("0123456789")
+        self.current.written |= operator.removeprefix("1") in _WRITES
         if not isinstance(target, Word):
             self._finish(target or "")
         elif kind in ("<<", "<<-"):
@@ -421,24 +513,31 @@ class _Reader(_Words):
     def _open_parenthesis(self) -> None:
         """Begin a subshell, skip arithmetic or an array, or begin a function: `name ()`."""
         if self.current.started:
+            start = self.at
             if self._skip_to(")") == 0 and len(self.current.words) == 1:
                 self.current = _OpenCommand()
+            keys = " ".join(_KEY.findall(self.text[start : self.at]))
+            self.choices.append(Choice(start, self.at, keys))
         elif self.text.startswith("((", self.at - 1) and (end := self._arithmetic_end(self.at - 1)):
             self.at, self.closed = end, len(self.found)
         else:
-            self.open.append(("(", len(self.found)))
+            self.open.append(_Compound("(", len(self.found), self.start))
 
     def _close(self, *kinds: str) -> bool:
         """End the innermost compound command of one of these kinds, and all that are open within it."""
-        at = next((at for at in range(len(self.open) - 1, -1, -1) if self.open[at][0] in kinds), -1)
+        at = next((at for at in range(len(self.open) - 1, -1, -1) if self.open[at].kind in kinds), -1)
         if at < 0:
             return False
-        self.closed = self.open[at][1]
+        found = self.open[at]
+        if found.by:
+            self.choices.append(Choice(found.start, self.at, "\n".join(found.by)))
+        self.closed = found.before
         del self.open[at:]
         return True
 
     def _finish(self, separator: str) -> None:
         """End a command. A pipe after a compound command counts for the last command in it."""
+        self._end_test(separator)
         if self.current.words:
             self.found.append(self.current)
             self.current.piped = separator in _PIPES
@@ -447,8 +546,17 @@ class _Reader(_Words):
         self.current, self.closed = _OpenCommand(), None
         if separator == "\n":
             self._bodies()
-        elif separator in _NEXT_PATTERN and self.open and self.open[-1][0] == "case":
+        elif separator in _NEXT_PATTERN and self.open and self.open[-1].kind == "case":
             self._patterns()
+
+    def _end_test(self, separator: str) -> None:
+        """Begin a choice at a test, and end it with its and-or list."""
+        current = self.current
+        if current.words and current.words[0].base in _TESTS and self.test is None:
+            self.test = _Compound("[", len(self.open), current.start, [self.text[current.start : self.at]])
+        if self.test and separator not in _AND_OR and len(self.open) <= self.test.before:
+            self.choices.append(Choice(self.test.start, self.at, self.test.by[0]))
+            self.test = None
 
     def _bodies(self) -> None:
         for heredoc in self.heredocs:

@@ -31,6 +31,8 @@ _ENVIRONMENT = {
 }
 # git sets these for hooks. If a hook runs dfgen, they name its repository, which may be another one.
 _HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
+# The other side of a merge, cherry-pick, revert or rebase in progress.
+_MERGED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD^", "REBASE_HEAD")
 _CONVERTING = ("true", "yes", "on", "1", "input")
 _KNOWN = ("--cached", "--others", "--exclude-standard")
 _SKIPPED = "S"  # the tag of `git ls-files -t` for a file that a sparse checkout skips
@@ -164,6 +166,28 @@ class Git:
             line.partition("\t") for line in self._names("ls-files", "-z", "--eol", *_KNOWN, "--", *paths)
         )
         return frozenset(path for about, _, path in found if _is_converted(about.split(), always=always))
+
+    def unmerged(self, paths: Sequence[str], added: Sequence[str] = ()) -> dict[str, list[str]]:
+        """Return both sides of each file that git could not merge, and their common base if there is one.
+
+        `added` are files that were added to the index with their conflict, so that it has their sides no
+        longer: these are read from HEAD and from the merged commit. Raises ExternalError.
+        """
+        blobs: dict[str, list[str]] = {}
+        for line in self._names("ls-files", "--unmerged", "-z", "--", *paths):
+            about, _, path = line.partition("\t")
+            blobs.setdefault(path, []).append(about.split(" ")[1])
+        merged = next((one for one in _MERGED if self._commit(one)), None)
+        if merged and (left := [path for path in added if path not in blobs]):
+            for commit in ("HEAD", merged):
+                for path, entry in self.entries(commit, left).items():
+                    blobs.setdefault(path, []).append(entry.blob)
+        texts = dict(self.contents(blob for found in blobs.values() for blob in found))
+        return {
+            path: [texts[blob].decode("utf-8", errors="replace") for blob in found]
+            for path, found in blobs.items()
+            if len(found) > 1
+        }
 
     @cached_property
     def algorithm(self) -> str:

@@ -35,10 +35,13 @@ def visible(text: str) -> str:
 def summary(review: Review) -> str:
     """Return one line: risks, changed files, moved pins and images to build."""
     levels = Counter(risk.level for risk in review.risks)
-    risks = ", ".join(count(levels[level], level) for level in Level if levels[level]) or "no risks"
+    risks = ", ".join(count(levels[level], level) for level in Level if levels[level])
+    if not risks and (left := review.uninspected):
+        were = "was" if left == 1 else "were"
+        risks = f"no risks found, but {count(left, 'pin')} {were} not inspected (use --online)"
     return "; ".join(
         (
-            risks,
+            risks or "no risks",
             ", ".join((*_files(review.groups), f"{review.unchanged} unchanged")),
             _pins(review.pins),
             _to_build(review.impact),

@@ -163,7 +163,7 @@ class _Lint:
             for one in (
                 *templates.unused_macros(usages),
                 *templates.unused_blocks(usages),
-                *templates.unused_templates(usages, everything),
+                *templates.unused_templates(usages, everything, lambda image: self.texts.get(image.path, "")),
                 *templates.unused_variables(usages, everything, shared=True),
             ):
                 self.findings.append((None, one))

@@ -11,7 +11,7 @@ from dfgen.commands.lint.records import NOTHING_INHERITED, Hit, Inherited
 from dfgen.dockerfile import Dockerfile, Instruction, external_images
 from dfgen.dockerfile.names import is_secret, unknown_instructions
 from dfgen.dockerfile.packages import ManagerCommand, manager_commands
-from dfgen.dockerfile.shell import commands, tokens
+from dfgen.dockerfile.shell import Command, commands, tokens
 from dfgen.dockerfile.stages import stages
 
 
@@ -35,6 +35,10 @@ def check(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -> t
 
 _PINNED = re.compile(r"@sha(?:256|512):[0-9a-f]{64,128}$")
 _URL = re.compile(r"https?://", re.IGNORECASE)
+# A digest or, for a git repository, a commit: https://docs.docker.com/reference/dockerfile/#add---checksum
+_CHECKSUM = re.compile(
+    r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}|[0-9a-f]{40}|[0-9a-f]{64}"
+)
 _GIT = re.compile(r"\.git(?:[#?].*)?$")
 
 
@@ -70,9 +74,15 @@ def unpinned_syntax(dockerfile: Dockerfile) -> Iterator[Hit]:
 
 
 def add_url(dockerfile: Dockerfile) -> Iterator[Hit]:
-    """Report ADD of a URL without a checksum: its content depends on the server."""
+    """Report ADD of a URL without a valid checksum: its content depends on the server."""
     for one in (outer.trigger or outer for outer in dockerfile.instructions):
-        if one.keyword != "ADD" or one.flag("checksum"):
+        if one.keyword != "ADD":
+            continue
+        if checksums := one.flag("checksum"):
+            for text in checksums:
+                if "$" not in text and not _CHECKSUM.fullmatch(text):
+                    message = f"ADD --checksum={text} is not a digest; use sha256: and 64 hexadecimal digits"
+                    yield Hit(rule="add-url", message=message, line=one.line)
             continue
         for source in one.words[:-1]:
             if _URL.match(source) and not _GIT.search(source):
@@ -235,14 +245,29 @@ def pipefail(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -
         for one in stage.scripts:
             if "|" not in one.text or "pipefail" in one.shell or _has_pipefail(one.text):
                 continue
-            found = commands(one.text)
-            piped = [command for command in found if command.piped and command.name not in _CANNOT_FAIL]
+            piped = [command for command in _piped(one.text) if command.name not in _CANNOT_FAIL]
             if piped:
                 message = (
                     f"the pipe ignores a failure of `{piped[0].name}`; put"
                     ' SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'
                 )
                 yield Hit(rule="pipefail", message=message, line=one.run.line)
+
+
+def _piped(text: str) -> Iterator[Command]:
+    """Yield the commands whose failure their pipe ignores.
+
+    A grep that only checks the output fails without it. With pipefail, `grep -q` would also fail at random,
+    because it ends before the command does.
+    """
+    pipe: list[Command] = []
+    for command in commands(text):
+        pipe.append(command)
+        if not command.piped:
+            if command.name != "grep" or command.written:
+                yield from pipe[:-1]
+            pipe.clear()
+    yield from pipe
 
 
 def _has_pipefail(text: str) -> bool:

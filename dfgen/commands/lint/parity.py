@@ -14,7 +14,8 @@ from difflib import SequenceMatcher
 
 from dfgen.commands.lint.records import Hit
 from dfgen.dockerfile import Dockerfile, Instruction
-from dfgen.dockerfile.names import platform_names
+from dfgen.dockerfile.names import architecture_choice, platform_names
+from dfgen.dockerfile.shell import choices, script
 from dfgen.oci.platform import Platform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -34,25 +35,26 @@ def differences(
     value contains the name of a platform.
     """
     declared = _declared(here, there, platforms, own) if own else {}
-    ours, others = _normalized(here, platforms[0], declared), _normalized(there, platforms[1], declared)
-    if ours == others:
-        return
-    names = [platform.row.dockerfile for platform in platforms]
     mine, theirs = here.instructions, there.instructions
+    ours, others = ([_key(one, platforms, declared) for one in side] for side in (mine, theirs))
+    names = [platform.row.dockerfile for platform in platforms]
     for tag, low, high, start, end in SequenceMatcher(None, ours, others, autojunk=False).get_opcodes():
-        if tag != "equal":
-            message = _message(mine[low:high], theirs[start:end], names)
-            side, line = (0, mine[low].line) if low < high else (1, theirs[start].line)
-            yield side, Hit(rule="arch-parity", message=message, line=line)
+        different: list[tuple[Sequence[Instruction], Sequence[Instruction]]]
+        if tag == "equal":
+            pairs = zip(mine[low:high], theirs[start:end], strict=True)
+            different = [
+                ((one,), (two,)) for one, two in pairs if not _is_declared(one, two, platforms, declared)
+            ]
+        else:
+            different = [(mine[low:high], theirs[start:end])]
+        for one, two in different:
+            side, line = (0, one[0].line) if one else (1, two[0].line)
+            yield side, Hit(rule="arch-parity", message=_message(one, two, names), line=line)
 
 
 def same(here: str, there: str, platforms: Platforms) -> bool:
     """Whether two texts differ only in digests and platform names; cheaper than parsing both."""
-    texts = zip((here, there), platforms, strict=True)
-    ours, others = (
-        platform_names(platform).sub("<platform>", _DIGEST.sub("<digest>", one)) for one, platform in texts
-    )
-    return ours == others
+    return _same_names(here, there, platforms) == set()
 
 
 def _declared(
@@ -62,30 +64,75 @@ def _declared(
     before = {*map(_with_heredocs, own.instructions)}
     news = [text for one in here.instructions if (text := _with_heredocs(one)) not in before]
     wanted = [text for one in there.instructions if (text := _with_heredocs(one)) not in before]
-    pairs = ((one, other) for other in wanted for one in news if _paired(one, other, platforms))
+    pairs = (
+        (one, other) for other in wanted for one in news if _same_names(one, other, platforms) is not None
+    )
     return {text: other for one, other in pairs for text in (one, other)}
 
 
-def _paired(mine: str, theirs: str, platforms: Platforms) -> bool:
-    """Whether two texts are equal except that each uses the names of its own platform."""
+def _same_names(mine: str, theirs: str, platforms: Platforms) -> set[int] | None:
+    """Compare two texts in which each may use the names of its own platform.
+
+    Returns the platforms, 0 and 1, that both texts name at the same place: it is not the own platform of one
+    of them. Returns None if the texts differ in anything else.
+    """
     own, other = map(platform_names, platforms)
     either = re.compile(f"((?:{own.pattern})|(?:{other.pattern}))")
     pieces = [either.split(_DIGEST.sub("<digest>", text)) for text in (mine, theirs)]
-    return len(pieces[0]) == len(pieces[1]) and all(
-        one == another or (own.fullmatch(one) and other.fullmatch(another))
-        for one, another in zip(*pieces, strict=True)
-    )
+    if len(pieces[0]) != len(pieces[1]):
+        return None
+    fixed: set[int] = set()
+    for at, (one, another) in enumerate(zip(*pieces, strict=True)):
+        if at % 2 and one == another:
+            fixed.add(0 if own.fullmatch(one) else 1)
+        elif one != another and not (own.fullmatch(one) and other.fullmatch(another)):
+            return None
+    return fixed
 
 
-def _normalized(one: Dockerfile, platform: Platform, declared: Mapping[str, str]) -> list[str]:
-    """Return the text of each instruction, with everything that may differ replaced by placeholders."""
-    return [declared.get(_with_heredocs(each)) or _normalize(each, platform) for each in one.instructions]
-
-
-def _normalize(one: Instruction, platform: Platform) -> str:
+def _key(one: Instruction, platforms: Platforms, declared: Mapping[str, str]) -> str:
+    """Return the text of an instruction, with everything that may differ replaced by placeholders."""
     if one.keyword == "FROM":
         return "FROM"
-    return platform_names(platform).sub("<platform>", _DIGEST.sub("<digest>", _with_heredocs(one)))
+    text = _with_heredocs(one)
+    if text in declared:
+        return declared[text]
+    text = _DIGEST.sub("<digest>", text)
+    for platform in platforms:
+        text = platform_names(platform).sub("<platform>", text)
+    return text
+
+
+def _is_declared(
+    mine: Instruction, theirs: Instruction, platforms: Platforms, declared: Mapping[str, str]
+) -> bool:
+    """Whether two instructions with the same key differ in nothing that the catalog does not declare.
+
+    Texts that name both platforms do the same on both, for example a table of downloads. A text that names
+    one of them does not, unless the shell gets there on that platform only.
+    """
+    if mine.keyword == "FROM" or _with_heredocs(mine) in declared:
+        return True
+    fixed = _same_names(_with_heredocs(mine), _with_heredocs(theirs), platforms)
+    if fixed and mine.keyword == "RUN":
+        fixed = _same_names(_without_choices(mine), _without_choices(theirs), platforms)
+    return fixed is not None and len(fixed) != 1
+
+
+def _without_choices(one: Instruction) -> str:
+    """Return the script of a RUN without comments and without the parts that it runs by architecture.
+
+    Returns the whole instruction if it is not a script.
+    """
+    text = script(one)
+    if not text:
+        return _with_heredocs(one)
+    decides = architecture_choice()
+    kept, at = "", 0
+    for choice in sorted(choices(text), key=lambda choice: (choice.start, -choice.end)):
+        if choice.start >= at and (choice.by is None or decides.search(choice.by)):
+            kept, at = f"{kept}{text[at : choice.start]} ", choice.end
+    return kept + text[at:]
 
 
 def _with_heredocs(one: Instruction) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dfgen.catalog.layers import Layer
 from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.commands.lint.records import RULES, Usages, finding
+from dfgen.dockerfile.ignore import PatternError, glob
+from dfgen.dockerfile.sources import context_sources
 from dfgen.errors import Place, nearest
 from dfgen.findings import Finding
 from dfgen.templating.usage import TemplateUsage, made_from
@@ -21,6 +25,8 @@ BUILDKIT = re.compile(r"(?:[A-Z]+[a-z]+){2,}")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # Names that Jinja itself defines in macros, loops and blocks, also in templates that these include.
 _SPECIAL = ("caller", "kwargs", "loop", "self", "super", "varargs")
+# A template that names another kind of file than a Dockerfile: nginx.conf.j2, but not java.Dockerfile.j2.
+_OTHER_FILE = re.compile(r"\.(?!dockerfile\.)[a-z]\w*\.(?:j2|jinja2?)$", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.(?:j2|jinja2?)$")
 
 
@@ -118,12 +124,20 @@ def _extended(usage: TemplateUsage, usages: Usages) -> list[TemplateUsage]:
     return found
 
 
-def unused_templates(usages: Usages, images: Iterable[Image]) -> Iterator[Finding]:
-    """Report templates that no image uses."""
+def unused_templates(
+    usages: Usages, images: Sequence[Image], dockerfile: Callable[[Image], str]
+) -> Iterator[Finding]:
+    """Report templates that no image uses; `dockerfile` returns the text of an image, "" if it has none.
+
+    Other programs render the templates of other files, for example entrypoint.sh.j2, and copied ones.
+    """
     wanted = {image.template for image in images}
     used = {usage.template for name in wanted for usage in _used_by(name, usages)}
-    for name, usage in usages.items():
-        if name not in used and _SUFFIX.search(name):
+    unused = [name for name in usages if name not in used and _SUFFIX.search(name)]
+    copied = _copied(images, dockerfile) if unused else ()
+    for name in unused:
+        usage = usages[name]
+        if not _OTHER_FILE.search(name) and not any(one.fullmatch(f"{TEMPLATES}/{name}") for one in copied):
             message = "no family uses this template; remove it"
             yield finding("unused-template", message, _place(usage, 0))
 
@@ -158,6 +172,20 @@ def _set_by(image: Image) -> dict[tuple[str, ...], list[tuple[Any, Layer]]]:
             for name, value in (layer.settings.get(key) or {}).items():
                 found.setdefault((key, name), []).append((value, layer))
     return found
+
+
+def _copied(images: Iterable[Image], dockerfile: Callable[[Image], str]) -> list[re.Pattern[str]]:
+    """Return patterns for the paths that images read from contexts which contain templates."""
+    found: dict[str, re.Pattern[str]] = {}
+    for image in images:
+        context = str(image.family.context)
+        if context in (".", TEMPLATES) or context.startswith(f"{TEMPLATES}/"):
+            for source in context_sources(dockerfile(image), image.path, platform=image.platform):
+                path = posixpath.normpath(posixpath.join(context, source.path))
+                with suppress(PatternError):
+                    text = glob(path).pattern if source.is_pattern else re.escape(path)
+                    found[path] = re.compile(".*" if path == "." else f"(?:{text})(?:/.*)?")
+    return [*found.values()]
 
 
 def unused_ignores(

@@ -74,6 +74,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         impact=impact,
         risks=tuple(sorted(dict.fromkeys(risks), key=_order)),
         notes=(*notes, *_unknown(before, sources, moves, compared), *group_notes),
+        uninspected=0 if sources.inspect else sum(move.kind is not Kind.REMOVED for move in moves),
         unchanged=sum(before.dockerfiles.get(path) == text for path, text in after.dockerfiles.items()),
     )
 

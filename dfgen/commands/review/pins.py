@@ -87,12 +87,19 @@ def _with_inside(
 def _inside(old: ParentDetails, new: ParentDetails) -> Iterator[str]:
     if old.size != new.size:
         yield f"size {old.size:,} → {new.size:,} bytes ({new.size - old.size:+,})"
-    for name in ("created", "user", "entrypoint", "command"):
+    if old.created != new.created:
+        yield f"created {_shown(old.created)} → {_shown(new.created)}"
+    yield from behavior(old, new)
+    yield from _mapping("environment", old.environment, new.environment)
+    yield from _mapping("label", old.labels, new.labels)
+
+
+def behavior(old: ParentDetails, new: ParentDetails) -> Iterator[str]:
+    """Describe each change of what an image runs, and as whom."""
+    for name in ("user", "entrypoint", "command"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             yield f"{name} {_shown(was)} → {_shown(now)}"
-    yield from _mapping("environment", old.environment, new.environment)
-    yield from _mapping("label", old.labels, new.labels)
 
 
 def _shown(value: str | tuple[str, ...]) -> str:

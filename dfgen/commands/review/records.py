@@ -191,7 +191,10 @@ class Impact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """The result of a review; `unchanged` is the number of Dockerfiles that are identical byte for byte."""
+    """The result of a review; `unchanged` is the number of Dockerfiles that are identical byte for byte.
+
+    `uninspected` is the number of new pins whose images were not inspected.
+    """
 
     groups: tuple[Group, ...] = ()
     pins: tuple[PinMove, ...] = ()
@@ -199,6 +202,7 @@ class Review:
     risks: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     unchanged: int = 0
+    uninspected: int = 0
 
     def fails(self, *, strict: bool) -> bool:
         """Return whether a risk is an error or, if strict, a warning."""

@@ -107,13 +107,55 @@ def test_changes_return_new_locks() -> None:
     assert set(lock.parents) == {"a", "b"}
 
 
-def test_a_merge_conflict() -> None:
+NEW = TEXT.splitlines()[3:11]  # an entry with its key
+
+
+def _conflict(before: int, ours: list[str], theirs: list[str], base: list[str] | None = None) -> str:
+    """Return TEXT with a conflict instead of its entry, as git writes it."""
     lines = TEXT.splitlines()
-    text = "\n".join(
-        [*lines[:4], "<<<<<<< ours", lines[4], "=======", lines[4], ">>>>>>> theirs", *lines[5:]]
+    middle = ["||||||| base", *base] if base is not None else []
+    conflict = ["<<<<<<< ours", *ours, *middle, "=======", *theirs, ">>>>>>> theirs"]
+    return "\n".join([*lines[:before], *conflict, *lines[11:], ""])
+
+
+def _named(name: str, lines: list[str] = NEW) -> list[str]:
+    return [line.replace("busybox", name) for line in lines]
+
+
+@pytest.mark.parametrize("base", [None, [], NEW])
+def test_parents_that_only_one_side_of_a_merge_has_are_joined(base: list[str] | None) -> None:
+    lock = parse(_conflict(3, _named("a"), _named("b"), base))
+    assert lock.is_merged
+    assert lock == Lock({f"docker.io/library/{name}:1.36": LOCKED for name in "ab"})
+
+
+def test_an_entry_that_both_sides_of_a_merge_have_is_the_older_one() -> None:
+    later = [line.replace("2026-01-31", "2026-02-01") for line in NEW]
+    for sides in ((NEW, later), (later, NEW)):
+        lock = parse(_conflict(3, *sides))
+        assert lock.is_merged
+        assert lock.parents == {KEY: LOCKED}
+        assert lock.parents[KEY].first_seen == "2026-01-31"
+
+
+def test_an_entry_that_both_sides_of_a_merge_pin_differently() -> None:
+    assert _error(_conflict(3, NEW, [line.replace(str(B), str(C)) for line in NEW])) == (
+        f"bases/lock.json: merge conflict: both sides pin {KEY!r}, differently; keep one side and run `dfgen lock`"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _conflict(3, NEW[:-1], NEW),  # a side that is not JSON
+        _conflict(3, NEW, NEW).replace("=======\n", ""),
+        _conflict(3, NEW, NEW).replace(">>>>>>> theirs\n", ""),
+        _conflict(3, ["<<<<<<< inner", *NEW], NEW),
+    ],
+)
+def test_a_merge_conflict_that_cannot_be_read(text: str) -> None:
     assert _error(text) == (
-        "bases/lock.json:5:1: invalid JSON (a merge conflict?): Expecting property name enclosed in double quotes;"
+        "bases/lock.json:4:1: invalid JSON (a merge conflict?): Expecting property name enclosed in double quotes;"
         " keep one side and run `dfgen lock`"
     )
 

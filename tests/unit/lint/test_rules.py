@@ -27,6 +27,8 @@ FOUND = {
     ],
     "add-url": [
         (FROM + "ADD https://e.org/a.tgz /a/", "2: ADD downloads https://e.org/a.tgz without a checksum; use ADD --checksum=sha256:…"),
+        (FROM + "ADD --checksum=sha256:abc https://e.org/a /a", "2: ADD --checksum=sha256:abc is not a digest; use sha256: and 64 hexadecimal digits"),
+        (FROM + "ADD --checksum=abc https://e.org/a /a", "2: ADD --checksum=abc is not a digest; use sha256: and 64 hexadecimal digits"),
         (FROM + "ONBUILD ADD http://e.org/a /a/", "2: ADD downloads http://e.org/a without a checksum; use ADD --checksum=sha256:…"),
     ],
     "apt-recommends": [
@@ -50,6 +52,8 @@ FOUND = {
         (FROM + "RUN echo x | gpg --dearmor | tee y", '2: the pipe ignores a failure of `gpg`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (f"FROM a:1{PIN} AS b\n{BASH}FROM b\nSHELL [\"sh\", \"-c\"]\nRUN a | b", '5: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN <<EOF\n#!/bin/bash -e\n# pipefail\na | b\nEOF", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN a | grep x > y", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
+        (FROM + "RUN c | grep -q x; a | b", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN a | b # set -o pipefail", '2: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (FROM + "RUN { a; b; } 2>&1 | c", '2: the pipe ignores a failure of `b`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
         (BASH.join((FROM, FROM)) + "RUN a | b", '4: the pipe ignores a failure of `a`; put SHELL ["/bin/bash", "-o", "pipefail", "-c"] before it, or `set -o pipefail` into it'),
@@ -71,7 +75,10 @@ CLEAN = {
     "latest-tag": [FROM, f"FROM a:latest{PIN}", "ARG V=1\nFROM a:$V", f"FROM a{PIN}", "FROM a:1"],
     "unpinned-syntax": [FROM, f"# syntax=docker/dockerfile:1{PIN}\n{FROM}"],
     "add-url": [
-        FROM + "ADD --checksum=sha256:abc https://e.org/a /a",
+        FROM + f"ADD --checksum=sha256:{64 * 'a'} https://e.org/a /a",
+        FROM + f"ADD --checksum=sha512:{128 * 'a'} https://e.org/a /a",
+        FROM + f"ADD --checksum={40 * 'a'} https://e.org/a.git#v1 /a",
+        FROM + "ARG SUM\nADD --checksum=sha256:$SUM https://e.org/a /a",
         FROM + "ADD a.tgz /a/\nADD https://e.org/a.git#v1 /b/\nCOPY x https://",
         FROM + "RUN curl -fO https://e.org/a",
     ],
@@ -108,6 +115,9 @@ CLEAN = {
     "pipefail": [
         FROM + BASH + "RUN curl x | tar x",
         FROM + "RUN set -euxo pipefail; curl x | tar x",
+        FROM + "RUN locale -a | grep utf8",
+        FROM + "RUN a | grep -c x 2>/dev/null",
+        FROM + "RUN a | b | grep -Eqi x && c; { d; e; } | grep --quiet f",
         FROM + "RUN set -e -o pipefail && curl x | tar x",
         FROM + "RUN set -o errexit -o nounset -o pipefail; curl x | tar x",
         FROM + "RUN <<EOF\n#!/bin/bash -eo pipefail\ncurl x | tar x\nEOF",

@@ -70,6 +70,45 @@ def test_a_template_that_no_family_uses(linting: Linting) -> None:
     assert linting.found("app@arm64") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "context", "instruction"),
+    [
+        ("entrypoint.sh.j2", "", ""),
+        ("conf/nginx.conf.jinja2", "", ""),
+        ("app.j2", "context: ../..", "COPY templates/app.j2 /etc/"),
+        ("conf/app.j2", "context: ../..", "COPY templates/conf /etc/"),
+        ("conf/app.j2", "context: ../..", "COPY templates/*/app.* /etc/"),
+        ("app.j2", "context: ../..", "COPY . /etc/"),
+        ("app.j2", "context: ../../templates", "ADD app.j2 /etc/"),
+        (
+            "conf/app.j2",
+            "context: ../../templates/conf",
+            "RUN --mount=source=app.j2,target=/a.j2 render /a.j2",
+        ),
+    ],
+)
+def test_a_template_for_another_program(linting: Linting, name: str, context: str, instruction: str) -> None:
+    base = f"{FAMILY}{context}\n"
+    linting.catalog(f"{FROM}{instruction}\n", base, **{f"templates/{name}": "{{ x }}"})
+    assert linting.found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "instruction"),
+    [
+        ("app.Dockerfile.j2", "", ""),
+        ("app.j2", "context: ../..", "COPY templates/other.j2 /etc/"),
+        ("app.j2", "context: ../..", "COPY templates/app.j /etc/"),
+        ("app.j2", "", "COPY templates/app.j2 /etc/"),  # not in the context
+    ],
+)
+def test_a_template_that_no_program_uses(linting: Linting, name: str, context: str, instruction: str) -> None:
+    linting.catalog(f"{FROM}{instruction}\n", f"{FAMILY}{context}\n", **{f"templates/{name}": FROM})
+    assert linting.found() == [
+        f"templates/{name}: warning: no family uses this template; remove it [unused-template]"
+    ]
+
+
 def test_a_computed_include_may_use_any_template(linting: Linting) -> None:
     linting.catalog('{% include family ~ ".j2" %}\n' + FROM, **{"templates/app.j2": "", "templates/b.j2": ""})
     assert linting.found() == []

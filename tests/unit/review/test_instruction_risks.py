@@ -8,7 +8,9 @@ from dfgen.dockerfile.names import is_secret
 from tests.unit.review.world import AMD_FILE, ARM_FILE, TEMPLATE, World, locked, put
 
 STAYS = "looks like a secret and stays in the image's history; set it when a container starts"
-CONTAINS = "contains what looks like a secret; it stays in the image's history; set it when a container starts"
+CONTAINS = (
+    "contains what looks like a secret; it stays in the image's history; set it when a container starts"
+)
 END = "end with an unprivileged USER"
 NETWORK = "; add --checksum, or COPY it from the context"
 COMMIT = "0123456789" * 4

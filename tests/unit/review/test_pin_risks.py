@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock, Pin
+from dfgen.cli.review.text import summary
 from dfgen.commands.review.records import ParentDetails
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
@@ -67,6 +68,42 @@ def test_swapped_pair_is_one_risk(world: World) -> None:
         f"bases/lock.json:9: error: the pins of {DEBIAN} for linux/amd64 and linux/arm64 are swapped; {AGAIN}"
         " [pin-swapped]"
     ]
+
+
+BEHAVIOR = {
+    "entrypoint": (("/a",), (), 'entrypoint ["/a"] → none'),
+    "command": (("nginx", "-g"), ("bash",), 'command ["nginx", "-g"] → ["bash"]'),
+    "user": ("app", "", "user app → none"),
+}
+
+
+@pytest.mark.parametrize("name", BEHAVIOR)
+def test_parent_that_runs_another_program_or_as_another_user(world: World, name: str) -> None:
+    was, now, change = BEHAVIOR[name]
+    old, new = locked(), locked(build="2")
+    world.make({}, {}, old, new)
+
+    def inspect(_: Reference, digest: Digest) -> ParentDetails:
+        platform = next(
+            one for pins in (old, new) for one, pin in pins.platforms.items() if pin.digest == digest
+        )
+        is_old = digest in {pin.digest for pin in old.platforms.values()}
+        return ParentDetails(platform=platform, size=int(is_old), **{name: was if is_old else now})
+
+    assert world.risks(inspect=inspect) == [
+        f"bases/lock.json:9: warning: {DEBIAN} for linux/amd64 and linux/arm64 has another {change}; images inherit"
+        " it unless they set their own, so check whether it is still the same software [parent-behavior]"
+    ]
+    assert summary(world.review(inspect=inspect)).startswith("1 warning; ")
+
+
+def test_a_review_without_a_registry_says_what_it_did_not_inspect(world: World) -> None:
+    world.make({}, {}, locked(), locked(build="2"))
+    assert summary(world.review()).startswith("no risks found, but 1 pin was not inspected (use --online); ")
+    inspected = world.review(inspect=lambda _, digest: None)
+    assert summary(inspected).startswith("no risks; ")
+    world.make({}, {}, locked(), locked())
+    assert summary(world.review()).startswith("no risks; ")
 
 
 def test_one_architecture_did_not_move(world: World) -> None:

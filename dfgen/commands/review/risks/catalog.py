@@ -23,7 +23,12 @@ from dfgen.oci.platform import Platform
 _SEAL = re.compile(r"# dfgen:sha256:[0-9a-f]{64}")
 _FROM = re.compile(r"^FROM\s+--platform=(\S+)\s+(\S+)@(sha256:[0-9a-f]{64})", re.MULTILINE | re.IGNORECASE)
 # The rules with a place in a Dockerfile.
-_RULES = frozenset(("add-url", "arch-change", "context", "secret", "unknown-instruction", "user-root"))
+_RULES = frozenset(
+    (
+        *("add-url", "arch-change", "checksum", "context", "secret"),
+        *("unknown-instruction", "user-root", "verification"),
+    )
+)
 
 Origins = Callable[[Image], Sequence[Place | None]]
 
@@ -79,7 +84,7 @@ def _differing(before: State, files: Sequence[File]) -> Iterator[Finding]:
             continue
         if file.old is None or file.new is None:
             yield _rejected(file, 0)
-        elif _is_edited(before.dockerfiles.get(file.path), file.old):
+        elif file.change is not Change.MERGED and _is_edited(before.dockerfiles.get(file.path), file.old):
             yield _hand_edit(file.path, _first_difference(file.new, file.old))
         else:
             yield _rejected(file, _first_difference(file.new, file.old))

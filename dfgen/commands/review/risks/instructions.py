@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from dfgen.commands.review.diff import Block, blocks, is_pin, trimmed
 from dfgen.commands.review.records import Group, Kind, State
-from dfgen.commands.review.risks import error, warning
+from dfgen.commands.review.risks import downloads, error, warning
 from dfgen.dockerfile import Dockerfile, Instruction, parse
 from dfgen.dockerfile.names import is_secret, secrets_in, unknown_instructions
 from dfgen.dockerfile.parser import KEYWORDS, Reader, split_keyword
@@ -38,7 +38,7 @@ class _Side:
         except InputError:
             self.file = Dockerfile(directives={}, instructions=())
         walk = stages(self.file)
-        self.words, self.end = walk.words, walk.end
+        self.stages, self.words, self.end = walk, walk.words, walk.end
         self.last_line = walk.last.line if walk.last else 0
 
     def of(self, keyword: str) -> list[Word]:
@@ -131,6 +131,10 @@ def is_unknown(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
             yield error("unknown-instruction", message, Place(path, line))
 
 
+def _of_downloads(path: str, old: _Side, new: _Side) -> Iterator[Finding]:
+    return downloads.risks(path, old.stages, new.stages)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A risk, and whether it reads an instruction, by keyword and block; "#" is a comment or directive.
@@ -166,6 +170,7 @@ RISKS = (
     # A secret may be continued on the next line.
     Rule(writes_secret, lambda keyword, block: keyword != "#" and bool("\\\n" in block or secrets_in(block))),
     Rule(is_unknown, lambda keyword, _: keyword not in KEYWORDS or keyword == "ONBUILD"),
+    Rule(_of_downloads, downloads.reads),
 )
 
 

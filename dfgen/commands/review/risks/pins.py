@@ -293,6 +293,25 @@ def _different_parents(state: State) -> Iterator[tuple[str, tuple[str, ...], Pla
                 yield name, tuple(sorted(parents)), [*parents.values()][-1]
 
 
+def changed_behavior(locks: Locks) -> Iterator[Finding]:
+    """Report parents that run another program, or as another user, than the ones before; needs details."""
+    for key, locked in locks.changed.items():
+        old = locks.earlier(key)
+        changes: dict[str, list[Platform]] = {}
+        for platform, pin in sorted(locked.platforms.items()):
+            before = old.platforms.get(platform) if old else None
+            was = locks.inspect(locks.replaced.get(key, key), before.digest) if before else None
+            now = locks.inspect(key, pin.digest)
+            for change in pins.behavior(was, now) if was and now else ():
+                changes.setdefault(change, []).append(platform)
+        for change, platforms in changes.items():
+            message = (
+                f"{key} for {listing(map(str, platforms))} has another {change}; images inherit it unless"
+                " they set their own, so check whether it is still the same software"
+            )
+            yield warning("parent-behavior", message, locks.place(key, platforms[0]))
+
+
 RISKS = (
     index_digest,
     wrong_platform,
@@ -303,4 +322,5 @@ RISKS = (
     different_tags,
     tag_moved,
     lost_platform,
+    changed_behavior,
 )
