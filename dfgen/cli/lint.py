@@ -55,7 +55,9 @@ def command(
         if buildkit:
             check = partial(buildkit_hits, ready, app.lock, app.planning, app.buildx)
             sources = replace(sources, buildkit=check)
-        linted = lint(ready, app.catalog.images, sources, is_complete=not select)
+        linted = lint(
+            ready, app.catalog.images, sources, is_complete=not select, today=app.today, strict=strict
+        )
     _print(linted, app.output)
     for note in _notes(linted, len(images) - len(ready), buildkit=buildkit):
         show.note(note)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from dfgen.catalog import lifetime
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.cli.progress import transferring
@@ -55,8 +56,10 @@ def command(
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:
         publishing.check(releases)
-    changed = sum(1 for release in published.done if release.changes)
-    show.note(f"{changed} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
+    changed = [release for release in published.done if release.changes]
+    if over := lifetime.summary((image for release in changed for image in release.bundle.images), app.today):
+        show.note(over)
+    show.note(f"{len(changed)} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
     if published.failed:
         raise published.failed
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from dfgen.catalog import lifetime
+from dfgen.catalog.layers import Layers, ignore_place, ignored
 from dfgen.catalog.model import TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
@@ -37,12 +39,18 @@ class Linted:
 
 
 def lint(
-    images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, is_complete: bool
+    images: Sequence[Image],
+    everything: Sequence[Image],
+    sources: Sources,
+    *,
+    is_complete: bool,
+    today: str,
+    strict: bool,
 ) -> Linted:
     """Check images; `everything` are all images of the catalog. Problems become findings, not errors.
 
     `is_complete` if nothing was selected; only then are unused macros, blocks, templates and shared variables
-    reported.
+    reported. `today` is a date, YYYY-MM-DD. With `strict`, a version past its end of life is an error.
     """
     run = _Lint(sources, images, everything)
     run.render()
@@ -53,6 +61,8 @@ def lint(
     if sources.buildkit:
         run.add_external(sources.buildkit())
     run.check_templates(is_complete=is_complete)
+    # A child whose parent is not built yet is not among `images`, but its lifetime is known.
+    run.check_lifetimes(everything if is_complete else images, today, strict=strict)
     kept, used = run.without_ignored()
     ran = {templates.HADOLINT: sources.hadolint is not None, templates.BUILDKIT: sources.buildkit is not None}
     kept += templates.unused_ignores(images, everything, used, ran)
@@ -91,8 +101,10 @@ class _Lint:
     own_hits: dict[str, set[tuple[str, int]]] = field(default_factory=dict)  # rule and line
     # External rules, with a path, that dfgen can judge better since it knows the parents in the catalog.
     overruled: set[tuple[str, str]] = field(default_factory=set)
-    findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
+    # Findings with the layers whose `ignore` entries apply to them: those of an image, or of its family only.
+    findings: list[tuple[Layers, Finding]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
+    used: set[Place] = field(default_factory=set)  # `ignore` entries that apply to a finding
 
     def render(self) -> None:
         """Render and parse the Dockerfile of each image."""
@@ -119,7 +131,7 @@ class _Lint:
             for parent in image.all_parents:
                 if parent.reference.tag == "latest" and not parent.family:
                     message = f"parent {parent.key} changes without notice; use a version tag"
-                    self.findings.append((image, finding("latest-tag", message, parent.place)))
+                    self.findings.append((image.layers, finding("latest-tag", message, parent.place)))
 
     def compare_platforms(self) -> None:
         """Compare the Dockerfile of each platform with that of the version's first platform."""
@@ -137,7 +149,7 @@ class _Lint:
             equivalent = (EQUIVALENT.get(hit.rule, ""), hit.line)
             is_duplicate = equivalent in self.own_hits[path] or (hit.rule, path) in self.overruled
             # A hit that the family ignores is kept, so that its `ignore` entry counts as used.
-            if not is_duplicate or hit.rule in images[path].family.lint:
+            if not is_duplicate or hit.rule in ignored(images[path].layers):
                 found.setdefault(path, []).append((hit, level))
         for path, hits in found.items():
             self._add_hits(images[path], hits)
@@ -157,7 +169,7 @@ class _Lint:
                 *templates.undefined_variables(usages, defined, self.sources.functions),
                 *templates.unused_variables(usages, images, shared=False),
             ):
-                self.findings.append((images[0], one))
+                self.findings.append((_of_family(images[0]), one))
         if is_complete:
             for one in (
                 *templates.unused_macros(usages),
@@ -165,23 +177,29 @@ class _Lint:
                 *templates.unused_templates(usages, everything),
                 *templates.unused_variables(usages, everything, shared=True),
             ):
-                self.findings.append((None, one))
+                self.findings.append(((), one))
 
-    def without_ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
-        """Return the findings that are not ignored, and the family and rule of each `ignore` entry in use."""
-        used: set[tuple[str, str]] = set()
-        kept: list[Finding] = []
-        for group in self.groups.values():
-            if group.hit.rule in group.image.family.lint:
-                used.add((group.image.family.name, group.hit.rule))
-            else:
-                kept.append(self._finding(group))
-        for image, one in self.findings:
-            if image and one.rule in image.family.lint:
-                used.add((image.family.name, one.rule))
-            else:
+    def check_lifetimes(self, images: Sequence[Image], today: str, *, strict: bool) -> None:
+        """Report versions that end soon or have ended, and those that outlive a parent."""
+        for one in lifetime.endings(images, self.everything, today):
+            found = finding("end-of-life", one.message, one.place)
+            level = Level.ERROR if strict and one.is_over else found.level
+            self.findings.append((one.image.layers, replace(found, level=level)))
+
+    def without_ignored(self) -> tuple[list[Finding], set[Place]]:
+        """Return the findings that are not ignored, and the places of the `ignore` entries in use."""
+        kept = [self._finding(group) for group in self.groups.values()]
+        for layers, one in self.findings:
+            if not self._is_ignored(layers, one.rule):
                 kept.append(one)
-        return kept, used
+        return kept, self.used
+
+    def _is_ignored(self, layers: Layers, rule: str) -> bool:
+        """Whether an `ignore` entry applies; if so, it counts as used."""
+        found = ignored(layers).get(rule)
+        if found:
+            self.used.add(ignore_place(rule, found[1]))
+        return found is not None
 
     def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
         """Report errors in a template, or in the Dockerfile that it renders."""
@@ -192,13 +210,15 @@ class _Lint:
                 hit = Hit(rule="does-not-render", message=one.message, line=place.line)
                 hits.append((hit, RULES[hit.rule]))
             else:
-                self.findings.append((image, finding("does-not-render", one.message, place)))
+                self.findings.append((image.layers, finding("does-not-render", one.message, place)))
         self._add_hits(image, hits)
 
     def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:
-        """Add all hits of one Dockerfile, each to the group of equal hits in other Dockerfiles."""
+        """Add the hits of one Dockerfile that are not ignored, each to the group of equal ones in others."""
         seen: dict[tuple[object, ...], int] = {}
         for hit, level in found:
+            if self._is_ignored(image.layers, hit.rule):
+                continue
             key = (hit.rule, _VARYING.sub("", hit.message), image.template, image.family.name)
             # The count keeps equal hits in one Dockerfile apart: the second joins the second ones of others.
             seen[key] = seen.get(key, 0) + 1
@@ -248,3 +268,8 @@ class _Lint:
             origins = self.sources.origins(image)
         found = origins[line - 1] if 0 < line <= len(origins) else None
         return found or Place(f"{TEMPLATES}/{image.template}")
+
+
+def _of_family(image: Image) -> Layers:
+    """Return the layers that all versions of a family share: those of catalog.yaml and of base.yaml."""
+    return image.layers[:2]

@@ -18,6 +18,7 @@ RULES = {
     "apt-recommends": Level.WARNING,
     "arch-parity": Level.WARNING,
     "does-not-render": Level.ERROR,
+    "end-of-life": Level.WARNING,
     "latest-tag": Level.WARNING,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,

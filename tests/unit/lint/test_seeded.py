@@ -42,7 +42,7 @@ FILES = {
     "bases/broken/base.yaml": "template: broken.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n",
     "bases/child/base.yaml": (
         "template: child.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n"
-        "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\n"
+        "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\nend_of_life: '2024-06-30'\n"
     ),
 }
 BASE = "template: t.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64, arm64]\n"
@@ -53,6 +53,7 @@ FOUND = {
     "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
     "does-not-render": ("templates/broken.j2:2", ""),
+    "end-of-life": ("bases/child/base.yaml:10:14", ""),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
