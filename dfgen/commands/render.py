@@ -11,7 +11,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property, lru_cache
 from itertools import zip_longest
@@ -281,13 +281,45 @@ def render(
             continue
         with gathering.step():
             path = image.path
-            new = render_image(catalog, image, lock, templates(image))
+            new = _render_hinted(catalog, image, lock, templates(image))
             found.append(File(path=path, old=existing.get(path), new=new))
     gathering.check()
     expected = {image.path for image in images}
     gone = (path for path in existing if path not in expected and is_generated(existing[path]))
     found.extend(File(path=path, old=existing[path], new=None) for path in sorted(gone))
     return Rendering(files=tuple(found), waiting=tuple(waiting))
+
+
+def _render_hinted(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
+    """Render one Dockerfile; if only dfgen's white space options break it, the error says so."""
+    try:
+        return render_image(catalog, image, lock, templates)
+    except InputError as error:
+        if render_with_jinja_whitespace(catalog, image, lock, templates) is None:
+            raise
+        hint = whitespace_hint(image)
+        raise InputError(replace(one, message=one.message + hint) for one in error.problems) from None
+
+
+def render_with_jinja_whitespace(
+    catalog: Catalog, image: Image, lock: Lock, templates: Templates
+) -> str | None:
+    """Render with Jinja2's own white space options; None if the family has them, or if that fails."""
+    other = templates.with_jinja_whitespace()
+    if other is None:
+        return None
+    try:
+        return render_image(catalog, image, lock, other)
+    except InputError:
+        return None
+
+
+def whitespace_hint(image: Image) -> str:
+    """Name the setting for a template that was written for Jinja2's own white space."""
+    return (
+        "; with Jinja2's own white space the template has no such error: write"
+        f" jinja: {{trim_blocks: false, lstrip_blocks: false}} in {image.family.base_file}"
+    )
 
 
 def waits_for_family(image: Image, lock: Lock) -> bool:

@@ -94,6 +94,7 @@ class Templates:
         options: TemplateOptions = TemplateOptions(),
         snippets: frozenset[str] = frozenset(),
     ) -> None:
+        self._root = root
         self._loader = FolderLoader(root)
         self._options = {**asdict(options), "loader": self._loader}
         self._tainting = TaintingSandbox(**self._options)
@@ -104,6 +105,14 @@ class Templates:
         self._snippets = snippets
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
+
+    def with_jinja_whitespace(self) -> Templates | None:
+        """Return the same templates with Jinja2's own defaults for white space; None if they have them."""
+        own = {**self._options, "trim_blocks": False, "lstrip_blocks": False}
+        if own == self._options:
+            return None
+        options = TemplateOptions(**{name: own[name] for name in asdict(TemplateOptions())})
+        return Templates(self._root, self._shown, options, self._snippets)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all templates, sorted, with `/` between folders."""

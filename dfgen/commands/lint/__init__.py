@@ -17,10 +17,12 @@ from dfgen.catalog.model import TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
 from dfgen.commands.lint.records import EQUIVALENT, RULES, ExternalHit, Hit, Sources, finding
+from dfgen.commands.render import whitespace_hint
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
 
+_OF_BROKEN_LINES = ("line-break", "unknown-instruction")
 # Messages that differ only in these are the same finding in another Dockerfile.
 _VARYING = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
@@ -122,7 +124,11 @@ class _Lint:
         for image in self.images:
             if dockerfile := self.parsed.get(image.path):
                 inherited = inheritance.of(image)
-                hits = rules.check(dockerfile, inherited)
+                hits = [
+                    *rules.check(dockerfile, inherited),
+                    *rules.line_break(dockerfile, self.texts[image.path], inherited),
+                ]
+                hits = self._with_whitespace_hints(image, dockerfile, hits)
                 # hadolint does not know that a parent in the catalog sets pipefail.
                 if any("pipefail" in shell for shell in inherited.shells.values()):
                     self.overruled.add(("DL4006", image.path))
@@ -201,16 +207,38 @@ class _Lint:
             self.used.add(ignore_place(rule, found[1]))
         return found is not None
 
+    def _with_whitespace_hints(self, image: Image, dockerfile: Dockerfile, hits: list[Hit]) -> list[Hit]:
+        """Name the `jinja:` setting if Jinja2's own white space options avoid all broken lines."""
+        text = self.texts[image.path]
+        broken = [hit for hit in hits if hit.rule in _OF_BROKEN_LINES]
+        if not broken and not rules.may_have_lost_a_line_break(text):
+            return hits
+        complete = self.sources.with_jinja_whitespace(image)
+        if complete is None:
+            return hits
+        other = parse(complete, image.path)
+        if any(rules.unknown_instruction(other)) or any(rules.line_break(other, complete)):
+            return hits
+        lines = {hit.line for hit in broken}
+        lost = rules.lost_line_breaks(text, complete, dockerfile.escape)
+        broken += [hit for hit in lost if hit.line not in lines]
+        hint = whitespace_hint(image)
+        others = [hit for hit in hits if hit.rule not in _OF_BROKEN_LINES]
+        messages = (hit.message.removesuffix(rules.BREAK_THE_LINE) + hint for hit in broken)
+        hinted = (replace(hit, message=text) for hit, text in zip(broken, messages, strict=True))
+        return [*others, *hinted]
+
     def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
         """Report errors in a template, or in the Dockerfile that it renders."""
         hits: list[tuple[Hit, Level]] = []
+        hint = whitespace_hint(image) if self.sources.with_jinja_whitespace(image) else ""
         for one in problems:
             place = one.place or Place(f"{TEMPLATES}/{image.template}")
             if place.file == image.path:
-                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
+                hit = Hit(rule="does-not-render", message=one.message + hint, line=place.line)
                 hits.append((hit, RULES[hit.rule]))
             else:
-                self.findings.append((image.layers, finding("does-not-render", one.message, place)))
+                self.findings.append((image.layers, finding("does-not-render", one.message + hint, place)))
         self._add_hits(image, hits)
 
     def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:

@@ -20,6 +20,7 @@ RULES = {
     "does-not-render": Level.ERROR,
     "end-of-life": Level.WARNING,
     "latest-tag": Level.WARNING,
+    "line-break": Level.ERROR,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,
     "secret": Level.WARNING,
@@ -89,10 +90,12 @@ class Sources:
     those that every template can call. `usages` describes each template.
 
     `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
-    if it does not run.
+    if it does not run. `with_jinja_whitespace` renders with Jinja2's own white space options; it returns None
+    if the family has them already, or if that fails.
     """
 
     render: Callable[[Image], str]
+    with_jinja_whitespace: Callable[[Image], str | None]
     origins: Callable[[Image], Sequence[Place | None]]
     variables: Callable[[Image], Collection[str]]
     usages: Usages
