@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateNotFound
 from jinja2.runtime import Undefined
 
 from dfgen.errors import InputError, Place, Problem
@@ -177,7 +178,8 @@ class Templates:
             _forget_modules(environment)
             return environment.concat(template.root_render_func(template.new_context(dict(given))))
         except TEMPLATE_ERRORS as error:
-            place = Place(self._shown)
+            is_missing = isinstance(error, TemplateNotFound)
+            place = Place(self._shown) if is_missing else self._errors.place(name)
             raise self._errors.translate(error, given, self.names, place) from None
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:

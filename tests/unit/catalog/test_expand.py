@@ -197,7 +197,7 @@ def test_settings_of_a_family(tmp_path: Path) -> None:
         ),
         (
             "overrides: [{when: 'java >'}]\n",
-            "bases/app/base.yaml:4:20: in 'java >': unexpected 'end of template'",
+            "bases/app/base.yaml:4:20: in 'java >': the expression is incomplete",
         ),
         (
             "variables: {image: x, parent: y, parents: z}\n",

@@ -221,6 +221,4 @@ def test_an_invalid_template_is_reported_by_its_images(linting: Linting) -> None
     write(linting.root, {T: "FROM {{ parent }}\n{% if %}\n"})
     done = linting.run()
     assert done.status == 1
-    assert done.out.splitlines() == [
-        f"{T}:2: error: Expected an expression, got 'end of statement block' [does-not-render]"
-    ]
+    assert done.out.splitlines() == [f"{T}:2: error: an expression is missing before %}} [does-not-render]"]
