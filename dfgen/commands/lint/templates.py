@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dfgen.catalog import schema
 from dfgen.catalog.layers import ignore_place, ignored
 from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.commands.lint.records import RULES, Usages, finding
@@ -67,7 +68,8 @@ def unused_variables(usages: Usages, images: Iterable[Image], *, shared: bool) -
         is_variable = len(path) > 1 and path[-2] in ("variables", "axes")
         if is_variable and name not in read and name not in reported:
             reported.add(name)
-            message = f"variable {name} is not used by any template or text of the family; remove it"
+            fix = f"move the setting {name} out of {path[-2]}" if name in schema.settings() else "remove it"
+            message = f"variable {name} is not used by any template or text of the family; {fix}"
             yield finding("unused-variable", message, document.place(path, key=True))
 
 
