@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.catalog import reading
-from dfgen.errors import InputError, Place, Problem
+from dfgen.errors import InputError, Place, Problem, counted
 
 KeyPath = tuple[str | int, ...]
 
@@ -297,7 +297,7 @@ def _invalid(problem: str, at: tuple[int, int], lines: Sequence[str]) -> tuple[t
         ), "invalid YAML: the first line is indented, but others are not; align them"
     indent, expected = len(line) - len(line.lstrip(" ")), _indents(lines[: at[0]])
     if expected and indent not in expected and _BY_INDENT.search(problem):
-        spaces = "1 space" if indent == 1 else f"{indent} spaces"
+        spaces = counted(indent, "space")
         return (
             at[0],
             indent,

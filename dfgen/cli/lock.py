@@ -12,6 +12,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands import lock as locking
 from dfgen.commands.lock import ImageFacts, LockChanges, Locking, PinChange
+from dfgen.errors import counted
 
 PIN_COLUMNS = ("parent", "platform", "old", "new", "rebuilds")
 UPGRADE_COLUMNS = (*PIN_COLUMNS, "size", "created")
@@ -131,4 +132,5 @@ def _show_notes(changes: LockChanges, *, dry_run: bool) -> None:
     show.notes(f"{key}: held back: {reason}" for key, reason in changes.held.items())
     show.notes(f"{key}: not built yet; run `dfgen build` to pin it" for key in changes.unbuilt)
     show.notes(f"{key}: unused pin {would}removed" for key in changes.unused)
-    show.note(f"{LOCK_FILE}: {len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed")
+    parents = counted(len(changes.lock.parents), "parent")
+    show.note(f"{LOCK_FILE}: {parents}, {len(changes.moved)} {would}changed")

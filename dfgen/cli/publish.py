@@ -13,6 +13,7 @@ from dfgen.cli.progress import transferring
 from dfgen.commands import plan as planning
 from dfgen.commands import publish as publishing
 from dfgen.commands.publish.release import Release
+from dfgen.errors import counted
 
 COLUMNS = ("tag", "state", "digest")
 
@@ -59,7 +60,8 @@ def command(
     changed = [release for release in published.done if release.changes]
     if over := lifetime.summary((image for release in changed for image in release.bundle.images), app.today):
         show.note(over)
-    show.note(f"{len(changed)} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
+    versions = counted(len(releases), "version")
+    show.note(f"{len(changed)} of {versions} {'would change' if dry_run else 'changed'}")
     if published.failed:
         raise published.failed
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from dfgen.catalog.lockfile import LOCK_FILE, Candidate, Lock, LockedParent, Pin
 from dfgen.catalog.model import Catalog, Parent
 from dfgen.concurrent import attempt
-from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, listing
+from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, counted, listing
 from dfgen.filetree import files
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Puller, Remote, configuration_of
@@ -459,6 +459,7 @@ def quota_warnings(catalog: Catalog, old: Lock, registry: Registry) -> Iterator[
 def _quota_warning(host: str, quota: Quota, needed: int) -> str:
     window = f" per {quota.window / 3600:g} h" if quota.window else ""
     return (
-        f"{host}: {needed} parents to resolve, but only {quota.remaining} of {quota.limit} pulls{window}"
-        f" left; run `docker login {host}`, wait, or set a mirror under `mirrors` in catalog.yaml"
+        f"{host}: {counted(needed, 'parent')} to resolve, but only {quota.remaining} of {quota.limit}"
+        f" pulls{window} left; run `docker login {host}`, wait, or set a mirror under `mirrors` in"
+        " catalog.yaml"
     )
