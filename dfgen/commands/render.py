@@ -35,6 +35,7 @@ _HADOLINT = "# hadolint global ignore=DL3029"
 # Parser directives: https://docs.docker.com/reference/dockerfile/#parser-directives
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=\s*(.*?)\s*", re.IGNORECASE)
 _SEAL = "# dfgen:sha256:"
+_STAGE = re.compile(r"^[ \t]*FROM\s", re.MULTILINE | re.IGNORECASE)
 _SEALED = re.compile(rf"^{re.escape(_SEAL)}([0-9a-f]{{64}})\n", re.MULTILINE)
 
 
@@ -231,6 +232,9 @@ class Rendered:
         """Raise InputError if the text is not a Dockerfile, or uses an image without a pin."""
         if problems := [*_unpinned(self.text, self.image, self.pins)]:
             raise InputError(problems)
+        if _STAGE.search(self.text) is None:
+            place = Place(f"{TEMPLATES}/{self.image.template}")
+            raise InputError(Problem(place, "renders no FROM; begin the Dockerfile with FROM {{ parent }}"))
 
 
 def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:

@@ -51,6 +51,7 @@ _MESSAGES = {
     "Can't assign to special loop variable in for-loop target": "loop is Jinja's own; use another name",
     "can't assign to 'const'": "true, false, none, numbers and texts cannot be assigned; use another name",
     "can't assign to 'name'": "true, false and none cannot be assigned; use another name",
+    "chunk after expression": "unexpected text after the expression; compare with ==, combine with and, or",
     "expected name or number": "a name is missing after the dot",
     "invalid syntax for function call expression": "arguments without a name go before those with a name",
     "tag name expected": "{% is followed by no tag; write one, for example {% if … %}",
@@ -334,6 +335,11 @@ _PYTHON = tuple(
         (r"(?:list|tuple|string) ind(?:ex|ices) .*", "the list has no item at this position"),
         (r"not all arguments converted during string formatting", "there are more values than % in the text"),
         (r"not enough arguments for format string", "there are more % in the text than values"),
+        (
+            r"the template '(?P<a>.+)' \(imported on line \d+ in '.+'\) does not export the requested name"
+            r" '(?P<b>\w+)'",
+            "template {a!r} does not define {b!r}, which is imported from it",
+        ),
         (r"no loader for this environment specified", "a text of the catalog cannot use a template"),
         (
             r"cannot assign attribute on non-namespace object",

@@ -25,6 +25,7 @@ def check(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -> t
         *unpinned_syntax(dockerfile),
         *add_url(dockerfile),
         *unknown_instruction(dockerfile),
+        *exec_form(dockerfile),
         *apt_recommends(dockerfile, inherited),
         *package_cache(dockerfile),
         *secret(dockerfile),
@@ -86,6 +87,15 @@ def unknown_instruction(dockerfile: Dockerfile) -> Iterator[Hit]:
     """Report misspelled instructions and merge conflicts."""
     for line, message in unknown_instructions(dockerfile):
         yield Hit(rule="unknown-instruction", message=message, line=line)
+
+
+def exec_form(dockerfile: Dockerfile) -> Iterator[Hit]:
+    """Report a list that is not a JSON array, so that BuildKit passes it to a shell as text."""
+    for outer in dockerfile.instructions:
+        one = outer.trigger or outer
+        if one.keyword in ("CMD", "ENTRYPOINT") and one.arguments.startswith("[") and not one.is_exec_form:
+            message = f"{one.keyword} is not a JSON array, so a shell runs it as text; use double quotes"
+            yield Hit(rule="exec-form", message=message, line=outer.line)
 
 
 # Line breaks

@@ -19,6 +19,7 @@ RULES = {
     "arch-parity": Level.WARNING,
     "does-not-render": Level.ERROR,
     "end-of-life": Level.WARNING,
+    "exec-form": Level.WARNING,
     "latest-tag": Level.WARNING,
     "line-break": Level.ERROR,
     "package-cache": Level.WARNING,
@@ -45,7 +46,9 @@ EQUIVALENT = {
     "DL3032": "package-cache",
     "DL3036": "package-cache",
     "DL3040": "package-cache",
+    "DL3025": "exec-form",
     "DL3064": "secret",
+    "JSONArgsRecommended": "exec-form",
     "DL4006": "pipefail",
     "SecretsUsedInArgOrEnv": "secret",
 }

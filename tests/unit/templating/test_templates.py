@@ -210,6 +210,7 @@ def test_expressions_of_the_catalog(tmp_path: Path) -> None:
             "the text 'a' cannot be compared with 17; write both with quotes, or both without",
         ),
         ("java +", "the expression is incomplete"),
+        ("java = 17", "unexpected text after the expression; compare with ==, combine with and, or"),
         ("''.__class__", "not allowed in a template: templates cannot access the attribute '__class__'"),
     ],
 )

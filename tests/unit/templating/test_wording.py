@@ -174,3 +174,14 @@ def test_a_broken_template_is_reported_at_a_line(name: str, tmp_path: Path) -> N
                 assert problem.place.line, problem
                 assert not _BARE.search(problem.message), problem
     assert reported > 100
+
+
+def test_a_name_that_a_template_does_not_define(folder: TemplateFolder) -> None:
+    with pytest.raises(InputError) as error:
+        folder.render(
+            "{% from 'm.j2' import instal %}\n{{ instal() }}", m="{% macro install() %}{% endmacro %}"
+        )
+    assert (
+        str(error.value)
+        == "templates/x.j2:2: template 'm.j2' does not define 'instal', which is imported from it"
+    )
