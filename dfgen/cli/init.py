@@ -7,7 +7,6 @@ import click
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.init import existing, init, read
-from dfgen.errors import counted
 from dfgen.filetree import files
 
 
@@ -18,5 +17,4 @@ def command(app: App) -> None:
     created = init(read(), existing(app.root))
     for path, text in created.items():
         files.write(app.root / path, text)
-    written = counted(len(created), "file")
-    show.note(f"{written} written; next: `dfgen list`, then `dfgen build` (needs Docker)")
+    show.note(f"{len(created)} files written; next: `dfgen list`, then `dfgen build` (needs Docker)")

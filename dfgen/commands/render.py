@@ -309,7 +309,7 @@ def render_with_jinja_whitespace(
     catalog: Catalog, image: Image, lock: Lock, templates: Templates
 ) -> str | None:
     """Render with Jinja2's own white space options; None if the family has them, or if that fails."""
-    other = templates.with_jinja_whitespace()
+    other = templates.with_jinja_whitespace
     if other is None:
         return None
     try:

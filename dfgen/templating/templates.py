@@ -107,8 +107,9 @@ class Templates:
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
 
+    @cached_property
     def with_jinja_whitespace(self) -> Templates | None:
-        """Return the same templates with Jinja2's own defaults for white space; None if they have them."""
+        """The same templates with Jinja2's own defaults for white space; None if they have them."""
         own = {**self._options, "trim_blocks": False, "lstrip_blocks": False}
         if own == self._options:
             return None
