@@ -144,6 +144,15 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 version`, `2 versions`, `0 families`, `3 mismatches`."""
+    if number == 1:
+        return f"{number} {noun}"
+    if noun.endswith("y"):
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
+
+
 def listing(words: Iterable[str]) -> str:
     """Join words as `a, b and c`; an empty list becomes `none`."""
     *most, last = list(words) or ["none"]

@@ -206,7 +206,9 @@ class Expander:
         name, place = self.expressions.text(text, names, layer.place("template")), layer.place("template")
         if name not in self.templates:
             known = sorted(self.templates)
-            hint = nearest(name, known) or f"; templates/ contains {listing(known)}"
+            inside = name.removeprefix("templates/")
+            hint = f"; write {inside}, without templates/" if inside in known else nearest(name, known)
+            hint = hint or f"; templates/ contains {listing(known)}"
             raise InputError(Problem(place, f"template {name!r} does not exist{hint}"))
         return name
 

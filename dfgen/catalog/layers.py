@@ -92,6 +92,21 @@ def packages(layers: Layers) -> tuple[Package, ...]:
     return tuple(found.values())
 
 
+@_cached
+def ignored(layers: Layers) -> Mapping[str, tuple[str, Layer]]:
+    """Return the ignored lint rules of a family and a version, each with the reason and its layer."""
+    found: dict[str, tuple[str, Layer]] = {}
+    for layer in layers:
+        rules = (layer.settings.get("lint") or {}).get("ignore") or {}
+        found.update({rule: (reason, layer) for rule, reason in rules.items()})
+    return found
+
+
+def ignore_place(rule: str, layer: Layer) -> Place:
+    """The place of an entry that ignores a lint rule."""
+    return layer.place("lint", "ignore", rule, on_key=True)
+
+
 def tests(layers: Layers) -> Sequence[tuple[Mapping[str, Any], Place]]:
     """Join the smoke tests of all layers, each with its place."""
     return [

@@ -178,7 +178,6 @@ def _family(name: str, document: Document, defaults: Mapping[str, Any]) -> Famil
         snippets=frozenset(data.get("snippets") or ()),
         jinja=JinjaOptions(**{**(defaults.get("jinja") or {}), **(data.get("jinja") or {})}),
         architecture_independent=data.get("architecture_independent", False),
-        lint=(data.get("lint") or {}).get("ignore") or {},
     )
 
 

@@ -143,8 +143,7 @@ NO_CACHE = BuildCache()
 class Family:
     """Settings that all images of a family share; paths are relative to the catalog's root.
 
-    `snippets` are variables that contain Dockerfile text and are not quoted. `lint` maps ignored lint rules
-    to the reason.
+    `snippets` are variables that contain Dockerfile text and are not quoted.
     """
 
     name: str
@@ -153,7 +152,6 @@ class Family:
     snippets: frozenset[str]
     jinja: JinjaOptions
     architecture_independent: bool
-    lint: Mapping[str, str]
 
     @property
     def folder(self) -> PurePosixPath:

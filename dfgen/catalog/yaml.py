@@ -11,13 +11,13 @@ https://yaml.org/spec/1.2.2/#103-core-schema
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dfgen.catalog import reading
-from dfgen.errors import InputError, Place, Problem
+from dfgen.errors import InputError, Place, Problem, counted
 
 KeyPath = tuple[str | int, ...]
 
@@ -28,6 +28,9 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # Booleans of YAML 1.1, which many people expect and many tools read: https://yaml.org/type/bool.html
 _OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_BY_INDENT = re.compile("did not find expected (?:key|'-' indicator)|mapping values are not allowed")
+_BRACES = re.compile(r"\{\{(?!\{)")
+_COMMENT = re.compile(r"\s#.*")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -76,6 +79,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.lines: list[str] = []
         self.problems: list[Problem] = []
         self.values: dict[KeyPath, tuple[int, int]] = {}
         self.keys: dict[KeyPath, tuple[int, int]] = {}
@@ -88,24 +92,25 @@ class _Reader:
         from yaml.cyaml import CBaseLoader
         from yaml.error import MarkedYAMLError, YAMLError
 
+        self.lines = text.splitlines()
         try:
             data = self._root(_events(CBaseLoader(text)))
         except MarkedYAMLError as error:
-            self._conflict(text)
+            self._conflict()
             mark = error.problem_mark or error.context_mark
             at = (mark.line, mark.column) if mark else (0, 0)
-            line = text.splitlines()[at[0]] if at[0] < len(text.splitlines()) else ""
-            hint = _hint(error.problem or "", line[: at[1] + 1])
-            self._problem(at, f"invalid YAML: {error.problem}{hint}")
+            # The rest of a line with unquoted braces is invalid, too.
+            if at[0] + 1 not in {problem.place.line for problem in self.problems if problem.place}:
+                self._problem(*_invalid(error.problem or "", at, self.lines))
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
             self.problems.append(Problem(Place(self.file), f"invalid YAML: {str(error).splitlines()[0]}"))
             raise InputError(self.problems) from error
         return Document(self.file, data, self.values, self.keys, self.numbers, tuple(self.problems))
 
-    def _conflict(self, text: str) -> None:
+    def _conflict(self) -> None:
         """Raises InputError if there are conflict markers, since they cause all other problems."""
-        found = next((at for at, line in enumerate(text.splitlines()) if line.startswith("<<<<<<< ")), None)
+        found = next((at for at, line in enumerate(self.lines) if line.startswith("<<<<<<< ")), None)
         if found is not None:
             self._problem((found, 0), "invalid YAML: a merge conflict starts here; keep one side")
             raise InputError(self.problems)
@@ -137,6 +142,8 @@ class _Reader:
             return self._alias(event, mark)
         if len(path) > _MAX_DEPTH:
             raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+        if kind == "MappingStartEvent" and _BRACES.match(self._line(mark)):
+            return self._braces(events, mark)
         if event.tag and kind != "ScalarEvent":
             self._problem(mark, f"tag {event.tag} is not supported; write the value without a tag")
         if kind == "ScalarEvent":
@@ -148,6 +155,23 @@ class _Reader:
         if event.anchor:
             self.anchors[event.anchor] = (value, self.count - before + 1)
         return value
+
+    def _line(self, mark: tuple[int, int]) -> str:
+        """The rest of a line."""
+        return self.lines[mark[0]][mark[1] :] if mark[0] < len(self.lines) else ""
+
+    def _braces(self, events: Iterator[Any], mark: tuple[int, int]) -> str:
+        """Report `{{ … }}` without quotes, which YAML reads as two mappings, and skip both."""
+        text = _COMMENT.sub("", self._line(mark)).rstrip()
+        if text.count("]") > text.count("["):  # an item of [ ]
+            text = re.split(r"[,\]]", text)[0].rstrip()
+        depth = 1
+        self._problem(mark, f"YAML reads {{{{ as a mapping; quote the whole text: {_quoted(text)}")
+        while depth:
+            kind = type(next(events)).__name__
+            depth += kind in ("MappingStartEvent", "SequenceStartEvent")
+            depth -= kind in ("MappingEndEvent", "SequenceEndEvent")
+        return text
 
     def _alias(self, event: Any, mark: tuple[int, int]) -> Any:
         if event.anchor not in self.anchors:
@@ -162,6 +186,7 @@ class _Reader:
 
     def _scalar(self, event: Any, path: KeyPath, mark: tuple[int, int]) -> Any:
         text: str = event.value
+        self._check_items(event, mark)
         if event.tag and event.tag != "tag:yaml.org,2002:str":
             self._problem(mark, f"tag {event.tag} is not supported; write the value without a tag")
         if event.tag or not event.implicit[0]:
@@ -176,6 +201,18 @@ class _Reader:
         if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
             return self._number(text, path, mark)
         return text
+
+    def _check_items(self, event: Any, mark: tuple[int, int]) -> None:
+        """Report an item of a list that is indented too far: YAML appends it to the text above."""
+        if not event.implicit[0] or event.end_mark.line == mark[0]:
+            return
+        for at in range(mark[0] + 1, min(event.end_mark.line + 1, len(self.lines))):
+            line = self.lines[at]
+            if line.lstrip(" ").startswith("- ") and not event.style:
+                column = len(line) - len(line.lstrip(" "))
+                message = "this item continues the text above it; align its '-' with the other items"
+                self._problem((at, column), message)
+                return
 
     def _check_boolean(self, text: str, meaning: str, mark: tuple[int, int]) -> None:
         """Report a boolean that a template would print in another way, or that YAML 1.2 reads as text."""
@@ -228,10 +265,7 @@ class _Reader:
     def _key(self, event: Any, events: Iterator[Any], path: KeyPath) -> str:
         mark = _mark(event)
         if type(event).__name__ != "ScalarEvent":
-            hint = (
-                "; to write {{ … }}, quote the whole text" if "MappingStart" in type(event).__name__ else ""
-            )
-            self._problem(mark, f"a key is a list, a mapping or an alias; expected text{hint}")
+            self._problem(mark, "a key is a list, a mapping or an alias; expected text")
             if type(event).__name__ != "AliasEvent":
                 self._value(event, events, (*path, "?"))
             return "?"
@@ -252,17 +286,59 @@ class _Reader:
         return []
 
 
-def _hint(problem: str, before: str) -> str:
-    """Return what to do about an error of libyaml; `before` is the line up to and with its column."""
+def _invalid(problem: str, at: tuple[int, int], lines: Sequence[str]) -> tuple[tuple[int, int], str]:
+    """Return the position and the message for an error that libyaml found at a position."""
+    line = lines[at[0]] if at[0] < len(lines) else ""
+    first = next((one for one in lines if one.strip() and not one.lstrip().startswith("#")), "")
+    if "<document start>" in problem and first.startswith(" "):
+        return (
+            lines.index(first),
+            0,
+        ), "invalid YAML: the first line is indented, but others are not; align them"
+    indent, expected = len(line) - len(line.lstrip(" ")), _indents(lines[: at[0]])
+    if expected and indent not in expected and _BY_INDENT.search(problem):
+        spaces = counted(indent, "space")
+        return (
+            at[0],
+            indent,
+        ), f"invalid YAML: indented by {spaces}, expected {' or '.join(map(str, expected))}"
+    return at, f"invalid YAML: {_reworded(problem, line[: at[1] + 1])}"
+
+
+def _reworded(problem: str, before: str) -> str:
+    """Say what to do about an error of libyaml; `before` is the line up to and with its column."""
     if "nesting depth" in problem:  # in { and [, libyaml reads ahead before the first event
-        return f"; nest at most {_MAX_DEPTH} levels"
+        return f"{problem}; nest at most {_MAX_DEPTH} levels"
     if "found a tab character" in problem or ("cannot start any token" in problem and before.endswith("\t")):
-        return "; replace the tab with spaces"
+        return "a tab cannot indent a line; use spaces"
+    if "cannot start any token" in problem:
+        return f"a text cannot begin with {before[-1:]!r}; write it with quotes"
     if "mapping values are not allowed" in problem:
-        return "; check the indentation, and quote text that contains ': '"
+        return "a second ': ' in the line; quote the text that contains it"
     if "did not find expected key" in problem:
-        return "; check that this line is indented like its neighbors"
-    return ""
+        return f"{problem}; check the quotes and brackets of this line and of the one above"
+    return problem
+
+
+def _indents(above: Sequence[str]) -> list[int]:
+    """Return the indents that a line can have below other lines, of which a list item has two."""
+    found: set[int] = set()
+    for line in reversed([line for line in above if line.strip() and not line.lstrip().startswith("#")]):
+        text = line.lstrip(" ")
+        indent = len(line) - len(text)
+        if found and indent >= min(found):
+            continue
+        found.add(indent)
+        while text.startswith("- "):
+            text = text[1:].lstrip(" ")
+            found.add(len(line) - len(text))
+    return sorted(found)
+
+
+def _quoted(text: str) -> str:
+    """Write a text in the quotes that it does not contain."""
+    quote = "'" if '"' in text else '"'
+    return f"{quote}{text}{quote}"
 
 
 def _is_lossy(text: str, value: float) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from dfgen.catalog.expand import DEFAULT_PLATFORMS
+from dfgen.catalog.model import Catalog
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.doctor import (
@@ -18,7 +19,7 @@ from dfgen.commands.doctor import (
     registry_checks,
 )
 from dfgen.engine.cleanup import ImageRecords
-from dfgen.errors import ExitCode
+from dfgen.errors import ExitCode, counted
 from dfgen.oci.platform import Platform
 from dfgen.workspace import DIST
 
@@ -42,8 +43,12 @@ def command(ctx: click.Context) -> None:
         ctx.exit(ExitCode.CHECK_FAILED)
 
 
+def _size(catalog: Catalog) -> str:
+    return f"{counted(len(catalog.families), 'family')}, {counted(len(catalog.images), 'image')}"
+
+
 def _checks(app: App) -> Iterator[tuple[str, Check]]:
-    yield "catalog", lambda: f"{len(app.catalog.families)} families, {len(app.catalog.images)} images"
+    yield "catalog", lambda: _size(app.catalog)
     yield from platform_checks(_platforms(app), app.nodes)
     yield from leftover_checks(ImageRecords(app.root / DIST))
     if app.has_catalog:

@@ -46,6 +46,9 @@ def command(app: App, wanted: str) -> None:
 
     FILE is a Dockerfile's path, or its image: java-base:21@arm64.
     """
+    file, colon, number = wanted.rpartition(":")
+    if colon and Path(file).is_file():  # a path from a folder below the catalog's
+        wanted = f"{app.below_root(file)}:{number}"
     word, line = _split(wanted)
     catalog, image = _image(app, word)
     existing = files.dockerfiles(app.root, [image.path]).get(image.path)
@@ -90,10 +93,10 @@ def _image(app: App, word: str) -> tuple[Catalog, Image]:
 
 
 def _below_root(app: App, word: str) -> str:
-    """Return an absolute path relative to the catalog's folder; any other word unchanged."""
+    """Return a path relative to the catalog's folder; any other word unchanged."""
     path = Path(word)
     if not path.is_absolute():
-        return word
+        return app.below_root(word)
     root = app.root.resolve()
     if not path.is_relative_to(root):
         raise InputError(f"{word}: is not in the catalog's folder {root}; set the folder with -C")

@@ -9,6 +9,7 @@ from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.gc import collect
 from dfgen.engine.cleanup import sweep
+from dfgen.errors import counted
 from dfgen.workspace import DIST
 
 
@@ -28,7 +29,7 @@ def command(app: App, dry_run: bool) -> None:
         rows = ((one.kind, one.files, show.size(one.size)) for one in found if one.files)
         show.rows(("kind", "files", "size"), rows, app.output)
     files, size = sum(one.files for one in found), sum(one.size for one in found)
-    count = f"{files} {'file' if files == 1 else 'files'} ({show.size(size)})"
+    count = f"{counted(files, 'file')} ({show.size(size)})"
     done = "would be removed" if dry_run else "removed"
     show.note(f"{count} {done}" if files else "nothing to remove")
     swept = sweep(app.root / DIST, app.nodes, dry_run=dry_run)

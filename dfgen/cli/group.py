@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -33,7 +34,9 @@ COMMANDS = {
     "doctor": "Check this machine and suggest fixes.",
 }
 
-_GLOBAL_OPTIONS = ("-C", "--format")
+_FOLDER = "Folder of the catalog. Default: the current folder, or the nearest one above it with a catalog."
+_FORMAT = "Output format. Default: table."
+FORMATS = ("table", "json", "markdown")
 
 
 def usage(error: click.ClickException) -> str:
@@ -43,10 +46,27 @@ def usage(error: click.ClickException) -> str:
         return message
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "dfgen"
-    if isinstance(error, click.NoSuchOption) and command != "dfgen" and error.option_name in _GLOBAL_OPTIONS:
-        name = error.option_name
-        message = f"put {name} before the command: `dfgen {name} … {command.removeprefix('dfgen ')}`"
     return f"{command}: {message.rstrip('.')}; see `{command} --help`"
+
+
+def _global_options() -> Iterator[click.Option]:
+    """Create the options that a command takes as well as the group, as in `dfgen list --format json`."""
+
+    def set_root(ctx: click.Context, _option: click.Parameter, root: Path | None) -> None:
+        if root is not None:
+            ctx.obj.root, ctx.obj.is_above = root, False
+
+    def set_output(ctx: click.Context, _option: click.Parameter, output: str | None) -> None:
+        if output is not None:
+            ctx.obj.output = output
+
+    folder = click.Path(path_type=Path)
+    yield click.Option(
+        ["-C", "root"], type=folder, metavar="DIR", expose_value=False, callback=set_root, help=_FOLDER
+    )
+    yield click.Option(
+        ["--format"], type=click.Choice(FORMATS), expose_value=False, callback=set_output, help=_FORMAT
+    )
 
 
 class LazyGroup(click.Group):
@@ -62,6 +82,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"dfgen.cli.{cmd_name}")
         command: click.Command = module.command
+        own = {option for parameter in command.params for option in parameter.opts}
+        command.params.extend(one for one in _global_options() if not own.intersection(one.opts))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -88,21 +110,18 @@ class LazyGroup(click.Group):
     "-C",
     "root",
     type=click.Path(path_type=Path),
-    default=Path(),
     metavar="DIR",
-    show_default=True,
-    help="Folder of the catalog.",
+    help=_FOLDER,
 )
 @click.option(
     "--format",
     "output",
-    type=click.Choice(["table", "json", "markdown"]),
+    type=click.Choice(FORMATS),
     default="table",
-    show_default=True,
-    help="Output format.",
+    help=_FORMAT,
 )
 @click.pass_context
-def dfgen(ctx: click.Context, root: Path, output: str) -> None:
+def dfgen(ctx: click.Context, root: Path | None, output: str) -> None:
     """Generate, build, test and publish per-architecture base images from Jinja templates.
 
     \b
@@ -118,4 +137,7 @@ def dfgen(ctx: click.Context, root: Path, output: str) -> None:
     """  # noqa: D301 - \b tells click not to rewrap the lines
     from dfgen.cli.app import App  # imports the catalog model, which `--version` and `--help` do not need
 
-    ctx.obj = App(root=root, output=output)
+    if root is not None or ctx.invoked_subcommand == "init":  # a new catalog is created here
+        ctx.obj = App(root or Path(), output=output)
+    else:
+        ctx.obj = App.here(output)

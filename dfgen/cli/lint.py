@@ -18,7 +18,7 @@ from dfgen.commands.lint import Linted, lint
 from dfgen.commands.lint.sources import buildkit_hits, lint_sources
 from dfgen.commands.render import waits_for_family
 from dfgen.engine import hadolint
-from dfgen.errors import ExitCode, listing
+from dfgen.errors import ExitCode, counted, listing
 from dfgen.findings import Level
 
 COLUMNS = ("level", "rule", "place", "message", "generated")
@@ -55,7 +55,9 @@ def command(
         if buildkit:
             check = partial(buildkit_hits, ready, app.lock, app.planning, app.buildx)
             sources = replace(sources, buildkit=check)
-        linted = lint(ready, app.catalog.images, sources, is_complete=not select)
+        linted = lint(
+            ready, app.catalog.images, sources, is_complete=not select, today=app.today, strict=strict
+        )
     _print(linted, app.output)
     for note in _notes(linted, len(images) - len(ready), buildkit=buildkit):
         show.note(note)
@@ -75,11 +77,10 @@ def _print(linted: Linted, output: str) -> None:
 
 def _notes(linted: Linted, waiting: int, *, buildkit: bool) -> Iterator[str]:
     counts = Counter(one.level for one in linted.findings)
-    found = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in Level)
-    yield f"{linted.files} Dockerfiles: {found}"
+    found = ", ".join(counted(counts[level], level) for level in Level)
+    yield f"{counted(linted.files, 'Dockerfile')}: {found}"
     if waiting:
-        skipped = "1 Dockerfile" if waiting == 1 else f"{waiting} Dockerfiles"
-        yield f"{skipped} skipped: a parent family is not built yet; run `dfgen build`"
+        yield f"{counted(waiting, 'Dockerfile')} skipped: a parent family is not built yet; run `dfgen build`"
     missing = [] if hadolint.installed() else ["hadolint (not installed)"]
     missing += [] if buildkit else ["BuildKit's checks (`dfgen lint --buildkit`)"]
     if missing:

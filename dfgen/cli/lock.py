@@ -14,6 +14,7 @@ from dfgen.commands import lock as locking
 from dfgen.commands import moved, sightings
 from dfgen.commands.lock import LockChanges, Locking
 from dfgen.commands.moved import ImageFacts, PinChange
+from dfgen.errors import counted
 from dfgen.workspace import DIST
 
 PIN_COLUMNS = ("parent", "platform", "old", "new", "rebuilds")
@@ -145,5 +146,5 @@ def _show_notes(changes: LockChanges, *, dry_run: bool) -> None:
     show.notes(f"{key}: unused pin {would}removed" for key in changes.removed)
     show.notes(f"{key}: unused pin kept until all parents are pinned" for key in changes.kept)
     removed = f", {len(changes.removed)} {would}removed" if changes.removed else ""
-    counts = f"{len(changes.lock.parents)} parents, {len(changes.moved)} {would}changed{removed}"
-    show.note(f"{LOCK_FILE}: {counts}")
+    parents = counted(len(changes.lock.parents), "parent")
+    show.note(f"{LOCK_FILE}: {parents}, {len(changes.moved)} {would}changed{removed}")

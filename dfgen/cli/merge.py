@@ -19,6 +19,7 @@ from dfgen.commands.merge import (
     merge_published,
     read_list,
 )
+from dfgen.errors import counted
 from dfgen.oci.digest import Digest
 from dfgen.oci.reference import Reference
 
@@ -85,7 +86,7 @@ def _merge_list(requests: Sequence[MergeRequest], how: Merging, output: str) -> 
     )
     show.rows(COLUMNS, rows, output)
     changed = sum(1 for one in results.done if one.changed)
-    show.note(f"{changed} of {len(requests)} tags {'would change' if how.dry_run else 'changed'}")
+    show.note(f"{changed} of {counted(len(requests), 'tag')} {'would change' if how.dry_run else 'changed'}")
     if results.failed:
         raise results.failed
 

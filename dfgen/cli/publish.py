@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from dfgen.catalog import lifetime
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.cli.progress import transferring
 from dfgen.commands import plan as planning
 from dfgen.commands import publish as publishing
 from dfgen.commands.publish.release import Release
+from dfgen.errors import counted
 
 COLUMNS = ("tag", "state", "digest")
 
@@ -55,8 +57,11 @@ def command(
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:
         publishing.check(releases)
-    changed = sum(1 for release in published.done if release.changes)
-    show.note(f"{changed} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
+    changed = [release for release in published.done if release.changes]
+    if over := lifetime.summary((image for release in changed for image in release.bundle.images), app.today):
+        show.note(over)
+    versions = counted(len(releases), "version")
+    show.note(f"{len(changed)} of {versions} {'would change' if dry_run else 'changed'}")
     if published.failed:
         raise published.failed
 

@@ -12,7 +12,7 @@ from dfgen.catalog.model import BASES
 from dfgen.cli import annotate
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.errors import CheckError, Place, Problem
+from dfgen.errors import CheckError, Place, Problem, counted
 from dfgen.filetree import files
 from dfgen.workspace.cache import RenderCache
 
@@ -124,7 +124,7 @@ def _write(app: App, rendering: Rendering, *, force: bool) -> None:
 
 
 def _summary(written: int, total: int, unchanged: int) -> str:
-    return f"{written} of {total} Dockerfiles written, {unchanged} unchanged"
+    return f"{written} of {counted(total, 'Dockerfile')} written, {unchanged} unchanged"
 
 
 def _print_waiting(rendering: Rendering) -> None:

@@ -9,7 +9,7 @@ import click
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.verify import NOT_PUBLISHED, Mismatch, Verifying, verify
-from dfgen.errors import ExitCode
+from dfgen.errors import ExitCode, counted
 
 COLUMNS = ("reference", "what", "expected", "found")
 
@@ -39,8 +39,8 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
     mismatches = verify(images, how)
     rows = ((one.reference, one.what, one.expected, one.found) for one in mismatches)
     show.rows(COLUMNS, rows, app.output)
-    versions = len({image.merged_name for image in images})
-    show.note(f"{versions} versions, {len(images)} images verified: {_summary(mismatches)}")
+    versions = counted(len({image.merged_name for image in images}), "version")
+    show.note(f"{versions}, {counted(len(images), 'image')} verified: {_summary(mismatches)}")
     if mismatches:
         ctx.exit(ExitCode.CHECK_FAILED)
 
@@ -48,6 +48,6 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
 def _summary(mismatches: Sequence[Mismatch]) -> str:
     if not mismatches:
         return "all match"
-    count = f"{len(mismatches)} mismatch{'es' if len(mismatches) > 1 else ''}"
+    count = counted(len(mismatches), "mismatch")
     is_incomplete = any(one.found == NOT_PUBLISHED for one in mismatches)
     return f"{count}; run `dfgen publish`" if is_incomplete else count

@@ -18,7 +18,7 @@ from dfgen.catalog.model import Catalog, Parent
 from dfgen.commands.moved import Moved, read_facts
 from dfgen.commands.sightings import Sighting, Sightings, first_sight, seen_again, since_pin
 from dfgen.concurrent import attempt, combined
-from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, listing
+from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, counted, listing
 from dfgen.filetree import files
 from dfgen.oci.images import Remote, configuration_of, is_plausible
 from dfgen.oci.manifest import Index, Manifest
@@ -582,6 +582,7 @@ def quota_warnings(catalog: Catalog, old: Lock, registry: Registry) -> Iterator[
 def _quota_warning(host: str, quota: Quota, needed: int) -> str:
     window = f" per {quota.window / 3600:g} h" if quota.window else ""
     return (
-        f"{host}: {needed} parents to resolve, but only {quota.remaining} of {quota.limit} pulls{window}"
-        f" left; run `docker login {host}`, wait, or set a mirror under `mirrors` in catalog.yaml"
+        f"{host}: {counted(needed, 'parent')} to resolve, but only {quota.remaining} of {quota.limit}"
+        f" pulls{window} left; run `docker login {host}`, wait, or set a mirror under `mirrors` in"
+        " catalog.yaml"
     )

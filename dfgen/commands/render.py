@@ -38,6 +38,7 @@ _HADOLINT = "# hadolint global ignore=DL3029"
 # Parser directives: https://docs.docker.com/reference/dockerfile/#parser-directives
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=\s*(.*?)\s*", re.IGNORECASE)
 _SEAL = "# dfgen:sha256:"
+_STAGE = re.compile(r"^[ \t]*FROM\s", re.MULTILINE | re.IGNORECASE)
 _SEALED = re.compile(rf"^{re.escape(_SEAL)}([0-9a-f]{{64}})\n", re.MULTILINE)
 # The lines that git writes around a conflict, in all of its styles, and the base of one.
 _MARKERS = re.compile(r"^(?:[<|>]{7,}(?: .*)?|={7,})\n", re.MULTILINE)
@@ -259,11 +260,15 @@ class Rendered:
 
         So does a last stage that is built on an image for another architecture.
         """
+        template = Place(f"{TEMPLATES}/{self.image.template}")
         if problems := [*_wrong_images(self.text, self.image, self.pins)]:
             # Only now, because rendering again with tracing takes ten times as long.
             places = self.template_lines(templates)
-            template = Place(f"{TEMPLATES}/{self.image.template}")
             raise InputError(Problem(places[line - 1] or template, message) for line, message in problems)
+        if _STAGE.search(self.text) is None:
+            raise InputError(
+                Problem(template, "renders no FROM; begin the Dockerfile with FROM {{ parent }}")
+            )
 
     def template_lines(self, templates: Templates) -> tuple[Place | None, ...]:
         """Return the template line of each line of the text, None for lines of the header."""
@@ -328,7 +333,7 @@ def render(
             continue
         with gathering.step():
             path = image.path
-            new = render_image(catalog, image, lock, templates(image))
+            new = _render_hinted(catalog, image, lock, templates(image))
             found.append(File(path=path, old=existing.get(path), new=new))
     gathering.check()
     expected = {image.path for image in images}
@@ -349,6 +354,38 @@ def unmerged_in(root: Path, edited: Sequence[File]) -> Mapping[str, Sequence[str
         return Git(root).unmerged([file.path for file in edited], marked)
     except (InputError, ExternalError):
         return {}
+
+
+def _render_hinted(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
+    """Render one Dockerfile; if only dfgen's white space options break it, the error says so."""
+    try:
+        return render_image(catalog, image, lock, templates)
+    except InputError as error:
+        if render_with_jinja_whitespace(catalog, image, lock, templates) is None:
+            raise
+        hint = whitespace_hint(image)
+        raise InputError(replace(one, message=one.message + hint) for one in error.problems) from None
+
+
+def render_with_jinja_whitespace(
+    catalog: Catalog, image: Image, lock: Lock, templates: Templates
+) -> str | None:
+    """Render with Jinja2's own white space options; None if the family has them, or if that fails."""
+    other = templates.with_jinja_whitespace
+    if other is None:
+        return None
+    try:
+        return render_image(catalog, image, lock, other)
+    except InputError:
+        return None
+
+
+def whitespace_hint(image: Image) -> str:
+    """Name the setting for a template that was written for Jinja2's own white space."""
+    return (
+        "; with Jinja2's own white space the template has no such error: write"
+        f" jinja: {{trim_blocks: false, lstrip_blocks: false}} in {image.family.base_file}"
+    )
 
 
 def waits_for_family(image: Image, lock: Lock) -> bool:

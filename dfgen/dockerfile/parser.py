@@ -327,7 +327,8 @@ def pairs(arguments: str, escape: str) -> tuple[tuple[str, str], ...]:
         return ((key, value[0]),)
     for word in words:
         if "=" not in word:
-            raise ValueError(f"has {word!r}, which is not name=value")
+            hint = f"; to continue a line, `{escape}` must end it" if word[:1] == escape else ""
+            raise ValueError(f"has {word!r}, which is not name=value{hint}")
     return tuple((key, value) for key, _, value in (word.partition("=") for word in words))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from dfgen.errors import ExternalError
+from dfgen.errors import ExternalError, counted
 
 _LONGEST_DETAIL = 200
 _DAY = 24 * 3600.0  # seconds; a longer Retry-After is not worth printing
@@ -43,7 +43,7 @@ def _detail(text: str) -> str:
 
 
 def _tries(tries: int, seconds: float) -> str:
-    return f"{tries} {'try' if tries == 1 else 'tries'} in {seconds:.1f} s"
+    return f"{counted(tries, 'try')} in {seconds:.1f} s"
 
 
 class RegistryError(ExternalError):

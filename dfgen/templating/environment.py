@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path, PurePosixPath
@@ -60,6 +61,7 @@ from dfgen.templating.taint import (
     site_char,
     site_index,
 )
+from dfgen.templating.wording import COMPILE_ERRORS, compile_error, deepest_line, is_too_deep, line_of
 
 
 class FolderLoader(BaseLoader):
@@ -184,6 +186,21 @@ class Sandbox(SandboxedEnvironment):
         self.tests["in"] = lambda value, items: operand(value) in items
         for name, function in self.filters.items():
             self.filters[name] = self.guarded(name, function)
+
+    def compile(self, source: Any, name: str | None = None, *args: Any, **options: Any) -> Any:
+        """Compile a template. Whatever its code does to Jinja's or Python's compiler is a syntax error."""
+        try:
+            with warnings.catch_warnings():
+                # Python warns about `1.5[0]` in the generated code; running it raises an error with the line.
+                warnings.simplefilter("ignore", SyntaxWarning)
+                return super().compile(source, name, *args, **options)
+        except TemplateSyntaxError:
+            raise
+        except COMPILE_ERRORS as error:
+            line = line_of(error)
+            if not line and is_too_deep(error):
+                line = deepest_line(self.parse(source))
+            raise TemplateSyntaxError(compile_error(error), line or 1, name) from None
 
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Check the arguments of a filter before it is called."""
@@ -310,14 +327,24 @@ def tainted(value: object, site: str = UNKNOWN_SITE) -> str:
 
 
 class _FilterBlocks(NodeTransformer):
-    """Rewrites `{% filter f %}` to a set block that is printed, so that its result is tainted."""
+    """Rewrites `{% filter f %}` to a set block that is printed, so that its result is tainted.
+
+    Jinja does not resolve the variables in the filter of a set block, so they are read before it.
+    """
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock) -> list[nodes.Node]:  # noqa: N802
+        """Read the variables of the filter."""
+        self.generic_visit(node)
+        names = node.filter.find_all(nodes.Name) if node.filter else ()
+        loads = (nodes.Name(name, "load") for name in dict.fromkeys(one.name for one in names))
+        return [*(nodes.ExprStmt(one, lineno=node.lineno) for one in loads), node]
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> list[nodes.Node]:  # noqa: N802
         """Set a variable that no template can name, and print it, both on the block's line."""
-        self.generic_visit(node)
         line, name = node.lineno, f"{FILTER_BLOCK}{node.lineno}"
         block = nodes.AssignBlock(nodes.Name(name, "store"), node.filter, node.body, lineno=line)
-        return [block, nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)]
+        printed = nodes.Output([nodes.Name(name, "load", lineno=line)], lineno=line)
+        return [*self.visit_AssignBlock(block), printed]
 
 
 class Generator(Comparing):

@@ -20,6 +20,7 @@ from jinja2.runtime import StrictUndefined
 from jinja2.utils import missing
 
 from dfgen.errors import InputError, Place, Problem, nearest
+from dfgen.templating.wording import kind_of, python_error, syntax_error
 
 _DEPTH = 4
 
@@ -39,9 +40,10 @@ class MissingNameError(UndefinedError):
             return "'parent' is not defined; set `parent` in base.yaml"
         if self.owner is missing:
             return f"{name!r} is not defined{nearest(name, sorted(variables))}"
-        path = next(_paths(self.owner, variables), "") or type(self.owner).__name__
+        path = next(_paths(self.owner, variables), "")
+        owner = repr(path) if path else kind_of(self.owner)
         advice = "; declare it under parents in base.yaml" if path == "parents" else ""
-        return f"{path!r} has no {self.name!r}{nearest(name, _names(self.owner))}{advice}"
+        return f"{owner} has no {self.name!r}{nearest(name, _names(self.owner))}{advice}"
 
 
 class Missing(StrictUndefined):
@@ -141,7 +143,7 @@ def _describe(
     error: BaseException, variables: Mapping[str, object], names: Callable[[], Sequence[str]]
 ) -> str:
     """Describe an error in one line; `names` returns the existing templates."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = python_error(error)
     match error:
         case MissingNameError():
             text = error.describe(variables)
@@ -165,6 +167,7 @@ class ErrorTranslator:
 
     def __init__(self, shown: str, environment: Environment) -> None:
         self.shown = shown
+        self.environment = environment
         self.known = {"filter": sorted(environment.filters), "test": sorted(environment.tests)}
 
     def translate(
@@ -177,8 +180,10 @@ class ErrorTranslator:
         """Return an InputError at the innermost running template, or at `place`."""
         frames = _frames(error.__traceback__)
         if isinstance(error, TemplateSyntaxError):
-            at = self.place(error.name, error.lineno) if error.name else place
-            return InputError(Problem(at, _unknown_name(_describe(error, {}, tuple), self.known)))
+            message = _unknown_name(_describe(error, {}, tuple), self.known)
+            line, message = syntax_error(message, error.lineno, error.source or "", self.environment)
+            at = self.place(error.name, line) if error.name else place
+            return InputError(Problem(at, message))
         if frames and frames[-1][0].name:
             place = self.place(frames[-1][0].name, frames[-1][1])
         return InputError(Problem(place, _describe(error, _visible(variables, frames), names)))

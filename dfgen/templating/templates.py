@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateNotFound
 from jinja2.runtime import Undefined
 
 from dfgen.errors import InputError, Place, Problem
@@ -94,6 +95,7 @@ class Templates:
         options: TemplateOptions = TemplateOptions(),
         snippets: frozenset[str] = frozenset(),
     ) -> None:
+        self._root = root
         self._loader = FolderLoader(root)
         self._options = {**asdict(options), "loader": self._loader}
         self._tainting = TaintingSandbox(**self._options)
@@ -104,6 +106,15 @@ class Templates:
         self._snippets = snippets
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
+
+    @cached_property
+    def with_jinja_whitespace(self) -> Templates | None:
+        """The same templates with Jinja2's own defaults for white space; None if they have them."""
+        own = {**self._options, "trim_blocks": False, "lstrip_blocks": False}
+        if own == self._options:
+            return None
+        options = TemplateOptions(**{name: own[name] for name in asdict(TemplateOptions())})
+        return Templates(self._root, self._shown, options, self._snippets)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all templates, sorted, with `/` between folders."""
@@ -168,7 +179,8 @@ class Templates:
             _forget_modules(environment)
             return environment.concat(template.root_render_func(template.new_context(dict(given))))
         except TEMPLATE_ERRORS as error:
-            place = Place(self._shown)
+            is_missing = isinstance(error, TemplateNotFound)
+            place = Place(self._shown) if is_missing else self._errors.place(name)
             raise self._errors.translate(error, given, self.names, place) from None
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:

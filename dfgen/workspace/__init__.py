@@ -48,11 +48,13 @@ DIST = "dist"
 class Workspace:
     """A catalog opened at a folder, with everything that commands need to work on it.
 
-    `deadline` limits each request to a registry, in seconds.
+    `deadline` limits each request to a registry, in seconds. `is_above` if the root was found above the
+    current folder: paths on the command line are then relative to the current folder.
     """
 
     root: Path
     deadline: float = 60.0
+    is_above: bool = False
 
     def __post_init__(self) -> None:
         """Cache template environments by their options, so that each template is compiled once in a run."""
@@ -109,7 +111,14 @@ class Workspace:
         """Select images by the SELECT words of a command. Raises InputError for a word that matches none."""
         from dfgen.catalog.select import select
 
-        return select(self.catalog.images, words)
+        return select(self.catalog.images, [self.below_root(word) for word in words])
+
+    def below_root(self, word: str) -> str:
+        """The path of an existing file or folder relative to the root; any other word unchanged."""
+        if not self.is_above or not Path(word).exists():
+            return word
+        path, root = Path(word).resolve(), self.root.resolve()
+        return str(path.relative_to(root)) if path.is_relative_to(root / BASES) else word
 
     @cached_property
     def registry(self) -> Registry:
@@ -364,6 +373,7 @@ def in_one_family(workspace: Workspace, words: Sequence[str]) -> tuple[Catalog, 
     Returns None if the words name several families, or match nothing: the caller loads the whole catalog
     then, which has the better error. Raises InputError with the problems of the family.
     """
+    words = [workspace.below_root(word) for word in words]
     names = {_family(word) for word in words}
     name = names.pop() if len(names) == 1 else ""
     if not name or "/" in name or not (workspace.root / BASES / name / "base.yaml").is_file():
@@ -381,3 +391,18 @@ def _family(word: str) -> str:
     if path.parts[:1] == (BASES,) and len(path.parts) > 1:
         return path.parts[1]
     return re.split("[:@]", word)[0]
+
+
+def catalog_above(folder: Path) -> Path | None:
+    """Return the nearest folder at or above a folder that contains a catalog; None if there is none.
+
+    The search ends at the top of a git repository: a catalog outside it belongs to another project.
+    """
+    folder = folder.resolve()
+    for found in (folder, *folder.parents):
+        bases = found / BASES
+        if (bases / "catalog.yaml").is_file() or any(bases.glob("*/base.yaml")):
+            return found
+        if (found / ".git").exists():
+            return None
+    return None

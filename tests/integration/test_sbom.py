@@ -58,7 +58,7 @@ def test_a_bill_of_materials_is_kept_through_merge_and_publish(work: Work) -> No
     )
     work.run("publish", "app")
     work.run("verify", "app")
-    assert "0 of 1 images to build" in work.run("plan", "app").stderr
+    assert "0 of 1 image to build" in work.run("plan", "app").stderr
 
 
 def test_a_generator_that_cannot_be_had_is_told_with_what_needs_none(work: Work) -> None:

@@ -28,7 +28,6 @@ def family(name: str, **more: Any) -> Family:
         "snippets": frozenset(),
         "jinja": JinjaOptions(),
         "architecture_independent": False,
-        "lint": {},
     }
     return Family(name=name, **{**settings, **more})
 

@@ -11,6 +11,7 @@ from dfgen.errors import (
     InputError,
     Place,
     Problem,
+    counted,
     listing,
     nearest,
     placed,
@@ -88,3 +89,19 @@ def test_listing(words: list[str], shown: str) -> None:
 
 def test_terminal_control_sequences_are_escaped() -> None:
     assert visible("é: two\n\tlines\x1b[2J\r\x9b\ud800") == "é: two\n\tlines\\x1b[2J\\r\\x9b\\ud800"
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "version", "0 versions"),
+        (1, "version", "1 version"),
+        (2, "version", "2 versions"),
+        (1, "family", "1 family"),
+        (3, "family", "3 families"),
+        (2, "mismatch", "2 mismatches"),
+        (2, "alias", "2 aliases"),
+    ],
+)
+def test_a_number_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -48,24 +48,71 @@ def _compiled(name: str) -> tuple[dict[str, Any], Any]:
 
 def check(document: Document, name: str) -> None:
     """Validate a document. Raises InputError with all problems, each with its place."""
-    schema, validator = _compiled(name)
+    validator = _compiled(name)[1]
     # If the YAML reader reported a problem at a place, a schema error at the same place only repeats it.
     places = {problem.place for problem in document.problems}
     found = set(document.problems)
+    misplaced = dict(_misplaced(document))
+    found.update(misplaced.values())
     for error in validator.iter_errors(document.data):
-        found.update(problem for problem in _explain(document, schema, error) if problem.place not in places)
+        path = _path(document.data, error.instance_path)
+        if not any(path[: len(setting)] == setting for setting in misplaced):
+            found.update(one for one in _explain(document, name, error) if one.place not in places)
     if found:
         raise InputError(sorted(found))
 
 
-def _explain(document: Document, schema: dict[str, Any], error: Any) -> Iterator[Problem]:
+def settings() -> frozenset[str]:
+    """The names of a family's settings."""
+    return frozenset(_compiled("base")[0]["properties"])
+
+
+def _misplaced(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
+    """Yield the settings at the place of a version or platform: they are indented too little or too much."""
+    for path in document.keys:
+        parent = path[-2] if len(path) > 1 else ""
+        if parent in ("versions", "platforms") and len(path) in (2, 4) and path[-1] in settings():
+            kind = str(parent).removesuffix("s")
+            advice = f"indent it below a {kind}, or move it out of {parent}"
+            message = f"{path[-1]!r} is a setting, not a {kind}; {advice}"
+            yield path, Problem(document.place(path, key=True), message)
+
+
+@cache
+def _sections(name: str) -> Mapping[str, Sequence[str]]:
+    """Map each key to the sections of a file in which it is a setting; "" is the top level."""
+    schema = _compiled(name)[0]
+    found: dict[str, list[str]] = {}
+    for section, part in {"": schema, **schema["properties"], **schema["$defs"]}.items():
+        for inner in (part, part.get("items"), part.get("additionalProperties")):
+            for key in inner.get("properties", ()) if isinstance(inner, dict) else ():
+                shown = {"version": "versions"}.get(section, section)
+                found[key] = list(dict.fromkeys([*found.get(key, []), shown]))
+    return found
+
+
+def _home(key: str, own: str) -> str:
+    """Return a hint at the section or file that an unknown key belongs to."""
+    sections = _sections(own).get(key, ())
+    if "" in sections:
+        return "; it belongs at the top level of the file"
+    if sections:
+        return f"; it belongs under {' or '.join(sections)}"
+    if "" in _sections("catalog" if own == "base" else "base").get(key, ()):
+        return f"; it belongs in {'a base.yaml' if own == 'catalog' else 'bases/catalog.yaml'}"
+    return ""
+
+
+def _explain(document: Document, name: str, error: Any) -> Iterator[Problem]:
     path = _path(document.data, error.instance_path)
-    keyword = error.kind.name
+    schema, keyword = _compiled(name)[0], error.kind.name
     at = _subschema(schema, error)
     if keyword == "additionalProperties":
         known = sorted(at.get("properties", {}))
         for key in error.kind.unexpected:
-            hint = nearest(key, known) or f"; known keys are {listing(known)}"
+            is_plural = any(key.rstrip("s") == one.rstrip("s") for one in known)  # `label`, `platform`
+            home = "" if is_plural else _home(key, name)
+            hint = home or nearest(key, known) or f"; known keys are {listing(known)}"
             yield Problem(document.place((*path, key), key=True), f"unknown key {key!r}{hint}")
     elif keyword == "required":
         yield Problem(document.place(path), f"key {error.kind.property!r} is missing")
@@ -102,7 +149,10 @@ def _value_message(document: Document, path: KeyPath, at: dict[str, Any], error:
         return f'{written} is a YAML {kind}; expected {expected}: write "{written}" with quotes'
     if error.kind.name == "anyOf":
         return f"expected {at['x-any']}"
-    return f"expected {expected}, found {_found(error.instance)}"
+    # The value of a key whose lines are not indented.
+    is_empty = path and error.instance is None and ("mapping" in expected or "list" in expected)
+    hint = "; indent the lines that belong to it" if is_empty else ""
+    return f"expected {expected}, found {_found(error.instance)}{hint}"
 
 
 def _expected(at: dict[str, Any]) -> str:

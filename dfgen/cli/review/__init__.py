@@ -80,6 +80,7 @@ def _review(app: App, snapshots: Snapshots, *, online: bool) -> Review:
         parity=partial(parity, lock=after.lock, sources=partial(_lint_sources, new)),
         origins=lambda image: template_lines(new.catalog, new.lock, new.templates_for, image),
         seconds=seconds,
+        today=app.today,
     )
     if not online:
         return review(before, after, sources)

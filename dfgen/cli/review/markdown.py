@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Group, Kind, PinMove, Rebuild, Review
+from dfgen.errors import counted
 from dfgen.findings import Finding, Level
 
 LIMIT = 65_536  # characters of a comment on GitHub; bytes are counted here, never fewer than characters
@@ -26,7 +27,7 @@ Section = tuple[str, str, list[str]]  # heading, name of a part in the singular,
 def _visible(text: str) -> str:
     shown = words.visible(text)
     left = len(shown) - _MAX_LINE
-    return shown if left <= 0 else f"{shown[:_MAX_LINE]}… ({words.count(left, 'more character')})"
+    return shown if left <= 0 else f"{shown[:_MAX_LINE]}… ({counted(left, 'more character')})"
 
 
 def _marks(text: str, least: int) -> str:
@@ -59,7 +60,7 @@ def _fence(lines: Sequence[str]) -> str:
     text = "\n".join(shown[:fitting])
     marks = _marks(text, 3)
     left = len(shown) - fitting
-    more = f"\n\n{words.count(left, 'more line')}." if left else ""
+    more = f"\n\n{counted(left, 'more line')}." if left else ""
     return f"{marks}diff\n{text}\n{marks}{more}"
 
 
@@ -93,7 +94,7 @@ def _group(group: Group, *, is_open: bool) -> str:
     if hunk := words.hunk(group):
         body, short = _fence(hunk), len(hunk) <= _OPEN_LINES
         shown = is_open and short and group.kind in (Kind.CHANGED, Kind.ADDED)
-        parts.append(body if shown else _folded(f"Diff of {words.count(len(hunk), 'line')}", body))
+        parts.append(body if shown else _folded(f"Diff of {counted(len(hunk), 'line')}", body))
     if not alone:
         parts.append(_folded(f"{len(group.files)} files", _listed(group.files)))
     return "\n\n".join(parts)
@@ -130,10 +131,10 @@ def _sections(review: Review) -> Iterator[Section]:
     if rebuilt := words.builds(review.impact):
         yield "", "list of images to build", [_folded(words.to_build(review.impact), _builds(rebuilt))]
     if removed := review.impact.removed:
-        title = f"{words.count(len(removed), 'image')} removed"
+        title = f"{counted(len(removed), 'image')} removed"
         yield "", "list of images removed", [_folded(title, _listed(removed))]
     if review.notes:
-        yield "", "list of notes", [_folded(words.count(len(review.notes), "note"), _listed(review.notes))]
+        yield "", "list of notes", [_folded(counted(len(review.notes), "note"), _listed(review.notes))]
 
 
 def markdown(review: Review, limit: int = LIMIT) -> str:
@@ -147,7 +148,7 @@ def markdown(review: Review, limit: int = LIMIT) -> str:
                 left[what] += 1
             else:
                 text, begun = longer, True
-    counted = ", ".join(words.count(number, what) for what, number in left.items())
+    counted = ", ".join(counted(number, what) for what, number in left.items())
     return text + (f"\nLeft out, because the size of a comment is limited: {counted}.\n" if left else "")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dfgen.cli.review import text as words
 from dfgen.commands.review.records import Group, Kind, Review
+from dfgen.errors import counted
 from dfgen.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _group(group: Group, width: int, *, is_short: bool) -> Iterator[Line]:
         hunk = words.hunk(group)[1:]
         yield from map(_diff, hunk[:_MAX_HUNK])
         if len(hunk) > _MAX_HUNK:
-            yield Line(_INDENT, [(f"and {words.count(len(hunk) - _MAX_HUNK, 'more line')}", "dim")])
+            yield Line(_INDENT, [(f"and {counted(len(hunk) - _MAX_HUNK, 'more line')}", "dim")])
     yield Line(_INDENT, [(f"in {_names(_files(group.files), width, ' folders')}", "dim")])
 
 
@@ -108,8 +109,8 @@ def _impact(review: Review, width: int) -> Iterator[Line]:
 def _rest(groups: Sequence[Group]) -> Iterator[Line]:
     """Count the changes that are not shown, so that the risks do not scroll away."""
     if groups:
-        files = words.count(sum(len(group.files) for group in groups), "file")
-        more = f"and {words.count(len(groups), 'more change')} in {files}; use `--format json` to see all"
+        files = counted(sum(len(group.files) for group in groups), "file")
+        more = f"and {counted(len(groups), 'more change')} in {files}; use `--format json` to see all"
         yield Line(0, [(more, "bold cyan")])
 
 

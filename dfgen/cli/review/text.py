@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dfgen.commands.review.diff import is_pin
 from dfgen.commands.review.records import Group, Impact, Kind, PinMove, PlatformMove, Rebuild, Review
+from dfgen.errors import counted
 from dfgen.findings import Finding, Level
 from dfgen.oci.digest import Digest
 
@@ -15,11 +16,6 @@ _SHORT_DIGEST = len("sha256:") + 12
 _SEAL = re.compile(r"[ +-]# dfgen:sha256:[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIN_KINDS = {Kind.CHANGED: "moved", Kind.ADDED: "added", Kind.REMOVED: "removed"}
-
-
-def count(number: int, what: str) -> str:
-    """Return for example `1 error` or `2 errors`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def times(found: Sequence[object]) -> str:
@@ -35,10 +31,10 @@ def visible(text: str) -> str:
 def summary(review: Review) -> str:
     """Return one line: risks, changed files, moved pins and images to build."""
     levels = Counter(risk.level for risk in review.risks)
-    risks = ", ".join(count(levels[level], level) for level in Level if levels[level])
+    risks = ", ".join(counted(levels[level], level) for level in Level if levels[level])
     if not risks and (left := review.uninspected):
         were = "was" if left == 1 else "were"
-        risks = f"no risks found, but {count(left, 'pin')} {were} not inspected (use --online)"
+        risks = f"no risks found, but {counted(left, 'pin')} {were} not inspected (use --online)"
     return "; ".join(
         (
             risks or "no risks",
@@ -59,7 +55,7 @@ def _files(groups: Sequence[Group]) -> Iterator[str]:
     }
     numbers = [(word, sum(len(one.files) for one in found)) for word, found in kinds.items() if found]
     (word, number), *more = numbers or [("changed", 0)]
-    yield f"{count(number, 'Dockerfile')} {word}{_changes(edited)}"
+    yield f"{counted(number, 'Dockerfile')} {word}{_changes(edited)}"
     yield from (f"{number} {word}" for word, number in more)
 
 
@@ -73,14 +69,14 @@ def _changes(groups: Sequence[Group]) -> str:
 def _to_build(impact: Impact) -> str:
     if impact.partial and not impact.rebuilt:
         return "images to build unknown"
-    built = f"{count(len(impact.rebuilt), 'image')} to build"
+    built = f"{counted(len(impact.rebuilt), 'image')} to build"
     return f"at least {built}" if impact.partial else f"{built}, {impact.untouched} untouched"
 
 
 def _pins(moves: Sequence[PinMove]) -> str:
     kinds = Counter(move.kind for move in moves)
     first, *more = [kind for kind in _PIN_KINDS if kinds[kind]] or [Kind.CHANGED]
-    words = [f"{count(kinds[first], 'pin')} {_PIN_KINDS[first]}"]
+    words = [f"{counted(kinds[first], 'pin')} {_PIN_KINDS[first]}"]
     return ", ".join([*words, *(f"{kinds[kind]} {_PIN_KINDS[kind]}" for kind in more)])
 
 
@@ -148,7 +144,7 @@ def platform(move: PlatformMove) -> str:
 def to_build(impact: Impact) -> str:
     """Count the images to build, with the total duration of their last builds as far as it is known."""
     known = sum(one.seconds is not None for one in impact.rebuilt)
-    images = f"{count(len(impact.rebuilt), 'image')} to build"
+    images = f"{counted(len(impact.rebuilt), 'image')} to build"
     part = f" for {known} of them" if known < len(impact.rebuilt) else ""
     return f"{images}, {impact.seconds:.0f} s in total last time{part}" if known else images
 

@@ -11,7 +11,7 @@ from typing import Any
 from dfgen.catalog.model import Image
 from dfgen.catalog.packagelock import Move
 from dfgen.commands.plan.inputs import Step
-from dfgen.errors import DfgenError, ExitCode
+from dfgen.errors import DfgenError, ExitCode, counted
 from dfgen.oci.digest import Digest
 from dfgen.sbom.model import Sbom
 
@@ -107,11 +107,12 @@ class Run:
             return ()
         total = sum(sbom.packages for _, sbom in made)
         incomplete = (
-            f"{name}: its SBOM of {sbom.packages} packages ({sbom.system}) may be incomplete: {sbom.lacking}"
+            f"{name}: its SBOM of {counted(sbom.packages, 'package')} ({sbom.system}) may be incomplete:"
+            f" {sbom.lacking}"
             for name, sbom in made
             if sbom.lacking
         )
-        return (*incomplete, f"generated SBOMs list {total} {'package' if total == 1 else 'packages'}")
+        return (*incomplete, f"generated SBOMs list {counted(total, 'package')}")
 
     @property
     def exit_code(self) -> ExitCode:

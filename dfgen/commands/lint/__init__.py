@@ -11,14 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from dfgen.catalog import lifetime
+from dfgen.catalog.layers import Layers, ignore_place, ignored
 from dfgen.catalog.model import TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
 from dfgen.commands.lint.records import EQUIVALENT, RULES, ExternalHit, Hit, Sources, finding
+from dfgen.commands.render import whitespace_hint
 from dfgen.dockerfile import Dockerfile, parse
 from dfgen.errors import InputError, Place, Problem
 from dfgen.findings import Finding, Level
 
+_OF_BROKEN_LINES = ("line-break", "unknown-instruction")
 # Messages that differ only in these are the same finding in another Dockerfile.
 _VARYING = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
@@ -37,12 +41,18 @@ class Linted:
 
 
 def lint(
-    images: Sequence[Image], everything: Sequence[Image], sources: Sources, *, is_complete: bool
+    images: Sequence[Image],
+    everything: Sequence[Image],
+    sources: Sources,
+    *,
+    is_complete: bool,
+    today: str,
+    strict: bool,
 ) -> Linted:
     """Check images; `everything` are all images of the catalog. Problems become findings, not errors.
 
     `is_complete` if nothing was selected; only then are unused macros, blocks, templates and shared variables
-    reported.
+    reported. `today` is a date, YYYY-MM-DD. With `strict`, a version past its end of life is an error.
     """
     run = _Lint(sources, images, everything)
     run.render()
@@ -53,6 +63,8 @@ def lint(
     if sources.buildkit:
         run.add_external(sources.buildkit())
     run.check_templates(is_complete=is_complete)
+    # A child whose parent is not built yet is not among `images`, but its lifetime is known.
+    run.check_lifetimes(everything if is_complete else images, today, strict=strict)
     kept, used = run.without_ignored()
     ran = {templates.HADOLINT: sources.hadolint is not None, templates.BUILDKIT: sources.buildkit is not None}
     kept += templates.unused_ignores(images, everything, used, ran)
@@ -91,8 +103,10 @@ class _Lint:
     own_hits: dict[str, set[tuple[str, int]]] = field(default_factory=dict)  # rule and line
     # External rules, with a path, that dfgen can judge better since it knows the parents in the catalog.
     overruled: set[tuple[str, str]] = field(default_factory=set)
-    findings: list[tuple[Image | None, Finding]] = field(default_factory=list)
+    # Findings with the layers whose `ignore` entries apply to them: those of an image, or of its family only.
+    findings: list[tuple[Layers, Finding]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
+    used: set[Place] = field(default_factory=set)  # `ignore` entries that apply to a finding
 
     def render(self) -> None:
         """Render and parse the Dockerfile of each image."""
@@ -110,7 +124,11 @@ class _Lint:
         for image in self.images:
             if dockerfile := self.parsed.get(image.path):
                 inherited = inheritance.of(image)
-                hits = rules.check(dockerfile, inherited)
+                hits = [
+                    *rules.check(dockerfile, inherited),
+                    *rules.line_break(dockerfile, self.texts[image.path], inherited),
+                ]
+                hits = self._with_whitespace_hints(image, dockerfile, hits)
                 # hadolint does not know that a parent in the catalog sets pipefail.
                 if any("pipefail" in shell for shell in inherited.shells.values()):
                     self.overruled.add(("DL4006", image.path))
@@ -119,7 +137,7 @@ class _Lint:
             for parent in image.all_parents:
                 if parent.reference.tag == "latest" and not parent.family:
                     message = f"parent {parent.key} changes without notice; use a version tag"
-                    self.findings.append((image, finding("latest-tag", message, parent.place)))
+                    self.findings.append((image.layers, finding("latest-tag", message, parent.place)))
 
     def compare_platforms(self) -> None:
         """Compare the Dockerfile of each platform with that of the version's first platform."""
@@ -137,7 +155,7 @@ class _Lint:
             equivalent = (EQUIVALENT.get(hit.rule, ""), hit.line)
             is_duplicate = equivalent in self.own_hits[path] or (hit.rule, path) in self.overruled
             # A hit that the family ignores is kept, so that its `ignore` entry counts as used.
-            if not is_duplicate or hit.rule in images[path].family.lint:
+            if not is_duplicate or hit.rule in ignored(images[path].layers):
                 found.setdefault(path, []).append((hit, level))
         for path, hits in found.items():
             self._add_hits(images[path], hits)
@@ -158,7 +176,7 @@ class _Lint:
                 *templates.unused_variables(usages, images, shared=False),
                 *templates.overridden_platforms(images),
             ):
-                self.findings.append((images[0], one))
+                self.findings.append((_of_family(images[0]), one))
         if is_complete:
             for one in (
                 *templates.unused_macros(usages),
@@ -166,40 +184,70 @@ class _Lint:
                 *templates.unused_templates(usages, everything, lambda image: self.texts.get(image.path, "")),
                 *templates.unused_variables(usages, everything, shared=True),
             ):
-                self.findings.append((None, one))
+                self.findings.append(((), one))
 
-    def without_ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
-        """Return the findings that are not ignored, and the family and rule of each `ignore` entry in use."""
-        used: set[tuple[str, str]] = set()
-        kept: list[Finding] = []
-        for group in self.groups.values():
-            if group.hit.rule in group.image.family.lint:
-                used.add((group.image.family.name, group.hit.rule))
-            else:
-                kept.append(self._finding(group))
-        for image, one in self.findings:
-            if image and one.rule in image.family.lint:
-                used.add((image.family.name, one.rule))
-            else:
+    def check_lifetimes(self, images: Sequence[Image], today: str, *, strict: bool) -> None:
+        """Report versions that end soon or have ended, and those that outlive a parent."""
+        for one in lifetime.endings(images, self.everything, today):
+            found = finding("end-of-life", one.message, one.place)
+            level = Level.ERROR if strict and one.is_over else found.level
+            self.findings.append((one.image.layers, replace(found, level=level)))
+
+    def without_ignored(self) -> tuple[list[Finding], set[Place]]:
+        """Return the findings that are not ignored, and the places of the `ignore` entries in use."""
+        kept = [self._finding(group) for group in self.groups.values()]
+        for layers, one in self.findings:
+            if not self._is_ignored(layers, one.rule):
                 kept.append(one)
-        return kept, used
+        return kept, self.used
+
+    def _is_ignored(self, layers: Layers, rule: str) -> bool:
+        """Whether an `ignore` entry applies; if so, it counts as used."""
+        found = ignored(layers).get(rule)
+        if found:
+            self.used.add(ignore_place(rule, found[1]))
+        return found is not None
+
+    def _with_whitespace_hints(self, image: Image, dockerfile: Dockerfile, hits: list[Hit]) -> list[Hit]:
+        """Name the `jinja:` setting if Jinja2's own white space options avoid all broken lines."""
+        text = self.texts[image.path]
+        broken = [hit for hit in hits if hit.rule in _OF_BROKEN_LINES]
+        if not broken and not rules.may_have_lost_a_line_break(text):
+            return hits
+        complete = self.sources.with_jinja_whitespace(image)
+        if complete is None:
+            return hits
+        other = parse(complete, image.path)
+        if any(rules.unknown_instruction(other)) or any(rules.line_break(other, complete)):
+            return hits
+        lines = {hit.line for hit in broken}
+        lost = rules.lost_line_breaks(text, complete, dockerfile.escape)
+        broken += [hit for hit in lost if hit.line not in lines]
+        hint = whitespace_hint(image)
+        others = [hit for hit in hits if hit.rule not in _OF_BROKEN_LINES]
+        messages = (hit.message.removesuffix(rules.BREAK_THE_LINE) + hint for hit in broken)
+        hinted = (replace(hit, message=text) for hit, text in zip(broken, messages, strict=True))
+        return [*others, *hinted]
 
     def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
         """Report errors in a template, or in the Dockerfile that it renders."""
         hits: list[tuple[Hit, Level]] = []
+        hint = whitespace_hint(image) if self.sources.with_jinja_whitespace(image) else ""
         for one in problems:
             place = one.place or Place(f"{TEMPLATES}/{image.template}")
             if place.file == image.path:
-                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
+                hit = Hit(rule="does-not-render", message=one.message + hint, line=place.line)
                 hits.append((hit, RULES[hit.rule]))
             else:
-                self.findings.append((image, finding("does-not-render", one.message, place)))
+                self.findings.append((image.layers, finding("does-not-render", one.message + hint, place)))
         self._add_hits(image, hits)
 
     def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:
-        """Add all hits of one Dockerfile, each to the group of equal hits in other Dockerfiles."""
+        """Add the hits of one Dockerfile that are not ignored, each to the group of equal ones in others."""
         seen: dict[tuple[object, ...], int] = {}
         for hit, level in found:
+            if self._is_ignored(image.layers, hit.rule):
+                continue
             key = (hit.rule, _VARYING.sub("", hit.message), image.template, image.family.name)
             # The count keeps equal hits in one Dockerfile apart: the second joins the second ones of others.
             seen[key] = seen.get(key, 0) + 1
@@ -249,3 +297,8 @@ class _Lint:
             origins = self.sources.origins(image)
         found = origins[line - 1] if 0 < line <= len(origins) else None
         return found or Place(f"{TEMPLATES}/{image.template}")
+
+
+def _of_family(image: Image) -> Layers:
+    """Return the layers that all versions of a family share: those of catalog.yaml and of base.yaml."""
+    return image.layers[:2]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dfgen.catalog.model import Image
 from dfgen.commands.lint.records import NOTHING_INHERITED, Hit, Inherited
 from dfgen.dockerfile import Dockerfile, Instruction, external_images
 from dfgen.dockerfile.names import is_secret, unknown_instructions
 from dfgen.dockerfile.packages import ManagerCommand, manager_commands
-from dfgen.dockerfile.shell import Command, commands, tokens
+from dfgen.dockerfile.parser import ESCAPES, KEYWORDS, split_quoted
+from dfgen.dockerfile.shell import Command, Word, commands, tokens
 from dfgen.dockerfile.stages import stages
 
 
@@ -23,6 +25,7 @@ def check(dockerfile: Dockerfile, inherited: Inherited = NOTHING_INHERITED) -> t
         *unpinned_syntax(dockerfile),
         *add_url(dockerfile),
         *unknown_instruction(dockerfile),
+        *exec_form(dockerfile),
         *apt_recommends(dockerfile, inherited),
         *package_cache(dockerfile),
         *secret(dockerfile),
@@ -94,6 +97,126 @@ def unknown_instruction(dockerfile: Dockerfile) -> Iterator[Hit]:
     """Report misspelled instructions and merge conflicts."""
     for line, message in unknown_instructions(dockerfile):
         yield Hit(rule="unknown-instruction", message=message, line=line)
+
+
+def exec_form(dockerfile: Dockerfile) -> Iterator[Hit]:
+    """Report a list that is not a JSON array, so that BuildKit passes it to a shell as text."""
+    for outer in dockerfile.instructions:
+        one = outer.trigger or outer
+        if one.keyword in ("CMD", "ENTRYPOINT") and one.arguments.startswith("[") and not one.is_exec_form:
+            message = f"{one.keyword} is not a JSON array, so a shell runs it as text; use double quotes"
+            yield Hit(rule="exec-form", message=message, line=outer.line)
+
+
+# Line breaks
+
+_AFTER_ESCAPE = {escape: re.compile(rf"{re.escape(escape)}[ \t]+(?=\S)") for escape in ESCAPES}
+_KEYWORDS = "|".join(sorted(KEYWORDS))
+# An instruction, or text behind a backslash, that may have been a line of its own.
+_MAYBE_LOST = re.compile(
+    rf"""^(?!\s*(?:\#|HEALTHCHECK|ONBUILD)).*[a-z0-9"'\])}}][ \t]+(?:{_KEYWORDS})[ \t]
+    | [a-z0-9"'\])}}](?:{_KEYWORDS})[ \t]
+    | [ \t]\\[\w/$"'{{-]""",
+    re.MULTILINE | re.VERBOSE,
+)
+_KEYWORD = re.compile(rf"(?:{_KEYWORDS})[ \t]")
+_SHOWN = 40  # characters of a line in a message
+BREAK_THE_LINE = "; break the line after it, or remove it"
+
+
+def line_break(dockerfile: Dockerfile, text: str, inherited: Inherited = NOTHING_INHERITED) -> Iterator[Hit]:
+    r"""Report a `\` before blanks and more text: it escapes a blank, and does not continue the line.
+
+    `text` is the whole file. Escaped blanks that a shell needs are not reported: `a\ b`, `cut -d \  -f1`.
+    """
+    lines, escape = text.split("\n"), dockerfile.escape
+    for stage in stages(dockerfile, inherited.shells).all:
+        scripts = {script.run: script.text for script in stage.scripts}
+        for one in stage.instructions:
+            script = scripts.get(one)
+            sign = escape if script is None else "\\"
+            found = _escaped_blanks(one, escape) if script is None else _escaped_in_script(script)
+            yield from _at_lines(one, found, sign, lines)
+
+
+def _escaped_blanks(outer: Instruction, escape: str) -> Iterator[str]:
+    """Yield the escaped blanks at which a word of an instruction begins."""
+    one = outer.trigger or outer
+    if not one.is_exec_form:
+        for word in split_quoted(one.arguments, escape):
+            if word[:1] == escape and (len(word) == 1 or word[1] in " \t"):
+                yield word[:2]
+
+
+def _escaped_in_script(text: str) -> Iterator[str]:
+    """Yield the escaped blanks of a script that no shell needs, each with the rest of its word."""
+    before: Word | str = ""
+    first: Word | str = ""  # of the current command
+    for word in tokens(text):
+        first = "" if isinstance(word, str) else first or word
+        if isinstance(word, Word) and _is_needless(word.written, text, before, first):
+            yield word.written if word.written.startswith("\\") else word.written[-2:]
+        before = word
+
+
+def _is_needless(written: str, text: str, before: Word | str, first: Word | str) -> bool:
+    begins, ends = (part[:1] == "\\" and part[1:] in (" ", "\t") for part in (written[:2], written[-2:]))
+    if (begins or ends) and f"{written}  " in text:
+        return True  # three blanks: the indentation of a line
+    if not begins:
+        return False
+    # A blank as an argument: `cut -d \  -f1`, `tr \  _`.
+    if len(written) > 2 or isinstance(before, str):
+        return True
+    return before is not first and not before.value.startswith("-")
+
+
+def _at_lines(one: Instruction, found: Iterable[str], escape: str, lines: Sequence[str]) -> Iterator[Hit]:
+    """Find the lines of escaped blanks, in order; each line is reported once."""
+    places = [
+        (at, lines[at - 1][match.start() :].rstrip())
+        for at in range(one.line, min(one.end_line, len(lines)) + 1)
+        for match in _AFTER_ESCAPE[escape].finditer(lines[at - 1])
+        if not lines[at - 1].lstrip().startswith("#")
+    ]
+    reported: set[int] = set()
+    for word in found:
+        while places and not places[0][1].startswith(word):
+            places.pop(0)
+        line, rest = places.pop(0) if places else (one.line, word)
+        if line not in reported:
+            reported.add(line)
+            shown = _beginning(rest)
+            message = f"`{escape}` does not end the line, so it escapes the blank after it: `{shown}`"
+            yield Hit(rule="line-break", message=message + BREAK_THE_LINE, line=line)
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def may_have_lost_a_line_break(text: str) -> bool:
+    """Whether a line looks like two; only a rendering with other white space options shows it."""
+    return _MAYBE_LOST.search(text) is not None
+
+
+def lost_line_breaks(text: str, complete: str, escape: str) -> Iterator[Hit]:
+    """Report lines that are more than one line in `complete`, split after a backslash or before a keyword."""
+    lines = [line.strip() for line in complete.split("\n") if line.strip()]
+    next_lines: dict[str, set[str]] = {}
+    for first, second in pairwise(lines):
+        next_lines.setdefault(first, set()).add(second)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() in next_lines:
+            continue
+        ends = [at + 1 for at, char in enumerate(line) if char == escape]
+        starts = [match.start() for match in _KEYWORD.finditer(line) if match.start()]
+        for at in (*ends, *starts):
+            rest = line[at:].lstrip()
+            if rest and any(map(rest.startswith, next_lines.get(line[:at].strip(), ()))):
+                message = f"the line break before `{_beginning(rest)}` is missing"
+                yield Hit(rule="line-break", message=message, line=number)
+                break
 
 
 # Package managers

@@ -18,7 +18,10 @@ RULES = {
     "apt-recommends": Level.WARNING,
     "arch-parity": Level.WARNING,
     "does-not-render": Level.ERROR,
+    "end-of-life": Level.WARNING,
+    "exec-form": Level.WARNING,
     "latest-tag": Level.WARNING,
+    "line-break": Level.ERROR,
     "overridden-platform": Level.WARNING,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,
@@ -44,7 +47,9 @@ EQUIVALENT = {
     "DL3032": "package-cache",
     "DL3036": "package-cache",
     "DL3040": "package-cache",
+    "DL3025": "exec-form",
     "DL3064": "secret",
+    "JSONArgsRecommended": "exec-form",
     "DL4006": "pipefail",
     "SecretsUsedInArgOrEnv": "secret",
 }
@@ -89,10 +94,12 @@ class Sources:
     those that every template can call. `usages` describes each template.
 
     `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
-    if it does not run.
+    if it does not run. `with_jinja_whitespace` renders with Jinja2's own white space options; it returns None
+    if the family has them already, or if that fails.
     """
 
     render: Callable[[Image], str]
+    with_jinja_whitespace: Callable[[Image], str | None]
     origins: Callable[[Image], Sequence[Place | None]]
     variables: Callable[[Image], Collection[str]]
     usages: Usages

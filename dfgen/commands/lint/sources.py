@@ -15,7 +15,7 @@ from dfgen.commands.lint.dockerfile import unpinned_from
 from dfgen.commands.lint.records import ExternalHit, Hit, Sources
 from dfgen.commands.plan import Planning, plan
 from dfgen.commands.plan.inputs import build_request
-from dfgen.commands.render import TemplatesFor, render_unchecked
+from dfgen.commands.render import TemplatesFor, render_unchecked, render_with_jinja_whitespace
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx, hadolint
 from dfgen.engine.buildx import Buildx
@@ -32,6 +32,9 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
     """
     return Sources(
         render=partial(_render, catalog, lock, templates_for),
+        with_jinja_whitespace=lambda image: render_with_jinja_whitespace(
+            catalog, image, lock, templates_for(image)
+        ),
         origins=partial(template_lines, catalog, lock, templates_for),
         variables=partial(_variables, catalog),
         usages=templates.usages(),

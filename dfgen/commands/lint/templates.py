@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from typing import Any
 
-from dfgen.catalog.layers import Layer
+from dfgen.catalog import schema
+from dfgen.catalog.layers import Layer, ignore_place, ignored
 from dfgen.catalog.model import TEMPLATES, Image
 from dfgen.commands.lint.records import RULES, Usages, finding
 from dfgen.dockerfile.ignore import PatternError, glob
@@ -73,7 +74,8 @@ def unused_variables(usages: Usages, images: Iterable[Image], *, shared: bool) -
         is_variable = len(path) > 1 and path[-2] in ("variables", "axes")
         if is_variable and name not in read and name not in reported:
             reported.add(name)
-            message = f"variable {name} is not used by any template or text of the family; remove it"
+            fix = f"move the setting {name} out of {path[-2]}" if name in schema.settings() else "remove it"
+            message = f"variable {name} is not used by any template or text of the family; {fix}"
             yield finding("unused-variable", message, document.place(path, key=True))
 
 
@@ -191,29 +193,30 @@ def _copied(images: Iterable[Image], dockerfile: Callable[[Image], str]) -> list
 def unused_ignores(
     images: Sequence[Image],
     everything: Sequence[Image],
-    used: set[tuple[str, str]],
+    used: Collection[Place],
     ran: Mapping[re.Pattern[str], bool],
 ) -> Iterator[Finding]:
     """Report `ignore` entries that match no finding, for families of which every image was checked.
 
-    `used` are the entries that did match, by family and rule. `ran` tells for each pattern of external rules
+    `used` are the places of the entries that did match. `ran` tells for each pattern of external rules
     whether the program that checks them ran.
     """
     selected = {id(image) for image in images}
     partial = {image.family.name for image in everything if id(image) not in selected}
-    for image in {image.family.name: image for image in images}.values():
-        document = image.layers[1].document
-        for rule in image.family.lint:
+    for image in {image.merged_name: image for image in images}.values():
+        if image.family.name in partial:
+            continue
+        for rule, (_, layer) in ignored(image.layers).items():
+            place = ignore_place(rule, layer)
             external = [pattern for pattern in ran if pattern.fullmatch(rule)]
-            was_checked = all(ran[pattern] for pattern in external)
-            if (image.family.name, rule) in used or image.family.name in partial or not was_checked:
+            if place in used or not all(ran[pattern] for pattern in external):
                 continue
             if rule in RULES or external:
                 message = f"rule {rule} is ignored, but finds nothing; remove it"
             else:
                 hint = nearest(rule, sorted(RULES))
                 message = f"unknown rule {rule!r}{hint}; see docs/reference/lint.md"
-            yield finding("unused-ignore", message, document.place(("lint", "ignore", rule), key=True))
+            yield finding("unused-ignore", message, place)
 
 
 def _used_by(template: str, usages: Usages) -> list[TemplateUsage]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from dfgen.catalog import layers
 from dfgen.catalog.model import BASES, CATALOG_FILE, Catalog, Family, Image
 from dfgen.commands.render import Rendering, render
 from dfgen.commands.review import pins
@@ -59,6 +60,7 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *(catalog.immutable(compared, impact) if compared else ()),
         *(catalog.context(compared) if compared else ()),
         *(packages(compared) if compared else ()),
+        *(catalog.end_of_life(compared, impact, sources.today) if compared and sources.today else ()),
         *instructions.of_groups(before, after, found),
         *_undeclared(before, after, rendered, sources),
     ]
@@ -196,6 +198,7 @@ def setting_notes(old: Catalog, new: Catalog) -> Iterator[str]:
     for name, family in new.families.items():
         if name in old.families:
             yield from _of_family(old.families[name], family)
+            yield from _ignored_rules(old, new, family)
     yield from _of_images(old, new)
 
 
@@ -223,11 +226,25 @@ def _content(of: Catalog, family: str) -> list[tuple[object, ...]]:
 
 
 def _of_family(old: Family, new: Family) -> Iterator[str]:
-    for rule, reason in new.lint.items():
-        if rule not in old.lint:
-            yield f"{new.base_file}: disables the lint rule {rule}: {reason}"
     if old.architecture_independent != new.architecture_independent:
         yield f"{new.base_file}: architecture_independent is now {str(new.architecture_independent).lower()}"
+
+
+def _ignored_rules(old: Catalog, new: Catalog, family: Family) -> Iterator[str]:
+    before = _ignores(old, family.name)
+    for (version, rule), reason in _ignores(new, family.name).items():
+        if (version, rule) not in before:
+            where = f" for version {version}" if version else ""
+            yield f"{family.base_file}: disables the lint rule {rule}{where}: {reason}"
+
+
+def _ignores(catalog: Catalog, family: str) -> dict[tuple[str, str], str]:
+    """Return the reasons of ignored lint rules, by version ("" for all) and rule."""
+    found = {}
+    for image in (one for one in catalog.images if one.family.name == family):
+        for rule, (reason, layer) in layers.ignored(image.layers).items():
+            found["" if layer.path == () else image.version, rule] = reason
+    return found
 
 
 def _of_images(old: Catalog, new: Catalog) -> Iterator[str]:

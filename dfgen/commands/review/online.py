@@ -10,7 +10,7 @@ from typing import TypeVar
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands import inspect
 from dfgen.commands.review.records import ParentDetails
-from dfgen.errors import CheckError, ExternalError
+from dfgen.errors import CheckError, ExternalError, counted
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote
 from dfgen.oci.manifest import Index
@@ -46,8 +46,7 @@ class ParentQueries:
     def notes(self) -> Iterator[str]:
         """Count the failed requests, with the first cause."""
         if self.failures:
-            number = len(self.failures)
-            requests = "1 registry request" if number == 1 else f"{number} registry requests"
+            requests = counted(len(self.failures), "registry request")
             yield f"{requests} failed; the first: {self.failures[0]}"
 
     @cached_property

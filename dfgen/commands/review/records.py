@@ -66,7 +66,7 @@ class Sources:
     `resolve` the current digest of a tag; both return None if that is unknown. `parity` returns undeclared
     differences between the platforms of versions, given all their images and the rendered texts by path.
     `origins` returns the template line of each rendered line of an image, None for dfgen's header.
-    `seconds` are the durations of the last builds, by image name.
+    `seconds` are the durations of the last builds, by image name. `today` is a date, YYYY-MM-DD.
     """
 
     templates: TemplatesFor | None = None
@@ -75,6 +75,7 @@ class Sources:
     parity: Callable[[Sequence[Image], Mapping[str, str]], Sequence[Finding]] | None = None
     origins: Callable[[Image], Sequence[Place | None]] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    today: str = ""
 
 
 class Kind(StrEnum):

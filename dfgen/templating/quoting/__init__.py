@@ -183,7 +183,7 @@ class Quoter:
             value = next((value for value in values if value.text), values[0])
             unknown = f"{name} is not an instruction; use one of Docker's instructions"
             reason = unknown if name else _NO_INSTRUCTION
-            self.rejected.append(Rejection(value, "the beginning of a line", reason))
+            self.rejected.append(Rejection(value, "the first word of a line", reason))
         return [""] * len(values)
 
     def flags(self, found: SplitInstruction, values: Sequence[PrintedValue]) -> list[str]:

@@ -56,6 +56,13 @@ def test_a_valid_family_and_an_empty_catalog() -> None:
     ("text", "found"),
     [
         ("packges: [a]", ["1:1: unknown key 'packges' (did you mean 'packages'?)"]),
+        ("expect: a", ["1:1: unknown key 'expect'; it belongs under tests"]),
+        ("axes: {a: [b]}", ["1:1: unknown key 'axes'; it belongs under matrix"]),
+        ("trim_blocks: false", ["1:1: unknown key 'trim_blocks'; it belongs under jinja"]),
+        ("label: {a: b}", ["1:1: unknown key 'label' (did you mean 'labels'?)"]),
+        ("mirrors: {a: b}", ["1:1: unknown key 'mirrors'; it belongs in bases/catalog.yaml"]),
+        ("variables:", ["1:11: expected a mapping of names to values, found nothing; indent the lines that belong to it"]),
+        ("platforms: {variables: {a: 1}, arm64: {}}", ["1:13: 'variables' is a setting, not a platform; indent it below a platform, or move it out of platforms"]),
         ("zzz: [a]", [f"1:1: unknown key 'zzz'; known keys are {HERE_BASE}"]),
         ("description: 7", ['1:14: 7 is a YAML integer; expected text: write "7" with quotes']),
         ("description: ''", ["1:14: expected text, found ''"]),
@@ -69,7 +76,7 @@ def test_a_valid_family_and_an_empty_catalog() -> None:
         ("platforms: arm64", ["1:12: expected a list of platforms, or a mapping with settings per platform, found 'arm64'"]),
         ("platforms: [1]", ['1:13: 1 is a YAML integer; expected a platform such as linux/arm64: write "1" with quotes']),
         ("platforms: {arm64: [x]}", ["1:20: expected a mapping, found a list"]),
-        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; known keys are foreign_programs, labels, packages, parent, parents, template, tests, variables and when"]),
+        ("platforms: {arm64: {versions: []}}", ["1:21: unknown key 'versions'; it belongs at the top level of the file"]),
         ("variables: {a-b: 1}", ["1:13: 'a-b' is not a variable name: letters, digits and _"]),
         ("variables: [a]", ["1:12: expected a mapping of names to values, found a list"]),
         ("packages: a", ["1:11: expected a list of packages, found 'a'"]),
@@ -103,7 +110,7 @@ def test_a_valid_family_and_an_empty_catalog() -> None:
         ("jinja: x", ["1:8: expected a mapping, found 'x'"]),
         ("overrides: [{variables: {a: 1}}]", ["1:13: key 'when' is missing"]),
         ("overrides: [{when: [x]}]", ['1:20: expected an expression such as "java >= 17", or a mapping of variables to values, found a list']),
-        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; known keys are foreign_programs, labels, packages, parent, parents, platforms, template, tests, variables and when"]),
+        ("overrides: [{when: x, versions: {}}]", ["1:23: unknown key 'versions'; it belongs at the top level of the file"]),
         ("matrix: {axes: {a: [1]}}", ["1:9: key 'version' is missing"]),
         ("matrix: {version: x, axes: {}}", ["1:28: expected a list of values for each axis, found an empty mapping"]),
         ("matrix: {version: x, axes: {a: []}}", ["1:32: expected a list, found an empty list"]),
@@ -215,3 +222,14 @@ def test_any_value_is_valid_or_reported_with_its_place(data: dict[str, object]) 
     except InputError as error:
         places = [problem.place for problem in error.problems]
         assert None not in places
+
+
+def test_a_setting_among_the_versions() -> None:
+    text = "template: t\nparent: p\nversions:\n  '1':\n  platforms: [amd64]\n  variables:\n    a: 1\n"
+    advice = "indent it below a version, or move it out of versions"
+    assert _check(text) == [
+        f"f:5:3: 'platforms' is a setting, not a version; {advice}",
+        f"f:6:3: 'variables' is a setting, not a version; {advice}",
+    ]
+    catalog = "template: t\n"
+    assert _check(catalog, "catalog") == ["f:1:1: unknown key 'template'; it belongs in a base.yaml"]

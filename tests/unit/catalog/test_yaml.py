@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dfgen.catalog.yaml import Document, parse, read
 from dfgen.errors import InputError
 
-BRACES = "to write {{ … }}, quote the whole text"
-INDENT = "check the indentation, and quote text that contains ': '"
+COLON = "invalid YAML: a second ': ' in the line; quote the text that contains it"
+TAB = "invalid YAML: a tab cannot indent a line; use spaces"
 
 
 def _problems(text: str) -> list[str]:
@@ -128,7 +128,7 @@ def test_python_numbers_are_preserved_or_rejected(number: float) -> None:
         ("? \n: x", ['f:1:2: key (nothing) is not text; write "" with quotes']),
         ("~: x", ['f:1:1: key ~ is not text; write "~" with quotes']),
         ("? [a]\n: b", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
-        ("? {a: b}\n: c", [f"f:1:3: a key is a list, a mapping or an alias; expected text; {BRACES}"]),
+        ("? {a: b}\n: c", ["f:1:3: a key is a list, a mapping or an alias; expected text"]),
         ("x: &x a\n*x : b", ["f:2:1: a key is a list, a mapping or an alias; expected text"]),
         ("a: *x", ["f:1:4: alias *x has no anchor &x above it"]),
         ("&x [*x]", ["f:1:5: alias *x has no anchor &x above it"]),
@@ -173,22 +173,16 @@ def test_a_quoted_merge_key_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: b: c", f"f:1:5: invalid YAML: mapping values are not allowed in this context; {INDENT}"),
-        (
-            "a:\n\t- b",
-            "f:2:1: invalid YAML: found character that cannot start any token; replace the tab with spaces",
-        ),
+        ("a: b: c", f"f:1:5: {COLON}"),
+        ("a:\n\t- b", f"f:2:1: {TAB}"),
         ("a: {b", "f:2:1: invalid YAML: did not find expected ',' or '}'"),
         (
             "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n",
             "f:2:1: invalid YAML: a merge conflict starts here; keep one side",
         ),
-        ("a: @x", "f:1:4: invalid YAML: found character that cannot start any token"),
+        ("a: @x", "f:1:4: invalid YAML: a text cannot begin with '@'; write it with quotes"),
         ('"\\ud800"', "f:1:4: invalid YAML: found invalid Unicode character escape code"),
-        (
-            "a: 1\n\tb: 2\n",
-            "f:2:1: invalid YAML: found a tab character that violates indentation; replace the tab with spaces",
-        ),
+        ("a: 1\n\tb: 2\n", f"f:2:1: {TAB}"),
         ("a: \x00", "f: invalid YAML: unacceptable character #x0000: control characters are not allowed"),
         ("a: " + "[" * 100, "f: invalid YAML: nested deeper than 64 levels"),
     ],
@@ -289,17 +283,19 @@ def test_a_boolean_that_is_read_or_printed_otherwise_is_refused(text: str, meani
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a:\n\tb: 1\n", f"f:2:1: {TAB}"),
+        ("a:\n  b:\n    c: 1\n   d: 2\n", "f:4:4: invalid YAML: indented by 3 spaces, expected 0 or 2 or 4"),
+        ("a: b\n  c: d\n", "f:2:3: invalid YAML: indented by 2 spaces, expected 0"),
+        ("a:\n  b: 1\n c: 2\n", "f:3:2: invalid YAML: indented by 1 space, expected 0 or 2"),
+        ("a:\n  - b: 1\n   c: 2\n", "f:3:4: invalid YAML: indented by 3 spaces, expected 0 or 2 or 4"),
         (
-            "a:\n\tb: 1\n",
-            "f:2:1: invalid YAML: found character that cannot start any token; replace the tab with spaces",
+            "# c\n a: 1\nb: 2\n",
+            "f:2:1: invalid YAML: the first line is indented, but others are not; align them",
         ),
         (
-            "a:\n  b:\n    c: 1\n   d: 2\n",
-            "f:4:4: invalid YAML: did not find expected key; check that this line is indented like its neighbors",
-        ),
-        (
-            "a: b\n  c: d\n",
-            f"f:2:4: invalid YAML: mapping values are not allowed in this context; {INDENT}",
+            'a: "b" c\nd: 1\n',
+            "f:1:8: invalid YAML: did not find expected key; check the quotes and brackets of this line and of the"
+            " one above",
         ),
     ],
 )
@@ -310,7 +306,20 @@ def test_an_error_of_libyaml_says_what_to_do(text: str, message: str) -> None:
 
 
 def test_unquoted_braces_say_what_to_do() -> None:
-    found = [str(problem) for problem in parse("a: {{ b }}\n", "f").problems]
-    assert found == [
-        "f:1:5: a key is a list, a mapping or an alias; expected text; to write {{ … }}, quote the whole text"
+    start = "YAML reads {{ as a mapping; quote the whole text:"
+    document = parse("a: {{ b }} # c\nb: [{{ c }}, d]\n", "f")
+    assert list(map(str, document.problems)) == [
+        f'f:1:4: {start} "{{{{ b }}}}"',
+        f'f:2:5: {start} "{{{{ c }}}}"',
     ]
+    assert document.data["b"][1] == "d"
+    # The rest of these lines is no YAML, which is not reported again.
+    for text, quoted in (("{{ b }}:1", '"{{ b }}:1"'), ('{{ b["c"] }}', "'{{ b[\"c\"] }}'")):
+        assert _fatal(f"a: {text}\nc: 1") == [f"f:1:4: {start} {quoted}"]
+
+
+def test_an_item_that_is_indented_too_far_is_reported() -> None:
+    (problem,) = parse("a:\n  - b\n   - c\n", "f").problems
+    message = "this item continues the text above it; align its '-' with the other items"
+    assert str(problem) == f"f:3:4: {message}"
+    assert parse("a:\n  - >\n   - c\nb: 'x\n  - y'\nc: x\n  y\n", "f").problems == ()

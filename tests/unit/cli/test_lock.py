@@ -49,7 +49,7 @@ def _pins(root: Path) -> list[str]:
 def test_lock_writes_the_file_and_shows_the_pins(root: Path, registry: FakeRegistry) -> None:
     pins = _publish(registry, b"first")
     done = dfgen("-C", root, "--format", "json", "lock")
-    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parent, 1 changed"])
     key = f"{registry.address}/team/os:1"
     assert json.loads(done.out) == [
         {"parent": key, "platform": "linux/amd64", "old": "", "new": pins[0], "rebuilds": ["app:1@amd64"]},
@@ -64,7 +64,7 @@ def test_a_complete_lock_is_not_written_and_costs_no_request(root: Path, registr
     before = (root / LOCK_FILE).stat()
     registry.forget()
     done = dfgen("-C", root, "lock")
-    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 0 changed"])
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parent, 0 changed"])
     after = (root / LOCK_FILE).stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert registry.count() == 0
@@ -72,7 +72,7 @@ def test_a_complete_lock_is_not_written_and_costs_no_request(root: Path, registr
 
 def test_a_dry_run_writes_nothing(root: Path) -> None:
     done = dfgen("-C", root, "lock", "--dry-run")
-    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 would be changed"])
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parent, 1 would be changed"])
     assert not (root / LOCK_FILE).exists()
 
 
@@ -106,11 +106,11 @@ def test_a_partly_moved_parent_is_held_back(root: Path, registry: FakeRegistry) 
         [
             f"{key}: held back: only linux/amd64 moved, not linux/arm64; wait, or run"
             f" `dfgen lock --upgrade {key} --uneven`",
-            f"{LOCK_FILE}: 1 parents, 0 changed",
+            f"{LOCK_FILE}: 1 parent, 0 changed",
         ],
     )
     done = dfgen("-C", root, "lock", "--upgrade", key, "--uneven")
-    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parents, 1 changed"])
+    assert (done.status, done.lines) == (0, [f"{LOCK_FILE}: 1 parent, 1 changed"])
     assert _pins(root) == [str(entry.digest) for entry in entries]
 
 
@@ -128,7 +128,7 @@ def test_unused_entries_and_unbuilt_families_are_reported(root: Path) -> None:
     write(root, {"bases/app/base.yaml": base, "bases/child/base.yaml": child})
     assert dfgen("-C", root, "lock").lines == [
         "app:1: not built yet; run `dfgen build` to pin it",
-        f"{LOCK_FILE}: 1 parents, 0 changed",
+        f"{LOCK_FILE}: 1 parent, 0 changed",
     ]
     lock = locks.read(root)
     more = lock.with_parents({"docker.io/library/unused:1": next(iter(lock.parents.values()))})

@@ -72,7 +72,7 @@ def test_a_deleted_old_image_is_unknown(root: Path, registry: FakeRegistry, old:
     for digest in old:
         del registry.manifests["team/os"][digest]
     done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade")
-    assert (done.status, done.lines) == (0, ["bases/lock.json: 1 parents, 1 changed"])
+    assert (done.status, done.lines) == (0, ["bases/lock.json: 1 parent, 1 changed"])
     key = f"{registry.address}/team/os:1"
     assert done.out.splitlines()[2] == (
         f"| {key} | linux/amd64 | {old[0]} | {new[0]} | app:1@amd64 | unknown → 1 B | unknown → 2025-02-03 |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,7 @@ def test_without_a_command_the_help_is_printed() -> None:
         (["--fromat", "json"], "dfgen: No such option '--fromat'. Did you mean '--format'?; see `dfgen --help`"),
         (["--format", "xml", "list"], "dfgen: Invalid value for '--format': 'xml' is not one of 'table', 'json', 'markdown'; see `dfgen --help`"),
         (["render", "--chek"], "dfgen render: No such option '--chek'. (Did you mean one of: '--check', '--force', '--help'?); see `dfgen render --help`"),
-        (["lint", "--format", "json"], "dfgen lint: put --format before the command: `dfgen --format … lint`; see `dfgen lint --help`"),
-        (["render", "-C", "x"], "dfgen render: put -C before the command: `dfgen -C … render`; see `dfgen render --help`"),
+        (["lint", "--format", "xml"], "dfgen lint: Invalid value for '--format': 'xml' is not one of 'table', 'json', 'markdown'; see `dfgen lint --help`"),
         (["lock", "--min-age", "3d"], "dfgen lock: --min-age requires --upgrade; parents without a pin are pinned immediately; see `dfgen lock --help`"),
         (["lock", "--upgrade", "--min-age", "3h"], "dfgen lock: Invalid value for '--min-age': '3h' is not an age; use days or weeks, for example 3d or 2w; see `dfgen lock --help`"),
         (["lock", "busybox"], "dfgen lock: PARENT requires --upgrade; see `dfgen lock --help`"),
@@ -116,3 +116,61 @@ def test_the_module_runs_the_command() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "dfgen: unknown command 'rendr' (did you mean 'render'?); see `dfgen --help`\n"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("plan", "review")])
+def test_global_options_can_follow_the_command(command: str) -> None:
+    text = dfgen(command, "--help").out
+    assert "-C DIR" in text
+    assert "--format [table|json|markdown]" in text
+
+
+def test_the_last_folder_and_format_count(tmp_path: Path) -> None:
+    write(tmp_path, {"bases/app/base.yaml": FAMILY})
+    listed = dfgen("-C", tmp_path, "--format", "json", "list")
+    assert json.loads(listed.out)[0]["family"] == "app"
+    assert dfgen("list", "-C", tmp_path, "--format", "json") == listed
+    assert (
+        dfgen("-C", tmp_path / "x", "--format", "markdown", "list", "--format", "json", "-C", tmp_path)
+        == listed
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (".", ["bases/app/1.0/Dockerfile_arm64"]),
+        ("bases", ["app/1.0/Dockerfile_arm64"]),
+        ("bases", ["app@arm64"]),
+        ("bases/app", ["1.0/Dockerfile_arm64"]),
+        ("bases/app/1.0", ["Dockerfile_arm64"]),
+        ("templates", ["../bases/app/1.0/Dockerfile_arm64"]),
+    ],
+)
+def test_the_catalog_is_found_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, words: list[str]
+) -> None:
+    files = {f"bases/app/1.0/Dockerfile_{arch}": "FROM a\n" for arch in ("amd64", "arm64")}
+    write(tmp_path, {"bases/app/base.yaml": FAMILY, **files})
+    monkeypatch.chdir(tmp_path / folder)
+    (row,) = json.loads(dfgen("list", "--format", "json", *words).out)
+    assert row["dockerfile"] == "bases/app/1.0/Dockerfile_arm64"
+
+
+def test_a_catalog_outside_the_repository_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"bases/app/base.yaml": FAMILY, "project/.git/HEAD": "", "project/sub/a": ""})
+    monkeypatch.chdir(tmp_path / "project/sub")
+    done = dfgen("list")
+    assert (done.status, done.out) == (2, "")
+    assert done.lines == ["bases/: no catalog in .; run `dfgen init`, or pass its folder with -C"]
+
+
+def test_init_creates_a_catalog_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"bases/app/base.yaml": FAMILY, "sub/a": ""})
+    monkeypatch.chdir(tmp_path / "sub")
+    assert dfgen("init").status == 0
+    assert (tmp_path / "sub/bases/catalog.yaml").is_file()

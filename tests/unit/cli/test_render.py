@@ -61,7 +61,7 @@ def test_only_files_that_change_are_written(rendered: Path) -> None:
 
 def test_only_selected_files_are_written(root: Path) -> None:
     done = dfgen("-C", root, "render", "app@aarch64")
-    assert (done.status, done.lines) == (0, [f"{ARM64}: new", "1 of 1 Dockerfiles written, 0 unchanged"])
+    assert (done.status, done.lines) == (0, [f"{ARM64}: new", "1 of 1 Dockerfile written, 0 unchanged"])
     assert not (root / AMD64).exists()
 
 

@@ -20,6 +20,10 @@ from dfgen.errors import InputError
         ),
         ("FROM a\n\nENV a\n", "a/Dockerfile:3: ENV has a name but no value; expected name=value"),
         ("FROM a\nlabel a=b c\n", "a/Dockerfile:2: LABEL has 'c', which is not name=value"),
+        (
+            "FROM a\nLABEL a=b \\  c=d\n",
+            "a/Dockerfile:2: LABEL has '\\\\ ', which is not name=value; to continue a line, `\\` must end it",
+        ),
         ("FROM a\nRUN <<EOF\nx\n", "a/Dockerfile:2: the heredoc <<EOF is not closed; add a line 'EOF'"),
     ],
 )

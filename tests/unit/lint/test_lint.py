@@ -221,6 +221,17 @@ def test_an_invalid_template_is_reported_by_its_images(linting: Linting) -> None
     write(linting.root, {T: "FROM {{ parent }}\n{% if %}\n"})
     done = linting.run()
     assert done.status == 1
-    assert done.out.splitlines() == [
-        f"{T}:2: error: Expected an expression, got 'end of statement block' [does-not-render]"
-    ]
+    assert done.out.splitlines() == [f"{T}:2: error: an expression is missing before %}} [does-not-render]"]
+
+
+def test_a_template_without_from_does_not_render(linting: Linting) -> None:
+    linting.catalog("RUN make\n")
+    message = "renders no FROM; begin the Dockerfile with FROM {{ parent }}"
+    assert linting.found() == [f"{T}: error: {message} [does-not-render]"]
+
+
+@pytest.mark.parametrize("keyword", ["CMD", "ENTRYPOINT"])
+def test_a_list_that_is_not_json_is_reported(linting: Linting, keyword: str) -> None:
+    linting.catalog(f"FROM {{{{ parent }}}}\n{keyword} ['a', 'b']\nCMD [\"c\"]\nRUN [ -f /d ]\n")
+    message = f"{keyword} is not a JSON array, so a shell runs it as text; use double quotes"
+    assert linting.found("app@amd64") == [f"{T}:2: warning: {message} [exec-form] (in {AMD64}:7)"]

@@ -22,6 +22,8 @@ COPY --from=example.org/c:1 /c /c
 RUN only here
 {% endif %}
 USR app
+RUN make; \\ make install
+CMD ['a']
 {% if platform == "linux/s390x" %}
 RUN {{ no_such_name }}
 {% endif %}
@@ -43,7 +45,7 @@ FILES = {
     "bases/child/base.yaml": (
         "template: child.j2\nparent: docker.io/library/a:1\nversions: {'1': {labels: {x: b}}}\n"
         "platforms: {amd64: {labels: {x: a}}}\n"
-        "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\n"
+        "variables:\n  useless: 1\nlint:\n  ignore:\n    pipefail: there is a shell that has it\nend_of_life: '2024-06-30'\n"
     ),
 }
 BASE = "template: t.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64, arm64]\n"
@@ -54,12 +56,15 @@ FOUND = {
     "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
     "does-not-render": ("templates/broken.j2:2", ""),
+    "end-of-life": ("bases/child/base.yaml:10:14", ""),
+    "exec-form": ("templates/t.j2:15", "bases/app/1/Dockerfile_amd64:17"),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
+    "line-break": ("templates/t.j2:14", "bases/app/1/Dockerfile_amd64:16"),
     "overridden-platform": ("bases/child/base.yaml:3:30", ""),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
-    "undefined-variable": ("templates/t.j2:15", ""),
+    "undefined-variable": ("templates/t.j2:17", ""),
     "unknown-instruction": ("templates/t.j2:13", "bases/app/1/Dockerfile_amd64:15"),
     "unpinned-from": ("templates/t.j2:9", "bases/app/1/Dockerfile_amd64:14"),
     "unpinned-syntax": ("templates/t.j2:1", "bases/app/1/Dockerfile_amd64:1"),

@@ -122,6 +122,14 @@ def test_an_unused_variable_of_a_family(linting: Linting) -> None:
     assert linting.found() == [f"bases/app/base.yaml:4:13: warning: variable a {text}"]
 
 
+def test_a_setting_among_the_variables(linting: Linting) -> None:
+    linting.catalog(FROM, FAMILY + "variables:\n  packages: [curl]\n")
+    assert linting.found() == [
+        "bases/app/base.yaml:5:3: warning: variable packages is not used by any template or text of the family;"
+        " move the setting packages out of variables [unused-variable]"
+    ]
+
+
 def test_an_unused_variable_of_all_families(linting: Linting) -> None:
     linting.catalog(FROM + "USER {{ a }}\n", **{"bases/catalog.yaml": "variables:\n  a: 1\n  b: 2\n"})
     text = "is not used by any template or text of the family; remove it [unused-variable]"

@@ -118,7 +118,7 @@ def test_a_dry_run_shows_the_tags_and_the_refusal(root: Path, fake: FakeRegistry
 def test_as_built_publishes_a_stale_version(root: Path, fake: FakeRegistry) -> None:
     change(root)
     done = publish(root, "--as-built", "app:1.0")
-    assert (done.status, done.lines) == (ExitCode.SUCCESS, ["1 of 1 versions changed"])
+    assert (done.status, done.lines) == (ExitCode.SUCCESS, ["1 of 1 version changed"])
     assert set(fake.tags[NAME]) == {"1.0", "1.0-x86_64", "1.0-aarch64"}
 
 

@@ -179,3 +179,10 @@ def test_missing_sources_are_noted(world: World) -> None:
         " --online",
         "no registry was contacted, so it is unknown whether the tags still point to their pins; use --online",
     )
+
+
+def test_a_lint_rule_that_is_disabled_for_a_version(world: World) -> None:
+    base = BASE.replace('["1.0"]', "{'1': {lint: {ignore: {pipefail: old}}}, '2': {MORE}}")
+    more = "lint: {ignore: {pipefail: it has none}}"
+    world.make({FAMILY: base.replace("MORE", "")}, {FAMILY: base.replace("MORE", more)})
+    assert world.review().notes == (f"{FAMILY}: disables the lint rule pipefail for version 2: it has none",)

@@ -158,12 +158,12 @@ REFUSED = [
         "a flag's name cannot be a value; print the whole flag with | raw",
     ),
     (
-        "{{ v }} a", "RUN", "the beginning of a line",
+        "{{ v }} a", "RUN", "the first word of a line",
         "an instruction is expected there; if the value is Dockerfile text, declare it as a snippet or print"
         " it with | raw",
     ),
     (
-        "INSTALL {{ v }}", "a", "the beginning of a line",
+        "INSTALL {{ v }}", "a", "the first word of a line",
         "INSTALL is not an instruction; use one of Docker's instructions",
     ),
     (

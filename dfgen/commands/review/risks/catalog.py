@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from itertools import zip_longest
 
-from dfgen.catalog import layers
+from dfgen.catalog import layers, lifetime
 from dfgen.catalog.model import Image
 from dfgen.commands.render import Change, File, is_generated, is_intact
 from dfgen.commands.review.impact import Comparison
@@ -47,6 +47,15 @@ def immutable(of: Comparison, impact: Impact) -> Iterator[Finding]:
             reasons = listing(dict.fromkeys(reason for one in touched for reason in changed[one.name]))
             message = f"{version} is immutable but changes for {names}: {reasons}; add a new version instead"
             yield error("immutable", message, _immutable_place(of, touched[0]))
+
+
+def end_of_life(of: Comparison, impact: Impact, today: str) -> Iterator[Finding]:
+    """Report versions that are built again although they, or a parent in the catalog, are past their end."""
+    names = {one.image for one in impact.rebuilt}
+    rebuilt = [image for image in of.new.images if image.name in names]
+    for one in lifetime.endings(rebuilt, of.new.images, today):
+        if one.is_over and "end-of-life" not in layers.ignored(one.image.layers):
+            yield Finding(rule="end-of-life", level=Level.WARNING, message=one.message, place=one.place)
 
 
 def _immutable_place(of: Comparison, image: Image) -> Place:
