@@ -13,7 +13,9 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout, locked
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
-_TEMPORARY = re.compile(r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.[0-9a-f]{8}")
+_TEMPORARY = re.compile(
+    r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+)\.(?:[0-9a-f]{8}|dfgen-tmp)"
+)
 # Age in seconds after which a temporary file belongs to a killed writer: writing takes far less than that.
 _STALE = 3600.0
 
