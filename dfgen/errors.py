@@ -10,6 +10,7 @@ A message reads `place: what is wrong; what to do`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ class Problem:
     place: Place | None
     message: str
 
+    def __post_init__(self) -> None:
+        """Mask the credentials in the message."""
+        object.__setattr__(self, "message", masked(self.message))
+
     def __str__(self) -> str:
         """Format as `place: message`."""
         return f"{self.place}: {self.message}" if self.place else self.message
@@ -66,7 +71,7 @@ class DfgenError(Exception):
         if isinstance(problems, str):
             problems = Problem(None, problems)
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(masked("\n".join(str(problem) for problem in self.problems)))
 
 
 class InputError(DfgenError):
@@ -124,6 +129,30 @@ def placed(place: Place) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(Problem(one.place or place, one.message) for one in error.problems) from None
+
+
+# The user and password of a URL; a password can contain any character, but a digest is no host.
+_IN_URL = re.compile(r"(:/{1,2})(?:[^\s/:@'\"]*:[^\s'\"]*|[^\s/@'\"]*)@(?!sha256:|sha512:)")
+# The same without https://, which is only a password if a host follows: `java:21@arm64` is none.
+_IN_NAME = re.compile(
+    r"(?<![\w/.:-])[^\s/:@'\"]+:[^\s/'\"]*@(?=(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:[0-9]))(?::[0-9]+)?/)"
+)
+_secrets: set[str] = set()
+_SHORTEST_SECRET = 4  # characters; masking all shorter texts would make messages unreadable
+
+
+def keep_secret(*texts: str) -> None:
+    """Mask these passwords and tokens in all messages of this process; a registry may repeat them."""
+    _secrets.update(text for text in texts if len(text) >= _SHORTEST_SECRET)
+
+
+def masked(text: str) -> str:
+    """Replace the passwords and tokens in a text by `…`."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    if "@" not in text:
+        return text
+    return _IN_NAME.sub("…@", _IN_URL.sub(r"\1…@", text))
 
 
 def printable(text: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from typing import Any
 
 _LONGEST = 80  # characters of an untrusted value in a message
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 2 * _LONGEST
+_SHORT.maxlevel = 2
 
 
 def read_json(raw: str | bytes) -> Any:
@@ -25,5 +29,6 @@ def read_json(raw: str | bytes) -> Any:
 
 def brief(value: object) -> str:
     """Return the repr of a value on one line, truncated to 80 characters."""
-    text = repr(value)
+    # Not repr: a list of lists of lists, each twice in the next one, has a text of any length.
+    text = repr(value) if isinstance(value, int | float) else _SHORT.repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ from dfgen.oci.platform import Platform, aliases
 DEFAULT_PLATFORMS = ("linux/amd64", "linux/arm64")
 
 SCRATCH = "scratch"  # value of `parent` for images without one
+
+
+_MAX_COMBINATIONS = 10_000  # of one matrix; a family of 2,000 versions is a large one
+_MAX_COMPARISONS = 10_000_000  # of these with the entries of exclude or include: a few seconds
 
 # Names that dfgen defines in every template; a catalog cannot use them for variables.
 RESERVED = ("image", "parent", "parents")
@@ -352,6 +357,7 @@ def _distinct(document: Document, written: list[str]) -> list[str]:
 
 def _matrix_versions(document: Document, name: Namer) -> dict[str, tuple[Layer, ...]]:
     matrix = document.data["matrix"]
+    _check_size(document, matrix)
     problems = [*_wrong_axes(document, matrix)]
     if problems:
         raise InputError(problems)
@@ -372,6 +378,28 @@ def _matrix_versions(document: Document, name: Namer) -> dict[str, tuple[Layer, 
     if problems:
         raise InputError(problems)
     return found
+
+
+def _check_size(document: Document, matrix: Mapping[str, Any]) -> None:
+    """Raises InputError for a matrix that is too large to compute."""
+    combinations = math.prod(map(len, matrix["axes"].values()))
+    if combinations > _MAX_COMBINATIONS:
+        message = (
+            f"the matrix has {combinations:,} combinations; the limit is {_MAX_COMBINATIONS:,}: shorten the"
+            " axes, or divide the family"
+        )
+        raise InputError(Problem(document.place(("matrix", "axes"), key=True), message))
+    for kind in ("exclude", "include"):
+        entries = matrix.get(kind) or ()
+        compared = sum(
+            len(value) if isinstance(value, list) else 1 for one in entries for value in one.values()
+        )
+        if compared * combinations > _MAX_COMPARISONS:
+            message = (
+                f"{compared:,} values are compared with {combinations:,} combinations; the limit is"
+                f" {_MAX_COMPARISONS:,} comparisons: shorten the list, or divide the family"
+            )
+            raise InputError(Problem(document.place(("matrix", kind), key=True), message))
 
 
 def _wrong_axes(document: Document, matrix: Mapping[str, Any]) -> Iterator[Problem]:

@@ -35,6 +35,7 @@ from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 
 _DEFAULT_REGISTRY = "localhost"
+_MAX_IMAGES = 100_000  # of all families; a matrix of a few lines could have millions
 _PROVENANCE = {False: "", True: "max"}
 
 
@@ -66,6 +67,9 @@ def load(root: Path, templates: TemplateFolder, only: str = "") -> Catalog:
         expander = Expander(document, catalog.families[name], defaults, templates, known, resolver.parent)
         with gathering.step():
             images.extend(expander.images())
+        if len(images) > _MAX_IMAGES:
+            message = f"the catalog has more than {_MAX_IMAGES:,} images; divide it into several catalogs"
+            raise InputError([*gathering.problems, Problem(document.place(), message)])
     with gathering.step():
         check_tags(images)
     gathering.check()

@@ -24,6 +24,7 @@ KeyPath = tuple[str | int, ...]
 _MAX_DEPTH = 64  # well below Python's recursion limit
 _MAX_NUMBER = 64  # characters; a longer number is text that needs quotes
 _MAX_EXPANSION = 100_000  # values that aliases may expand to: protects against a "billion laughs" file
+_MAX_VALUES = 500_000  # in one file: about 300 MB of positions; 2,000 versions have some 20,000 values
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # Booleans of YAML 1.1, which many people expect and many tools read: https://yaml.org/type/bool.html
@@ -74,6 +75,10 @@ def parse(text: str, file: str) -> Document:
     return _Reader(file).document(text)
 
 
+class _TooLargeError(ValueError):
+    """The file exceeds a limit."""
+
+
 class _Reader:
     """One pass over libyaml's events."""
 
@@ -86,6 +91,7 @@ class _Reader:
         self.numbers: dict[KeyPath, str] = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.count = 0
+        self.mark = (0, 0)
 
     def document(self, text: str) -> Document:
         """Read a whole text. Raises InputError for invalid YAML; the document keeps other problems."""
@@ -102,6 +108,9 @@ class _Reader:
             # The rest of a line with unquoted braces is invalid, too.
             if at[0] + 1 not in {problem.place.line for problem in self.problems if problem.place}:
                 self._problem(*_invalid(error.problem or "", at, self.lines))
+            raise InputError(self.problems) from error
+        except _TooLargeError as error:
+            self._problem(self.mark, f"invalid YAML: {error}")
             raise InputError(self.problems) from error
         except (YAMLError, ValueError) as error:
             self.problems.append(Problem(Place(self.file), f"invalid YAML: {str(error).splitlines()[0]}"))
@@ -133,15 +142,17 @@ class _Reader:
         return data
 
     def _value(self, event: Any, events: Iterator[Any], path: KeyPath) -> Any:
-        mark = _mark(event)
+        mark = self.mark = _mark(event)
         self.values[path] = (mark[0] + 1, mark[1] + 1)
         self.count += 1
         before = self.count
         kind = type(event).__name__
+        if len(self.values) > _MAX_VALUES:
+            raise _TooLargeError(f"more than {_MAX_VALUES:,} values; divide the family")
         if kind == "AliasEvent":
             return self._alias(event, mark)
         if len(path) > _MAX_DEPTH:
-            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+            raise _TooLargeError(f"nested deeper than {_MAX_DEPTH} levels")
         if kind == "MappingStartEvent" and _BRACES.match(self._line(mark)):
             return self._braces(events, mark)
         if event.tag and kind != "ScalarEvent":
@@ -181,7 +192,7 @@ class _Reader:
         # The value is shared, not copied, but validation and expansion visit it again for each alias.
         self.count += size
         if self.count > _MAX_EXPANSION + len(self.values):
-            raise ValueError(f"aliases expand to more than {_MAX_EXPANSION} values")
+            raise _TooLargeError(f"aliases expand to more than {_MAX_EXPANSION:,} values")
         return value
 
     def _scalar(self, event: Any, path: KeyPath, mark: tuple[int, int]) -> Any:

@@ -22,6 +22,7 @@ from dfgen.commands.building.run import (
     State,
 )
 from dfgen.commands.plan.inputs import Step
+from dfgen.errors import masked
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -116,7 +117,7 @@ def _notice(event: Rendered | NodeLost | PackagesMoved) -> str:
 
 def _cut(doing: str) -> str:
     """Cut a long instruction; the Dockerfile and the log have all of it."""
-    text = " ".join(doing.split())
+    text = masked(" ".join(doing.split()))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 

@@ -14,7 +14,8 @@ from dfgen.oci.layout import Layout, locked
 
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 _TEMPORARY = re.compile(
-    r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+|packages_[a-z0-9]+\.lock)\.[0-9a-f]{8}"
+    r"\.(?:lock\.json|catalog\.yaml|base\.yaml|Dockerfile_[a-z0-9]+|packages_[a-z0-9]+\.lock)"
+    r"\.(?:[0-9a-f]{8}|dfgen-tmp)"
 )
 # Age in seconds after which a temporary file belongs to a killed writer: writing takes far less than that.
 _STALE = 3600.0

@@ -8,6 +8,7 @@ from pathlib import Path
 import dfgen
 from dfgen.catalog.model import BASES, TEMPLATES, check_family_name
 from dfgen.errors import InputError, Place, Problem
+from dfgen.filetree.files import TEMPORARY
 from dfgen.oci.reference import Reference
 
 
@@ -55,7 +56,7 @@ LABEL {% for name, value in labels | dictsort -%}
 
 """
 
-_IGNORE = "dist/\n"
+_IGNORE = f"dist/\n.*{TEMPORARY}\n"
 
 
 def init(starter: Mapping[str, str], existing: Collection[str]) -> dict[str, str]:

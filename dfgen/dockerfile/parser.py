@@ -356,8 +356,13 @@ KEYWORDS = frozenset(
 )
 _HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
 _NOT_STRINGS = "the JSON array may only contain strings; quote the other values"
-_LONGEST_LINE = 65_535  # bytes without the line break: the buffer of Go's bufio.Scanner
+LONGEST_LINE = 65_535  # bytes without the line break: the buffer of Go's bufio.Scanner
 _SPLIT = frozenset(("ADD", "COPY", "EXPOSE", "FROM", "VOLUME"))
+
+
+def too_long(length: int) -> str:
+    """Return the message for a line of this many bytes."""
+    return f"the line has {length:,} bytes; BuildKit reads {LONGEST_LINE:,} at most"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -466,13 +471,11 @@ class _Parser:
 
     def check_lengths(self) -> None:
         """Raise InputError for a line with more bytes than BuildKit's scanner accepts."""
-        if max(map(len, self.reader.lines), default=0) <= _LONGEST_LINE // 4:
+        if max(map(len, self.reader.lines), default=0) <= LONGEST_LINE // 4:
             return  # fast path: a character has at most four bytes
         for number, line in enumerate(self.reader.lines, start=1):
-            if (length := len(line.encode())) > _LONGEST_LINE:
-                raise self.fail(
-                    number, f"the line has {length:,} bytes; BuildKit reads {_LONGEST_LINE:,} at most"
-                )
+            if (length := len(line.encode())) > LONGEST_LINE:
+                raise self.fail(number, too_long(length))
 
     def directive(self, statement: Statement) -> None:
         """Record a directive. Raises InputError for a duplicate, or an invalid escape."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dfgen.errors import ExternalError, Place, Problem
+from dfgen.filetree import files
 
 _MAX_LINKS = 255  # in one path, as in BuildKit
 FOLDER_FINGERPRINT = "folder 755"  # git does not record the mode of a folder
@@ -169,9 +170,14 @@ class Folder:
     def _scan(self, folder: str) -> Mapping[str, Kind]:
         try:
             with os.scandir(self._at(folder)) as entries:
-                return {entry.name: _kind(entry) for entry in entries}
+                found = {entry.name: _kind(entry) for entry in entries}
         except OSError:
             return {}
+        # BuildKit takes every file of a context. Those of a killed run are no input, so they have to go.
+        for name in filter(files.is_temporary, [name for name in found if name[0] == "."]):
+            if files.discard(self._at(within(folder, name))):
+                del found[name]
+        return found
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"  # str: creating thousands of Path objects is slow

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 
 from dfgen.errors import ExternalError, Place, Problem
@@ -47,9 +47,35 @@ def fill(handle: int, data: bytes, *, durable: bool) -> None:
         os.fsync(handle)
 
 
-# Names of temporary files: a random start per process plus a counter, so that no two writers share one.
-_FIRST = int.from_bytes(os.urandom(4))
-_COUNT = count()
+# The ending of temporary files. Their names depend only on the target, so that the next run that writes it
+# takes over the file of a killed run. `dfgen init` lets git ignore them, and no build gets them.
+TEMPORARY = ".dfgen-tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file has the name of a temporary file of `write`."""
+    return name.startswith(".") and name.endswith(TEMPORARY)
+
+
+def discard(path: str) -> bool:
+    """Delete the temporary file of a killed writer; False if it cannot be deleted.
+
+    Returns True as well while a process writes the file, since it will be gone when that is finished.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)  # noqa: PTH108
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def write(path: Path, text: str, *, durable: bool = True) -> None:
@@ -69,24 +95,35 @@ def _write(path: str, data: bytes, durable: bool) -> None:
     # System calls instead of Path.open: a render writes thousands of files, and half of the time would go to
     # what Path.open adds.
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{(_FIRST + next(_COUNT)) & 0xFFFFFFFF:08x}")  # noqa: PTH118
+    temporary = os.path.join(folder, f".{name}{TEMPORARY}")  # noqa: PTH118
     handle = _new(temporary, folder)
-    with renaming(temporary, path):
-        try:
+    try:
+        with renaming(temporary, path):
             with suppress(FileNotFoundError):
                 os.fchmod(handle, os.stat(path).st_mode & 0o777)  # noqa: PTH116
             fill(handle, data, durable=durable)
-        finally:
-            os.close(handle)
+    finally:
+        os.close(handle)  # releases the lock, so that no other writer opens the file before it is renamed
 
 
 def _new(path: str, folder: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o666)  # the umask applies, as to any new file
-    except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        return os.open(path, flags, 0o666)
+    """Open a temporary file, empty and locked against other writers of the target."""
+    # O_NOFOLLOW: a link could lead to any file. O_NONBLOCK: opening a FIFO would block.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        try:
+            handle = os.open(path, flags, 0o666)  # the umask applies, as to any new file
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            continue
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            if os.stat(path).st_ino == os.fstat(handle).st_ino:  # noqa: PTH116
+                os.ftruncate(handle, 0)
+                return handle
+        except FileNotFoundError:
+            pass  # the other writer, for which this one waited, has renamed the file
+        os.close(handle)
 
 
 def remove(path: Path) -> None:

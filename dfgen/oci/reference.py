@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, masked
 from dfgen.oci.digest import Digest
 
 DOCKER_HUB = "docker.io"
@@ -58,6 +58,8 @@ class Reference:
 
         The tag defaults to `latest` if there is no digest. Raises InputError if the grammar does not match.
         """
+        if "@" in text and masked(text) != text:
+            raise _invalid(text, "")
         written, _, digest = text.partition("@")
         name, tag = _split_tag(written)
         repository = _repository(name, text)
@@ -123,4 +125,6 @@ def _repository(name: str, text: str) -> Repository:
 
 
 def _invalid(text: str, why: str) -> InputError:
+    if (shown := masked(text)) != text:
+        text, why = shown, "it contains a password; leave it out and use `docker login`"
     return InputError(f"{text!r} is not an image reference: {why}; expected [registry/]name[:tag][@digest]")

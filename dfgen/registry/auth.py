@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from dfgen.errors import keep_secret
 from dfgen.registry.credentials import Credentials, Login
 from dfgen.registry.endpoint import AuthContext, Clock, Origin, Scopes, format_scopes
 from dfgen.registry.errors import Refused, Unauthorized
@@ -210,7 +211,9 @@ def _token_request(realm: str, challenge: Challenge, context: AuthContext, login
 
 def basic_header(login: Login) -> str:
     """Return the header of Basic authentication."""
-    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    keep_secret(encoded, encoded.rstrip("="))
+    return f"Basic {encoded}"
 
 
 def _denied(context: AuthContext, response: Response, login: Login | None, deadline: Deadline) -> Exception:
@@ -230,6 +233,7 @@ def _parse_token(context: AuthContext, response: Response, requested: float, dea
     if not isinstance(text, str) or not _IS_TOKEN.fullmatch(text):
         why = f"its token server {response.origin} returned no token"
         raise Refused.of(context.operation, context.registry, why)
+    keep_secret(text)
     lifetime = _lifetime(data.get("expires_in"))
     return Token(f"Bearer {text}", requested + lifetime - min(_EXPIRY_MARGIN, lifetime / 10))
 

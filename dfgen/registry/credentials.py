@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
-from dfgen.errors import DfgenError, ExternalError, InputError, printable
+from dfgen.errors import DfgenError, ExternalError, InputError, keep_secret, printable
 from dfgen.oci.reference import DOCKER_HUB
 from dfgen.untrusted import read_json
 
@@ -77,6 +78,8 @@ class DockerCredentials:
             found = self._cache[registry]
         if isinstance(found, DfgenError):
             raise found
+        if found:
+            keep_secret(found.password, quote(found.password, safe=""), found.identity_token)
         return found
 
     def _look_up(self, registry: str) -> Login | None:

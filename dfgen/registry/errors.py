@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from dfgen.errors import ExternalError, counted
+from dfgen.errors import ExternalError, counted, masked
 
 _LONGEST_DETAIL = 200
 _DAY = 24 * 3600.0  # seconds; a longer Retry-After is not worth printing
@@ -32,6 +32,7 @@ _SECRETS = (
 
 def sanitize(text: str) -> str:
     """Make untrusted text safe for a message: one short printable line without users, tokens or passwords."""
+    text = masked(text)  # before it is cut: the beginning of a password is a secret as well
     for secret, replacement in _SECRETS:
         text = secret.sub(replacement, text)
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())

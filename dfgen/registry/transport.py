@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, keep_secret
 from dfgen.registry.endpoint import Clock, Origin, RegistryOptions, is_loopback
 from dfgen.registry.retry import (
     ONCE,
@@ -179,7 +179,9 @@ def _split_proxy(proxy: str) -> tuple[str, Mapping[str, str]]:
         return address, {}
     # Not urllib3.make_headers: it allows only Latin-1 in passwords.
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return address, {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+    encoded = base64.b64encode(login.encode()).decode()
+    keep_secret(parts.password or "", unquote(parts.password or ""), encoded)
+    return address, {"Proxy-Authorization": f"Basic {encoded}"}
 
 
 def _ssl_context(options: RegistryOptions) -> ssl.SSLContext:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame, operators
+from jinja2.compiler import Frame, operators
 
 from dfgen.catalog.versions import SIGNS, Version, is_spelled, looks_like_version, ordered, version_key
-from dfgen.templating.taint import (
-    Fragment,
-)
+from dfgen.templating.limits import CONTAINERS, METER, Metering, measure
+from dfgen.templating.taint import Fragment
+from dfgen.untrusted import brief
 
 _SAME_KIND = "write both with quotes, or both without"
 
@@ -57,7 +57,7 @@ class Operand(str):
         if isinstance(other, Version):
             return ordered(self, other, sign)
         if not isinstance(other, str):
-            raise TypeError(f"the text '{self!s}' cannot be compared with {other!r}; {_SAME_KIND}")
+            raise TypeError(f"the text '{self!s}' cannot be compared with {brief(other)}; {_SAME_KIND}")
         if looks_like_version(self) and looks_like_version(other):
             both = f"'{self!s}' {sign} '{other!s}'"
             raise ValueError(f"{both} would compare versions letter by letter; write … | as_version {sign} …")
@@ -69,7 +69,10 @@ def operand(value: object) -> object:
     if isinstance(value, Fragment):
         return Operand(value.plain())
     if isinstance(value, str) and type(value).__eq__ is str.__eq__:
+        METER.spend(len(value) >> 5)
         return Operand(value)
+    if isinstance(value, CONTAINERS):
+        measure(value)
     return value
 
 
@@ -77,7 +80,7 @@ def as_version(value: object) -> Version:
     """The `as_version` filter: text, or a whole number, that orders as a version."""
     text = value if isinstance(value, str) else str(value)
     if isinstance(value, (bool, float)) or not looks_like_version(text):
-        raise ValueError(f'as_version: {value!r} is not a version such as "1.10"')
+        raise ValueError(f'as_version: {brief(value)} is not a version such as "1.10"')
     return Version(text)
 
 
@@ -116,7 +119,7 @@ def comparing(test: Callable[..., Any]) -> Callable[..., Any]:
     return lambda left, right: test(operand(left), operand(right))
 
 
-class Comparing(CodeGenerator):
+class Comparing(Metering):
     """Python code in which text is compared by the rules of `comparisons`, not letter by letter."""
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
@@ -126,7 +129,9 @@ class Comparing(CodeGenerator):
         for step in node.ops:
             self.write(f" {operators[step.op]} ")
             if step.op in ("in", "notin"):
+                self.write("environment.searched(")
                 self.visit(step.expr, frame)
+                self.write(")")
             else:
                 self._side(step.expr, frame)
         self.write(")")

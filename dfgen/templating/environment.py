@@ -7,19 +7,19 @@ attribute and no file outside its folder, use no unbounded time or memory, and r
 from __future__ import annotations
 
 import json
-import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path, PurePosixPath
-from types import BuiltinMethodType
+from types import BuiltinMethodType, CodeType, GeneratorType, MethodDescriptorType
 from typing import Any, cast
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.compiler import Frame
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent, make_attrgetter
-from jinja2.runtime import Context
+from jinja2.parser import Parser
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
@@ -34,6 +34,22 @@ from dfgen.templating.comparisons import (
     operand,
 )
 from dfgen.templating.errors import Missing
+from dfgen.templating.limits import (
+    CALL,
+    MAX_LENGTH,
+    METER,
+    STEPS,
+    check_filter,
+    check_format,
+    check_json,
+    check_length,
+    check_method,
+    check_operands,
+    counted,
+    measured,
+    searched,
+    sized,
+)
 from dfgen.templating.printing import (
     DATA_FILTERS,
     TEXT_FILTERS,
@@ -105,55 +121,9 @@ class FolderLoader(BaseLoader):
         return sorted(name for name in names if self._path(name))
 
 
-# Limits far above what a Dockerfile needs (BuildKit accepts 65,535 bytes per line), and low enough that a
-# template cannot exhaust memory: Jinja's sandbox only limits range().
-MAX_LENGTH = 4_000_000  # characters or items
-_MAX_BITS = 20_000
-_MAX_NUMBER = 100_000
-_WIDE = re.compile(r"[0-9]{6,}|%[^a-zA-Z%]*\*")
-
-
-def check_length(result: object) -> object:
-    """Raise SecurityError if a text or list is too long; return it otherwise."""
-    if isinstance(result, str | list | tuple) and len(result) > MAX_LENGTH:
-        raise SecurityError(
-            f"the result has {len(result):,} characters or items; the limit is {MAX_LENGTH:,}"
-        )
-    return result
-
-
-def check_product(left: object, right: object) -> None:
-    """Raise SecurityError if `left * right` would be too long or too large."""
-    for sequence, number in ((left, right), (right, left)):
-        if isinstance(sequence, str | list | tuple) and isinstance(number, int):
-            if len(sequence) * number > MAX_LENGTH:
-                raise SecurityError(f"the result would have more than {MAX_LENGTH:,} characters or items")
-        elif isinstance(sequence, int) and sequence.bit_length() > _MAX_BITS:
-            raise SecurityError("the number has too many digits")
-
-
-def check_power(base: object, exponent: object) -> None:
-    """Raise SecurityError if a power would have too many digits."""
-    are_integers = isinstance(base, int) and isinstance(exponent, int)
-    if are_integers and base.bit_length() * exponent > _MAX_BITS:  # type: ignore[attr-defined]
-        raise SecurityError("the power has too many digits")
-
-
-def check_format(text: object) -> None:
-    """Raise SecurityError for large widths like `%999999999d`, and for widths from arguments (`%*d`)."""
-    if isinstance(text, str) and _WIDE.search(text):
-        raise SecurityError("a width of more than five digits, or '*', in a format is not allowed")
-
-
-def check_numbers(positional: Iterable[object], named: Mapping[str, object]) -> None:
-    """Raise SecurityError for large counts and widths in the arguments of methods and filters."""
-    for argument in (*positional, *named.values()):
-        if isinstance(argument, int) and argument > _MAX_NUMBER:
-            raise SecurityError(f"the argument {argument:,} is too large; the limit is {_MAX_NUMBER:,}")
-
-
 def as_json(value: object, indent: int | None = None) -> Json:
     """The `tojson` filter: sorted keys, no HTML escapes."""
+    check_json(value, indent)
     return Json(json.dumps(plain(value), ensure_ascii=False, sort_keys=True, indent=indent))
 
 
@@ -162,6 +132,13 @@ def as_word(value: object) -> Word:
     return Word(as_text(plain(value)))
 
 
+def _of_text(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a test of letters accept text, not the text that Python would make of a list."""
+    return lambda value: test(as_text(plain(value)))
+
+
+_C_CODE = (BuiltinMethodType, MethodDescriptorType, type)
+_TOO_DEEP = "loops, conditions or expressions are nested too deeply; divide them into macros"
 _RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must render to the same bytes
 
 
@@ -170,6 +147,10 @@ class Sandbox(SandboxedEnvironment):
 
     code_generator_class = Comparing
     operand = staticmethod(operand)
+    measured = staticmethod(measured)
+    searched = staticmethod(searched)
+    sized = staticmethod(sized)
+    meter = METER
     intercepted_binops = frozenset(("+", "-", "*", "**", "%"))
 
     def __init__(self, **options: Any) -> None:
@@ -183,7 +164,9 @@ class Sandbox(SandboxedEnvironment):
         self.tests.update(
             {name: comparing(cast(Callable[..., Any], self.tests[name])) for name in COMPARING_TESTS}
         )
-        self.tests["in"] = lambda value, items: operand(value) in items
+        self.tests["in"] = lambda value, items: operand(value) in searched(items)
+        for name in ("lower", "upper"):
+            self.tests[name] = _of_text(cast(Callable[..., Any], self.tests[name]))
         for name, function in self.filters.items():
             self.filters[name] = self.guarded(name, function)
 
@@ -214,12 +197,15 @@ class Sandbox(SandboxedEnvironment):
                 args = (*args[:at], filtered(name, args[at]), *more)
             if prints and kwargs:
                 kwargs = {key: filter_argument(name, one) for key, one in kwargs.items()}
+            if len(args) > at:
+                value = check_filter(name, args[at], args[at + 1 :], kwargs)
+                if name in ORDERING_FILTERS:
+                    value = self._ordered(name, value, kwargs.get("attribute"))
+                args = (*args[:at], value, *args[at + 1 :])
             if name == "format":
-                check_format(args[0])
-            check_numbers(args[1:], kwargs)
-            if name in ORDERING_FILTERS:
-                args = (*args[:at], self._ordered(name, args[at], kwargs.get("attribute")), *args[at + 1 :])
-            return function(*args, **kwargs)
+                check_format(args[0], kwargs or args[1:])
+            result = function(*args, **kwargs)
+            return counted(result) if isinstance(result, GeneratorType) else sized(result)
 
         return bounded
 
@@ -231,14 +217,16 @@ class Sandbox(SandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Check the operands of operators whose result can grow without limit."""
-        if operator == "*":
-            check_product(left, right)
-        elif operator == "**":
-            check_power(left, right)
-        elif operator == "%":
-            check_format(left)
-            right = format_operand(right) if isinstance(left, str) else right
+        meter = METER
+        if operator == "%" and isinstance(left, str):
+            check_format(left, right)
+            right = format_operand(right)
+        elif not (type(left) is type(right) is int and operator in "+-"):
+            check_operands(operator, left, right)
         result = check_length(super().call_binop(context, operator, left, right))
+        meter.left -= 1 + (len(result) >> 5 if isinstance(result, str) else 0)
+        if meter.left < 0:
+            meter.stop()
         # The order of a set of texts differs from run to run.
         return sorted(result, key=str) if isinstance(result, set | frozenset) else result
 
@@ -266,10 +254,58 @@ class Sandbox(SandboxedEnvironment):
         return self.undefined(hint, name=attribute, obj=obj, exc=SecurityError)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Check the numbers that methods of texts and lists receive, for example `ljust`."""
-        if isinstance(getattr(__obj, "__wrapped__", __obj), BuiltinMethodType):
-            check_numbers(args, kwargs)
-        return super().call(__context, __obj, *args, **kwargs)
+        """Charge for a call, and for what it returns."""
+        meter = METER
+        meter.left -= CALL
+        if meter.left < 0:
+            meter.stop()
+        if isinstance(__obj, Macro):
+            return super().call(__context, __obj, *args, **kwargs)
+        method = getattr(__obj, "__wrapped__", __obj)
+        if isinstance(method, _C_CODE) or isinstance(getattr(method, "__self__", None), str):
+            args = check_method(method, args, kwargs)
+        return sized(super().call(__context, __obj, *args, **kwargs))
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        parser = Parser(self, source, name, filename)
+        try:
+            return self._parsed(parser.parse())
+        except RecursionError as error:
+            line = max(parser.stream.current.lineno, line_of(error))
+            raise TemplateSyntaxError(_TOO_DEEP, line, name, filename) from None
+
+    def _parsed(self, tree: nodes.Template) -> nodes.Template:
+        return tree
+
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
+    ) -> str:
+        # Jinja evaluates constant expressions here. The first render pays nothing for it, as the others do.
+        left, METER.left = METER.left, STEPS
+        try:
+            return super()._generate(source, name, filename, defer_init)
+        except RecursionError as error:
+            raise TemplateSyntaxError(_TOO_DEEP, line_of(error) or 1, name, filename) from None
+        finally:
+            METER.left = left
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        try:
+            return super()._compile(source, filename)
+        except (SyntaxError, MemoryError, RecursionError):  # 20 loops in each other, for example
+            raise TemplateSyntaxError(_TOO_DEEP, 1, filename, filename) from None
+
+
+@pass_environment
+def plain_join(environment: Sandbox, value: Any, d: object = "", attribute: str | int | None = None) -> str:
+    """The `join` filter in the catalog's own texts."""
+    if attribute is not None:
+        value = map(make_attrgetter(environment, attribute), value)
+    separator, parts = as_text(d), []
+    for item in value:
+        parts.append(as_text(item))
+        METER.spend(1 + ((len(parts[-1]) + len(separator)) >> 5))
+    return separator.join(parts)
 
 
 class PlainSandbox(Sandbox):
@@ -277,6 +313,7 @@ class PlainSandbox(Sandbox):
 
     def __init__(self) -> None:
         super().__init__(finalize=as_text, keep_trailing_newline=True)
+        self.filters["join"] = self.guarded("join", plain_join)
 
 
 def describe(node: nodes.Node) -> str:
@@ -390,7 +427,13 @@ def join(
     if attribute is not None:
         value = map(make_attrgetter(environment, attribute), value)
     separator = tainted(d)
-    parts = [part for item in value for part in (separator, tainted(item))]
+    parts: list[str] = []
+    meter = environment.meter
+    for item in value:
+        parts += (separator, tainted(item))
+        meter.left -= 1 + ((len(separator) + len(parts[-1])) >> 5)
+        if meter.left < 0:
+            meter.stop()
     return environment.concat(parts[1:])
 
 
@@ -425,17 +468,21 @@ class TaintingSandbox(Sandbox):
         self.sites.append(site)
         return site_char(len(self.sites) - 1)
 
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = super()._parse(source, name, filename)
+    def _parsed(self, tree: nodes.Template) -> nodes.Template:
         return _FilterBlocks().visit(tree)  # type: ignore[no-any-return]
 
     def taint(self, value: object, site: str) -> str:
         """Taint the value that an expression prints. Raises UnprintableError with the expression."""
         try:
-            return tainted(value, site)
+            text = tainted(value, site)
         except UnprintableError as error:
             expression = self.sites[site_index(site)].expression
             raise UnprintableError(f"{expression!r} cannot be printed: {error}") from None
+        meter = METER
+        meter.left -= 1 + (len(text) >> 5)
+        if meter.left < 0:
+            meter.stop()
+        return text
 
     def concatenate(self, parts: Iterable[object]) -> str:
         """Evaluate `a ~ b`.
@@ -444,9 +491,8 @@ class TaintingSandbox(Sandbox):
         """
         items = list(parts)
         if any(isinstance(item, Fragment) for item in items):
-            return self.concat(tainted(item) for item in items)
-        text = "".join(as_text(item) for item in items)
-        check_length(text)
+            return self.concat(_joinable([tainted(item) for item in items]))
+        text = "".join(_joinable([as_text(item) for item in items]))
         return Trusted(text) if all(isinstance(item, Trusted) for item in items) else text
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -478,6 +524,15 @@ class TaintingSandbox(Sandbox):
             return result
 
         return adapted
+
+
+def _joinable(texts: list[str]) -> list[str]:
+    """Return texts that can be joined to one. Raises SecurityError if it would be too long."""
+    length = sum(map(len, texts))
+    METER.spend(1 + (length >> 5))
+    if length > MAX_LENGTH:
+        raise SecurityError(f"the result has {length:,} characters or items; the limit is {MAX_LENGTH:,}")
+    return texts
 
 
 def _trim(_function: Any, value: Fragment, chars: str | None = None) -> Fragment:

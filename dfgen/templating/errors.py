@@ -21,6 +21,7 @@ from jinja2.utils import missing
 
 from dfgen.errors import InputError, Place, Problem, nearest
 from dfgen.templating.wording import kind_of, python_error, syntax_error
+from dfgen.untrusted import brief
 
 _DEPTH = 4
 
@@ -29,13 +30,13 @@ class MissingNameError(UndefinedError):
     """A variable, attribute or item does not exist; `owner` is `missing` for a variable."""
 
     def __init__(self, name: object, owner: object) -> None:
-        super().__init__(f"{name!r} is not defined")
+        super().__init__(f"{brief(name)} is not defined")
         self.name = name
         self.owner = owner
 
     def describe(self, variables: Mapping[str, object]) -> str:
         """Describe the error, with the most similar existing name."""
-        name = str(self.name)
+        name = str(self.name)[:_LONGEST]
         if self.owner is missing and name == "parent":
             return "'parent' is not defined; set `parent` in base.yaml"
         if self.owner is missing:
@@ -43,7 +44,7 @@ class MissingNameError(UndefinedError):
         path = next(_paths(self.owner, variables), "")
         owner = repr(path) if path else kind_of(self.owner)
         advice = "; declare it under parents in base.yaml" if path == "parents" else ""
-        return f"{owner} has no {self.name!r}{nearest(name, _names(self.owner))}{advice}"
+        return f"{owner} has no {brief(self.name)}{nearest(name, _names(self.owner))}{advice}"
 
 
 class Missing(StrictUndefined):
@@ -62,7 +63,7 @@ class Missing(StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        return self._undefined_hint or f"{self._undefined_name!r} is not defined"
+        return self._undefined_hint or f"{brief(self._undefined_name)} is not defined"
 
 
 def _names(owner: object) -> list[str]:
@@ -71,15 +72,20 @@ def _names(owner: object) -> list[str]:
     return sorted(name for name in dir(owner) if not name.startswith("_"))
 
 
-def _paths(owner: object, variables: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the paths of an object in the variables: `java`, `java.jvm`."""
-    for key, value in variables.items():
-        if value is owner:
-            yield f"{prefix}{key}"
-    if depth < _DEPTH:
-        for key, value in variables.items():
-            if isinstance(value, Mapping):
-                yield from _paths(owner, value, f"{prefix}{key}.", depth + 1)
+def _paths(owner: object, variables: Mapping[str, object]) -> Iterator[str]:
+    """Yield the shortest path of an object in the variables: `java`, `java.jvm`."""
+    level: dict[str, Mapping[str, object]] = {"": variables}
+    seen: set[int] = set()  # a mapping can be an item of another one many times
+    for _ in range(_DEPTH):
+        below: dict[str, Mapping[str, object]] = {}
+        for prefix, mapping in level.items():
+            for key, value in mapping.items():
+                if value is owner:
+                    yield f"{prefix}{key}"
+                if isinstance(value, Mapping) and id(value) not in seen:
+                    seen.add(id(value))
+                    below[f"{prefix}{key}."] = value
+        level = below
 
 
 # Everything that template code can raise: Jinja's errors, and Python's from operators, filters and methods.
@@ -96,6 +102,8 @@ TEMPLATE_ERRORS = (
     TypeError,
     ValueError,
 )
+_LONGEST = 80  # characters of a name in a message; more are cut, and need no suggestion either
+_LONGEST_TEXT = 2000
 _Running = tuple[Template, int, dict[str, Any]]
 _LOCAL = re.compile(r"l_\d+_(\w+)")
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'\.?")
@@ -135,7 +143,7 @@ def _unknown_name(message: str, known: Mapping[str, Sequence[str]]) -> str:
 
 def _missing_template(error: TemplateNotFound, names: Sequence[str]) -> str:
     wanted = error.templates if isinstance(error, TemplatesNotFound) else [error.name]
-    first = str(wanted[0]) if wanted else ""
+    first = str(wanted[0])[:_LONGEST] if wanted else ""
     return f"template {first!r} not found{nearest(first, names)}"
 
 
@@ -151,6 +159,8 @@ def _describe(
             text = " ".join((error.message or "").split())
         case TemplateNotFound():
             text = _missing_template(error, names())
+        case MemoryError():
+            text = "this machine has too little memory for the template"
         case RecursionError():
             text = "infinite recursion; a macro or an include needs a condition that stops it"
         case ZeroDivisionError():
@@ -159,7 +169,7 @@ def _describe(
             text = f"key not found: {error}"
         case SecurityError():
             text = f"not allowed in a template: {error}"
-    return text
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 class ErrorTranslator:

@@ -11,6 +11,8 @@ from typing import Any
 from jinja2.runtime import Undefined
 from jinja2.sandbox import SandboxedFormatter
 
+from dfgen.templating.limits import METER, check_format, measured
+
 
 class UnprintableError(ValueError):
     """A value cannot be converted to text: null, a list, a mapping, a function."""
@@ -85,8 +87,11 @@ class Formatter(SandboxedFormatter):
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         """Format text and numbers with their width; everything else as its text."""
+        check_format(format_spec)  # it can contain another argument
         is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-        return super().format_field(value if is_plain else as_text(value), format_spec)
+        text = super().format_field(value if is_plain else as_text(value), format_spec)
+        METER.spend(1 + (len(text) >> 5))
+        return text
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         """Convert with `!r` or `!s` only what has text."""
@@ -95,13 +100,18 @@ class Formatter(SandboxedFormatter):
 
 def check_data(value: object) -> None:
     """Raises UnprintableError unless a value is text, a number, or lists and mappings of such."""
+    measured(value)
+    _check_items(value)
+
+
+def _check_items(value: object) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
-            check_data(key)
-            check_data(item)
+            _check_items(key)
+            _check_items(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            check_data(item)
+            _check_items(item)
     elif value is not None:
         as_text(value)
 

@@ -16,6 +16,7 @@ from jinja2.runtime import Undefined
 from dfgen.errors import InputError, Place, Problem
 from dfgen.templating.environment import FolderLoader, PlainSandbox, TaintingSandbox
 from dfgen.templating.errors import TEMPLATE_ERRORS, ErrorTranslator
+from dfgen.templating.limits import MAX_LENGTH, METER, STEPS
 from dfgen.templating.printing import as_text
 from dfgen.templating.quoting import Quoting
 from dfgen.templating.taint import SENTINEL, Trusted
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from dfgen.templating.origins import LineOrigin
     from dfgen.templating.trace import TracingSandbox
     from dfgen.templating.usage import TemplateUsage
+
+# A catalog has thousands of images. Together they may take as many steps as 20 that use up their limit, and
+# some more for each.
+_STEPS_OF_ALL = 20 * STEPS
+_STEPS_EACH = STEPS // 50
 
 _NAMED = re.compile(r"\{\{ *([a-z]\w*) *\}\}")
 _RESERVED = frozenset(("true", "false", "none", "not"))
@@ -106,6 +112,7 @@ class Templates:
         self._snippets = snippets
         self._expressions: dict[str, Callable[..., object]] = {}
         self._texts: dict[str, Callable[..., str]] = {}
+        self._steps = _STEPS_OF_ALL
 
     @cached_property
     def with_jinja_whitespace(self) -> Templates | None:
@@ -174,17 +181,33 @@ class Templates:
             key: _trusted(value) if key in self._snippets else _copied(value)
             for key, value in variables.items()
         }
+        limit = self._begin()
         try:
             template = environment.get_template(name)
             _forget_modules(environment)
-            return environment.concat(template.root_render_func(template.new_context(dict(given))))
+            text = environment.concat(template.root_render_func(template.new_context(dict(given))))
         except TEMPLATE_ERRORS as error:
             is_missing = isinstance(error, TemplateNotFound)
             place = Place(self._shown) if is_missing else self._errors.place(name)
             raise self._errors.translate(error, given, self.names, place) from None
+        finally:
+            self._end(limit)
+        if len(text) > MAX_LENGTH:
+            message = f"renders to {len(text):,} characters; the limit is {MAX_LENGTH:,}"
+            raise InputError(Problem(self._errors.place(name), message))
+        return text
+
+    def _begin(self) -> int:
+        """Set the meter to the steps of one render, or to those that all renders have left if it is fewer."""
+        METER.begin(min(STEPS, max(self._steps, _STEPS_EACH)))
+        return METER.limit
+
+    def _end(self, limit: int) -> None:
+        self._steps += _STEPS_EACH - (limit - METER.left)
 
     def expression(self, text: str, variables: Mapping[str, object], place: Place) -> object:
         """Evaluate an expression of the catalog, for example `java >= 17 and kind == "jre"`."""
+        limit = self._begin()
         try:
             if text not in self._expressions:
                 self._expressions[text] = self._plain.compile_expression(text, undefined_to_none=False)
@@ -193,22 +216,29 @@ class Templates:
                 str(result)
         except TEMPLATE_ERRORS as error:
             raise self._in_catalog(error, text, variables, place) from None
+        finally:
+            self._end(limit)
         return result
 
     def text(self, text: str, variables: Mapping[str, object], place: Place) -> str:
         """Evaluate the `{{ }}` in a text of the catalog, for example a tag or a parent; nothing is quoted."""
         if "{" not in text:
             return text
+        limit = 0
         try:
             pieces = _plain_pieces(text)
             if pieces and all(name in variables for name in pieces[1::2]):
                 parts = (as_text(variables[piece]) if at % 2 else piece for at, piece in enumerate(pieces))
                 return "".join(parts)
+            limit = self._begin()
             if text not in self._texts:
                 self._texts[text] = self._plain.from_string(text).render
             return self._texts[text](variables)
         except TEMPLATE_ERRORS as error:
             raise self._in_catalog(error, text, variables, place) from None
+        finally:
+            if limit:
+                self._end(limit)
 
     def _in_catalog(
         self, error: BaseException, text: str, variables: Mapping[str, object], place: Place

@@ -18,6 +18,7 @@ from jinja2 import Template, nodes
 from jinja2.compiler import Frame
 
 from dfgen.templating.environment import Generator, TaintingSandbox, describe
+from dfgen.templating.limits import METER
 from dfgen.templating.taint import UNKNOWN_SITE, Fragment, Site, site_index
 
 NO_SITE = -1
@@ -86,6 +87,7 @@ class Traced(Fragment):
 
     def part(self, start: int, end: int) -> Traced:
         """Return a slice with its spans."""
+        METER.spend(len(self.spans))
         return Traced.of(self[start:end], _cut(self.spans, start, end))
 
     def at_site(self, site: str) -> Traced:
@@ -109,6 +111,7 @@ class Traced(Fragment):
 
     def printed_by(self, chain: Chain) -> Traced:
         """Append the chain of the expression that prints the text."""
+        METER.spend(len(self.spans) * len(chain))
         return Traced.of(str(self), [Span(span.size, called(span.chain, chain)) for span in self.spans])
 
 
@@ -466,11 +469,14 @@ class TracingSandbox(TaintingSandbox):
         """
         frames: list[tuple[FrameType, Template]] = []
         frame: FrameType | None = sys._getframe(2)
+        depth = 0
         while frame is not None:
             template = frame.f_globals.get("__jinja_template__")
             if isinstance(template, Template):
                 frames.append((frame, template))
             frame = frame.f_back
+            depth += 1
+        METER.spend(depth)  # the stack of a recursive macro is deep
         return tuple(self._steps(frames))
 
     def _steps(self, frames: list[tuple[FrameType, Template]]) -> list[Step]:

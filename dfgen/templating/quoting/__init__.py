@@ -15,6 +15,7 @@ from typing import NamedTuple
 from dfgen.dockerfile.lexer import SPACES
 from dfgen.dockerfile.parser import (
     EXEC_FORM,
+    LONGEST_LINE,
     Kind,
     NotStringsError,
     continues,
@@ -23,6 +24,7 @@ from dfgen.dockerfile.parser import (
     health_check,
     heredocs_of,
     split_keyword,
+    too_long,
 )
 from dfgen.dockerfile.parser import split_quoted as quoted_words
 from dfgen.errors import InputError, Place, Problem
@@ -46,7 +48,7 @@ from dfgen.templating.quoting.values import (
     one_line,
     only,
 )
-from dfgen.templating.taint import SENTINEL, TAINTED, Site, site_index
+from dfgen.templating.taint import SENTINEL, TAINTED, UNKNOWN_SITE, Site, site_index
 
 _CUT = (
     "text that was composed by a macro, a block or join was cut or changed inside, so dfgen cannot"
@@ -82,16 +84,29 @@ class Quoting:
             raise InputError(Problem(Place(f"{self._shown}/{template}"), _CUT))
         if not values:
             return texts, []
+        self._check_lines(text, template)
         quoter = Quoter(PLACEHOLDER.join(texts), values)
         quoter.run()
         if quoter.rejected:
             raise InputError(dict.fromkeys(self._problem(one, template) for one in quoter.rejected))
         return texts, quoter.written
 
-    def _problem(self, rejection: Rejection, template: str) -> Problem:
-        index = site_index(rejection.value.site)
+    def _check_lines(self, text: str, template: str) -> None:
+        """Raise InputError for a line that BuildKit does not read; quoting thousands of values takes long."""
+        for line in text.split("\n"):
+            if len(line) > LONGEST_LINE and (length := len(TAINTED.sub(r"\3", line).encode())) > LONGEST_LINE:
+                found = TAINTED.search(line)
+                site = self._site(found[2] if found else UNKNOWN_SITE, template)
+                place = Place(f"{self._shown}/{site.template}", site.line)
+                raise InputError(Problem(place, too_long(length)))
+
+    def _site(self, char: str, template: str) -> Site:
+        index = site_index(char)
         is_known = index < len(self._sites)
-        site = self._sites[index] if is_known else Site(template=template, line=0, expression="a value")
+        return self._sites[index] if is_known else Site(template=template, line=0, expression="a value")
+
+    def _problem(self, rejection: Rejection, template: str) -> Problem:
+        site = self._site(rejection.value.site, template)
         value = abbreviated(rejection.value.raw)
         where = f"which cannot be used in {rejection.where}"
         message = f"{site.expression!r} is {value}, {where}: {rejection.reason}"

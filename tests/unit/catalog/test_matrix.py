@@ -163,3 +163,27 @@ def test_a_duplicate_version(tmp_path: Path) -> None:
 
 def test_excluding_everything_leaves_no_image(tmp_path: Path) -> None:
     assert images(tmp_path, MATRIX + "  version: '{{ a }}'\n  axes: {a: [x]}\n  exclude: [{a: x}]\n") == {}
+
+
+TEN = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+LARGE = MATRIX + (
+    '  version: "{{ a }}-{{ b }}-{{ c }}-{{ d }}-{{ e }}"\n'
+    f"  axes: {{a: &x {TEN}, b: *x, c: *x, d: *x, e: *x}}\n"
+)
+
+
+def test_the_number_of_combinations_is_limited_before_they_are_computed(tmp_path: Path) -> None:
+    assert problems(tmp_path, LARGE) == [
+        "bases/app/base.yaml:5:3: the matrix has 100,000 combinations; the limit is 10,000: shorten the axes, or"
+        " divide the family"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["exclude", "include"])
+def test_the_comparisons_with_exclude_and_include_are_limited(kind: str, tmp_path: Path) -> None:
+    entries = "".join("    - {a: 0, b: 1, c: 2, d: 3}\n" for _ in range(300))
+    text = LARGE.replace("-{{ e }}", "").replace(", e: *x", "") + f"  {kind}:\n{entries}"
+    assert problems(tmp_path, text) == [
+        "bases/app/base.yaml:6:3: 1,200 values are compared with 10,000 combinations; the limit is 10,000,000"
+        " comparisons: shorten the list, or divide the family"
+    ]

@@ -184,7 +184,7 @@ def test_a_quoted_merge_key_is_a_key() -> None:
         ('"\\ud800"', "f:1:4: invalid YAML: found invalid Unicode character escape code"),
         ("a: 1\n\tb: 2\n", f"f:2:1: {TAB}"),
         ("a: \x00", "f: invalid YAML: unacceptable character #x0000: control characters are not allowed"),
-        ("a: " + "[" * 100, "f: invalid YAML: nested deeper than 64 levels"),
+        ("a: " + "[" * 100, "f:1:68: invalid YAML: nested deeper than 64 levels"),
     ],
 )
 def test_invalid_yaml(text: str, message: str) -> None:
@@ -193,7 +193,7 @@ def test_invalid_yaml(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["? " * 5000, "- " * 5000])
 def test_deep_nesting_is_rejected(text: str) -> None:
-    assert _fatal(text)[-1] == "f: invalid YAML: nested deeper than 64 levels"
+    assert _fatal(text)[-1] == "f:1:131: invalid YAML: nested deeper than 64 levels"
 
 
 @pytest.mark.parametrize("text", ["{" * 5000, "[{" * 5000])
@@ -218,7 +218,13 @@ def test_problems_before_a_syntax_error_are_reported_too() -> None:
 def test_exponential_aliases_are_rejected() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    assert _fatal("\n".join(lines)) == ["f: invalid YAML: aliases expand to more than 100000 values"]
+    assert _fatal("\n".join(lines)) == ["f:5:45: invalid YAML: aliases expand to more than 100,000 values"]
+
+
+def test_a_file_with_too_many_values_is_rejected() -> None:
+    assert _fatal("[" + "1," * 600_000 + "]") == [
+        "f:1:1000000: invalid YAML: more than 500,000 values; divide the family"
+    ]
 
 
 def test_many_aliases_are_accepted() -> None:

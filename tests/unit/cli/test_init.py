@@ -19,7 +19,7 @@ def test_init_creates_a_catalog_and_a_gitignore(tmp_path: Path) -> None:
     count = len(_files(tmp_path))
     message = f"{count} files written; next: `dfgen list`, then `dfgen build` (needs Docker)"
     assert (done.status, done.out, done.lines) == (0, "", [message])
-    assert (tmp_path / ".gitignore").read_text() == "dist/\n"
+    assert (tmp_path / ".gitignore").read_text() == "dist/\n.*.dfgen-tmp\n"
     assert dfgen("-C", tmp_path, "render", "--check").status == 0
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dfgen.errors import ExternalError
+from dfgen.filetree import Folder
 from dfgen.filetree.files import all_dockerfiles, dockerfiles, remove, temporary_folder, write
 
 
@@ -106,3 +113,64 @@ def test_a_failed_write_in_a_temporary_folder_is_an_error() -> None:
         " free up space, or set TMPDIR to another folder"
     )
     assert not folder.exists()
+
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from dfgen.filetree import files
+def killed(event, values):
+    if event == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(killed)
+files.write(Path(sys.argv[1]), "new", durable=False)
+"""
+
+
+@pytest.mark.parametrize("event", ["os.rename", "os.truncate"])
+def test_the_next_writer_takes_over_the_file_of_a_killed_one(event: str, tmp_path: Path) -> None:
+    path = tmp_path / "Dockerfile_amd64"
+    done = subprocess.run([sys.executable, "-c", WRITER, path, event], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == [".Dockerfile_amd64.dfgen-tmp"]
+    write(path, "other")
+    assert ({one.name: one.read_text() for one in tmp_path.iterdir()}) == {"Dockerfile_amd64": "other"}
+
+
+@pytest.mark.parametrize("event", ["os.rename", "os.truncate"])
+def test_the_file_of_a_killed_writer_is_no_input_of_a_build(event: str, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, tmp_path / "files/a", event], check=False, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert dict(Folder(tmp_path).entries("files")) == {}
+    assert [*(tmp_path / "files").iterdir()] == []
+
+
+def test_the_file_of_a_running_writer_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / ".a.dfgen-tmp"
+    path.write_text("x")
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert dict(Folder(tmp_path).entries("")) == {}
+        assert path.exists()
+
+
+def test_writers_of_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    texts = [str(number) * 1000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            [*pool.map(lambda text: write(tmp_path / "a", text, durable=False), texts)]
+            assert (tmp_path / "a").read_text() in texts
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_a_temporary_file_that_is_something_else_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / ".a.dfgen-tmp"
+    {"link": lambda: path.symlink_to("/dev/null"), "fifo": lambda: os.mkfifo(path), "folder": path.mkdir}[
+        kind
+    ]()
+    with pytest.raises(ExternalError, match="a: cannot be written: "):
+        write(tmp_path / "a", "x")

@@ -22,12 +22,12 @@ def failure(
 
 VARIABLES: dict[str, object] = {"java": {"jvm": {"heap": "1g"}}, "n": 1, "names": ["a"], "nothing": None}
 NO_LOOP = "infinite recursion; a macro or an include needs a condition that stops it"
-TOO_LONG = "1: not allowed in a template: the result would have more than 4,000,000 characters or items"
+TOO_LONG = "1: not allowed in a template: the result would have more than 1,000,000 characters or items"
 TOO_LARGE = "1: not allowed in a template: the argument 999,999,999 is too large; the limit is 100,000"
 TOO_WIDE = (
     "1: not allowed in a template: a width of more than five digits, or '*', in a format is not allowed"
 )
-GROWN = "1: not allowed in a template: the result has 5,242,880 characters or items; the limit is 4,000,000"
+GROWN = "1: not allowed in a template: the result has 1,310,720 characters or items; the limit is 1,000,000"
 RANGE = "1: range() has more than 100000 numbers"
 
 FAILURES = [
