@@ -148,8 +148,8 @@ def markdown(review: Review, limit: int = LIMIT) -> str:
                 left[what] += 1
             else:
                 text, begun = longer, True
-    counted = ", ".join(counted(number, what) for what, number in left.items())
-    return text + (f"\nLeft out, because the size of a comment is limited: {counted}.\n" if left else "")
+    parts_left = ", ".join(counted(number, what) for what, number in left.items())
+    return text + (f"\nLeft out, because the size of a comment is limited: {parts_left}.\n" if left else "")
 
 
 def _before(part: str, text: str) -> str:
