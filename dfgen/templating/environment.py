@@ -7,6 +7,7 @@ attribute and no file outside its folder, use no unbounded time or memory, and r
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
+from dfgen.catalog.reading import read_bytes
 from dfgen.templating.comparisons import (
     COMPARING_TESTS,
     ORDERING_FILTERS,
@@ -89,34 +91,49 @@ class FolderLoader(BaseLoader):
         environment: Environment,  # noqa: ARG002 (the signature is Jinja's)
         template: str,
     ) -> tuple[str, str, Callable[[], bool]]:
-        """Return a template's text. Raises TemplateNotFound if it is not a file in the folder."""
-        path = self._path(template)
-        if path is None:
+        """Return a template's text.
+
+        Raises TemplateNotFound if there is no file, and InputError for a link out of the folder, a FIFO or a
+        device: waiting for it, or reading it, would never end.
+        """
+        path = self.root / template
+        if not self._has(template):
             raise TemplateNotFound(template)
         try:
-            source = path.read_text(encoding="utf-8")
+            source = read_bytes(self.root.parent, f"{self.root.name}/{template}").decode("utf-8")
         except UnicodeDecodeError as error:
             message = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
             raise TemplateSyntaxError(message, 1, template, str(path)) from None
+        if len(source) > MAX_LENGTH:
+            message = f"has {len(source):,} characters; the limit is {MAX_LENGTH:,}"
+            raise TemplateSyntaxError(message, 1, template, str(path))
         if found := SENTINEL.search(source):
             message = f"contains the noncharacter U+{ord(found[0]):04X}, which dfgen reserves; remove it"
             line = source.count("\n", 0, found.start()) + 1
             raise TemplateSyntaxError(message, line, template, str(path))
         return source, template, lambda: True
 
-    def _path(self, template: str) -> Path | None:
+    def _has(self, template: str) -> bool:
+        """Whether something that is not a folder has this name in the folder."""
         name = PurePosixPath(template)
         if name.is_absolute() or ".." in name.parts or "\0" in template or "\\" in template:
-            return None
-        path = (self.root / name).resolve()
-        inside = path.is_relative_to(self.root.resolve())
-        return path if inside and path.is_file() else None
+            return False
+        try:
+            return os.path.lexists(self.root / name) and not (self.root / name).is_dir()
+        except OSError:  # a name that is too long
+            return False
+
+    def _is_listed(self, template: str) -> bool:
+        """Whether it is a template: not a link that leads out of the folder, or to nothing."""
+        path = self.root / template
+        inside = not path.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
+        return inside and self._has(template) and path.exists()
 
     def list_templates(self) -> list[str]:
         """Return the names of all templates, sorted; hidden files are skipped."""
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
         names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
-        return sorted(name for name in names if self._path(name))
+        return sorted(name for name in names if self._is_listed(name))
 
 
 def as_json(value: object, indent: int | None = None) -> Json:
