@@ -29,10 +29,18 @@ def check_folder(root: Path, path: str) -> None:
 
 
 def read_text(root: Path, path: str) -> str:
-    """Read a text file of the catalog; `path` is relative to its root.
+    """Read a text file of the catalog as `read_bytes` does; raises InputError if it is not UTF-8 as well."""
+    try:
+        return read_bytes(root, path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(Place(path), "is not UTF-8 text; save it as UTF-8")) from error
+
+
+def read_bytes(root: Path, path: str) -> bytes:
+    """Read a file of the catalog; `path` is relative to its root.
 
     Raises FileNotFoundError if there is nothing, and InputError for a link out of the catalog or to nothing,
-    a device, a FIFO or a folder, if it cannot be read, and if it is not UTF-8.
+    a device, a FIFO or a folder, and if it cannot be read.
     """
     real = (root / path).resolve()
     top = (root / path.partition("/")[0]).resolve()  # bases/; files beside it may hold secrets
@@ -44,11 +52,9 @@ def read_text(root: Path, path: str) -> str:
         # O_NONBLOCK: opening a FIFO would block. O_NOFOLLOW: the path may have changed since the check.
         handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return _read(handle, path).decode("utf-8")
+            return _read(handle, path)
         finally:
             os.close(handle)
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(Place(path), "is not UTF-8 text; save it as UTF-8")) from error
     except FileNotFoundError:
         raise
     except OSError as error:

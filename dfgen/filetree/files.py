@@ -116,13 +116,17 @@ def _new(path: str, folder: str) -> int:
         except FileNotFoundError:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             continue
-        fcntl.flock(handle, fcntl.LOCK_EX)
         try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             if os.stat(path).st_ino == os.fstat(handle).st_ino:  # noqa: PTH116
                 os.ftruncate(handle, 0)
                 return handle
         except FileNotFoundError:
             pass  # the other writer, for which this one waited, has renamed the file
+        except BaseException:  # KeyboardInterrupt must not leave the file behind
+            os.close(handle)
+            discard(path)
+            raise
         os.close(handle)
 
 

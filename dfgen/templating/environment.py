@@ -7,11 +7,12 @@ attribute and no file outside its folder, use no unbounded time or memory, and r
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path, PurePosixPath
-from types import BuiltinMethodType, CodeType, GeneratorType, MethodDescriptorType
+from types import BuiltinMethodType, GeneratorType, MethodDescriptorType
 from typing import Any, cast
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound, TemplateSyntaxError, nodes
@@ -24,6 +25,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_environment
 from jinja2.visitor import NodeTransformer
 
+from dfgen.catalog.reading import read_bytes
 from dfgen.templating.comparisons import (
     COMPARING_TESTS,
     ORDERING_FILTERS,
@@ -91,34 +93,49 @@ class FolderLoader(BaseLoader):
         environment: Environment,  # noqa: ARG002 (the signature is Jinja's)
         template: str,
     ) -> tuple[str, str, Callable[[], bool]]:
-        """Return a template's text. Raises TemplateNotFound if it is not a file in the folder."""
-        path = self._path(template)
-        if path is None:
+        """Return a template's text.
+
+        Raises TemplateNotFound if there is no file, and InputError for a link out of the folder, a FIFO or a
+        device: waiting for it, or reading it, would never end.
+        """
+        path = self.root / template
+        if not self._has(template):
             raise TemplateNotFound(template)
         try:
-            source = path.read_text(encoding="utf-8")
+            source = read_bytes(self.root.parent, f"{self.root.name}/{template}").decode("utf-8")
         except UnicodeDecodeError as error:
             message = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
             raise TemplateSyntaxError(message, 1, template, str(path)) from None
+        if len(source) > MAX_LENGTH:
+            message = f"has {len(source):,} characters; the limit is {MAX_LENGTH:,}"
+            raise TemplateSyntaxError(message, 1, template, str(path))
         if found := SENTINEL.search(source):
             message = f"contains the noncharacter U+{ord(found[0]):04X}, which dfgen reserves; remove it"
             line = source.count("\n", 0, found.start()) + 1
             raise TemplateSyntaxError(message, line, template, str(path))
         return source, template, lambda: True
 
-    def _path(self, template: str) -> Path | None:
+    def _has(self, template: str) -> bool:
+        """Whether something that is not a folder has this name in the folder."""
         name = PurePosixPath(template)
         if name.is_absolute() or ".." in name.parts or "\0" in template or "\\" in template:
-            return None
-        path = (self.root / name).resolve()
-        inside = path.is_relative_to(self.root.resolve())
-        return path if inside and path.is_file() else None
+            return False
+        try:
+            return os.path.lexists(self.root / name) and not (self.root / name).is_dir()
+        except OSError:  # a name that is too long
+            return False
+
+    def _is_listed(self, template: str) -> bool:
+        """Whether it is a template: not a link that leads out of the folder, or to nothing."""
+        path = self.root / template
+        inside = not path.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
+        return inside and self._has(template) and path.exists()
 
     def list_templates(self) -> list[str]:
         """Return the names of all templates, sorted; hidden files are skipped."""
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
         names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
-        return sorted(name for name in names if self._path(name))
+        return sorted(name for name in names if self._is_listed(name))
 
 
 def as_json(value: object, indent: int | None = None) -> Json:
@@ -138,7 +155,6 @@ def _of_text(test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _C_CODE = (BuiltinMethodType, MethodDescriptorType, type)
-_TOO_DEEP = "loops, conditions or expressions are nested too deeply; divide them into macros"
 _RANDOM = {"filters": ("random",), "globals": ("lipsum",)}  # the same input must render to the same bytes
 
 
@@ -272,7 +288,7 @@ class Sandbox(SandboxedEnvironment):
             return self._parsed(parser.parse())
         except RecursionError as error:
             line = max(parser.stream.current.lineno, line_of(error))
-            raise TemplateSyntaxError(_TOO_DEEP, line, name, filename) from None
+            raise TemplateSyntaxError(compile_error(error), line, name, filename) from None
 
     def _parsed(self, tree: nodes.Template) -> nodes.Template:
         return tree
@@ -284,16 +300,8 @@ class Sandbox(SandboxedEnvironment):
         left, METER.left = METER.left, STEPS
         try:
             return super()._generate(source, name, filename, defer_init)
-        except RecursionError as error:
-            raise TemplateSyntaxError(_TOO_DEEP, line_of(error) or 1, name, filename) from None
         finally:
             METER.left = left
-
-    def _compile(self, source: str, filename: str) -> CodeType:
-        try:
-            return super()._compile(source, filename)
-        except (SyntaxError, MemoryError, RecursionError):  # 20 loops in each other, for example
-            raise TemplateSyntaxError(_TOO_DEEP, 1, filename, filename) from None
 
 
 @pass_environment

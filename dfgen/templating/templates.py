@@ -160,7 +160,7 @@ class Templates:
 
         texts: dict[str, str] = {}
         for name in self.names():
-            with suppress(*TEMPLATE_ERRORS):  # rendering reports unreadable templates
+            with suppress(InputError, *TEMPLATE_ERRORS):  # rendering reports unreadable templates
                 texts[name] = self._loader.get_source(self._tainting, name)[0]
         return usages(texts)
 

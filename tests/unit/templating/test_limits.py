@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,9 @@ def test_texts_of_the_catalog_are_limited_as_well(text: str, message: str, tmp_p
 
 def test_the_size_of_a_dockerfile_is_limited(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
-        TemplateFolder(tmp_path).render("FROM scratch\n" + "RUN true\n" * 120_000)
+        TemplateFolder(tmp_path).render(
+            "FROM scratch\n{% include 'm.j2' %}{% include 'm.j2' %}", m="RUN true\n" * 60_000
+        )
     assert str(raised.value) == "templates/x.j2: renders to 1,080,013 characters; the limit is 1,000,000"
 
 
@@ -109,6 +113,40 @@ def test_a_line_that_is_too_long_for_buildkit_is_found_before_its_values_are_quo
             "FROM scratch\n\nLABEL a={% for i in range(50000) %}\n{{ i }}{% endfor %}"
         )
     assert str(raised.value) == "templates/x.j2:4: the line has 238,898 bytes; BuildKit reads 65,535 at most"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("fifo", "is not a regular file; put a file there"),
+        ("socket", "cannot be read: No such device or address"),
+        (
+            "device",
+            "is a link that leads out of the catalog's folder, or to nothing; put the file itself there",
+        ),
+        (
+            "nothing",
+            "is a link that leads out of the catalog's folder, or to nothing; put the file itself there",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["{% include 'm.j2' %}", "{% extends 'm.j2' %}", "{% from 'm.j2' import a %}"]
+)
+def test_a_template_that_is_no_file(kind: str, message: str, text: str, tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    path = folder / "m.j2"
+    with socket.socket(socket.AF_UNIX) as server:
+        {
+            "fifo": lambda: os.mkfifo(path),
+            "socket": lambda: server.bind(str(path)),
+            "device": lambda: path.symlink_to("/dev/zero"),
+            "nothing": lambda: path.symlink_to("nothing"),
+        }[kind]()
+        with pytest.raises(InputError) as raised:
+            TemplateFolder(folder).render(text)
+    assert str(raised.value) == f"templates/m.j2: {message}"
 
 
 if __name__ == "__main__":
