@@ -92,7 +92,8 @@ class Child:
         # The two may be equal but spelled differently (arm64, arm64/v8). Clients compare the entry with the
         # configuration literally, so the configuration's spelling is used.
         platform = self.config_platform if self.config_platform == self.platform else self.platform
-        return (replace(self.descriptor, platform=platform), *self.attestations)
+        extra = {**self.config_platform.extra, **self.platform.extra}
+        return (replace(self.descriptor, platform=replace(platform, extra=extra)), *self.attestations)
 
     @property
     def layers(self) -> tuple[Digest, ...]:
@@ -164,6 +165,8 @@ def configured_platform(configuration: Mapping[str, Any], listed: Platform | Non
     If it does not specify a variant or a Windows version, those of `listed`, its entry's platform, are used.
     """
     platform = Platform.from_json(configuration)
+    if features := configuration.get("os.features"):
+        platform = replace(platform, extra={"os.features": features})
     if listed is None or (platform.os, platform.architecture) != (listed.os, listed.architecture):
         return platform
     return replace(

@@ -196,7 +196,7 @@ def _annotations(data: Mapping[str, Any]) -> dict[str, str]:
 def _platform(data: object) -> Platform | None:
     # Incomplete platforms count as missing: there is nothing to compare them with.
     if isinstance(data, dict) and data.get("os") and data.get("architecture"):
-        return Platform.from_json(data)
+        return Platform.of_entry(data)
     return None
 
 
