@@ -55,6 +55,13 @@ def command(
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:
         publishing.check(releases)
+    would = "would be " if dry_run else ""
+    show.notes(
+        f"{one.merged.reference}: {would}repaired: the registry lost {len(one.missing)} of its manifests"
+        " or their blobs"
+        for one in published.done
+        if one.is_repaired
+    )
     changed = sum(1 for release in published.done if release.changes)
     show.note(f"{changed} of {len(releases)} versions {'would change' if dry_run else 'changed'}")
     if published.failed:

@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands.verify import NOT_PUBLISHED, Mismatch, Verifying, verify
+from dfgen.commands.verify import MISSING, NOT_PUBLISHED, Mismatch, Verifying, verify
 from dfgen.errors import ExitCode
 
 COLUMNS = ("reference", "what", "expected", "found")
@@ -25,7 +25,11 @@ COLUMNS = ("reference", "what", "expected", "found")
 )
 @click.pass_context
 def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[str]) -> None:
-    """Check published tags, digests, platforms, layers and parents against catalog, lock and layout."""
+    """Check published tags, digests, platforms, layers and parents against catalog, lock and layout.
+
+    Exit code 1 if anything is missing or differs, and 3 if a registry did not answer some of the checks, even
+    if others found a mismatch; both are reported.
+    """
     app: App = ctx.obj
     images = app.images(select)
     how = Verifying(
@@ -35,11 +39,18 @@ def command(ctx: click.Context, select: tuple[str, ...], registries: Sequence[st
         registry=app.registry,
         registries=app.targets(registries),
     )
-    mismatches = verify(images, how)
+    verified = verify(images, how)
+    mismatches = verified.mismatches
     rows = ((one.reference, one.what, one.expected, one.found) for one in mismatches)
     show.rows(COLUMNS, rows, app.output)
     versions = len({image.merged_name for image in images})
-    show.note(f"{versions} versions, {len(images)} images verified: {_summary(mismatches)}")
+    scope = f"{versions} versions, {len(images)} images"
+    if verified.failed:
+        show.note(
+            f"{scope} not verified completely: {_summary(mismatches) if mismatches else 'no mismatch so far'}"
+        )
+        raise verified.failed
+    show.note(f"{scope} verified: {_summary(mismatches)}")
     if mismatches:
         ctx.exit(ExitCode.CHECK_FAILED)
 
@@ -48,5 +59,5 @@ def _summary(mismatches: Sequence[Mismatch]) -> str:
     if not mismatches:
         return "all match"
     count = f"{len(mismatches)} mismatch{'es' if len(mismatches) > 1 else ''}"
-    is_incomplete = any(one.found == NOT_PUBLISHED for one in mismatches)
+    is_incomplete = any(one.found in (NOT_PUBLISHED, MISSING) for one in mismatches)
     return f"{count}; run `dfgen publish`" if is_incomplete else count

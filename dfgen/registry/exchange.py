@@ -22,7 +22,7 @@ from dfgen.registry.endpoint import (
     scopes_for,
 )
 from dfgen.registry.errors import Forbidden, Missing, Refused, RegistryError
-from dfgen.registry.retry import FEW, Deadline, TransientError, retry, unavailable
+from dfgen.registry.retry import FEW, TWICE, Deadline, TransientError, retry, retryable, unavailable
 from dfgen.registry.transport import (
     Body,
     Quota,
@@ -162,7 +162,8 @@ class Exchange:
                 return response
             response.close()
             url = self.location(request, response)
-        raise Refused.of(request.operation, context.registry, f"more than {_MAX_REDIRECTS} redirects")
+        error = Refused.of(request.operation, context.registry, f"more than {_MAX_REDIRECTS} redirects")
+        raise retryable(error, TWICE)
 
     def _error(self, response: Response, context: AuthContext, deadline: Deadline) -> RegistryError:
         check_transient(response, self._clock)

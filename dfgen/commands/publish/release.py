@@ -53,8 +53,8 @@ class Tag:
 class Release:
     """The plan for publishing a version to one registry.
 
-    `images` has the tag of each architecture, `missing` the manifests that the registry does not have, and
-    `refusals` the reasons why it must not be published.
+    `images` has the tag of each architecture, `missing` the manifests that the registry does not have, or
+    not with all blobs, and `refusals` the reasons why it must not be published.
     """
 
     bundle: Bundle
@@ -73,6 +73,11 @@ class Release:
     def tags(self) -> tuple[Tag, ...]:
         """All tags, in the order in which they are written."""
         return (*self.images.values(), self.merged)
+
+    @property
+    def is_repaired(self) -> bool:
+        """Whether the tags are unchanged, but the registry has lost a part of what they refer to."""
+        return bool(self.missing) and not any(tag.changes for tag in self.tags)
 
     @property
     def changes(self) -> bool:
