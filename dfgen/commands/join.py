@@ -12,6 +12,7 @@ from dfgen.commands.plan.records import Records
 from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 
@@ -98,7 +99,7 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
     """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
     `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if
-    an image has programs for another architecture; no image is tagged then.
+    an image, or programs in it, are for another architecture; no image is tagged then.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
@@ -110,6 +111,8 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
             check_programs(one.image, found.entry, target, root)
         except CheckError as error:
             problems.extend(error.problems)
+        if wrong := mislabelled(found.entry, one.image.platform, found.source):
+            problems.append(Problem(None, f"{found.name} is not {one.image.name}: {wrong}; build it again"))
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)

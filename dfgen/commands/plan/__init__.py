@@ -27,6 +27,7 @@ from dfgen.commands.render import Dockerfiles, File
 from dfgen.errors import ExternalError, InputError, Problem, listing
 from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
@@ -198,6 +199,8 @@ def _state(image: Image, built: Descriptor, attestations: Sequence[Descriptor], 
     """Check whether an image with the same inputs is intact, tested, and has the SBOM that is asked for."""
     if not all(map(how.layout.is_intact, (built, *attestations))):
         return Reason.DAMAGED
+    if mislabelled(built, image.platform, how.layout):
+        return Reason.MISLABELLED
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):
         return Reason.TESTS if tested else Reason.UNTESTED

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, listing
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
@@ -97,7 +98,7 @@ def read_bundle(
     index = store.manifest(entry)
     if not isinstance(index, Index):
         raise _refused(name, "it is a single image in the layout, expected an index")
-    _check_children(name, images, index, entries)
+    _check_children(name, images, index, entries, store)
     manifests = {child.digest: store.manifest(child) for child in index.manifests}
     return Bundle(
         name=name,
@@ -110,7 +111,7 @@ def read_bundle(
 
 
 def _check_children(
-    name: str, images: Sequence[Image], index: Index, entries: Mapping[str, Descriptor]
+    name: str, images: Sequence[Image], index: Index, entries: Mapping[str, Descriptor], store: Layout
 ) -> None:
     found = {child.platform: child.digest for child in index.images}
     expected = {image.platform for image in images}
@@ -121,6 +122,8 @@ def _check_children(
         entry = entries.get(image.layout_name)
         if entry is None or entry.digest != found[image.platform]:
             raise _refused(name, f"its index does not contain the latest build of {image.layout_name}")
+        if wrong := mislabelled(entry, image.platform, store):
+            raise _refused(name, f"{image.layout_name} is another image in the layout: {wrong}")
 
 
 def _child(index: Index, image: Image) -> Descriptor:
