@@ -118,6 +118,10 @@ def put(reference: Reference, raw: bytes, media_type: str) -> ApiCall[Digest]:
         actions=PUSH,
         headers={"Content-Type": media_type},
         body=raw,
+        # A 404 does not concern the name: the manifest's blobs have just arrived.
+        advice=dict.fromkeys(
+            (HTTPStatus.NOT_FOUND, HTTPStatus.UNSUPPORTED_MEDIA_TYPE), _maybe_type(media_type)
+        ),
     )
 
     def read(response: Response, _deadline: Deadline) -> Digest:
@@ -130,6 +134,12 @@ def put(reference: Reference, raw: bytes, media_type: str) -> ApiCall[Digest]:
         return digest
 
     return request, read
+
+
+def _maybe_type(media_type: str) -> str:
+    return (
+        f"it may not accept the media type {media_type}; check what it supports, or push to another registry"
+    )
 
 
 def _request(method: str, reference: Reference) -> ApiRequest:

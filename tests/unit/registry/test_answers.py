@@ -63,3 +63,17 @@ def test_temporary_statuses_are_retried(
 ) -> None:
     fake.script("GET", "/manifests/", Fault(status=status), times=3)
     assert client.manifest(reference).raw == app.raw
+
+
+def test_an_unreachable_server_that_the_registry_refers_to_is_named_with_the_registry(
+    client: Registry, fake: FakeRegistry, reference: Reference
+) -> None:
+    fake.script(
+        "", "/manifests/", Fault(status=307, headers={"Location": "http://127.0.0.1:1/x"}), times=None
+    )
+    with pytest.raises(RegistryError) as caught:
+        client.manifest(reference)
+    text = str(caught.value)
+    start = f"{fake.address}: cannot pull {reference}: it refers to http://127.0.0.1:1: 127.0.0.1:1: unreachable: "
+    assert text.startswith(start)
+    assert text.endswith("; its proxy has to pass on the Host header with its port")
