@@ -78,7 +78,8 @@ def get(reference: Reference) -> ApiCall[Manifest | Index]:
             return parse(raw, _media_type(response))
         except MalformedError as error:
             if reference.digest is None:
-                raise _not_a_manifest(request, response, str(error)) from error
+                damage = str(error).partition(": ")[2]
+                raise _not_a_manifest(request, response, f"damaged content ({damage})") from error
             raise CheckError(f"{reference}: {error}") from error
         except CheckError as error:
             raise CheckError(f"{reference}: {error}") from error
@@ -95,7 +96,6 @@ def _nonsense(response: Response, raw: bytes) -> str:
 
 def _not_a_manifest(request: ApiRequest, response: Response, found: str) -> TransientError:
     """Make the error for a response from which nothing can be learned about the tag, worth one more try."""
-    found = found.removeprefix("not an image manifest or index: ")
     why = f"it returned {status_text(response.status)} with {found}, expected a manifest"
     advice = "check for a proxy or login page in front of it, and try again"
     return retryable(Refused.of(request.operation, request.repository.registry, why, advice), TWICE)

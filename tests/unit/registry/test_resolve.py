@@ -170,8 +170,8 @@ def test_text_instead_of_a_manifest(client: Registry, fake: FakeRegistry, refere
     with pytest.raises(Refused) as caught:
         client.resolve(text)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {text}: it returned 200 OK with Expecting value: line 1 column 1 (char"
-        " 0), expected a manifest; check for a proxy or login page in front of it, and try again"
+        f"{fake.address}: cannot pull {text}: it returned 200 OK with damaged content (Expecting value: line"
+        " 1 column 1 (char 0)), expected a manifest; check for a proxy or login page in front of it, and try again"
     )
     pinned = text.at(Digest.of(b"welcome"))  # its bytes were verified, so that is what the registry has
     with pytest.raises(CheckError, match="not an image manifest or index: Expecting value"):
