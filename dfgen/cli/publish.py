@@ -57,6 +57,13 @@ def command(
     show.rows(COLUMNS, _rows(published.done), app.output)
     if dry_run:
         publishing.check(releases)
+    would = "would be " if dry_run else ""
+    show.notes(
+        f"{one.merged.reference}: {would}repaired: the registry lost {len(one.missing)} of its manifests"
+        " or their blobs"
+        for one in published.done
+        if one.is_repaired
+    )
     changed = [release for release in published.done if release.changes]
     if over := lifetime.summary((image for release in changed for image in release.bundle.images), app.today):
         show.note(over)

@@ -145,11 +145,15 @@ class _Store(Reader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An index or image with its name, and the reader for the rest of it."""
+    """An index or image with its name, and the reader for the rest of it.
+
+    `listed` is the platform that a layout's index.json names for an image.
+    """
 
     name: str
     document: Manifest | Index
     reader: Reader
+    listed: Platform | None = None
 
 
 def open_images(text: str, registry: Callable[[], Puller], root: Path) -> list[Opened]:
@@ -193,7 +197,9 @@ def _stored(where: str, name: str, store: _Store) -> list[Opened]:
         hint = nearest(name, known) or f"; it has {', '.join(known[:10]) or 'no images'}"
         raise InputError(f"{where}: {name!r} not found{hint}")
     chosen = [name] if name else list(entries)
-    return [Opened(f"{where}:{one}", store.manifest(entries[one]), store) for one in chosen]
+    return [
+        Opened(f"{where}:{one}", store.manifest(entries[one]), store, entries[one].platform) for one in chosen
+    ]
 
 
 def inspect(

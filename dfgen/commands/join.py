@@ -15,6 +15,7 @@ from dfgen.commands.plan.records import Records
 from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, InputError, Problem, listing, printable
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
 
@@ -101,8 +102,8 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
     """Copy images and their attestations into the layout, blobs first, and tag all of them at once.
 
     `root` is the catalog's folder. Raises CheckError if a blob is missing or does not match its digest, or if
-    an image has programs for another architecture, or other packages than its lock; no image is tagged then.
-    A missing package lock is written.
+    an image, or programs in it, are for another architecture, or if it has other packages than its lock; no
+    image is tagged then. A missing package lock is written.
     """
     changes: dict[str, Descriptor] = {}
     attestations: list[Descriptor] = []
@@ -123,6 +124,8 @@ def join(joined: Iterable[Joined], target: Layout, records: Records, root: Path)
                 locked = {PACKAGES: str(packages.digest)}
         except CheckError as error:
             problems.extend(error.problems)
+        if wrong := mislabelled(found.entry, one.image.platform, found.source):
+            problems.append(Problem(None, f"{found.name} is not {one.image.name}: {wrong}; build it again"))
         if one.step.inputs:
             records.keep(one.step.inputs)
         bare = replace(found.manifest.descriptor, platform=one.image.platform)

@@ -10,6 +10,7 @@ from dfgen.catalog.model import Catalog, Image
 from dfgen.engine.containers import Engine
 from dfgen.errors import CheckError, Problem
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index
 from dfgen.oci.platform import Platform
@@ -91,3 +92,5 @@ def _problems(image: Image, store: Layout, entries: Mapping[str, Descriptor]) ->
         yield Problem(None, f"{name}: is not in the layout; {advice}")
     elif not store.is_intact(entries[name]):
         yield Problem(None, f"{name}: is incomplete or damaged in the layout; {advice}")
+    elif wrong := mislabelled(entries[name], image.platform, store):
+        yield Problem(None, f"{name}: is another image in the layout: {wrong}; {advice}")

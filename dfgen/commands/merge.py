@@ -17,7 +17,15 @@ from dfgen.errors import CheckError, DfgenError, Gathering, InputError, Place, P
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Child, LocalBlobs, Remote, child_of, children_of
 from dfgen.oci.layout import Layout
-from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, Manifest, canonical_index
+from dfgen.oci.manifest import (
+    ATTESTATION_OF,
+    BASE_DIGEST,
+    BASE_NAME,
+    Descriptor,
+    Index,
+    Manifest,
+    canonical_index,
+)
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
 from dfgen.registry import Registry
@@ -44,17 +52,66 @@ def merge(
 ) -> Index:
     """Create an index of `children`; its bytes do not depend on their order.
 
-    `before` is the target's current index. Raises CheckError with every reason why the result would be wrong.
+    `before` is the target's current index: of children that it lists, its attestations and all fields of its
+    entries are kept. Raises CheckError with every reason why the result would be wrong.
     """
     rules = rules or Rules()
-    reasons = [*_empty(children), *_duplicates(children), *_wrong_platforms(children)]
+    reasons = [*_empty(children), *_duplicates(children), *_wrong_platforms(children), *_unmatched(children)]
     if not rules.architecture_independent:
         reasons.extend(_same_layers(children))
     if before and not rules.drop:
         reasons.extend(_dropped(children, before))
     if reasons:
         raise CheckError(Problem(None, f"{target}: not merged: {reason}") for reason in reasons)
-    return canonical_index((entry for child in children for entry in child.entries), annotations)
+    entries = [entry for child in children for entry in child.entries]
+    if before:
+        entries = _with_kept(entries, before)
+        annotations = {**_kept_annotations(children, before), **(annotations or {})}
+    return canonical_index({_identity(entry): entry for entry in entries}.values(), annotations)
+
+
+def _with_kept(entries: Sequence[Descriptor], before: Index) -> list[Descriptor]:
+    """Add what the tag's index has for images that stay: fields of their entries, and attestations."""
+    old = {entry.digest: entry for entry in before.manifests}
+    merged = [_with_fields(entry, old.get(entry.digest)) for entry in entries]
+    present = {str(entry.digest) for entry in entries}
+    listed = {entry.digest for entry in entries}
+    kept = [
+        entry
+        for entry in before.manifests
+        if entry.digest not in listed and entry.annotations.get(ATTESTATION_OF) in present
+    ]
+    return [*merged, *kept]
+
+
+def _with_fields(entry: Descriptor, old: Descriptor | None) -> Descriptor:
+    """Fill the fields that an entry does not set from the tag's entry of the same digest."""
+    if old is None:
+        return entry
+    platform = entry.platform
+    if platform and old.platform:
+        platform = replace(platform, extra={**old.platform.extra, **platform.extra})
+    return replace(
+        entry,
+        platform=platform,
+        annotations={**old.annotations, **entry.annotations},
+        extra={**old.extra, **entry.extra},
+    )
+
+
+def _kept_annotations(children: Sequence[Child], before: Index) -> Mapping[str, str]:
+    """Return the index's annotations; those of its base only if no image is new, as it may have another."""
+    old = {entry.digest for entry in before.images}
+    is_same = all(child.descriptor.digest in old for child in children)
+    return {
+        key: text
+        for key, text in before.annotations.items()
+        if is_same or key not in (BASE_NAME, BASE_DIGEST)
+    }
+
+
+def _identity(entry: Descriptor) -> tuple[Digest, str]:
+    return entry.digest, entry.annotations.get(ATTESTATION_OF, "")
 
 
 def _empty(children: Sequence[Child]) -> Iterator[str]:
@@ -77,6 +134,14 @@ def _wrong_platforms(children: Sequence[Child]) -> Iterator[str]:
             yield f"{child.name} is listed for {child.platform}, {actual}; rebuild it for its platform"
 
 
+def _unmatched(children: Sequence[Child]) -> Iterator[str]:
+    for child in children:
+        if not child.platform.is_requested:
+            variant = f"no client requests the variant {child.platform.variant!r}"
+            why = f"{variant} of {child.platform.architecture}, so nobody could pull it"
+            yield f"{child.name} is for {child.platform}: {why}; rebuild it without the variant"
+
+
 def _same_layers(children: Sequence[Child]) -> Iterator[str]:
     """Find a common mistake: the image of one architecture, labelled as another's."""
     fix = "set `architecture_independent: true` in base.yaml or use --architecture-independent"
@@ -95,6 +160,15 @@ def _dropped(children: Sequence[Child], before: Index) -> Iterator[str]:
     if dropped:
         platforms = listing(str(platform) for platform in sorted(dropped))
         yield f"the tag has {platforms}, which would be removed; add the missing images, or use --drop"
+    # Not attestations of an image: artifacts, attestations of the index, images without a platform.
+    stays = {child.descriptor.digest for child in children}
+    images = {str(entry.digest) for entry in before.images}
+    for entry in before.manifests:
+        is_image = entry.platform is not None and not entry.is_attestation
+        is_linked = entry.annotations.get(ATTESTATION_OF) in images
+        if not is_image and not is_linked and entry.digest not in stays:
+            unlisted = f"the tag has {entry.digest} without a platform, which would be removed"
+            yield f"{unlisted}; add it to the images, or use --drop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +274,12 @@ def _move_tag(target: Reference, children: Sequence[Child], index: Index, how: M
     # The tag is read last, to leave little time in which another writer could move it.
     before = how.registry.current(target)
     digest = before.descriptor.digest if before else None
+    current = (
+        _as_index(target, before, children, how) if before and digest != index.descriptor.digest else None
+    )
+    if current:
+        relaxed = replace(how.rules, drop=True)  # platforms are checked below, after `expect`
+        index = merge(str(target), children, how.annotations, current, relaxed)
     merged = Merged(name=str(target), index=index, before=digest)
     if not merged.changed:
         return merged
@@ -207,8 +287,7 @@ def _move_tag(target: Reference, children: Sequence[Child], index: Index, how: M
         actual = f"the tag has {digest}" if digest else "the tag does not exist"
         fix = f"check it with `dfgen inspect {target}`, then merge again"
         raise CheckError(f"{target}: not merged: expected {how.expect}, but {actual}; {fix}")
-    if before and not how.rules.drop:
-        current = _as_index(target, before, children, how)
+    if current and not how.rules.drop:
         merge(str(target), children, how.annotations, current, how.rules)
     if not how.dry_run:
         how.registry.put_manifest(target, index.raw, index.media_type)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import Catalog, Image, Parent
-from dfgen.concurrent import each
-from dfgen.errors import CheckError, listing
+from dfgen.concurrent import attempt, combined, each
+from dfgen.errors import CheckError, DfgenError, listing
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import Remote, configuration_of, configured_platform
 from dfgen.oci.layout import Layout
@@ -18,7 +19,7 @@ from dfgen.oci.reference import Reference
 from dfgen.registry import Registry
 
 NOT_PUBLISHED = "not published"  # a tag
-_MISSING = "missing"  # a manifest, blob, annotation or pin
+MISSING = "missing"  # a manifest, blob, annotation or pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -50,17 +51,29 @@ class Verifying:
     base: Callable[[Image], Parent | None] = lambda image: image.parent
 
 
-def verify(images: Sequence[Image], how: Verifying) -> tuple[Mismatch, ...]:
-    """Read the versions of these images from the registries, and return all mismatches.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """All mismatches, and the combined errors of the checks that got no answer from a registry."""
+
+    mismatches: tuple[Mismatch, ...]
+    failed: DfgenError | None = None
+
+
+def verify(images: Sequence[Image], how: Verifying) -> Verified:
+    """Read the versions of these images from the registries, and compare them.
 
     Costs one GET per version for the merged tag; per image one HEAD for its tag, one GET for its manifest and
-    one for its configuration; one HEAD per blob. Raises the errors of the registries.
+    one for its configuration; one HEAD per blob. A check that fails does not stop the others.
     """
     names = dict.fromkeys(image.merged_name for image in images)
     entries = how.store.entries()
     pairs = [(name, registry) for registry in how.registries for name in names]
-    found = each(lambda pair: list(_Version(*pair, entries, how).mismatches()), pairs)
-    return tuple(mismatch for mismatches in found for mismatch in mismatches)
+    versions = [_Version(*pair, entries, how) for pair in pairs]
+    results = attempt(lambda version: list(version.mismatches()), versions)
+    errors = [error for version in versions for error in version.errors]
+    errors += [result for result in results if isinstance(result, DfgenError)]
+    mismatches = (one for result in results if not isinstance(result, DfgenError) for one in result)
+    return Verified(mismatches=tuple(mismatches), failed=combined(errors) if errors else None)
 
 
 class _Version:
@@ -71,6 +84,7 @@ class _Version:
         self.images = how.catalog.versions[name]
         self.platforms = listing(sorted(str(image.platform) for image in self.images))
         self.merged = self.tag(self.images[0].version)
+        self.errors: list[DfgenError] = []  # of checks that got no answer
         self.remote = Remote(how.registry, self.merged.repository)
 
     def tag(self, tag: str) -> Reference:
@@ -79,15 +93,25 @@ class _Version:
 
     def mismatches(self) -> Iterator[Mismatch]:
         """Check the merged tag, then the images concurrently."""
-        document = self.how.registry.current(self.merged)
-        index = document if isinstance(document, Index) else None
+        index: Index | None = None
+        with self.step():
+            document = self.how.registry.current(self.merged)
+            index = document if isinstance(document, Index) else None
+            if index is None:
+                found = "a single image" if document else NOT_PUBLISHED
+                yield self.mismatch(self.merged, "index", self.platforms, found)
         if index:
             yield from self.check_index(index)
-        else:
-            found = "a single image" if document else NOT_PUBLISHED
-            yield self.mismatch(self.merged, "index", self.platforms, found)
         for mismatches in each(lambda image: list(self.check_image(image, index)), self.images):
             yield from mismatches
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Run one check; keep the error of a registry that did not answer it."""
+        try:
+            yield
+        except DfgenError as error:
+            self.errors.append(error)
 
     def check_index(self, index: Index) -> Iterator[Mismatch]:
         """Compare an index with the catalog's platforms, the layout and the lock; find its attestations."""
@@ -103,38 +127,50 @@ class _Version:
             yield self.mismatch(self.merged, "base digest", f"{locked.digest} (lock)", found)
         for entry in index.manifests:
             reference = Reference(self.merged.repository, digest=entry.digest)
-            if entry.is_attestation and self.how.registry.find(reference) is None:
-                yield self.mismatch(reference, "attestation", "a manifest", _MISSING)
+            with self.step():
+                if entry.is_attestation and self.how.registry.find(reference) is None:
+                    yield self.mismatch(reference, "attestation", "a manifest", MISSING)
 
     def check_image(self, image: Image, index: Index | None) -> Iterator[Mismatch]:
         """Compare an image's tag with the index and the layout, then check the image of the index."""
         reference = self.tag(image.tag)
         entry = index.find(image.platform) if index else None
-        published = self.how.registry.find(reference)
+        published: Descriptor | None = None
+        with self.step():
+            published = self.how.registry.find(reference)
+            if published is None:
+                yield self.mismatch(reference, "image", str(image.platform), NOT_PUBLISHED)
         if published is None:
-            yield self.mismatch(reference, "image", str(image.platform), NOT_PUBLISHED)
+            pass
         elif entry and published.digest != entry.digest:
             expected = f"{entry.digest} (index :{self.merged.tag})"
             yield self.mismatch(reference, "digest", expected, str(published.digest))
         if published:
             yield from self.check_layout(reference, image.layout_name, published.digest)
         if found := entry or published:
-            yield from self.check_manifest(image, Reference(self.merged.repository, digest=found.digest))
+            with self.step():
+                yield from self.check_manifest(image, Reference(self.merged.repository, digest=found.digest))
 
     def check_manifest(self, image: Image, reference: Reference) -> Iterator[Mismatch]:
         """Check that a manifest and its blobs exist, then its configuration."""
         manifest = self.how.registry.current(reference)
         if not isinstance(manifest, Manifest):
-            found = "an index" if manifest else _MISSING
+            found = "an index" if manifest else MISSING
             yield self.mismatch(reference, "manifest", f"an image for {image.platform}", found)
             return
         kinds = {blob.digest: "layer" for blob in manifest.layers}
         kinds[manifest.config.digest] = "configuration"
-        exists = dict(zip(kinds, each(self.has_blob, kinds), strict=True))
+        results = zip(kinds, attempt(self.has_blob, kinds), strict=True)
+        exists: dict[Digest, bool] = {}
+        for digest, result in results:
+            if isinstance(result, DfgenError):
+                self.errors.append(result)
+            else:
+                exists[digest] = result
         for digest, kind in kinds.items():
-            if not exists[digest]:
-                yield self.mismatch(reference, kind, str(digest), _MISSING)
-        if exists[manifest.config.digest]:
+            if exists.get(digest) is False:
+                yield self.mismatch(reference, kind, str(digest), MISSING)
+        if exists.get(manifest.config.digest):
             yield from self.check_configuration(image, reference, manifest)
 
     def check_configuration(
@@ -169,13 +205,13 @@ class _Version:
         pin = self.how.lock.pin(parent)
         if pin is None:
             expected = f"a pin of {parent.key} for {image.platform} in {LOCK_FILE}"
-            yield self.mismatch(reference, "base digest", expected, _MISSING)
+            yield self.mismatch(reference, "base digest", expected, MISSING)
             return
         name = str(parent.reference.without_digest())
         for key, what, expected in ((BASE_NAME, "name", name), (BASE_DIGEST, "digest", str(pin.digest))):
             found = {source: texts[key] for source, texts in sources.items() if key in texts}
             if not found:
-                yield self.mismatch(reference, f"base {what}", expected, _MISSING)
+                yield self.mismatch(reference, f"base {what}", expected, MISSING)
             for source, text in found.items():
                 if text != expected:
                     yield self.mismatch(reference, f"base {what} ({source})", expected, text)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from dfgen.errors import CheckError, DfgenError, printable
 from dfgen.oci.digest import Digest
-from dfgen.oci.manifest import ATTESTATION_OF, Descriptor, Index, Manifest
+from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference, Repository
 from dfgen.untrusted import read_json
@@ -96,7 +96,8 @@ class Child:
         # The two may be equal but spelled differently (arm64, arm64/v8). Clients compare the entry with the
         # configuration literally, so the configuration's spelling is used.
         platform = self.config_platform if self.config_platform == self.platform else self.platform
-        return (replace(self.descriptor, platform=platform), *self.attestations)
+        extra = {**self.config_platform.extra, **self.platform.extra}
+        return (replace(self.descriptor, platform=replace(platform, extra=extra)), *self.attestations)
 
     @property
     def layers(self) -> tuple[Digest, ...]:
@@ -187,6 +188,8 @@ def configured_platform(configuration: Mapping[str, Any], listed: Platform | Non
     If it does not specify a variant or a Windows version, those of `listed`, its entry's platform, are used.
     """
     platform = Platform.from_json(configuration)
+    if features := configuration.get("os.features"):
+        platform = replace(platform, extra={"os.features": features})
     if listed is None or (platform.os, platform.architecture) != (listed.os, listed.architecture):
         return platform
     return replace(
@@ -194,3 +197,24 @@ def configured_platform(configuration: Mapping[str, Any], listed: Platform | Non
         variant=platform.variant if configuration.get("variant") else listed.variant,
         os_version=platform.os_version or listed.os_version,
     )
+
+
+def mislabelled(entry: Descriptor, platform: Platform, reader: Reader) -> str:
+    """Compare what an entry says of an image with the image; empty if it is right, else what is wrong.
+
+    An index.json can be edited or merged by hand, and its entries are not covered by the image's digest.
+    """
+    document = reader.manifest(entry)
+    if isinstance(document, Index):
+        return "it is an index, expected an image"
+    try:
+        configuration = configuration_of(str(entry.digest), document, reader)
+    except CheckError as error:
+        return str(error)
+    found = configured_platform(configuration, platform)
+    if found != platform:
+        return f"its configuration says {found}, expected {platform}"
+    inputs = document.annotations.get(INPUTS)
+    if inputs and entry.annotations.get(INPUTS, inputs) != inputs:
+        return "it was built from other inputs than its entry says"
+    return ""

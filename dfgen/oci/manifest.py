@@ -145,29 +145,41 @@ class Index:
         return next((entry for entry in self.images if entry.platform == platform), None)
 
 
+class MalformedError(CheckError):
+    """The bytes are no document of any kind: not JSON, or an incomplete manifest or index."""
+
+
 def parse(raw: bytes, media_type: str = "") -> Manifest | Index:
     """Parse a manifest or an index; `media_type`, a Content-Type, is only used if the body has no mediaType.
 
-    Raises CheckError if it is neither, for example a manifest of schema version 1.
+    Raises CheckError if it is neither, for example a manifest of schema version 1, and MalformedError if it
+    is damaged.
     """
+    kind = ""
     try:
         data = read_json(raw)
         if not isinstance(data, dict):
             raise ValueError("not an object")
         # The body wins: the digest does not cover the header, so anybody in between could change it.
         kind = str(data.get("mediaType") or media_type.partition(";")[0].strip())
-        if data.get("schemaVersion") != 2:
-            raise ValueError(f"schemaVersion {brief(data.get('schemaVersion'))} is not supported, only 2")
+        if (version := data.get("schemaVersion")) != 2:
+            message = f"schemaVersion {brief(version)} is not supported, only 2"
+            raise CheckError(message) if isinstance(version, int) else ValueError(message)
         if "manifests" in data and "layers" in data:
             # Ambiguous documents let one digest mean different images to different clients (CVE-2021-41190).
-            raise ValueError("it has both manifests and layers")
+            raise CheckError("it has both manifests and layers")
         if isinstance(data.get("manifests"), list):
             return _index(raw, kind, data)
         if isinstance(data.get("layers"), list) and isinstance(data.get("config"), dict):
             return _manifest(raw, kind, data)
-    except (ValueError, InputError) as error:
+    except CheckError as error:
         raise CheckError(f"not an image manifest or index: {error}") from error
-    raise CheckError(f"not an image manifest or index: media type {brief(kind or 'unknown')}")
+    except (ValueError, InputError) as error:
+        raise MalformedError(f"not an image manifest or index: {error}") from error
+    # A document that names another type is one of another kind, for example an artifact.
+    is_other = "mediaType" in data and kind not in (*INDEX_TYPES, *MANIFEST_TYPES)
+    message = f"not an image manifest or index: media type {brief(kind or 'unknown')}"
+    raise CheckError(message) if is_other else MalformedError(message)
 
 
 def _index(raw: bytes, kind: str, data: dict[str, Any]) -> Index:
@@ -196,7 +208,7 @@ def _annotations(data: Mapping[str, Any]) -> dict[str, str]:
 def _platform(data: object) -> Platform | None:
     # Incomplete platforms count as missing: there is nothing to compare them with.
     if isinstance(data, dict) and data.get("os") and data.get("architecture"):
-        return Platform.from_json(data)
+        return Platform.of_entry(data)
     return None
 
 

@@ -8,9 +8,11 @@ official images.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from typing import Any
 
 from dfgen.errors import InputError, listing, nearest, printable
 
@@ -43,8 +45,30 @@ def _spellings(row: Architecture) -> set[str]:
 _BY_ALIAS = {word: row for row in _TABLE for word in _spellings(row)}
 _BY_OCI = {row.oci: row for row in _TABLE}
 
-# containerd treats these as equal to no variant, so normalization removes them.
+# Normalization as in https://github.com/containerd/platforms/blob/main/database.go: the architecture's
+# name, and the variant if the name implies one.
+_ARCHITECTURES = {
+    "i386": ("386", ""),
+    "x86_64": ("amd64", None),
+    "x86-64": ("amd64", None),
+    "aarch64": ("arm64", None),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+}
+_VARIANTS = {
+    "amd64": {"v1": ""},
+    "arm64": {"8": "", "v8": ""},
+    "arm": {"": "v7", "7": "v7", "5": "v5", "6": "v6", "8": "v8"},
+}
+# The names of the variants that equal no variant.
 _DEFAULT_VARIANTS = {("amd64", "v1"), ("arm64", "v8")}
+# The variants that containerd derives from a client's processor; clients request no others.
+_REQUESTED = {
+    "amd64": re.compile(r"v[234]"),
+    "arm64": re.compile(r"v8\.[0-9]|v9(\.[0-9])?"),
+    "arm": re.compile(r"v[5678]"),
+}
+_KEYS = frozenset({"os", "architecture", "variant", "os.version"})
 
 
 def _supported() -> str:
@@ -55,8 +79,9 @@ def _supported() -> str:
 class Platform:
     """A normalized platform, so that equal platforms compare equal.
 
-    `os_version` is only set for Windows images. `spelled` is the variant as the source spells it (`v8` or
-    nothing for arm64): an index entry must spell it as the image's configuration does.
+    `os_version` is only set for Windows images. `spelled` is the default variant as the source spells it
+    (`v8` or nothing for arm64): an index entry must spell it as the image's configuration does. `extra` has
+    the other keys of an index entry's platform, for example `os.features`: preserved, but not compared.
     """
 
     os: str
@@ -64,6 +89,7 @@ class Platform:
     variant: str = ""
     os_version: str = ""
     spelled: str | None = field(default=None, compare=False, repr=False)
+    extra: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     @cache
@@ -78,28 +104,36 @@ class Platform:
     @classmethod
     def of(cls, os: str, architecture: str, variant: str = "", os_version: str = "") -> Platform:
         """Normalize the values of an image configuration or an index entry."""
-        os, architecture, variant, spelled = os.lower(), architecture.lower(), variant.lower(), variant
-        if architecture == "arm" and not variant:
-            variant = "v7"  # containerd's default for arm
-        if (architecture, variant) in _DEFAULT_VARIANTS:
-            variant = ""
+        os, architecture, spelled = os.lower(), architecture.lower(), variant.lower()
+        os = "darwin" if os == "macos" else os
+        architecture, implied = _ARCHITECTURES.get(architecture, (architecture, None))
+        variant = spelled if implied is None else implied
+        variant = _VARIANTS.get(architecture, {}).get(variant, variant)
+        if (architecture, spelled) not in _DEFAULT_VARIANTS:
+            spelled = variant
         return cls(os, architecture, variant, os_version, spelled)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Platform:
-        """Read the `platform` of an index entry, or the same keys of an image configuration."""
+        """Read the keys of a platform, for example in an image configuration."""
         values = (str(data.get(key) or "") for key in ("os", "architecture", "variant", "os.version"))
         return cls.of(*map(printable, values))  # untrusted, and printed in messages
 
-    def to_json(self) -> dict[str, str]:
+    @classmethod
+    def of_entry(cls, data: Mapping[str, object]) -> Platform:
+        """Read the `platform` of an index entry with all its keys."""
+        return replace(cls.from_json(data), extra={key: data[key] for key in data if key not in _KEYS})
+
+    def to_json(self) -> dict[str, Any]:
         """Return the `platform` object of an index entry, in the specification's key order."""
-        variant = self.variant if self.spelled is None else self.spelled
-        data = {"architecture": self.architecture, "os": self.os}
+        # Only the default variant has two spellings: nothing, and its name.
+        variant = self.variant if self.variant or self.spelled is None else self.spelled
+        data: dict[str, Any] = {"architecture": self.architecture, "os": self.os}
         if self.os_version:
             data["os.version"] = self.os_version
         if variant:
             data["variant"] = variant
-        return data
+        return {**data, **{key: self.extra[key] for key in sorted(self.extra)}}
 
     def __str__(self) -> str:
         """Format as `linux/arm64`, `linux/arm/v7` or `windows/amd64:10.0.20348.1`."""
@@ -123,6 +157,12 @@ class Platform:
     def tag_suffix(self) -> str:
         """The suffix of this platform's tags: `-aarch64`."""
         return f"-{self.row.tag}"
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether clients request it: they know no other variants than those of containerd."""
+        known = _REQUESTED.get(self.architecture)
+        return not self.variant or bool(known and known.fullmatch(self.variant))
 
     @property
     def is_unknown(self) -> bool:

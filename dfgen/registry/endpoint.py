@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -136,12 +136,14 @@ def is_loopback(host: str | None) -> bool:
 class AuthContext:
     """The endpoint and scopes of a request that needs authorization.
 
-    `operation` describes the request in messages: `pull docker.io/library/nginx:1.28`.
+    `operation` describes the request in messages: `pull docker.io/library/nginx:1.28`. `advice` is what to do
+    by the status of an error.
     """
 
     endpoint: Endpoint
     scopes: Scopes
     operation: str
+    advice: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def writes(self) -> bool:

@@ -21,8 +21,8 @@ from dfgen.registry.endpoint import (
     Scopes,
     scopes_for,
 )
-from dfgen.registry.errors import Forbidden, Missing, Refused, RegistryError
-from dfgen.registry.retry import FEW, Deadline, TransientError, retry, unavailable
+from dfgen.registry.errors import Forbidden, Missing, Refused, RegistryError, Unreachable
+from dfgen.registry.retry import FEW, TWICE, Deadline, TransientError, retry, retryable, unavailable
 from dfgen.registry.transport import (
     Body,
     Quota,
@@ -61,6 +61,7 @@ class ApiRequest:
     extra_scopes: Scopes = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
+    advice: Mapping[int, str] = field(default_factory=dict)  # by status, for errors of this request
 
 
 class Exchange:
@@ -136,7 +137,9 @@ class Exchange:
     def _context(self, request: ApiRequest) -> AuthContext:
         endpoint = Endpoint.of(request.repository.registry, self._options)
         scopes = scopes_for(request.repository.path, request.actions) | request.extra_scopes
-        return AuthContext(endpoint=endpoint, scopes=scopes, operation=request.operation)
+        return AuthContext(
+            endpoint=endpoint, scopes=scopes, operation=request.operation, advice=request.advice
+        )
 
     def _send(self, request: ApiRequest, context: AuthContext, header: str, deadline: Deadline) -> Response:
         """Send and follow redirects."""
@@ -155,14 +158,20 @@ class Exchange:
                 timeout=deadline.timeout(self._options.idle_timeout),
                 total_timeout=deadline.remaining,
             )
-            response = self._transport.send(http_request)
+            try:
+                response = self._transport.send(http_request)
+            except TransientError as error:
+                if is_registry:
+                    raise
+                raise _elsewhere(error, context, Origin.of(url)) from error.__cause__
             if is_registry and (quota := Quota.parse(response.headers)):
                 self.quota[context.registry] = quota
             if response.status not in _REDIRECTS:
                 return response
             response.close()
             url = self.location(request, response)
-        raise Refused.of(request.operation, context.registry, f"more than {_MAX_REDIRECTS} redirects")
+        looping = Refused.of(request.operation, context.registry, f"more than {_MAX_REDIRECTS} redirects")
+        raise retryable(looping, TWICE)
 
     def _error(self, response: Response, context: AuthContext, deadline: Deadline) -> RegistryError:
         check_transient(response, self._clock)
@@ -176,11 +185,30 @@ class Exchange:
                 return self._auth.unauthorized(context)
             case HTTPStatus.FORBIDDEN:
                 return Forbidden.of(context.operation, context.registry, message)
-            case HTTPStatus.NOT_FOUND:
+            case HTTPStatus.NOT_FOUND if HTTPStatus.NOT_FOUND not in context.advice:
                 return Missing.of(context.operation, context.registry, message)
-        advice = _WRITE_ADVICE.get(response.status, "") if context.writes else ""
+        advice = context.advice.get(response.status, "")
+        if context.writes and not advice:
+            advice = _WRITE_ADVICE.get(response.status, "")
         why = f"{cause}: {message}" if message else cause
         return Refused.of(context.operation, context.registry, why, advice)
+
+
+def _elsewhere(error: TransientError, context: AuthContext, origin: Origin) -> TransientError:
+    """Say that the registry sent this client to another server: the user has never named that one."""
+    is_same_host = origin.host == context.endpoint.origin.host
+    fix = "; its proxy has to pass on the Host header with its port" if is_same_host else ""
+
+    def final_error(tries: int, seconds: float) -> RegistryError:
+        failed = error.final_error(tries, seconds)
+        start = f"{context.registry}: cannot {context.operation}: it refers to {origin.scheme}://{origin}"
+        final = Unreachable(f"{start}: {failed}{fix}")
+        final.unreachable = failed.unreachable
+        return final
+
+    found = TransientError(final_error, error.max_tries, error.retry_after)
+    found.unreachable_host = error.unreachable_host
+    return found
 
 
 def _is_challenge(response: Response, context: AuthContext) -> bool:

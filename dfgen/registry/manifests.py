@@ -8,12 +8,20 @@ from typing import TypeVar
 
 from dfgen.errors import CheckError, InputError
 from dfgen.oci.digest import Digest
-from dfgen.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
+from dfgen.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Index,
+    MalformedError,
+    Manifest,
+    parse,
+)
 from dfgen.oci.reference import Reference
 from dfgen.registry.endpoint import PUSH
 from dfgen.registry.errors import Corrupt, Refused
 from dfgen.registry.exchange import ApiRequest
-from dfgen.registry.retry import TWICE, Deadline, retryable
+from dfgen.registry.retry import TWICE, Deadline, TransientError, retryable
 from dfgen.registry.transport import (
     Response,
     TooLargeError,
@@ -64,16 +72,33 @@ def get(reference: Reference) -> ApiCall[Manifest | Index]:
             if expected and not expected.matches(raw):
                 found = str(Digest.of(raw, expected.algorithm))
                 raise retryable(_corrupt(request, found, expected), TWICE)
-        if _media_type(response) == "text/html":
-            why = "it returned an HTML page, expected a manifest"
-            advice = "check for a proxy or login page in front of it"
-            raise Refused.of(request.operation, reference.repository.registry, why, advice)
+        if reference.digest is None and (nonsense := _nonsense(response, raw)):
+            raise _not_a_manifest(request, response, nonsense)
         try:
             return parse(raw, _media_type(response))
+        except MalformedError as error:
+            if reference.digest is None:
+                damage = str(error).partition(": ")[2]
+                raise _not_a_manifest(request, response, f"damaged content ({damage})") from error
+            raise CheckError(f"{reference}: {error}") from error
         except CheckError as error:
             raise CheckError(f"{reference}: {error}") from error
 
     return request, read
+
+
+def _nonsense(response: Response, raw: bytes) -> str:
+    """Name a response that is not a registry's; empty if it may be a manifest."""
+    if _media_type(response) == "text/html":
+        return "an HTML page"
+    return "" if raw else "an empty body"
+
+
+def _not_a_manifest(request: ApiRequest, response: Response, found: str) -> TransientError:
+    """Make the error for a response from which nothing can be learned about the tag, worth one more try."""
+    why = f"it returned {status_text(response.status)} with {found}, expected a manifest"
+    advice = "check for a proxy or login page in front of it, and try again"
+    return retryable(Refused.of(request.operation, request.repository.registry, why, advice), TWICE)
 
 
 def put(reference: Reference, raw: bytes, media_type: str) -> ApiCall[Digest]:
@@ -93,18 +118,28 @@ def put(reference: Reference, raw: bytes, media_type: str) -> ApiCall[Digest]:
         actions=PUSH,
         headers={"Content-Type": media_type},
         body=raw,
+        # A 404 does not concern the name: the manifest's blobs have just arrived.
+        advice=dict.fromkeys(
+            (HTTPStatus.NOT_FOUND, HTTPStatus.UNSUPPORTED_MEDIA_TYPE), _maybe_type(media_type)
+        ),
     )
 
     def read(response: Response, _deadline: Deadline) -> Digest:
         returned = _header_digest(response)  # optional
         if returned and _differ(returned, digest):
-            raise _corrupt(request, str(returned), digest)
+            raise retryable(_corrupt(request, str(returned), digest), TWICE)
         if response.status not in _PUT_STATUSES:
             why = f"it returned {status_text(response.status)}, expected 201 Created"
-            raise Refused.of(request.operation, reference.repository.registry, why)
+            raise retryable(Refused.of(request.operation, reference.repository.registry, why), TWICE)
         return digest
 
     return request, read
+
+
+def _maybe_type(media_type: str) -> str:
+    return (
+        f"it may not accept the media type {media_type}; check what it supports, or push to another registry"
+    )
 
 
 def _request(method: str, reference: Reference) -> ApiRequest:

@@ -39,7 +39,9 @@ _READ_SIZE = 64 * 1024  # bytes
 _DRAIN_SECONDS = 0.5  # longest time spent reading the rest of a response to keep its connection
 _MAX_POOLS = 64  # hosts whose connections are kept open
 _USER_AGENT = "dfgen"
-_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+# With all other 5xx, also those of proxies (520 to 524) that HTTP does not define.
+_TRANSIENT = frozenset({408, 425})
+_PERMANENT = frozenset({501, 505})  # not implemented, HTTP version not supported
 _MAX_ERROR_BODY = 16 * 1024  # bytes; larger error bodies are ignored
 _QUOTA_VALUE = re.compile(r"\s*(\d{1,12})\s*(?:;\s*w=(\d{1,12}))?")
 
@@ -314,7 +316,8 @@ def check_transient(response: Response, clock: Clock) -> None:
             used_up = f"its quota of {quota.limit} pulls per {quota.window / 3600:g} h is used up"
             raise rate_limited(host, used_up, wait, ONCE)
         raise rate_limited(host, "too many requests", wait)
-    if response.status in _TRANSIENT:
+    status = response.status
+    if status in _TRANSIENT or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PERMANENT):
         cause = f"it returned {status_text(response.status)}"
         raise unavailable(host, cause, advice="try again later", retry_after=wait)
 

@@ -20,8 +20,8 @@ from dfgen.oci.reference import Repository
 from dfgen.registry.endpoint import PULL, PUSH, scopes_for
 from dfgen.registry.errors import Corrupt, Forbidden, Missing, Refused, RegistryError, Unauthorized
 from dfgen.registry.exchange import ApiRequest, Exchange
-from dfgen.registry.retry import FEW, Deadline, retryable
-from dfgen.registry.transport import Body, Response, parse_number
+from dfgen.registry.retry import FEW, TWICE, Deadline, retryable
+from dfgen.registry.transport import Body, Response, parse_number, status_text
 
 _READ_SIZE = 256 * 1024  # bytes read and sent at a time
 _OCTET_STREAM = "application/octet-stream"
@@ -52,11 +52,11 @@ class Uploader:
         progress: Callable[[int], None] | None = None,
     ) -> Uploaded:
         """Skip, mount or upload a blob, whichever sends the least."""
-        if has_blob(self._exchange, repository, descriptor.digest, PUSH):
+        if self._has_blob(repository, descriptor.digest):
             return Uploaded.SKIPPED
         location = self._mount(repository, descriptor, mount_from)
         if location is None:
-            if has_blob(self._exchange, repository, descriptor.digest, PUSH):
+            if self._has_blob(repository, descriptor.digest):
                 return Uploaded.MOUNTED
             location = ""  # some registries answer a mount with 201 without having the blob
         blob = _Source(source, descriptor.size, _Progress(progress))
@@ -64,6 +64,12 @@ class Uploader:
         session.location = location
         self._exchange.retry(lambda deadline: self._try_upload(session, deadline), descriptor.size)
         return Uploaded.UPLOADED
+
+    def _has_blob(self, repository: Repository, digest: Digest) -> bool:
+        try:
+            return has_blob(self._exchange, repository, digest, PUSH)
+        except Refused:  # uploading a blob that is there does no harm
+            return False
 
     def _try_upload(self, session: _Session, deadline: Deadline) -> None:
         """Upload with a single PUT, or in chunks if the registry has refused that."""
@@ -129,19 +135,28 @@ class Uploader:
 def has_blob(
     exchange: Exchange, repository: Repository, digest: Digest, actions: tuple[str, ...] = PULL
 ) -> bool:
-    """Return whether a repository has a blob; False if the registry refuses the requests.
+    """Return whether a repository has a blob. Raises Refused if the response does not answer that.
 
     Sends one HEAD, and one GET without reading its body if HEAD is refused.
     """
     request = _blob_request(repository, digest, actions)
-    for method in ("HEAD", "GET"):
+    try:
         try:
-            return exchange.run(replace(request, method=method), lambda _response, _deadline: True)
-        except Missing:
-            return False
+            return exchange.run(request, functools.partial(_is_blob, request))
         except Refused:
-            continue
-    return False
+            request = replace(request, method="GET")
+            return exchange.run(request, functools.partial(_is_blob, request))
+    except Missing:
+        return False
+
+
+def _is_blob(request: ApiRequest, response: Response, _deadline: Deadline) -> bool:
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or media_type == "text/html":
+        page = " with an HTML page" if media_type == "text/html" else ""
+        why = f"it returned {status_text(response.status)}{page}, expected a blob"
+        raise retryable(Refused.of(request.operation, request.repository.registry, why), TWICE)
+    return True
 
 
 def _blob_request(repository: Repository, digest: Digest, actions: tuple[str, ...]) -> ApiRequest:

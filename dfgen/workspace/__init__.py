@@ -134,9 +134,17 @@ class Workspace:
         """The registries to publish to: those of the command line, else the catalog's."""
         from dfgen.oci.reference import Reference
 
-        for registry in registries:
-            Reference.parse(f"{registry}/x:1")
-        return tuple(registries) or (self.catalog.registry,)
+        cleaned = tuple(registry.rstrip("/") for registry in registries)
+        for registry in cleaned:
+            scheme, separator, rest = registry.partition("://")
+            if separator:
+                raise InputError(f"--registry {registry}: write it without {scheme}://, for example {rest}")
+            try:
+                Reference.parse(f"{registry}/x:1")
+            except InputError:
+                message = f"--registry {registry}: is not a registry; expected host[:port][/path]"
+                raise InputError(message) from None
+        return cleaned or (self.catalog.registry,)
 
     def publishing(
         self,
@@ -194,8 +202,13 @@ class Workspace:
         return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
     def built(self, key: str) -> LockedParent | None:
-        """Pin a version of this catalog, `java-base:1.0`, from the layout; None if it is not built."""
+        """Pin a version of this catalog, `java-base:1.0`, from the layout; None if it is not built.
+
+        Raises CheckError if its index lists an image for a platform that is not the image's.
+        """
         from dfgen.catalog.lockfile import LockedParent, Pin
+        from dfgen.errors import CheckError
+        from dfgen.oci.images import mislabelled
         from dfgen.oci.manifest import Index
 
         entry = self.layout.entries().get(key)
@@ -204,6 +217,9 @@ class Workspace:
         index = self.layout.manifest(entry)
         if not isinstance(index, Index):
             return None
+        for child in index.images:
+            if child.platform and (wrong := mislabelled(child, child.platform, self.layout)):
+                raise CheckError(f"{key}: cannot be pinned: {wrong}; run `dfgen build {key}`")
         pins = {child.platform: Pin(child.digest, child.size) for child in index.images if child.platform}
         return LockedParent(
             digest=entry.digest, media_type=entry.media_type, first_seen=self.today, platforms=pins

@@ -25,7 +25,7 @@ from dfgen.commands.inspect import inspect, open_images
 from dfgen.commands.merge import Merging, merge_layout, merge_published
 from dfgen.commands.publish import Published, Publishing, plan, publish
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.commands.verify import Verifying, verify
+from dfgen.commands.verify import Verified, Verifying, verify
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, Descriptor, Index, parse
@@ -155,11 +155,11 @@ def test_a_publish_verifies_and_a_second_one_changes_nothing(
 ) -> None:
     publish_to(prefix, layout, client)
     how = Verifying(catalog=catalog(pair()), lock=LOCK, store=layout, registry=client, registries=[prefix])
-    assert verify(pair(), how) == ()
+    assert verify(pair(), how) == Verified(mismatches=())
     (release,) = publish_to(prefix, layout, client).done
     assert not release.changes
     unpinned = replace(how, lock=Lock())
-    assert {mismatch.what for mismatch in verify(pair(), unpinned)} == {"base digest"}
+    assert {mismatch.what for mismatch in verify(pair(), unpinned).mismatches} == {"base digest"}
 
 
 def test_crane_validates_the_published_images(layout: Layout, prefix: str, client: Registry) -> None:

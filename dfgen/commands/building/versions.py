@@ -132,8 +132,9 @@ class Versions:
         bases = map(self.how.dockerfiles.base, images)
         parents = (self.lock.parents.get(parent.key) for parent in bases if parent)
         wanted = {self.images[image.name].digest for image in images}
+        listed = {(child.platform, child.digest) for child in index.images}
         same = base is None or any(parent and str(parent.digest) == base for parent in parents)
-        same = same and {child.digest for child in index.images} == wanted
+        same = same and listed == {(image.platform, self.images[image.name].digest) for image in images}
         # The index also lists one SBOM per image, if and only if the catalog asks for them.
         described = {sbom.annotations.get(ATTESTATION_OF) for sbom in sboms_in(index.manifests)}
         expected = map(str, wanted) if self.how.planning.catalog.lists_packages else ()

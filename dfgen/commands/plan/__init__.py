@@ -33,6 +33,7 @@ from dfgen.commands.render import Dockerfiles, File
 from dfgen.errors import ExternalError, InputError, Problem, listing
 from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor
 from dfgen.oci.platform import Platform
@@ -221,6 +222,8 @@ def _state(
     """
     if not all(map(how.layout.is_intact, (built, *attestations))):
         return Reason.DAMAGED, ""
+    if mislabelled(built, image.platform, how.layout):
+        return Reason.MISLABELLED, ""
     if image.locks_packages:
         recorded = built.annotations.get(PACKAGES)
         if packages is None or recorded is None:

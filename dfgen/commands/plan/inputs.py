@@ -100,6 +100,7 @@ class Reason(StrEnum):
     CONTEXT = "context file changed"
     INPUTS = "inputs changed"  # of several kinds, or of another kind
     DAMAGED = "damaged in the layout"
+    MISLABELLED = "another image in the layout"  # its entry says what the image is not
     TESTS = "smoke tests changed"
     UNTESTED = "not tested yet"  # built with bake, and joined
     PACKAGES = "packages moved"

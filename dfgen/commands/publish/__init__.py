@@ -19,7 +19,7 @@ from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import INPUTS, Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
-from dfgen.registry import Registry
+from dfgen.registry import Refused, Registry
 
 BlobKey = tuple[str, Digest]  # registry and digest
 
@@ -61,7 +61,7 @@ class Published:
 
 
 def plan(images: Sequence[Image], how: Publishing) -> tuple[Release, ...]:
-    """Compute what publishing the versions of these images will do; one HEAD per tag and per new manifest.
+    """Compute what publishing the versions of these images will do; one HEAD per tag, manifest and blob.
 
     Raises CheckError if a version is incomplete in the layout, and the errors of the registries.
     """
@@ -186,16 +186,32 @@ def _own_digests(tag: Tag, seen: Mapping[str, frozenset[Digest]], how: Publishin
 
 
 def _missing(release: Release, how: Publishing) -> tuple[Manifest, ...]:
-    """Find the manifests that the registry does not have; those of unchanged tags need no request."""
-    unsure = [release.bundle.images[image] for image, tag in release.images.items() if tag.changes]
-    unsure += release.bundle.attestations if release.merged.changes else ()
+    """Find the manifests that the registry does not have, or has without some of their blobs.
 
-    def is_missing(manifest: Manifest) -> bool:
-        return _current(Reference(release.repository, digest=manifest.descriptor.digest), how) is None
-
+    Also behind tags that do not change: the clean-up of a registry can remove what has no tag of its own.
+    """
+    manifests = [*release.bundle.images.values(), *release.bundle.attestations]
+    absent = each(lambda one: _is_absent(one, release.repository, how), manifests)
+    # The blobs of a new manifest are uploaded in any case, and those that exist are skipped there.
+    published = [one for one, is_absent in zip(manifests, absent, strict=True) if not is_absent]
+    blobs = list(dict.fromkeys(blob.digest for one in published for blob in one.blobs))
+    exists = dict(zip(blobs, each(lambda one: _exists(one, release.repository, how), blobs), strict=True))
     return tuple(
-        manifest for manifest, missing in zip(unsure, each(is_missing, unsure), strict=True) if missing
+        one
+        for one, is_absent in zip(manifests, absent, strict=True)
+        if is_absent or not all(exists[blob.digest] for blob in one.blobs)
     )
+
+
+def _is_absent(manifest: Manifest, repository: Repository, how: Publishing) -> bool:
+    return _current(Reference(repository, digest=manifest.descriptor.digest), how) is None
+
+
+def _exists(blob: Digest, repository: Repository, how: Publishing) -> bool:
+    try:
+        return how.registry.has_blob(repository, blob)
+    except Refused:  # the registry does not answer such questions: sending a blob again does no harm
+        return False
 
 
 @dataclass(frozen=True, slots=True)

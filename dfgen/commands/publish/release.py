@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dfgen.catalog.model import Image
 from dfgen.errors import CheckError, listing
 from dfgen.oci.digest import Digest
+from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
 from dfgen.oci.reference import Reference, Repository
@@ -53,8 +54,8 @@ class Tag:
 class Release:
     """The plan for publishing a version to one registry.
 
-    `images` has the tag of each architecture, `missing` the manifests that the registry does not have, and
-    `refusals` the reasons why it must not be published.
+    `images` has the tag of each architecture, `missing` the manifests that the registry does not have, or
+    not with all blobs, and `refusals` the reasons why it must not be published.
     """
 
     bundle: Bundle
@@ -75,6 +76,11 @@ class Release:
         return (*self.images.values(), self.merged)
 
     @property
+    def is_repaired(self) -> bool:
+        """Whether the tags are unchanged, but the registry has lost a part of what they refer to."""
+        return bool(self.missing) and not any(tag.changes for tag in self.tags)
+
+    @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
         return bool(self.missing) or any(tag.changes for tag in self.tags)
@@ -92,7 +98,7 @@ def read_bundle(
     index = store.manifest(entry)
     if not isinstance(index, Index):
         raise _refused(name, "it is a single image in the layout, expected an index")
-    _check_children(name, images, index, entries)
+    _check_children(name, images, index, entries, store)
     manifests = {child.digest: store.manifest(child) for child in index.manifests}
     return Bundle(
         name=name,
@@ -105,7 +111,7 @@ def read_bundle(
 
 
 def _check_children(
-    name: str, images: Sequence[Image], index: Index, entries: Mapping[str, Descriptor]
+    name: str, images: Sequence[Image], index: Index, entries: Mapping[str, Descriptor], store: Layout
 ) -> None:
     found = {child.platform: child.digest for child in index.images}
     expected = {image.platform for image in images}
@@ -116,6 +122,8 @@ def _check_children(
         entry = entries.get(image.layout_name)
         if entry is None or entry.digest != found[image.platform]:
             raise _refused(name, f"its index does not contain the latest build of {image.layout_name}")
+        if wrong := mislabelled(entry, image.platform, store):
+            raise _refused(name, f"{image.layout_name} is another image in the layout: {wrong}")
 
 
 def _child(index: Index, image: Image) -> Descriptor:

@@ -22,18 +22,23 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_plan_opens_each_dockerfile_and_each_manifest_once_and_runs_no_program(root: Path) -> None:
+def test_a_plan_opens_few_files_for_each_image_and_runs_no_program(root: Path) -> None:
     counted = count(root, "plan")
-    assert counted["files opened"] == IMAGES * 2 + ALWAYS + len(("base.j2",))
+    files = len(("Dockerfile", "manifest for its blobs", "manifest for its configuration", "configuration"))
+    assert counted["files opened"] == IMAGES * files + ALWAYS + len(("base.j2",))
     assert counted["templates compiled"] == 1
     assert "programs run" not in counted
 
 
 def test_a_build_of_nothing_grows_only_with_the_images_and_runs_no_program(root: Path) -> None:
     dockerfile = len(("planned", "compared with what would be rendered"))
-    manifest = len(("planned", "size read", "merge of its version checked"))
+    manifest = len(("planned", "its configuration planned", "size read", "merge of its version checked"))
+    configuration = 1
     index = len(("intact", "compared with a merge"))
     more = len(("base.j2", "index.json again", "build.json before", "build.json after"))
     counted = count(root, "build")
-    assert counted["files opened"] == IMAGES * (dockerfile + manifest) + VERSIONS * index + ALWAYS + more
+    assert (
+        counted["files opened"]
+        == IMAGES * (dockerfile + manifest + configuration) + VERSIONS * index + ALWAYS + more
+    )
     assert "programs run" not in counted

@@ -172,6 +172,44 @@ def test_a_configuration_with_another_platform_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("architecture", "variant"),
+    [("amd64", "v8"), ("x86_64", "v5"), ("arm64", "armv8"), ("arm", "v9"), ("s390x", "z13"), ("386", "sse2")],
+)
+def test_a_variant_that_no_client_requests_is_refused(architecture: str, variant: str) -> None:
+    platform = Platform.of("linux", architecture, variant)
+    assert refusal(child(image(platform), "a")) == (
+        f"java-base:1.0: not merged: a is for {platform}: no client requests the variant {variant!r} of"
+        f" {platform.architecture}, so nobody could pull it; rebuild it without the variant"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("amd64", "v1"),
+        ("amd64", "v2"),
+        ("amd64", "v4"),
+        ("arm64", "v9"),
+        ("arm64", "v8.2"),
+        ("arm", "5"),
+        ("armel",),
+    ],
+)
+def test_variants_that_clients_request_are_merged(words: tuple[str, ...]) -> None:
+    assert merge(TARGET, [child(image(Platform.of("linux", *words)))]).images
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("aarch64", "arm64"), ("x86_64", "amd64"), ("x86-64", "x86_64"), ("armhf", "arm"), ("i386", "386")],
+)
+def test_two_spellings_of_a_platform_are_refused(one: str, other: str) -> None:
+    images = [image(Platform.from_json({"os": "linux", "architecture": word})) for word in (one, other)]
+    children = [child(images[0], "a"), child(replace(images[1]), "b")]
+    assert "a and b are both for linux/" in refusal(*children)
+
+
 def test_two_architectures_with_the_same_layers_are_refused_unless_allowed() -> None:
     children = [child(image(AMD64), "a"), child(image(ARM64), "b")]
     assert refusal(*children) == (

@@ -10,7 +10,7 @@ import pytest
 from dfgen.commands.merge import Merging, Rules, merge_published
 from dfgen.errors import CheckError, ExitCode, ExternalError, InputError
 from dfgen.oci.digest import Digest
-from dfgen.oci.manifest import OCI_INDEX
+from dfgen.oci.manifest import BASE_NAME, OCI_INDEX, canonical_index
 from dfgen.oci.platform import Platform
 from dfgen.registry import Registry
 from tests.fakes.clock import FakeClock
@@ -189,6 +189,50 @@ def test_indexes_of_buildx_with_provenance_are_flattened(fake: FakeRegistry, mer
     merged = merge_published(at(fake, NAME, "1.0"), sources, merging)
     assert [entry.digest for entry in merged.index.images] == [AMD.descriptor.digest, ARM.descriptor.digest]
     assert list(merged.index.manifests[2:]) == expected
+
+
+def test_what_the_tag_has_for_images_that_stay_is_kept(fake: FakeRegistry, merging: Merging) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    entries = []
+    for made in (AMD, ARM):
+        proof_entry, proof = attestation(made)
+        fake.add_image(NAME, proof)
+        assert made.platform
+        platform = replace(made.platform, extra={"features": ["sse4"], "os.features": ["win32k"]})
+        kept = {"annotations": {"a": "b"}, "extra": {"artifactType": "x/y"}, "platform": platform}
+        entries += [replace(made.descriptor, **kept), proof_entry]  # type: ignore[arg-type]
+    before = canonical_index(entries, {"title": "java", BASE_NAME: "debian"})
+    fake.add_manifest(NAME, before.raw, OCI_INDEX, "1.0")
+    assert not merge_published(target, sources, merging).changed
+
+    newer = image(ARM64, [b"newer"])
+    fake.add_image(NAME, newer, "1.0-aarch64")
+    after = merge_published(target, sources, merging).index
+    assert after.annotations == {"title": "java"}  # the new image may have another base
+    assert [entry.digest for entry in after.manifests] == [
+        AMD.descriptor.digest,
+        newer.descriptor.digest,
+        entries[1].digest,
+    ]
+    first, second, third = (entry.to_json() for entry in after.manifests)
+    assert (first, third) == (entries[0].to_json(), entries[1].to_json())
+    assert set(second) == {"mediaType", "digest", "size", "platform"}
+
+
+def test_an_entry_without_a_platform_is_not_dropped_unless_allowed(
+    fake: FakeRegistry, client: Registry, clock: FakeClock
+) -> None:
+    target, sources = at(fake, NAME, "1.0"), put(fake)
+    proof_entry, _ = attestation(AMD)
+    unlinked = replace(proof_entry, annotations={})
+    fake.add_manifest(NAME, index_of([AMD.descriptor, unlinked]), OCI_INDEX, "1.0")
+    with pytest.raises(CheckError) as caught:
+        merge_published(target, sources, how(client, clock))
+    assert str(caught.value) == (
+        f"{target}: not merged: the tag has {unlinked.digest} without a platform, which would be removed;"
+        " add it to the images, or use --drop"
+    )
+    assert merge_published(target, sources, how(client, clock, rules=Rules(drop=True))).changed
 
 
 def _requests(pattern: str, fake: FakeRegistry) -> list[str]:

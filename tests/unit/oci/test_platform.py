@@ -77,6 +77,18 @@ def test_arm64_is_arm64_v8() -> None:
         (("linux", "arm"), "linux/arm/v7"),
         (("linux", "arm", "v6"), "linux/arm/v6"),
         (("linux", "arm64", "v9"), "linux/arm64/v9"),
+        (("linux", "arm64", "8"), "linux/arm64"),
+        (("linux", "aarch64"), "linux/arm64"),
+        (("linux", "aarch64", "V8"), "linux/arm64"),
+        (("linux", "x86_64", "v1"), "linux/amd64"),
+        (("linux", "X86-64", "v2"), "linux/amd64/v2"),
+        (("linux", "amd64", "v8"), "linux/amd64/v8"),
+        (("linux", "armhf", "v6"), "linux/arm/v7"),
+        (("linux", "armel"), "linux/arm/v6"),
+        (("linux", "arm", "7"), "linux/arm/v7"),
+        (("linux", "arm", "5"), "linux/arm/v5"),
+        (("linux", "i386", "sse2"), "linux/386"),
+        (("macos", "arm64"), "darwin/arm64"),
         (("windows", "amd64", "", "10.0.20348.1"), "windows/amd64:10.0.20348.1"),
         (("unknown", "unknown"), "unknown/unknown"),
     ],
@@ -129,6 +141,27 @@ def test_the_spelling_of_a_default_variant_is_preserved(variant: dict[str, str])
     assert Platform.from_json(words).to_json() == words
     assert list(Platform.parse("linux/arm64/v8").to_json()) == ["architecture", "os"]
     assert Platform("linux", "arm", "v7").to_json()["variant"] == "v7"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "variant", "written"),
+    [
+        ("aarch64", "8", {"architecture": "arm64"}),
+        ("aarch64", "v8", {"architecture": "arm64", "variant": "v8"}),
+        ("i386", "v8", {"architecture": "386"}),
+        ("arm", "7", {"architecture": "arm", "variant": "v7"}),
+    ],
+)
+def test_other_spellings_are_written_as_oci_spells_them(
+    architecture: str, variant: str, written: dict[str, str]
+) -> None:
+    assert Platform.of("linux", architecture, variant).to_json() == {**written, "os": "linux"}
+
+
+def test_all_keys_of_an_entrys_platform_are_preserved() -> None:
+    entry = {"architecture": "amd64", "os": "windows", "features": ["x"], "os.features": ["win32k"], "z": 1}
+    assert Platform.of_entry(entry).to_json() == entry
+    assert Platform.of_entry(entry) == Platform.of("windows", "amd64")
 
 
 def test_json_without_a_platform_is_an_empty_platform() -> None:

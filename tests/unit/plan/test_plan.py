@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.plan import with_parents
 from dfgen.errors import InputError
+from dfgen.oci.images import child_of
+from dfgen.oci.manifest import Index
 from tests.unit.models import AMD64, ARM64, catalog, images
 from tests.unit.world import World
 
@@ -185,3 +187,31 @@ def test_a_selection_of_any_graph_includes_exactly_its_parents(
     assert sorted(one.name for one in chosen) == sorted(
         one.name for one in found.images if one.family.name in needed
     )
+
+
+@pytest.mark.parametrize("crossed", ["digest and size", "everything"])
+def test_images_that_are_crossed_in_the_layout_are_built_again(tmp_path: Path, crossed: str) -> None:
+    world = World.of(tmp_path, {"a": []}, [AMD64, ARM64])
+    world.build()
+    entries = world.layout.entries()
+    names = ("a:1-x86_64", "a:1-aarch64")
+    one, other = (entries[name] for name in names)
+    if crossed == "digest and size":  # and each entry keeps what it says of the image
+        one, other = (
+            replace(one, digest=other.digest, size=other.size),
+            replace(other, digest=one.digest, size=one.size),
+        )
+    else:
+        one, other = other, one
+    world.layout.tag(dict(zip(names, (one, other), strict=True)))
+    reasons = world.reasons()
+    assert "up to date" not in reasons.values()
+    if crossed == "digest and size":
+        assert reasons == dict.fromkeys(("a:1@amd64", "a:1@arm64"), "another image in the layout")
+    world.build()
+    assert world.reasons() == dict.fromkeys(("a:1@amd64", "a:1@arm64"), "up to date")
+    index = world.layout.manifest(world.layout.entries()["a:1"])
+    assert isinstance(index, Index)
+    assert {child.digest for child in index.images} == {entries[name].digest for name in names}
+    found = [child_of("a", child, world.layout.manifest(child), world.layout) for child in index.images]  # type: ignore[arg-type]
+    assert [child.config_platform for child in found] == [child.platform for child in index.images]

@@ -60,7 +60,7 @@ def test_a_nested_index_is_refused(fake: FakeRegistry, build: Build, how: How, l
     with pytest.raises(CheckError) as caught:
         plan(BASE, how(BASE))
     assert str(caught.value) == (
-        "java-base:1.0: not published: its index contains another index, expected image manifests;"
+        "java-base:1.0: not published: java-base:1.0-aarch64 is another image in the layout: it is an index, expected an image;"
         " run `dfgen build java-base:1.0`"
     )
     assert fake.count() == 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
@@ -12,7 +15,7 @@ from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from tests.fakes.clock import FakeClock
-from tests.fakes.images import AMD64, ARM64, attestation
+from tests.fakes.images import AMD64, ARM64, FakeImage, attestation
 from tests.fakes.registry import FakeRegistry, Fault
 from tests.unit.pairs import catalog_image, family, pair
 from tests.unit.publish.conftest import Build, How, built, put, tags, writes
@@ -41,7 +44,9 @@ def test_blobs_then_manifests_then_tags_with_the_merged_tag_last(
     assert by_tag[-1] == "manifests/1.0"
 
 
-def test_an_unchanged_version_costs_one_head_per_tag(fake: FakeRegistry, build: Build, how: How) -> None:
+def test_an_unchanged_version_costs_one_head_per_tag_manifest_and_blob(
+    fake: FakeRegistry, build: Build, how: How
+) -> None:
     build(IMAGES)
     options = how(IMAGES)
     publish(plan(IMAGES, options), options)
@@ -51,7 +56,45 @@ def test_an_unchanged_version_costs_one_head_per_tag(fake: FakeRegistry, build: 
     assert not releases[0].changes
     publish(releases, options)
     assert fake.log() == [line for line in fake.log() if line.startswith("HEAD ")]
-    assert fake.count() == 3
+    assert fake.count() == 3 + 2 * (1 + 3)
+
+
+LOSSES: dict[str, Callable[[FakeImage, FakeImage], tuple[str, Digest]]] = {
+    "an image's manifest": lambda made, _: ("manifests", made.descriptor.digest),
+    "an image's configuration": lambda made, _: ("blobs", made.manifest.config.digest),
+    "an image's layer": lambda made, _: ("blobs", made.manifest.layers[1].digest),
+    "an attestation's manifest": lambda _, proof: ("manifests", proof.descriptor.digest),
+    "an attestation's layer": lambda _, proof: ("blobs", proof.manifest.layers[0].digest),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_the_registry_lost_behind_unmoved_tags_is_sent_again(
+    fake: FakeRegistry, build: Build, how: How, layout: Layout, loss: str
+) -> None:
+    arm = built(IMAGES)["java-base:1.0-aarch64"]
+    proof_entry, proof = attestation(arm)
+    build(IMAGES)
+    proof.put_into(layout)
+    layout.tag({"java-base:1.0-aarch64": arm.put_into(layout)}, [proof_entry])
+    merge_again(layout)
+    options = how(IMAGES)
+    publish(plan(IMAGES, options), options)
+    kind, digest = LOSSES[loss](arm, proof)
+    stored = {"manifests": fake.manifests, "blobs": fake.blobs}[kind][NAME]
+    before = dict(stored)
+    if kind == "manifests":
+        # Only by digest, as behind a cache: a tag of a manifest that is gone is "new" in any case.
+        fake.script("HEAD", f"manifests/{digest}", Fault(status=404))
+    else:
+        del stored[str(digest)]
+    fake.forget()
+    (release,) = plan(IMAGES, options)
+    assert (release.is_repaired, [tag.state for tag in release.tags]) == (True, ["unchanged"] * 3)
+    assert publish([release], options).failed is None
+    assert stored == before
+    assert fake.count("PUT", f"{kind}/") >= 1
+    assert not plan(IMAGES, options)[0].changes
 
 
 def test_the_plan_has_the_digests_that_are_published(
@@ -160,7 +203,8 @@ def test_attestations_are_published_with_their_images(
     assert child == str(made["java-base:1.0-aarch64"].descriptor.digest)
     fake.forget()
     publish(plan(IMAGES, options), options)
-    assert fake.count() == 3
+    # Three tags, three manifests, and their blobs.
+    assert fake.count() == 3 + 3 + 3 + 3 + 2
 
 
 def test_one_failure_does_not_stop_the_other_versions(

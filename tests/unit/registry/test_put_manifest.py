@@ -42,7 +42,7 @@ def test_put_response_with_another_digest_is_corrupt(
     client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
 ) -> None:
     other = Digest.of(b"other")
-    fake.script("PUT", "/manifests/", Fault(headers={"Docker-Content-Digest": str(other)}))
+    fake.script("PUT", "/manifests/", Fault(headers={"Docker-Content-Digest": str(other)}), times=2)
     with pytest.raises(Corrupt) as caught:
         client.put_manifest(reference, app.raw, app.media_type)
     assert str(caught.value) == (
@@ -65,3 +65,15 @@ def test_fake_may_lag_after_a_put(
     fake.behaviour.lag = 2
     client.put_manifest(reference.with_tag("new"), app.raw, app.media_type)
     assert [client.find(reference.with_tag("new")) is None for _ in range(3)] == [True, True, False]
+
+
+def test_not_found_does_not_concern_the_name(
+    client: Registry, fake: FakeRegistry, reference: Reference, app: FakeImage
+) -> None:
+    fake.script("PUT", "/manifests/", Fault(status=404, body=b"404 page not found"))
+    with pytest.raises(Refused) as caught:
+        client.put_manifest(reference, app.raw, app.media_type)
+    assert str(caught.value) == (
+        f"{fake.address}: cannot push {reference}: it returned 404 Not Found: 404 page not found; it may not"
+        f" accept the media type {app.media_type}; check what it supports, or push to another registry"
+    )

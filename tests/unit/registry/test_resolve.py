@@ -167,11 +167,15 @@ def test_sha512_pin_is_checked(
 def test_text_instead_of_a_manifest(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
     fake.add_manifest("team/app", b"welcome", "text/plain", "text")
     text = reference.with_tag("text")
-    with pytest.raises(CheckError) as caught:
+    with pytest.raises(Refused) as caught:
         client.resolve(text)
     assert str(caught.value) == (
-        f"{text}: not an image manifest or index: Expecting value: line 1 column 1 (char 0)"
+        f"{fake.address}: cannot pull {text}: it returned 200 OK with damaged content (Expecting value: line"
+        " 1 column 1 (char 0)), expected a manifest; check for a proxy or login page in front of it, and try again"
     )
+    pinned = text.at(Digest.of(b"welcome"))  # its bytes were verified, so that is what the registry has
+    with pytest.raises(CheckError, match="not an image manifest or index: Expecting value"):
+        client.manifest(pinned)
 
 
 def test_html_page_instead_of_a_manifest(client: Registry, fake: FakeRegistry, reference: Reference) -> None:
@@ -180,8 +184,8 @@ def test_html_page_instead_of_a_manifest(client: Registry, fake: FakeRegistry, r
     with pytest.raises(Refused) as caught:
         client.resolve(reference)
     assert str(caught.value) == (
-        f"{fake.address}: cannot pull {reference}: it returned an HTML page, expected a manifest; "
-        "check for a proxy or login page in front of it"
+        f"{fake.address}: cannot pull {reference}: it returned 200 OK with an HTML page, expected a "
+        "manifest; check for a proxy or login page in front of it, and try again"
     )
 
 

@@ -153,7 +153,7 @@ def test_upload_response_with_an_invalid_digest_is_accepted(
 
 
 def test_response_is_not_201(client: Registry, fake: FakeRegistry, repository: Repository) -> None:
-    fake.script("PUT", "/manifests/", Fault(status=204))
+    fake.script("PUT", "/manifests/", Fault(status=204), times=2)
     fake.script("PUT", UPLOADS, Fault(status=204, applied=False), times=None)
     with pytest.raises(Refused, match=r"it returned 204 No Content, expected 201 Created$"):
         client.put_manifest(Reference(repository, "1.0"), image().raw, OCI_MANIFEST)

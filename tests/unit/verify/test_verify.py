@@ -12,7 +12,7 @@ from dfgen.catalog.lockfile import Lock
 from dfgen.commands.merge import merge_layout
 from dfgen.commands.publish import Publishing, plan, publish
 from dfgen.commands.publish.ledger import Ledger
-from dfgen.commands.verify import Mismatch, Verifying, verify
+from dfgen.commands.verify import Mismatch, Verified, Verifying, verify
 from dfgen.errors import ExternalError
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
@@ -83,12 +83,19 @@ def publish_all(layout: Layout, how: Verifying) -> None:
     assert publish(plan(IMAGES, options), options).failed is None
 
 
+def complete(verified: Verified) -> tuple[Mismatch, ...]:
+    """Return the mismatches. Raises the error of checks that got no answer."""
+    if verified.failed:
+        raise verified.failed
+    return verified.mismatches
+
+
 @pytest.fixture
 def check(fake: FakeRegistry, how: Verifying) -> Check:
     """Return a function that verifies and returns the mismatches as text, without the repository."""
     return lambda: [
         str(mismatch).replace(f"{fake.address}/{NAME}", "…").replace("\n", " ")
-        for mismatch in verify(IMAGES, how)
+        for mismatch in complete(verify(IMAGES, how))
     ]
 
 
@@ -222,7 +229,7 @@ def test_a_parent_without_a_pin(fake: FakeRegistry, how: Verifying) -> None:
     unpinned = Verifying(
         catalog=how.catalog, lock=Lock(), store=how.store, registry=how.registry, registries=how.registries
     )
-    texts = [one.expected for one in verify(IMAGES, unpinned) if one.what == "base digest"]
+    texts = [one.expected for one in verify(IMAGES, unpinned).mismatches if one.what == "base digest"]
     assert texts == [f"a pin of {PARENT} for {platform} in bases/lock.json" for platform in (AMD64, ARM64)]
 
 
@@ -247,7 +254,7 @@ def test_an_index_base_that_differs_from_the_lock(
         registry=how.registry,
         registries=how.registries,
     )
-    assert verify(IMAGES, options) == (
+    assert verify(IMAGES, options).mismatches == (
         Mismatch(
             reference=f"{fake.address}/{NAME}:1.0",
             what="base digest",
@@ -289,3 +296,36 @@ def test_errors_of_the_registry_are_raised(fake: FakeRegistry, check: Check) -> 
     fake.script("GET", "manifests/1.0$", Fault(status=403), times=None)
     with pytest.raises(ExternalError, match="forbidden to pull"):
         check()
+
+
+ANSWERS = {
+    "empty": Fault(body=b"", headers={"Docker-Content-Digest": None}),
+    "html": Fault(body=b"<html>", headers={"Content-Type": "text/html", "Docker-Content-Digest": None}),
+    "204": Fault(status=204, headers={"Content-Length": None}),
+    "400": Fault(status=400),
+    "520": Fault(status=520),
+}
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("what", ["manifests/1.0$", "manifests/1.0-aarch64", "manifests/sha256", "blobs/"])
+def test_no_answer_is_not_missing(fake: FakeRegistry, how: Verifying, what: str, answer: str) -> None:
+    if answer == "empty" and what == "blobs/":
+        fake.script("GET", what, ANSWERS[answer], times=None)  # a HEAD never has a body
+    else:
+        fake.script("", what, ANSWERS[answer], times=None)
+    verified = verify(IMAGES, how)
+    assert verified.mismatches == ()
+    assert isinstance(verified.failed, ExternalError)
+
+
+@pytest.mark.usefixtures("published")
+def test_mismatches_are_found_although_a_check_got_no_answer(fake: FakeRegistry, how: Verifying) -> None:
+    layer, config = AMD.manifest.layers[0].digest, ARM.manifest.config.digest
+    del fake.blobs[NAME][str(layer)]
+    fake.script("", f"blobs/{config}", Fault(status=403), times=None)
+    verified = verify(IMAGES, how)
+    assert [(one.what, one.found) for one in verified.mismatches] == [("layer", "missing")]
+    assert verified.failed
+    assert "forbidden to check for the blob" in str(verified.failed)
