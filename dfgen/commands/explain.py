@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
-from dfgen.commands.render import Rendered, TemplatesFor, body_lines, is_intact, render_unchecked
+from dfgen.commands.render import Rendered, TemplatesFor, body_lines, is_intact, render_unchecked, stand_in
 from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.templating.origins import Expression, LineOrigin
 
@@ -55,7 +55,7 @@ def template_lines(
     """
     templates = templates_for(image)
     try:
-        rendered = render_unchecked(catalog, image, lock, templates)
+        rendered = render_unchecked(catalog, image, lock, templates, stand_in)
     except InputError:
         return ()
     origins = templates.origins(image.template, rendered.variables)

@@ -18,13 +18,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
-from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image
+from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image, Parent
 from dfgen.catalog.reading import check_folder
 from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.references import images_in
-from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, printable
+from dfgen.errors import CheckError, Gathering, InputError, Place, Problem, listing, printable
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
+from dfgen.oci.digest import Digest
 from dfgen.templating import Templates
 
 # dfgen writes FROM with a constant --platform on purpose. BuildKit (this check) and hadolint (DL3029) warn
@@ -152,11 +153,13 @@ class File:
     """A Dockerfile at `path`, relative to the catalog's root.
 
     `old` is its text on disk, None if it does not exist. `new` is the rendered text, None to delete the file.
+    `waits_for` names the parents that must be built before the file can be written.
     """
 
     path: str
     old: str | None
     new: str | None
+    waits_for: tuple[str, ...] = ()
 
     @property
     def change(self) -> Change:
@@ -176,7 +179,12 @@ class File:
     @property
     def problem(self) -> Problem:
         """The problem of a file that differs, and how to fix it."""
-        return Problem(Place(self.path), _PROBLEMS[self.change])
+        message = _PROBLEMS[self.change]
+        if self.waits_for and self.change is Change.CHANGED:
+            message = (
+                f"is out of date; delete it: `dfgen build` writes it when {listing(self.waits_for)} is built"
+            )
+        return Problem(Place(self.path), message)
 
     @property
     def finding(self) -> Finding:
@@ -196,12 +204,42 @@ class File:
         yield from difflib.unified_diff(old, new, before, after, lineterm="")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An image that cannot be rendered yet, because a parent in the catalog is not built and has no pin.
+
+    `text` is its Dockerfile with a stand-in for each missing digest: to check it, never to write or build it.
+    `old` is the file on disk. If there is one, its own digests are the stand-ins, so that any difference
+    between `old` and `text` is a change of something else.
+    """
+
+    image: Image
+    parents: tuple[str, ...]
+    text: str
+    old: str | None
+
+    @property
+    def file(self) -> File:
+        """The file on disk, compared with the text; never to be written."""
+        return File(path=self.image.path, old=self.old, new=self.text, waits_for=self.parents)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """The files of the selected images; `waiting` are the images whose parent family has no pin yet."""
+    """The files of the selected images, and the images that wait for a parent to be built."""
 
     files: tuple[File, ...]
-    waiting: tuple[Image, ...]
+    waiting: tuple[Waiting, ...]
+
+    @cached_property
+    def compared(self) -> tuple[File, ...]:
+        """The files on disk of waiting images; they cannot be written yet."""
+        return tuple(one.file for one in self.waiting if one.old is not None)
+
+    @cached_property
+    def stale(self) -> tuple[File, ...]:
+        """The files of waiting images that differ in more than the missing digests."""
+        return tuple(file for file in self.compared if file.change is not Change.NONE)
 
     @cached_property
     def differing(self) -> tuple[File, ...]:
@@ -233,12 +271,18 @@ class Rendered:
             raise InputError(problems)
 
 
-def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
+StandIn = Callable[[Parent], Digest]
+
+
+def render_unchecked(
+    catalog: Catalog, image: Image, lock: Lock, templates: Templates, stand_in: StandIn | None = None
+) -> Rendered:
     """Render one Dockerfile without checking the result; see `Rendered.check`.
 
-    Raises InputError if a parent has no pin, or if the template fails.
+    `stand_in` returns the digest of a parent in the catalog that is not built yet; the text is then only for
+    checks. Raises InputError if a parent has no pin, or if the template fails.
     """
-    pins = _pins(catalog, image, lock)
+    pins = _pins(catalog, image, lock, stand_in)
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
     text = with_header(body, image)
@@ -256,6 +300,27 @@ def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Template
     return rendered.text
 
 
+def stand_in(parent: Parent) -> Digest:
+    """Return an easily recognized digest for a parent that is not built; no image can have it."""
+    # Not only zeros: two stages may use one parent for two platforms, and must not be confused.
+    name = f"{parent.key} {parent.platform}".encode()
+    return Digest(f"sha256:{'0' * 56}{hashlib.sha256(name).hexdigest()[:8]}")
+
+
+def _wait(catalog: Catalog, image: Image, lock: Lock, templates: Templates, old: str | None) -> Waiting:
+    """Render and check an image that waits for a parent. Raises InputError like `render_image`."""
+
+    def digest(parent: Parent) -> Digest:
+        name = re.escape(str(parent.reference.without_digest()))
+        platform = re.escape(str(parent.platform))
+        found = re.search(rf"--platform={platform} {name}@(sha256:[0-9a-f]{{64}})\b", old or "")
+        return Digest(found[1]) if found else stand_in(parent)
+
+    rendered = render_unchecked(catalog, image, lock, templates, digest)
+    rendered.check()
+    return Waiting(image=image, parents=unbuilt(image, lock), text=rendered.text, old=old)
+
+
 def render(
     catalog: Catalog,
     images: Sequence[Image],
@@ -266,7 +331,7 @@ def render(
     """Render the images and compare them with the `existing` files, text by path.
 
     A generated file in `existing` that belongs to none of the images will be deleted, so pass only files that
-    belong to the selection. Raises one InputError with the problems of all images.
+    belong to the selection. Raises one InputError with the problems of all images, waiting ones included.
     """
     gathering = Gathering()
     for family, version in sorted({(image.family.name, image.version) for image in images}):
@@ -274,10 +339,11 @@ def render(
             check_folder(catalog.root, f"{BASES}/{family}/{version}")
     gathering.check()
     found: list[File] = []
-    waiting: list[Image] = []
+    waiting: list[Waiting] = []
     for image in images:
         if waits_for_family(image, lock):
-            waiting.append(image)
+            with gathering.step():
+                waiting.append(_wait(catalog, image, lock, templates(image), existing.get(image.path)))
             continue
         with gathering.step():
             path = image.path
@@ -293,6 +359,11 @@ def render(
 def waits_for_family(image: Image, lock: Lock) -> bool:
     """Whether a parent of the image is a family of this catalog that was never built, so it has no pin."""
     return any(parent.family and lock.pin(parent) is None for parent in image.all_parents)
+
+
+def unbuilt(image: Image, lock: Lock) -> tuple[str, ...]:
+    """Return the names of the parents in the catalog that were never built, so they have no pin."""
+    return tuple(dict.fromkeys(one.key for one in image.all_parents if one.family and lock.pin(one) is None))
 
 
 def save(changed: Iterable[File], root: Path) -> Iterator[File]:
@@ -361,18 +432,23 @@ class Dockerfiles:
         files.write(self.catalog.root / LOCK_FILE, lock.to_text())
 
 
-def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]:
+def _pins(catalog: Catalog, image: Image, lock: Lock, stand_in: StandIn | None) -> dict[str, PinnedParent]:
     """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
     for stage, parent in {"parent": image.parent, **image.parents}.items():
         pin = lock.pin(parent)
-        if pin is None:
-            message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; run `dfgen lock`"
-            problems.append(Problem(parent.place, message))
+        if pin:
+            digest = pin.digest
+        elif parent.family and stand_in:
+            digest = stand_in(parent)
         else:
-            shown = parent.reference if parent.family else catalog.mirrored(parent.reference)
-            pinned[stage] = PinnedParent(shown.at(pin.digest), parent.platform)
+            fix = "`dfgen build` pins it" if parent.family else "run `dfgen lock`"
+            message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; {fix}"
+            problems.append(Problem(parent.place, message))
+            continue
+        shown = parent.reference if parent.family else catalog.mirrored(parent.reference)
+        pinned[stage] = PinnedParent(shown.at(digest), parent.platform)
     if problems:
         raise InputError(problems)
     return pinned

@@ -47,6 +47,7 @@ def lint(
     run = _Lint(sources, images, everything)
     run.render()
     run.check_dockerfiles()
+    run.check_contexts()
     run.compare_platforms()
     if sources.hadolint:
         run.add_external(sources.hadolint(run.texts))
@@ -102,7 +103,7 @@ class _Lint:
                 self.parsed[image.path] = parse(self.texts[image.path], image.path)
             except InputError as error:
                 self.texts.pop(image.path, None)
-                self._add_problems(image, error.problems)
+                self._add_problems(image, error.problems, "does-not-render")
 
     def check_dockerfiles(self) -> None:
         """Check each Dockerfile, and the tags of upstream parents, against dfgen's rules."""
@@ -120,6 +121,13 @@ class _Lint:
                 if parent.reference.tag == "latest" and not parent.family:
                     message = f"parent {parent.key} changes without notice; use a version tag"
                     self.findings.append((image, finding("latest-tag", message, parent.place)))
+
+    def check_contexts(self) -> None:
+        """Report what BuildKit would reject in the context of each Dockerfile, for example a missing file."""
+        reader = self.sources.context(self.texts)
+        for image in self.images:
+            if image.path in self.parsed:
+                self._add_problems(image, reader.inputs(image).problems, "context")
 
     def compare_platforms(self) -> None:
         """Compare the Dockerfile of each platform with that of the version's first platform."""
@@ -183,16 +191,16 @@ class _Lint:
                 kept.append(one)
         return kept, used
 
-    def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
-        """Report errors in a template, or in the Dockerfile that it renders."""
+    def _add_problems(self, image: Image, problems: Iterable[Problem], rule: str) -> None:
+        """Report errors in a template, in the Dockerfile that it renders, or in its context."""
         hits: list[tuple[Hit, Level]] = []
         for one in problems:
             place = one.place or Place(f"{TEMPLATES}/{image.template}")
             if place.file == image.path:
-                hit = Hit(rule="does-not-render", message=one.message, line=place.line)
+                hit = Hit(rule=rule, message=one.message, line=place.line)
                 hits.append((hit, RULES[hit.rule]))
             else:
-                self.findings.append((image, finding("does-not-render", one.message, place)))
+                self.findings.append((image, finding(rule, one.message, place)))
         self._add_hits(image, hits)
 
     def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Image
 from dfgen.dockerfile.stages import Shells
 from dfgen.errors import Place
@@ -17,6 +18,7 @@ RULES = {
     "add-url": Level.WARNING,
     "apt-recommends": Level.WARNING,
     "arch-parity": Level.WARNING,
+    "context": Level.ERROR,
     "does-not-render": Level.ERROR,
     "latest-tag": Level.WARNING,
     "package-cache": Level.WARNING,
@@ -84,8 +86,9 @@ class Sources:
 
     `render` returns the text of an image's Dockerfile, even if it uses unpinned images; it raises InputError
     if the image does not render. `origins` returns the template line of each line of that text, None for
-    lines of the header. `variables` returns the names that an image's template can use, and `functions` are
-    those that every template can call. `usages` describes each template.
+    lines of the header. `context` returns a reader of build contexts for texts of Dockerfiles, by path.
+    `variables` returns the names that an image's template can use, and `functions` are those that every
+    template can call. `usages` describes each template.
 
     `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
     if it does not run.
@@ -93,6 +96,7 @@ class Sources:
 
     render: Callable[[Image], str]
     origins: Callable[[Image], Sequence[Place | None]]
+    context: Callable[[Mapping[str, str]], ContextReader]
     variables: Callable[[Image], Collection[str]]
     usages: Usages
     functions: frozenset[str]

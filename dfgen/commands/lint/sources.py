@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from dfgen.catalog.context import ContextReader
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.variables import PinnedParent, template_variables
@@ -15,12 +16,13 @@ from dfgen.commands.lint.dockerfile import unpinned_from
 from dfgen.commands.lint.records import ExternalHit, Hit, Sources
 from dfgen.commands.plan import Planning, plan
 from dfgen.commands.plan.inputs import build_request
-from dfgen.commands.render import TemplatesFor, render_unchecked
+from dfgen.commands.render import TemplatesFor, render_unchecked, stand_in
 from dfgen.dockerfile import parse
 from dfgen.engine import buildx, hadolint
 from dfgen.engine.buildx import Buildx
 from dfgen.engine.process import Processes
 from dfgen.errors import InputError
+from dfgen.filetree import Folder
 from dfgen.templating import Templates
 
 
@@ -33,6 +35,7 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
     return Sources(
         render=partial(_render, catalog, lock, templates_for),
         origins=partial(template_lines, catalog, lock, templates_for),
+        context=partial(ContextReader, Folder(catalog.root), catalog.versions),
         variables=partial(_variables, catalog),
         usages=templates.usages(),
         functions=templates.functions,
@@ -41,7 +44,8 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
 
 
 def _render(catalog: Catalog, lock: Lock, templates_for: TemplatesFor, image: Image) -> str:
-    rendered = render_unchecked(catalog, image, lock, templates_for(image))
+    # A missing digest of a parent that is not built yet is the only thing that cannot be checked.
+    rendered = render_unchecked(catalog, image, lock, templates_for(image), stand_in)
     try:
         rendered.check()
     except InputError:

@@ -22,6 +22,7 @@ COPY --from=example.org/c:1 /c /c
 RUN only here
 {% endif %}
 USR app
+COPY missing /missing
 {% if platform == "linux/s390x" %}
 RUN {{ no_such_name }}
 {% endif %}
@@ -52,12 +53,13 @@ FOUND = {
     "add-url": ("templates/t.j2:4", "bases/app/1/Dockerfile_amd64:8"),
     "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
+    "context": ("templates/t.j2:14", "bases/app/1/Dockerfile_amd64:16"),
     "does-not-render": ("templates/broken.j2:2", ""),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
-    "undefined-variable": ("templates/t.j2:15", ""),
+    "undefined-variable": ("templates/t.j2:16", ""),
     "unknown-instruction": ("templates/t.j2:13", "bases/app/1/Dockerfile_amd64:15"),
     "unpinned-from": ("templates/t.j2:9", "bases/app/1/Dockerfile_amd64:14"),
     "unpinned-syntax": ("templates/t.j2:1", "bases/app/1/Dockerfile_amd64:1"),
