@@ -58,9 +58,7 @@ def template_lines(
         rendered = render_unchecked(catalog, image, lock, templates, stand_in)
     except InputError:
         return ()
-    origins = templates.origins(image.template, rendered.variables)
-    body = body_lines(rendered.body, rendered.text)
-    return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
+    return rendered.template_lines()
 
 
 def explain(rendered: Rendered, origins: Sequence[LineOrigin], settings: Settings) -> tuple[Explained, ...]:

@@ -264,11 +264,19 @@ class Rendered:
     body: str
     variables: Mapping[str, object]
     pins: Mapping[str, PinnedParent]
+    templates: Templates
 
     def check(self) -> None:
         """Raise InputError if the text is not a Dockerfile, or uses an image without a pin."""
         if problems := [*_unpinned(self.text, self.image, self.pins)]:
-            raise InputError(problems)
+            lines = self.template_lines()
+            raise InputError(Problem(lines[line - 1] or place, text) for line, place, text in problems)
+
+    def template_lines(self) -> tuple[Place | None, ...]:
+        """Return the template line of each line of the text, None for lines of the header."""
+        origins = self.templates.origins(self.image.template, self.variables)
+        body = body_lines(self.body, self.text)
+        return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
 
 
 StandIn = Callable[[Parent], Digest]
@@ -286,7 +294,7 @@ def render_unchecked(
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
     text = with_header(body, image)
-    return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
+    return Rendered(image=image, text=text, body=body, variables=variables, pins=pins, templates=templates)
 
 
 def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
@@ -454,8 +462,11 @@ def _pins(catalog: Catalog, image: Image, lock: Lock, stand_in: StandIn | None) 
     return pinned
 
 
-def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[Problem]:
-    """Find external images in the Dockerfile that are not pinned, or used for another platform."""
+def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[tuple[int, Place, str]]:
+    """Find external images in the Dockerfile that are not pinned, or used for another platform.
+
+    Yields the line, the template and a message that is the same for all platforms.
+    """
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
     for use in images_in(text, image.path):
@@ -464,11 +475,12 @@ def _unpinned(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iter
         if pin is None:
             part = "" if use.keyword == "FROM" else ".reference"
             names = (f"{{{{ {stage}{part} }}}}" for stage in stages)
+            why = "has a digest that is not from the lock" if "@" in use.text else "is not pinned"
             message = (
-                f"{use.keyword} uses {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
-                f" not pinned; declare it in {image.family.base_file} and use {' or '.join(names)}"
+                f"{use.keyword} uses {use.text!r}, which {why}; use {' or '.join(names)}, or declare it under"
+                f" parents in {image.family.base_file} and use {{{{ parents.NAME{part} }}}}"
             )
-            yield Problem(place, message)
+            yield use.line, place, message
         elif use.keyword == "FROM" and use.platform != str(pin.platform):
             message = f"FROM {use.text} without --platform={pin.platform}; use FROM {{{{ {stage} }}}}"
-            yield Problem(place, message)
+            yield use.line, place, message

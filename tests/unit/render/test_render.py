@@ -167,21 +167,21 @@ def test_the_file_of_an_image_that_waits_is_compared_apart_from_the_digest(
     assert [str(file.problem) for file in rendering.stale] == ([f"{path}: {problem}"] if problem else [])
 
 
-DECLARE = "which is not pinned; declare it in bases/app/base.yaml and use"
+OTHERS = "or declare it under parents in bases/app/base.yaml and use"
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("FROM busybox:1.36", f"FROM uses 'busybox:1.36' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent }}}}"),
-        ("FROM docker.io/library/busybox:1.36", f"FROM uses 'docker.io/library/busybox:1.36' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent }}}}"),
-        (f"FROM busybox@{DIGEST}", f"FROM uses 'busybox@{DIGEST}' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent }}}}"),
-        ("FROM $BASE", f"FROM uses '$BASE' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent }}}}"),
-        ("FROM later AS now\nFROM {{ parent }} AS later", f"FROM uses 'later' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent }}}}"),
-        ("COPY --from=busybox /a /b", f"COPY uses 'busybox' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent.reference }}}}"),
-        ("COPY --from=7 /a /b", f"COPY uses '7' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent.reference }}}}"),
-        ("RUN --mount=type=bind,from=busybox:1,target=/x y", f"RUN uses 'busybox:1' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent.reference }}}}"),
-        ("ONBUILD COPY --from=busybox /a /b", f"COPY uses 'busybox' (line 7 of Dockerfile_amd64), {DECLARE} {{{{ parent.reference }}}}"),
+        ("FROM busybox:1.36", f"FROM uses 'busybox:1.36', which is not pinned; use {{{{ parent }}}}, {OTHERS} {{{{ parents.NAME }}}}"),
+        ("FROM docker.io/library/busybox:1.36", f"FROM uses 'docker.io/library/busybox:1.36', which is not pinned; use {{{{ parent }}}}, {OTHERS} {{{{ parents.NAME }}}}"),
+        (f"FROM busybox@{DIGEST}", f"FROM uses 'busybox@{DIGEST}', which has a digest that is not from the lock; use {{{{ parent }}}}, {OTHERS} {{{{ parents.NAME }}}}"),
+        ("FROM $BASE", f"FROM uses '$BASE', which is not pinned; use {{{{ parent }}}}, {OTHERS} {{{{ parents.NAME }}}}"),
+        ("FROM later AS now\nFROM {{ parent }} AS later", f"FROM uses 'later', which is not pinned; use {{{{ parent }}}}, {OTHERS} {{{{ parents.NAME }}}}"),
+        ("COPY --from=busybox /a /b", f"COPY uses 'busybox', which is not pinned; use {{{{ parent.reference }}}}, {OTHERS} {{{{ parents.NAME.reference }}}}"),
+        ("COPY --from=7 /a /b", f"COPY uses '7', which is not pinned; use {{{{ parent.reference }}}}, {OTHERS} {{{{ parents.NAME.reference }}}}"),
+        ("RUN --mount=type=bind,from=busybox:1,target=/x y", f"RUN uses 'busybox:1', which is not pinned; use {{{{ parent.reference }}}}, {OTHERS} {{{{ parents.NAME.reference }}}}"),
+        ("ONBUILD COPY --from=busybox /a /b", f"COPY uses 'busybox', which is not pinned; use {{{{ parent.reference }}}}, {OTHERS} {{{{ parents.NAME.reference }}}}"),
         ("FROM {{ parent.reference }}", "FROM docker.io/library/busybox:1.36@sha256:<pin> without --platform=linux/amd64; use FROM {{ parent }}"),
         ("FROM --platform=$BUILDPLATFORM {{ parent.reference }}", "FROM docker.io/library/busybox:1.36@sha256:<pin> without --platform=linux/amd64; use FROM {{ parent }}"),
     ],
@@ -189,15 +189,16 @@ DECLARE = "which is not pinned; declare it in bases/app/base.yaml and use"
 def test_an_image_without_a_pin_is_rejected(tmp_path: Path, line: str, message: str) -> None:
     (found,) = _refused(tmp_path, f"FROM {{{{ parent }}}} AS first\n{line}\n")
     pin = Digest.of(b"docker.io/library/busybox:1.36 linux/amd64")
-    assert found.replace(str(pin), "sha256:<pin>") == f"templates/t.j2: {message}"
+    assert found.replace(str(pin), "sha256:<pin>") == f"templates/t.j2:2: {message}"
 
 
 def test_errors_name_every_parent_that_can_be_used(tmp_path: Path) -> None:
     template = "FROM x\nCOPY --from=y /a /b\nFROM {{ parents.cross.reference }}\nFROM {{ parent }}\n"
     (start, copy, platform) = _refused(tmp_path, template, AMD64 + STAGES)
-    assert start.endswith("use {{ parent }} or {{ parents.tool }} or {{ parents.cross }}")
-    assert copy.endswith(
-        "use {{ parent.reference }} or {{ parents.tool.reference }} or {{ parents.cross.reference }}"
+    assert "; use {{ parent }} or {{ parents.tool }} or {{ parents.cross }}, or declare it" in start
+    assert (
+        "; use {{ parent.reference }} or {{ parents.tool.reference }} or {{ parents.cross.reference }}, or"
+        " declare it" in copy
     )
     assert platform.endswith(" without --platform=linux/arm64; use FROM {{ parents.cross }}")
 
@@ -241,7 +242,15 @@ def test_a_line_that_is_too_long_for_buildkit_is_rejected(tmp_path: Path) -> Non
 
 def test_the_problems_of_all_images_are_reported_together(tmp_path: Path) -> None:
     found = _refused(tmp_path, "FROM {{ parent }}\nFROM x{{ arch }}\n", FAMILY)
-    assert [line.partition(" (")[0] for line in found] == [
-        "templates/t.j2: FROM uses 'xamd64'",
-        "templates/t.j2: FROM uses 'xarm64'",
+    assert [line.partition(",")[0] for line in found] == [
+        "templates/t.j2:2: FROM uses 'xamd64'",
+        "templates/t.j2:2: FROM uses 'xarm64'",
     ]
+
+
+def test_an_image_that_is_not_pinned_is_reported_once_for_all_platforms(tmp_path: Path) -> None:
+    (found,) = _refused(tmp_path, f"FROM {{{{ parent }}}}\nFROM x@{DIGEST}\n", FAMILY)
+    assert found == (
+        f"templates/t.j2:2: FROM uses 'x@{DIGEST}', which has a digest that is not from the lock; use"
+        " {{ parent }}, or declare it under parents in bases/app/base.yaml and use {{ parents.NAME }}"
+    )
