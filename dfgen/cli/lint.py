@@ -54,7 +54,7 @@ def command(
         ready = [image for image in images if not waits_for_family(image, app.lock)]
         sources = lint_sources(app.catalog, app.lock, app.templates(JinjaOptions()), app.templates_for)
         if buildkit:
-            check = partial(buildkit_hits, ready, app.lock, app.planning, app.buildx)
+            check = partial(buildkit_hits, ready, app.lock, app.catalog, app.buildx)
             sources = replace(sources, buildkit=check)
         linted = lint(images, app.catalog.images, sources, is_complete=not select)
     _print(linted, app.output)
@@ -63,6 +63,8 @@ def command(
     annotate.write(app, linted.findings, annotations, target)
     if linted.fails(strict=strict):
         ctx.exit(ExitCode.CHECK_FAILED)
+    if linted.unchecked:  # "could not check" is not "no errors"
+        ctx.exit(ExitCode.ENVIRONMENT)
 
 
 def _print(linted: Linted, output: str) -> None:
@@ -79,10 +81,20 @@ def _notes(linted: Linted, waiting: Iterable[str], *, buildkit: bool) -> Iterato
     found = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in Level)
     yield f"{linted.files} Dockerfiles: {found}"
     yield from waiting
+    yield from _unchecked(linted)
     missing = [] if hadolint.installed() else ["hadolint (not installed)"]
     missing += [] if buildkit else ["BuildKit's checks (`dfgen lint --buildkit`)"]
     if missing:
         yield f"not run: {listing(missing)}"
+
+
+def _unchecked(linted: Linted) -> Iterator[str]:
+    """Name the Dockerfiles that BuildKit could not check, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in linted.unchecked:
+        reasons.setdefault("; ".join(one.message.splitlines()), []).append(str(one.place))
+    for reason, paths in reasons.items():
+        yield f"not checked by BuildKit: {listing(paths)}: {reason}"
 
 
 def _waiting(images: Sequence[Image], lock: Lock, *, buildkit: bool) -> Iterator[str]:

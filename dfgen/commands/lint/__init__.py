@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from dfgen.catalog.model import TEMPLATES, Image, by_version
+from dfgen.catalog.model import BASES, TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
 from dfgen.commands.lint.records import EQUIVALENT, RULES, ExternalHit, Hit, Sources, finding
@@ -25,10 +25,14 @@ _VARYING = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """The findings, sorted by place, and the number of checked Dockerfiles."""
+    """The findings, sorted by place, and the number of checked Dockerfiles.
+
+    `unchecked` are the Dockerfiles that BuildKit was asked to check but could not, and why.
+    """
 
     findings: tuple[Finding, ...]
     files: int
+    unchecked: tuple[Problem, ...] = ()
 
     def fails(self, *, strict: bool) -> bool:
         """Whether a finding is an error, or with `strict` a warning."""
@@ -51,14 +55,19 @@ def lint(
     run.compare_platforms()
     if sources.hadolint:
         run.add_external(sources.hadolint(run.texts))
+    unchecked: Sequence[Problem] = ()
     if sources.buildkit:
-        run.add_external(sources.buildkit())
+        hits, unchecked = sources.buildkit(run.texts)
+        run.add_external(hits)
     run.check_templates(is_complete=is_complete)
     kept, used = run.without_ignored()
-    ran = {templates.HADOLINT: sources.hadolint is not None, templates.BUILDKIT: sources.buildkit is not None}
+    ran = {
+        templates.HADOLINT: sources.hadolint is not None,
+        templates.BUILDKIT: sources.buildkit is not None and not unchecked,
+    }
     kept += templates.unused_ignores(images, everything, used, ran)
     findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
-    return Linted(findings=tuple(findings), files=len(images))
+    return Linted(findings=tuple(findings), files=len(images), unchecked=tuple(unchecked))
 
 
 def arch_parity(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
@@ -174,6 +183,9 @@ class _Lint:
                 *templates.unused_variables(usages, everything, shared=True),
             ):
                 self.findings.append((None, one))
+            for stray in self.sources.strays():
+                place = stray.place or Place(BASES)
+                self.findings.append((None, finding("no-family", stray.message, place)))
 
     def without_ignored(self) -> tuple[list[Finding], set[tuple[str, str]]]:
         """Return the findings that are not ignored, and the family and rule of each `ignore` entry in use."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Image
 from dfgen.dockerfile.stages import Shells
-from dfgen.errors import Place
+from dfgen.errors import Place, Problem
 from dfgen.findings import Finding, Level
 from dfgen.templating.usage import TemplateUsage
 
@@ -21,6 +21,7 @@ RULES = {
     "context": Level.ERROR,
     "does-not-render": Level.ERROR,
     "latest-tag": Level.WARNING,
+    "no-family": Level.WARNING,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,
     "secret": Level.WARNING,
@@ -47,6 +48,7 @@ EQUIVALENT = {
     "DL3040": "package-cache",
     "DL3064": "secret",
     "DL4006": "pipefail",
+    "BuildError": "unknown-instruction",
     "SecretsUsedInArgOrEnv": "secret",
 }
 
@@ -88,10 +90,10 @@ class Sources:
     if the image does not render. `origins` returns the template line of each line of that text, None for
     lines of the header. `context` returns a reader of build contexts for texts of Dockerfiles, by path.
     `variables` returns the names that an image's template can use, and `functions` are those that every
-    template can call. `usages` describes each template.
+    template can call. `usages` describes each template. `strays` are the folders of bases/ without a family.
 
-    `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
-    if it does not run.
+    `hadolint` checks texts of Dockerfiles, by path; so does `buildkit`, which also returns the Dockerfiles
+    that it could not check, and why. Each is None if it does not run.
     """
 
     render: Callable[[Image], str]
@@ -100,8 +102,9 @@ class Sources:
     variables: Callable[[Image], Collection[str]]
     usages: Usages
     functions: frozenset[str]
+    strays: Callable[[], Iterable[Problem]]
     hadolint: Callable[[Mapping[str, str]], Iterable[ExternalHit]] | None = None
-    buildkit: Callable[[], Iterable[ExternalHit]] | None = None
+    buildkit: Callable[[Mapping[str, str]], tuple[Iterable[ExternalHit], Sequence[Problem]]] | None = None
 
 
 def finding(rule: str, message: str, place: Place) -> Finding:

@@ -211,6 +211,26 @@ def test_a_file_that_is_missing_from_the_context(linting: Linting, line: str, me
     assert done.status == (1 if message else 0)
 
 
+@pytest.mark.parametrize(
+    ("file", "base", "advice"),
+    [
+        ("old/1/Dockerfile_amd64", "", "add one, or remove the folder"),
+        ("old/base.yaml~", "", "rename base.yaml~, or remove the folder"),
+        ("group/java/base.yaml", "", "a family is a folder directly in bases/: move bases/group/java there"),
+        ("shared/files/a", "context: ../shared\n", ""),
+        ("shared/files/a", "context: ../shared/files\n", ""),
+        ("shared/files/a", "context: ..\n", ""),
+        (".hidden/a", "", ""),
+    ],
+)
+def test_a_folder_that_is_no_family(linting: Linting, file: str, base: str, advice: str) -> None:
+    linting.catalog(base=FAMILY + base)
+    write(linting.root, {f"bases/{file}": "x\n"})
+    message = f"warning: the folder is ignored, because it has no base.yaml; {advice} [no-family]"
+    assert linting.found() == ([f"bases/{file.partition('/')[0]}/: {message}"] if advice else [])
+    assert linting.found("app") == []
+
+
 def test_json_and_markdown(linting: Linting) -> None:
     linting.catalog(RUN)
     found = json.loads(dfgen("-C", linting.root, "--format", "json", "lint").out)

@@ -40,6 +40,7 @@ FILES = {
     "templates/broken.j2": "FROM {{ parent }}\nRUN {{ 1 // 0 }}\n",
     "templates/skeleton.j2": "FROM {{ parent }}\n{% block body %}{% endblock %}\n",
     "templates/child.j2": '{% extends "skeleton.j2" %}\n{% block bdy %}RUN x{% endblock %}\n',
+    "bases/old/1/Dockerfile_amd64": "FROM x\n",
     "bases/broken/base.yaml": "template: broken.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n",
     "bases/child/base.yaml": (
         "template: child.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n"
@@ -56,6 +57,7 @@ FOUND = {
     "context": ("templates/t.j2:14", "bases/app/1/Dockerfile_amd64:16"),
     "does-not-render": ("templates/broken.j2:2", ""),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
+    "no-family": ("bases/old/", ""),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
