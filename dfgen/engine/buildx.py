@@ -28,6 +28,8 @@ from dfgen.oci.manifest import Descriptor
 _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}
 _CONCURRENT_CHECKS = 4  # each check uses the engine, and the registry of the parents
 
+_ABORTED = "the build was aborted: "
+
 # The regular expressions below match the output of `docker buildx build --progress=plain`.
 _STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
 _FAILED_LINE = re.compile(r"^Dockerfile\S*:(\d+)$", re.MULTILINE)
@@ -174,7 +176,7 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
             text = f"SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
         return _external(Place(shown), text, upstream[2])
     if _EXTERNAL.search(matched) or is_unreachable(matched) or error.code is None or error.code < 0:
-        return _external(Place(shown), f"the build was aborted: {_with_advice(message, request)}", matched)
+        return _external(Place(shown), f"{_ABORTED}{_with_advice(message, request)}", matched)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
     return CheckError(Problem(place, f"the build failed: {message}"))
@@ -275,5 +277,6 @@ def _converted(rule: str, level: Level, message: str, found: Mapping[str, Any]) 
 def _unchecked(error: CommandError, request: BuildRequest) -> ExternalError:
     found = failure(error, request)
     if isinstance(found, ExternalError):
-        return ExternalError(Problem(None, one.message) for one in found.problems)
+        messages = (one.message.removeprefix(_ABORTED) for one in found.problems)
+        return ExternalError(Problem(None, message) for message in messages)
     return ExternalError(_final(error))
