@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from dfgen.catalog.graph import find
@@ -152,7 +153,7 @@ class ContextReader:
         if key not in self._contexts:
             raw = self._tree.read(ignore) if ignore else None
             patterns = Patterns.of_file(raw or b"", ignore)
-            self._contexts[key] = BuildContext(self._tree, folder, name, patterns)
+            self._contexts[key] = BuildContext(self._tree, folder, name, patterns, ignore)
         return self._contexts[key]
 
     def _ignore_file(self, dockerfile: str, context: str) -> str:
@@ -195,9 +196,11 @@ class _Subtree:
 class BuildContext:
     """A build context without ignored files; `shown` is its name in messages."""
 
-    def __init__(self, tree: FileTree, root: str, shown: str, patterns: Patterns) -> None:
-        """Open the folder `root` of a tree, with the patterns of its ignore file."""
-        self._tree, self._shown, self._patterns = tree, shown, patterns
+    def __init__(
+        self, tree: FileTree, root: str, shown: str, patterns: Patterns, ignore: str = _IGNORE
+    ) -> None:
+        """Open the folder `root` of a tree, with the patterns of its ignore file, whose path is `ignore`."""
+        self._tree, self._shown, self._patterns, self._ignore = tree, shown, patterns, ignore
         self._all = _Subtree(tree, root)
         self._entries: dict[str, Mapping[str, Kind]] = {}
         self._verdicts: dict[str, Verdict | None] = {"": None}
@@ -272,10 +275,29 @@ class BuildContext:
         where = f"{source.keyword} takes {source.written!r}, which"
         resolved = resolve(self._all.entries, self._all.target, path)
         if resolved.path is not None and self._all.kind(resolved.path):
-            return f"{where} the ignore file excludes from {self._shown}; re-include it there with !"
+            return (
+                f"{where} {self._ignore} excludes from the context {self._shown}; re-include it there with !"
+            )
         is_outside = resolved.is_outside or posixpath.normpath(source.written.lstrip("/")).startswith("..")
-        place = f"is outside the context {self._shown}" if is_outside else f"does not exist in {self._shown}"
-        return f"{where} {place}; add it there, or copy it from a stage with --from"
+        advice = "add it there, or copy it from a stage with --from"
+        if is_outside:
+            return f"{where} is outside the context {self._shown}; {advice}"
+        return f"{where} does not exist in the context {self._shown}{self._similar(path)}; {advice}"
+
+    def _similar(self, path: str) -> str:
+        """Return a hint with a path that exists: relative to the context, in another case, or similar."""
+        below = path.removeprefix(f"{self._shown}/")
+        if below != path and self.kind(below):
+            return f" (paths are relative to it: did you mean {below!r}?)"
+        found = ""
+        for part in path.split("/"):
+            names = [*self.entries(found)]
+            in_other_case = [name for name in names if name.casefold() == part.casefold()]
+            close = [part] if part in names else in_other_case or get_close_matches(part, names, 1, 0.7)
+            if not close:
+                return ""
+            found = within(found, close[0])
+        return f" (did you mean {found!r}?)" if found != path else ""
 
     def _matching(self, source: Source, excluded: Patterns | None, wanted: Patterns | None) -> Iterator[str]:
         """Yield the matches of a pattern; links are followed before the first wildcard, and if they match."""

@@ -83,7 +83,9 @@ def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Docum
     """Read and validate all YAML files. Returns the catalog's defaults, and the families by name."""
     bases = root / BASES
     if not bases.is_dir():
-        message = f"no catalog in {root}; run `dfgen init`, or pass its folder with -C"
+        other = [path.name for path in root.glob("[Bb][Aa][Ss][Ee][Ss]") if path.is_dir()]
+        advice = f"rename {other[0]} to {BASES}" if other else "run `dfgen init`, or pass its folder with -C"
+        message = f"no catalog in {root}; {advice}"
         raise InputError(Problem(Place(f"{BASES}/"), message))
     gathering = Gathering()
     defaults = Document(CATALOG_FILE, None, {}, {}, {})
@@ -111,11 +113,10 @@ def _read(root: Path, templates: TemplateFolder) -> tuple[Layer, dict[str, Docum
 
 
 def _misnamed(root: Path) -> Iterator[Problem]:
-    """Report files that dfgen would ignore because of their ending."""
-    for pattern in ("*.yml", "*/*.yml"):
+    """Report files that dfgen would ignore because of their ending, or of capitals."""
+    for pattern, name in (("[Cc]*.[Yy]*", "catalog"), ("*/[Bb]*.[Yy]*", "base")):
         for path in sorted((root / BASES).glob(pattern)):
-            name = "base" if "/" in pattern else "catalog"
-            if path.stem == name:
+            if path.name != f"{name}.yaml" and path.name.casefold() in (f"{name}.yml", f"{name}.yaml"):
                 shown = str(PurePosixPath(path.relative_to(root)))
                 yield Problem(Place(shown), f"dfgen reads {name}.yaml only; rename the file")
 

@@ -18,8 +18,8 @@ from dfgen.catalog.reading import read_text
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.explain import Explained, Wanted, choose, difference, explain
-from dfgen.commands.render import is_generated, render_unchecked
-from dfgen.errors import InputError, Place, Problem, nearest
+from dfgen.commands.render import is_generated, render_unchecked, stand_in, unbuilt
+from dfgen.errors import InputError, Place, Problem, listing, nearest
 from dfgen.filetree import files
 from dfgen.workspace import in_one_family
 
@@ -55,11 +55,16 @@ def command(app: App, wanted: str) -> None:
     request = Wanted(path=image.path, existing=existing, line=line)
     settings = Settings(image, app.lock, _lock_text(app))
     templates = app.templates_for(image)
-    rendered = render_unchecked(catalog, image, app.lock, templates)
-    rendered.check(templates)
+    rendered = render_unchecked(catalog, image, app.lock, templates, stand_in)
+    rendered.check()
     lines = explain(rendered, templates.origins(image.template, rendered.variables), settings)
     _print(choose(request, lines), request.path, app.output)
-    if note := difference(request, lines):
+    if parents := unbuilt(image, app.lock):
+        show.note(
+            f"{image.path}: waits for {listing(parents)} to be built; until then, a digest that starts with"
+            " zeros stands in for its pin"
+        )
+    elif note := difference(request, lines):
         show.note(note)
 
 

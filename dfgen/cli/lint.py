@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 
-from dfgen.catalog.model import JinjaOptions
+from dfgen.catalog.lockfile import Lock
+from dfgen.catalog.model import Image, JinjaOptions
 from dfgen.cli import annotate
 from dfgen.cli import output as show
 from dfgen.cli.app import App
 from dfgen.commands.lint import Linted, lint
 from dfgen.commands.lint.sources import buildkit_hits, lint_sources
-from dfgen.commands.render import waits_for_family
+from dfgen.commands.render import unbuilt, waits_for_family
 from dfgen.engine import hadolint
 from dfgen.errors import ExitCode, counted, listing
 from dfgen.findings import Level
@@ -53,17 +54,19 @@ def command(
         ready = [image for image in images if not waits_for_family(image, app.lock)]
         sources = lint_sources(app.catalog, app.lock, app.templates(JinjaOptions()), app.templates_for)
         if buildkit:
-            check = partial(buildkit_hits, ready, app.lock, app.planning, app.buildx)
+            check = partial(buildkit_hits, ready, app.lock, app.catalog, app.buildx)
             sources = replace(sources, buildkit=check)
         linted = lint(
-            ready, app.catalog.images, sources, is_complete=not select, today=app.today, strict=strict
+            images, app.catalog.images, sources, is_complete=not select, today=app.today, strict=strict
         )
     _print(linted, app.output)
-    for note in _notes(linted, len(images) - len(ready), buildkit=buildkit):
+    for note in _notes(linted, _waiting(images, app.lock, buildkit=buildkit), buildkit=buildkit):
         show.note(note)
     annotate.write(app, linted.findings, annotations, target)
     if linted.fails(strict=strict):
         ctx.exit(ExitCode.CHECK_FAILED)
+    if linted.unchecked:  # "could not check" is not "no errors"
+        ctx.exit(ExitCode.ENVIRONMENT)
 
 
 def _print(linted: Linted, output: str) -> None:
@@ -75,13 +78,33 @@ def _print(linted: Linted, output: str) -> None:
     show.rows(COLUMNS, ([str(cell or "") for cell in row] for row in cells), output)
 
 
-def _notes(linted: Linted, waiting: int, *, buildkit: bool) -> Iterator[str]:
+def _notes(linted: Linted, waiting: Iterable[str], *, buildkit: bool) -> Iterator[str]:
     counts = Counter(one.level for one in linted.findings)
     found = ", ".join(counted(counts[level], level) for level in Level)
     yield f"{counted(linted.files, 'Dockerfile')}: {found}"
-    if waiting:
-        yield f"{counted(waiting, 'Dockerfile')} skipped: a parent family is not built yet; run `dfgen build`"
+    yield from waiting
+    yield from _unchecked(linted)
     missing = [] if hadolint.installed() else ["hadolint (not installed)"]
     missing += [] if buildkit else ["BuildKit's checks (`dfgen lint --buildkit`)"]
     if missing:
         yield f"not run: {listing(missing)}"
+
+
+def _unchecked(linted: Linted) -> Iterator[str]:
+    """Name the Dockerfiles that BuildKit could not check, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in linted.unchecked:
+        reasons.setdefault("; ".join(one.message.splitlines()), []).append(str(one.place))
+    for reason, paths in reasons.items():
+        yield f"not checked by BuildKit: {listing(paths)}: {reason}"
+
+
+def _waiting(images: Sequence[Image], lock: Lock, *, buildkit: bool) -> Iterator[str]:
+    """Say which Dockerfiles were checked before they can be rendered, so without a digest in FROM."""
+    waiting = {image.path: unbuilt(image, lock) for image in images if waits_for_family(image, lock)}
+    if waiting:
+        parents = dict.fromkeys(key for keys in waiting.values() for key in keys)
+        many = f"{len(waiting)} Dockerfiles wait" if len(waiting) > 1 else f"{next(iter(waiting))} waits"
+        yield f"{many} for {listing(parents)} to be built: checked, apart from the digest in FROM"
+    if waiting and buildkit:
+        yield f"not checked by BuildKit, because a parent is not built yet: {listing(waiting)}"

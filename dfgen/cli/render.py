@@ -12,7 +12,7 @@ from dfgen.catalog.model import BASES
 from dfgen.cli import annotate
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.errors import CheckError, Place, Problem, counted
+from dfgen.errors import CheckError, Place, Problem, counted, listing
 from dfgen.filetree import files
 from dfgen.workspace.cache import RenderCache
 
@@ -54,7 +54,8 @@ def command(
     with annotate.errors(app, annotations, target):
         rendering = _rendering(app, select)
     if check or diff:
-        annotate.write(app, [file.finding for file in rendering.differing], annotations, target)
+        found = (*rendering.differing, *rendering.stale)
+        annotate.write(app, [file.finding for file in found], annotations, target)
         _compare(app, rendering, diff=diff)
     else:
         _finish_merge(app)
@@ -82,11 +83,12 @@ def _rendering(app: App, select: tuple[str, ...]) -> Rendering:
 
 
 def _compare(app: App, rendering: Rendering, *, diff: bool) -> None:
-    for file in rendering.differing if diff else ():
+    rejected = (*rendering.differing, *rendering.stale)
+    for file in rejected if diff else ():
         for line in file.diff():
             click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
     _print_waiting(rendering)
-    problems = [file.problem for file in rendering.differing]
+    problems = [file.problem for file in rejected]
     if app.lock.is_merged:
         from dfgen.catalog.lockfile import LOCK_FILE
 
@@ -128,6 +130,6 @@ def _summary(written: int, total: int, unchanged: int) -> str:
 
 
 def _print_waiting(rendering: Rendering) -> None:
-    for image in rendering.waiting:
-        parents = " and ".join(parent.key for parent in image.all_parents if parent.family)
-        show.note(f"{image.dockerfile}: waits for {parents} to be built; `dfgen build` pins and renders it")
+    for one in rendering.waiting:
+        parents = listing(one.parents)
+        show.note(f"{one.image.path}: waits for {parents} to be built; `dfgen build` pins and renders it")

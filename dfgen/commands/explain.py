@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.provenance import Setting, Settings
-from dfgen.commands.render import Change, File, Rendered, TemplatesFor, body_lines, render_unchecked
+from dfgen.commands.render import (
+    Change,
+    File,
+    Rendered,
+    TemplatesFor,
+    body_lines,
+    render_unchecked,
+    stand_in,
+)
 from dfgen.errors import CheckError, InputError, Place, Problem
 from dfgen.templating.origins import Expression, LineOrigin
 
@@ -55,10 +63,10 @@ def template_lines(
     """
     templates = templates_for(image)
     try:
-        rendered = render_unchecked(catalog, image, lock, templates)
+        rendered = render_unchecked(catalog, image, lock, templates, stand_in)
     except InputError:
         return ()
-    return rendered.template_lines(templates)
+    return rendered.template_lines()
 
 
 def explain(rendered: Rendered, origins: Sequence[LineOrigin], settings: Settings) -> tuple[Explained, ...]:

@@ -25,9 +25,19 @@ from dfgen.catalog.variables import PinnedParent, template_variables
 from dfgen.dockerfile.parser import parse
 from dfgen.dockerfile.references import images_in
 from dfgen.dockerfile.stages import stages
-from dfgen.errors import CheckError, ExternalError, Gathering, InputError, Place, Problem, printable
+from dfgen.errors import (
+    CheckError,
+    ExternalError,
+    Gathering,
+    InputError,
+    Place,
+    Problem,
+    listing,
+    printable,
+)
 from dfgen.filetree import files
 from dfgen.findings import Finding, Level
+from dfgen.oci.digest import Digest
 from dfgen.templating import Templates
 
 # dfgen writes FROM with a constant --platform on purpose. BuildKit (this check) and hadolint (DL3029) warn
@@ -165,13 +175,15 @@ class File:
     """A Dockerfile at `path`, relative to the catalog's root.
 
     `old` is its text on disk, None if it does not exist. `new` is the rendered text, None to delete the file.
-    `sides` are the texts that git could not merge.
+    `sides` are the texts that git could not merge. `waits_for` names the parents that must be built before
+    the file can be written.
     """
 
     path: str
     old: str | None
     new: str | None
     sides: Sequence[str] = ()
+    waits_for: tuple[str, ...] = ()
 
     @property
     def change(self) -> Change:
@@ -204,7 +216,12 @@ class File:
     @property
     def problem(self) -> Problem:
         """The problem of a file that differs, and how to fix it."""
-        return Problem(Place(self.path), _PROBLEMS[self.change])
+        message = _PROBLEMS[self.change]
+        if self.waits_for and self.change is Change.CHANGED:
+            message = (
+                f"is out of date; delete it: `dfgen build` writes it when {listing(self.waits_for)} is built"
+            )
+        return Problem(Place(self.path), message)
 
     @property
     def finding(self) -> Finding:
@@ -224,12 +241,42 @@ class File:
         yield from difflib.unified_diff(old, new, before, after, lineterm="")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An image that cannot be rendered yet, because a parent in the catalog is not built and has no pin.
+
+    `text` is its Dockerfile with a stand-in for each missing digest: to check it, never to write or build it.
+    `old` is the file on disk. If there is one, its own digests are the stand-ins, so that any difference
+    between `old` and `text` is a change of something else.
+    """
+
+    image: Image
+    parents: tuple[str, ...]
+    text: str
+    old: str | None
+
+    @property
+    def file(self) -> File:
+        """The file on disk, compared with the text; never to be written."""
+        return File(path=self.image.path, old=self.old, new=self.text, waits_for=self.parents)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """The files of the selected images; `waiting` are the images whose parent family has no pin yet."""
+    """The files of the selected images, and the images that wait for a parent to be built."""
 
     files: tuple[File, ...]
-    waiting: tuple[Image, ...]
+    waiting: tuple[Waiting, ...]
+
+    @cached_property
+    def compared(self) -> tuple[File, ...]:
+        """The files on disk of waiting images; they cannot be written yet."""
+        return tuple(one.file for one in self.waiting if one.old is not None)
+
+    @cached_property
+    def stale(self) -> tuple[File, ...]:
+        """The files of waiting images that differ in more than the missing digests."""
+        return tuple(file for file in self.compared if file.change is not Change.NONE)
 
     @cached_property
     def differing(self) -> tuple[File, ...]:
@@ -254,8 +301,9 @@ class Rendered:
     body: str
     variables: Mapping[str, object]
     pins: Mapping[str, PinnedParent]
+    templates: Templates
 
-    def check(self, templates: Templates) -> None:
+    def check(self) -> None:
         """Raise InputError if the text is not a Dockerfile, or uses an image without a pin.
 
         So does a last stage that is built on an image for another architecture.
@@ -263,26 +311,31 @@ class Rendered:
         template = Place(f"{TEMPLATES}/{self.image.template}")
         if problems := [*_wrong_images(self.text, self.image, self.pins)]:
             # Only now, because rendering again with tracing takes ten times as long.
-            places = self.template_lines(templates)
+            places = self.template_lines()
             raise InputError(Problem(places[line - 1] or template, message) for line, message in problems)
         if _STAGE.search(self.text) is None:
-            raise InputError(
-                Problem(template, "renders no FROM; begin the Dockerfile with FROM {{ parent }}")
-            )
+            message = "renders no FROM; begin the Dockerfile with FROM {{ parent }}"
+            raise InputError(Problem(template, message))
 
-    def template_lines(self, templates: Templates) -> tuple[Place | None, ...]:
+    def template_lines(self) -> tuple[Place | None, ...]:
         """Return the template line of each line of the text, None for lines of the header."""
-        origins = templates.origins(self.image.template, self.variables)
+        origins = self.templates.origins(self.image.template, self.variables)
         body = body_lines(self.body, self.text)
         return tuple(next(iter(origins[at].stack), None) if at is not None else None for at in body)
 
 
-def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> Rendered:
+StandIn = Callable[[Parent], Digest]
+
+
+def render_unchecked(
+    catalog: Catalog, image: Image, lock: Lock, templates: Templates, stand_in: StandIn | None = None
+) -> Rendered:
     """Render one Dockerfile without checking the result; see `Rendered.check`.
 
-    Raises InputError if a parent has no pin, or if the template fails.
+    `stand_in` returns the digest of a parent in the catalog that is not built yet; the text is then only for
+    checks. Raises InputError if a parent has no pin, or if the template fails.
     """
-    pins = _pins(catalog, image, lock)
+    pins = _pins(catalog, image, lock, stand_in)
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
     # The labels name the image's base, which is known only now if it is not the image's own parent.
@@ -292,7 +345,7 @@ def render_unchecked(catalog: Catalog, image: Image, lock: Lock, templates: Temp
         variables = template_variables(catalog, image, pins, name)
         body = templates.render(image.template, variables)
     text = with_header(body, image)
-    return Rendered(image=image, text=text, body=body, variables=variables, pins=pins)
+    return Rendered(image=image, text=text, body=body, variables=variables, pins=pins, templates=templates)
 
 
 def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Templates) -> str:
@@ -302,8 +355,29 @@ def render_image(catalog: Catalog, image: Image, lock: Lock, templates: Template
     uses an image without a pin.
     """
     rendered = render_unchecked(catalog, image, lock, templates)
-    rendered.check(templates)
+    rendered.check()
     return rendered.text
+
+
+def stand_in(parent: Parent) -> Digest:
+    """Return an easily recognized digest for a parent that is not built; no image can have it."""
+    # Not only zeros: two stages may use one parent for two platforms, and must not be confused.
+    name = f"{parent.key} {parent.platform}".encode()
+    return Digest(f"sha256:{'0' * 56}{hashlib.sha256(name).hexdigest()[:8]}")
+
+
+def _wait(catalog: Catalog, image: Image, lock: Lock, templates: Templates, old: str | None) -> Waiting:
+    """Render and check an image that waits for a parent. Raises InputError like `render_image`."""
+
+    def digest(parent: Parent) -> Digest:
+        name = re.escape(str(parent.reference.without_digest()))
+        platform = re.escape(str(parent.platform))
+        found = re.search(rf"--platform={platform} {name}@(sha256:[0-9a-f]{{64}})\b", old or "")
+        return Digest(found[1]) if found else stand_in(parent)
+
+    rendered = render_unchecked(catalog, image, lock, templates, digest)
+    rendered.check()
+    return Waiting(image=image, parents=unbuilt(image, lock), text=rendered.text, old=old)
 
 
 def render(
@@ -318,7 +392,7 @@ def render(
 
     A generated file in `existing` that belongs to none of the images will be deleted, so pass only files that
     belong to the selection. `unmerged` returns the sides of files that git could not merge; it is called only
-    if files were edited. Raises one InputError with the problems of all images.
+    if files were edited. Raises one InputError with the problems of all images, waiting ones included.
     """
     gathering = Gathering()
     for family, version in sorted({(image.family.name, image.version) for image in images}):
@@ -326,10 +400,11 @@ def render(
             check_folder(catalog.root, f"{BASES}/{family}/{version}")
     gathering.check()
     found: list[File] = []
-    waiting: list[Image] = []
+    waiting: list[Waiting] = []
     for image in images:
         if waits_for_family(image, lock):
-            waiting.append(image)
+            with gathering.step():
+                waiting.append(_wait(catalog, image, lock, templates(image), existing.get(image.path)))
             continue
         with gathering.step():
             path = image.path
@@ -391,6 +466,11 @@ def whitespace_hint(image: Image) -> str:
 def waits_for_family(image: Image, lock: Lock) -> bool:
     """Whether a parent of the image is a family of this catalog that was never built, so it has no pin."""
     return any(parent.family and lock.pin(parent) is None for parent in image.all_parents)
+
+
+def unbuilt(image: Image, lock: Lock) -> tuple[str, ...]:
+    """Return the names of the parents in the catalog that were never built, so they have no pin."""
+    return tuple(dict.fromkeys(one.key for one in image.all_parents if one.family and lock.pin(one) is None))
 
 
 def save(changed: Iterable[File], root: Path) -> Iterator[File]:
@@ -470,25 +550,33 @@ class Dockerfiles:
         files.write(self.catalog.root / LOCK_FILE, lock.to_text())
 
 
-def _pins(catalog: Catalog, image: Image, lock: Lock) -> dict[str, PinnedParent]:
+def _pins(catalog: Catalog, image: Image, lock: Lock, stand_in: StandIn | None) -> dict[str, PinnedParent]:
     """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
     for stage, parent in image.stages.items():
         pin = lock.pin(parent)
-        if pin is None:
-            message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; run `dfgen lock`"
-            problems.append(Problem(parent.place, message))
+        if pin:
+            digest = pin.digest
+        elif parent.family and stand_in:
+            digest = stand_in(parent)
         else:
-            shown = parent.reference if parent.family else catalog.mirrored(parent.reference)
-            pinned[stage] = PinnedParent(shown.at(pin.digest), parent.platform)
+            fix = "`dfgen build` pins it" if parent.family else "run `dfgen lock`"
+            message = f"parent {parent.key} has no pin for {parent.platform} in {LOCK_FILE}; {fix}"
+            problems.append(Problem(parent.place, message))
+            continue
+        shown = parent.reference if parent.family else catalog.mirrored(parent.reference)
+        pinned[stage] = PinnedParent(shown.at(digest), parent.platform)
     if problems:
         raise InputError(problems)
     return pinned
 
 
 def _wrong_images(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> Iterator[tuple[int, str]]:
-    """Find images in the Dockerfile that are not pinned, or used for another platform; yields lines, too."""
+    """Find images in the Dockerfile that are not pinned, or used for another platform.
+
+    Yields the line and a message that is the same for all platforms.
+    """
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
     base = _foreign_base(text, image, pins)
@@ -496,10 +584,12 @@ def _wrong_images(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> 
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:
             part = "" if use.keyword == "FROM" else ".reference"
-            names = (f"{{{{ {stage}{part} }}}}" for stage in stages)
+            names = [f"{{{{ {stage}{part} }}}}" for stage in stages]
+            use_one = f"use {' or '.join(names)}, or " if names else ""
+            why = "has a digest that is not from the lock" if "@" in use.text else "is not pinned"
             message = (
-                f"{use.keyword} uses {use.text!r} (line {use.line} of {image.platform.dockerfile}), which is"
-                f" not pinned; declare it in {image.family.base_file} and use {' or '.join(names)}"
+                f"{use.keyword} uses {use.text!r}, which {why}; {use_one}declare it under parents in"
+                f" {image.family.base_file} and use {{{{ parents.NAME{part} }}}}"
             )
             yield use.line, message
         elif use.keyword == "FROM" and use.platform != str(pin.platform):

@@ -8,10 +8,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from dfgen.engine.client import DISK_FULL
@@ -19,6 +19,7 @@ from dfgen.engine.nodes import Nodes, is_unreachable
 from dfgen.engine.process import CommandError
 from dfgen.engine.request import BuildRequest, OnStep
 from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem
+from dfgen.filetree.files import temporary_folder
 from dfgen.findings import Level
 from dfgen.oci.layout import Layout, writing
 from dfgen.oci.manifest import Descriptor
@@ -27,6 +28,8 @@ from dfgen.oci.manifest import Descriptor
 # only costs time.
 _ENVIRONMENT = {"BUILDX_GIT_INFO": "false", "BUILDX_METADATA_PROVENANCE": "disabled"}
 _CONCURRENT_CHECKS = 4  # each check uses the engine, and the registry of the parents
+
+_ABORTED = "the build was aborted: "
 
 # The regular expressions below match the output of `docker buildx build --progress=plain`.
 _STEP = re.compile(r"#\d+ (\[(?!internal\]|context ).+|exporting to .+)")
@@ -177,7 +180,7 @@ def _listener(log: TextIO, on_step: OnStep) -> Callable[[str], None]:
 def failure(error: CommandError, request: BuildRequest) -> DfgenError:
     """Convert a buildx error: CheckError if the Dockerfile failed, ExternalError if the environment did."""
     shown = str(request.dockerfile)
-    message = (_FINAL_ERROR.findall(error.output) or [str(error)])[-1].strip()
+    message = _final(error)
     matched = _COMMAND.sub("", message)
     upstream = _UPSTREAM.search(matched)
     if upstream:
@@ -187,7 +190,7 @@ def failure(error: CommandError, request: BuildRequest) -> DfgenError:
             text = f"SBOM generator {upstream[1]} cannot be read: {upstream[2]}; {advice}"
         return _external(Place(shown), text, upstream[2])
     if _EXTERNAL.search(matched) or is_unreachable(matched) or error.code is None or error.code < 0:
-        return _external(Place(shown), f"the build was aborted: {_with_advice(message, request)}", matched)
+        return _external(Place(shown), f"{_ABORTED}{_with_advice(message, request)}", matched)
     line = _FAILED_LINE.findall(error.output)
     place = Place(shown, int(line[-1]) if line else 0)
     process = _PROCESS.fullmatch(message)
@@ -210,6 +213,12 @@ def _step_output(output: str) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
+def _final(error: CommandError) -> str:
+    """Return the last error that buildx printed."""
+    found: list[str] = _FINAL_ERROR.findall(error.output)
+    return (found or [str(error)])[-1].strip()
+
+
 def _with_advice(message: str, request: BuildRequest) -> str:
     """Add to a "disk full" error which disk is full and how to free space on it."""
     full = DISK_FULL.search(message)
@@ -228,30 +237,77 @@ def _external(place: Place, message: str, cause: str) -> ExternalError:
     return error
 
 
-def check(buildx: Buildx, requests: Iterable[BuildRequest]) -> Iterator[tuple[str, str, Level, str, int]]:
-    """Yield path, rule, level, message and line of BuildKit's warnings, in the order of the requests.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A warning or an error of BuildKit about a Dockerfile; `line` is 0 for the whole file."""
 
-    Raises ExternalError if an engine or registry does not respond, CheckError if BuildKit cannot parse a
-    Dockerfile.
+    rule: str
+    level: Level
+    message: str
+    line: int
+
+
+REJECTED = "BuildError"  # in place of a rule's name: BuildKit cannot parse or convert the Dockerfile
+_PARSE_ERROR = re.compile(r"dockerfile parse error(?: on line \d+)?: ")
+
+
+def check(
+    buildx: Buildx, requests: Mapping[str, BuildRequest], texts: Mapping[str, str]
+) -> Iterator[tuple[str, list[Warned] | DfgenError]]:
+    """Run BuildKit's checks on texts of Dockerfiles; yields each path with its findings, in order.
+
+    An error in place of findings is the reason why BuildKit could not check the Dockerfile.
     """
-    with ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
-        for request, warnings in pool.map(lambda one: (one, _warnings(buildx, one)), requests):
-            for one in warnings:
-                ranges = (one.get("location") or {}).get("ranges") or []
-                line = ranges[0]["start"]["line"] if ranges else 0
-                yield str(request.dockerfile), one["ruleName"], Level.WARNING, one["detail"], line
+    with temporary_folder("dfgen-check-") as folder, ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
+
+        def run(at: int, path: str) -> list[Warned] | DfgenError:
+            # The text instead of the file on disk: lines are those that the template renders.
+            file = folder / str(at) / "Dockerfile"
+            file.parent.mkdir()
+            file.write_text(texts[path], encoding="utf-8")
+            request = replace(requests[path], dockerfile=PurePosixPath(file))
+            try:
+                return _findings(buildx, request)
+            except ExternalError as error:
+                return error
+
+        yield from zip(requests, pool.map(run, range(len(requests)), requests), strict=True)
 
 
-def _warnings(buildx: Buildx, request: BuildRequest) -> list[dict[str, Any]]:
+def _findings(buildx: Buildx, request: BuildRequest) -> list[Warned]:
+    """Return the findings of one Dockerfile. Raises ExternalError if BuildKit could not check it."""
+    error: CommandError | None = None
     try:
         output = buildx.nodes.processes.read(buildx.check_command(request), timeout=300)
-    except CommandError as error:  # buildx also exits with 1 if there are warnings
-        output = error.output
-        if not output.startswith("{"):
-            raise failure(error, request) from error
+    except CommandError as failed:  # buildx also exits with 1 if there are warnings
+        output, error = failed.output, failed
+    if error and not output.startswith("{"):
+        raise _unchecked(error, request) from error
     try:
         found, _ = json.JSONDecoder().raw_decode(output)  # stderr may follow the JSON
-    except ValueError as error:
-        raise ExternalError("docker buildx: its output is not JSON; run `docker buildx version`") from error
-    warnings: list[dict[str, Any]] = found.get("warnings") or []
-    return warnings
+    except ValueError as problem:
+        raise ExternalError("docker buildx: its output is not JSON; run `docker buildx version`") from problem
+    result = [
+        _converted(one["ruleName"], Level.WARNING, one["detail"], one) for one in found.get("warnings") or ()
+    ]
+    if rejected := found.get("buildError"):
+        message = _PARSE_ERROR.sub("", rejected["message"])
+        one = _converted(REJECTED, Level.ERROR, f"BuildKit rejects it: {message}", rejected)
+        reason = error or CommandError((), 1, f"ERROR: {rejected['message']}")
+        if not one.line or isinstance(failure(reason, request), ExternalError):
+            raise _unchecked(reason, request)
+        result.append(one)
+    return result
+
+
+def _converted(rule: str, level: Level, message: str, found: Mapping[str, Any]) -> Warned:
+    ranges = (found.get("location") or {}).get("ranges") or []
+    return Warned(rule=rule, level=level, message=message, line=ranges[0]["start"]["line"] if ranges else 0)
+
+
+def _unchecked(error: CommandError, request: BuildRequest) -> ExternalError:
+    found = failure(error, request)
+    if isinstance(found, ExternalError):
+        messages = (one.message.removeprefix(_ABORTED) for one in found.problems)
+        return ExternalError(Problem(None, message) for message in messages)
+    return ExternalError(_final(error))

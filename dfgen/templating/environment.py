@@ -347,7 +347,8 @@ def describe(node: nodes.Node) -> str:
 
 _LOST = (
     "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot distinguish its"
-    " values from template text; change the values before they are composed"
+    " values from template text; change the values before they are composed, or print one after the other"
+    " with {% for … %}"
 )
 _UNCHANGED_BY = frozenset(("d", "default", "quote", "raw", "safe", "string", "tojson"))
 

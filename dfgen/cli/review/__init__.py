@@ -77,7 +77,7 @@ def _review(app: App, snapshots: Snapshots, *, online: bool) -> Review:
     before, after = snapshots.read()
     sources = Sources(
         templates=new.templates_for,
-        parity=partial(parity, lock=after.lock, sources=partial(_lint_sources, new)),
+        parity=partial(parity, sources=partial(_lint_sources, new)),
         origins=lambda image: template_lines(new.catalog, new.lock, new.templates_for, image),
         seconds=seconds,
         today=app.today,

@@ -46,14 +46,16 @@ def plan_build(
     other Dockerfiles that differ, since nobody has reviewed them.
     """
     selected = planning.with_parents(images, how.catalog)
-    differing = dockerfiles.rendering(selected, lock).differing
+    rendering = dockerfiles.rendering(selected, lock)
+    differing = rendering.differing
     by_path = {image.path: image for image in selected} if differing else {}
     outdated = [file for file in differing if not locked and _is_outdated(file, by_path, lock, dockerfiles)]
     for file in outdated:
         dockerfiles.rerender(by_path[file.path], lock)
     # Planned first: a missing pin or context file is reported before Dockerfiles that differ because of it.
-    plan = planning.plan(images, lock, how)
-    unreviewed = [file for file in differing if file not in outdated]
+    plan = planning.plan_checked(images, lock, how, rendering, dockerfiles)
+    # A stale file of an image that waits would fail the build as well, but only after its parents are built.
+    unreviewed = [*(file for file in differing if file not in outdated), *rendering.stale]
     if unreviewed:
         raise CheckError(file.problem for file in unreviewed)
     return plan, tuple(f"{file.path}: {_REWRITTEN[file.change]}" for file in outdated)

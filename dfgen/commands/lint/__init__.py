@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from dfgen.catalog import lifetime
 from dfgen.catalog.layers import Layers, ignore_place, ignored
-from dfgen.catalog.model import TEMPLATES, Image, by_version
+from dfgen.catalog.model import BASES, TEMPLATES, Image, by_version
 from dfgen.commands.lint import dockerfile as rules
 from dfgen.commands.lint import parity, templates
 from dfgen.commands.lint.records import EQUIVALENT, RULES, ExternalHit, Hit, Sources, finding
@@ -29,10 +29,14 @@ _VARYING = re.compile(r"sha256:[0-9a-f]{64}|linux/[a-z0-9/]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """The findings, sorted by place, and the number of checked Dockerfiles."""
+    """The findings, sorted by place, and the number of checked Dockerfiles.
+
+    `unchecked` are the Dockerfiles that BuildKit was asked to check but could not, and why.
+    """
 
     findings: tuple[Finding, ...]
     files: int
+    unchecked: tuple[Problem, ...] = ()
 
     def fails(self, *, strict: bool) -> bool:
         """Whether a finding is an error, or with `strict` a warning."""
@@ -57,19 +61,25 @@ def lint(
     run = _Lint(sources, images, everything)
     run.render()
     run.check_dockerfiles()
+    run.check_contexts()
     run.compare_platforms()
     if sources.hadolint:
         run.add_external(sources.hadolint(run.texts))
+    unchecked: Sequence[Problem] = ()
     if sources.buildkit:
-        run.add_external(sources.buildkit())
+        hits, unchecked = sources.buildkit(run.texts)
+        run.add_external(hits)
     run.check_templates(is_complete=is_complete)
     # A child whose parent is not built yet is not among `images`, but its lifetime is known.
     run.check_lifetimes(everything if is_complete else images, today, strict=strict)
     kept, used = run.without_ignored()
-    ran = {templates.HADOLINT: sources.hadolint is not None, templates.BUILDKIT: sources.buildkit is not None}
+    ran = {
+        templates.HADOLINT: sources.hadolint is not None,
+        templates.BUILDKIT: sources.buildkit is not None and not unchecked,
+    }
     kept += templates.unused_ignores(images, everything, used, ran)
     findings = sorted(dict.fromkeys(kept), key=lambda one: (one.place, one.rule, one.message))
-    return Linted(findings=tuple(findings), files=len(images))
+    return Linted(findings=tuple(findings), files=len(images), unchecked=tuple(unchecked))
 
 
 def arch_parity(images: Sequence[Image], sources: Sources) -> tuple[Finding, ...]:
@@ -116,7 +126,7 @@ class _Lint:
                 self.parsed[image.path] = parse(self.texts[image.path], image.path)
             except InputError as error:
                 self.texts.pop(image.path, None)
-                self._add_problems(image, error.problems)
+                self._add_problems(image, error.problems, "does-not-render")
 
     def check_dockerfiles(self) -> None:
         """Check each Dockerfile, and the tags of upstream parents, against dfgen's rules."""
@@ -138,6 +148,13 @@ class _Lint:
                 if parent.reference.tag == "latest" and not parent.family:
                     message = f"parent {parent.key} changes without notice; use a version tag"
                     self.findings.append((image.layers, finding("latest-tag", message, parent.place)))
+
+    def check_contexts(self) -> None:
+        """Report what BuildKit would reject in the context of each Dockerfile, for example a missing file."""
+        reader = self.sources.context(self.texts)
+        for image in self.images:
+            if image.path in self.parsed:
+                self._add_problems(image, reader.inputs(image).problems, "context")
 
     def compare_platforms(self) -> None:
         """Compare the Dockerfile of each platform with that of the version's first platform."""
@@ -185,6 +202,9 @@ class _Lint:
                 *templates.unused_variables(usages, everything, shared=True),
             ):
                 self.findings.append(((), one))
+            for stray in self.sources.strays():
+                place = stray.place or Place(BASES)
+                self.findings.append(((), finding("no-family", stray.message, place)))
 
     def check_lifetimes(self, images: Sequence[Image], today: str, *, strict: bool) -> None:
         """Report versions that end soon or have ended, and those that outlive a parent."""
@@ -229,17 +249,17 @@ class _Lint:
         hinted = (replace(hit, message=text) for hit, text in zip(broken, messages, strict=True))
         return [*others, *hinted]
 
-    def _add_problems(self, image: Image, problems: Iterable[Problem]) -> None:
-        """Report errors in a template, or in the Dockerfile that it renders."""
+    def _add_problems(self, image: Image, problems: Iterable[Problem], rule: str) -> None:
+        """Report errors in a template, in the Dockerfile that it renders, or in its context."""
         hits: list[tuple[Hit, Level]] = []
         hint = whitespace_hint(image) if self.sources.with_jinja_whitespace(image) else ""
         for one in problems:
             place = one.place or Place(f"{TEMPLATES}/{image.template}")
             if place.file == image.path:
-                hit = Hit(rule="does-not-render", message=one.message + hint, line=place.line)
+                hit = Hit(rule=rule, message=one.message + hint, line=place.line)
                 hits.append((hit, RULES[hit.rule]))
             else:
-                self.findings.append((image.layers, finding("does-not-render", one.message + hint, place)))
+                self.findings.append((image.layers, finding(rule, one.message + hint, place)))
         self._add_hits(image, hits)
 
     def _add_hits(self, image: Image, found: Iterable[tuple[Hit, Level]]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dfgen.catalog.context import ContextReader
 from dfgen.catalog.model import Image
 from dfgen.dockerfile.stages import Shells
-from dfgen.errors import Place
+from dfgen.errors import Place, Problem
 from dfgen.findings import Finding, Level
 from dfgen.templating.usage import TemplateUsage
 
@@ -17,11 +18,13 @@ RULES = {
     "add-url": Level.WARNING,
     "apt-recommends": Level.WARNING,
     "arch-parity": Level.WARNING,
+    "context": Level.ERROR,
     "does-not-render": Level.ERROR,
     "end-of-life": Level.WARNING,
     "exec-form": Level.WARNING,
     "latest-tag": Level.WARNING,
     "line-break": Level.ERROR,
+    "no-family": Level.WARNING,
     "overridden-platform": Level.WARNING,
     "package-cache": Level.WARNING,
     "pipefail": Level.WARNING,
@@ -51,6 +54,7 @@ EQUIVALENT = {
     "DL3064": "secret",
     "JSONArgsRecommended": "exec-form",
     "DL4006": "pipefail",
+    "BuildError": "unknown-instruction",
     "SecretsUsedInArgOrEnv": "secret",
 }
 
@@ -90,22 +94,25 @@ class Sources:
 
     `render` returns the text of an image's Dockerfile, even if it uses unpinned images; it raises InputError
     if the image does not render. `origins` returns the template line of each line of that text, None for
-    lines of the header. `variables` returns the names that an image's template can use, and `functions` are
-    those that every template can call. `usages` describes each template.
+    lines of the header. `context` returns a reader of build contexts for texts of Dockerfiles, by path.
+    `variables` returns the names that an image's template can use, and `functions` are those that every
+    template can call. `usages` describes each template. `strays` are the folders of bases/ without a family.
 
-    `hadolint` checks texts of Dockerfiles, by path. `buildkit` checks the Dockerfiles on disk. Each is None
-    if it does not run. `with_jinja_whitespace` renders with Jinja2's own white space options; it returns None
-    if the family has them already, or if that fails.
+    `hadolint` checks texts of Dockerfiles, by path; so does `buildkit`, which also returns the Dockerfiles
+    that it could not check, and why. Each is None if it does not run. `with_jinja_whitespace` renders with
+    Jinja2's own white space options; it returns None if the family has them already, or if that fails.
     """
 
     render: Callable[[Image], str]
     with_jinja_whitespace: Callable[[Image], str | None]
     origins: Callable[[Image], Sequence[Place | None]]
+    context: Callable[[Mapping[str, str]], ContextReader]
     variables: Callable[[Image], Collection[str]]
     usages: Usages
     functions: frozenset[str]
+    strays: Callable[[], Iterable[Problem]]
     hadolint: Callable[[Mapping[str, str]], Iterable[ExternalHit]] | None = None
-    buildkit: Callable[[], Iterable[ExternalHit]] | None = None
+    buildkit: Callable[[Mapping[str, str]], tuple[Iterable[ExternalHit], Sequence[Problem]]] | None = None
 
 
 def finding(rule: str, message: str, place: Place) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from dfgen.catalog.graph import in_order
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.packagelock import PackageLock
+from dfgen.commands.explain import template_lines
 from dfgen.commands.plan.inputs import (
     EPOCH,
     PACKAGES,
@@ -29,8 +31,8 @@ from dfgen.commands.plan.inputs import (
     reason_of,
 )
 from dfgen.commands.plan.records import Records
-from dfgen.commands.render import Dockerfiles, File
-from dfgen.errors import ExternalError, InputError, Problem, listing
+from dfgen.commands.render import Dockerfiles, File, Rendering
+from dfgen.errors import ExternalError, Gathering, InputError, Problem, listing
 from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import mislabelled
@@ -123,7 +125,50 @@ def plan_rendered(
     rendering = dockerfiles.rendering(with_parents(images, how.catalog), lock)
     texts = {file.path: file.new for file in rendering.files if file.new is not None}
     reader = ContextReader(Folder(how.catalog.root), how.catalog.versions, texts)
-    return plan(images, lock, replace(how, reader=reader)), rendering.differing
+    found = plan_checked(images, lock, replace(how, reader=reader), rendering, dockerfiles)
+    return found, (*rendering.differing, *rendering.stale)
+
+
+def plan_checked(
+    images: Sequence[Image], lock: Lock, how: Planning, rendering: Rendering, dockerfiles: Dockerfiles
+) -> Plan:
+    """Plan images, and check the contexts of those that wait for a parent: nothing else does until then.
+
+    Raises one InputError with all problems; those of several Dockerfiles are merged at the template's line.
+    """
+    how = replace(how, reader=how.reader.overlaid({one.image.path: one.text for one in rendering.waiting}))
+    gathering = Gathering()
+    found = Plan(steps=())
+    with gathering.step():
+        found = plan(images, lock, how)
+    for one in rendering.waiting:
+        gathering.problems.extend(how.reader.inputs(one.image).problems)
+    gathering.problems = [*_at_templates(gathering.problems, lock, dockerfiles)]
+    gathering.check()
+    return found
+
+
+def _at_templates(problems: Iterable[Problem], lock: Lock, dockerfiles: Dockerfiles) -> Iterator[Problem]:
+    """Move problems of Dockerfiles to the template's line; the same one of a family's files is merged."""
+    images = {image.path: image for image in dockerfiles.catalog.images}
+    merged: dict[tuple[object, ...], list[Problem]] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
+    for one in dict.fromkeys(problems):
+        image = images.get(one.place.file) if one.place else None
+        if image is None or not one.place or not one.place.line:
+            merged[one,] = [one]
+            continue
+        # The count keeps equal problems of one Dockerfile apart.
+        key = (image.family.name, image.template, one.message)
+        seen[*key, image.path] += 1
+        merged.setdefault((*key, seen[*key, image.path]), []).append(one)
+    for first, *others in merged.values():
+        image = images.get(first.place.file) if first.place else None
+        lines = template_lines(dockerfiles.catalog, lock, dockerfiles.templates, image) if image else ()
+        at = first.place.line - 1 if first.place else -1
+        place = lines[at] if 0 <= at < len(lines) else None
+        count = f" (in {len(others) + 1} files)" if others else ""
+        yield Problem(place or first.place, f"{first.message}{count}")
 
 
 def node_notes(plan: Plan, nodes: Nodes) -> tuple[str, ...]:
@@ -224,20 +269,30 @@ def _state(
         return Reason.DAMAGED, ""
     if mislabelled(built, image.platform, how.layout):
         return Reason.MISLABELLED, ""
-    if image.locks_packages:
-        recorded = built.annotations.get(PACKAGES)
-        if packages is None or recorded is None:
-            return Reason.UNLOCKED, ""
-        if recorded != str(packages.digest):
-            old = how.records.packages(Digest(recorded))
-            moves = packages.moves_from(old) if old else ()
-            return Reason.PACKAGES, named(list(dict.fromkeys(move.name for move in moves)))
+    if moved := _packages(image, built, packages, how):
+        return moved
     tested = built.annotations.get(TESTS)
     if image.tests and tested != str(digest_of_tests(image)):
         return Reason.TESTS if tested else Reason.UNTESTED, ""
     if any(map(is_sbom, attestations)) != how.catalog.lists_packages:
         return Reason.NO_SBOM if how.catalog.lists_packages else Reason.EXTRA_SBOM, ""
     return Reason.UP_TO_DATE, ""
+
+
+def _packages(
+    image: Image, built: Descriptor, packages: PackageLock | None, how: Planning
+) -> tuple[Reason, str] | None:
+    """Compare the packages of a built image with its lock; None if they are equal, or need not be."""
+    if not image.locks_packages:
+        return None
+    recorded = built.annotations.get(PACKAGES)
+    if packages is None or recorded is None:
+        return Reason.UNLOCKED, ""
+    if recorded == str(packages.digest):
+        return None
+    old = how.records.packages(Digest(recorded))
+    moves = packages.moves_from(old) if old else ()
+    return Reason.PACKAGES, named(list(dict.fromkeys(move.name for move in moves)))
 
 
 def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:

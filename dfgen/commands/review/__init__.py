@@ -43,12 +43,18 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         moves = pins.with_details(moves, pins.references(before, after), sources.inspect)
     compared = _compared(before, after)
     rendering, problems = _rendered(after, sources)
-    results = rendering.files if rendering else ()
+    results = (*rendering.files, *rendering.compared) if rendering else ()
     rendered = {file.path: file.new for file in results if file.new is not None}
+    waiting = {one.image.path: one.text for one in rendering.waiting} if rendering else {}
+    for path in waiting:
+        rendered.pop(path, None)
     unrendered = _unrendered(before, after, compared, rendered) if rendering or problems else []
     if compared:
         paths = frozenset(image.path for image in unrendered)
-        compared = replace(compared, rendered=rendered, unrendered=paths)
+        compared = replace(compared, rendered=rendered, waiting=waiting, unrendered=paths)
+    # The texts of changed images that wait for a parent: checked, but not part of the diff.
+    drafts = {image.path: waiting[image.path] for image in unrendered if image.path in waiting}
+    texts = {**rendered, **drafts}
     impact = impact_of(compared, sources.seconds) if compared else Impact()
     impact = replace(impact, partial=compared is None or bool(after.problems))
     risks = [
@@ -58,15 +64,22 @@ def review(before: State, after: State, sources: Sources | None = None) -> Revie
         *_of_locks(Locks(before=before, after=after, sources=sources)),
         *catalog.of_files(before, after, results),
         *(catalog.immutable(compared, impact) if compared else ()),
-        *(catalog.context(compared) if compared else ()),
         *(packages(compared) if compared else ()),
         *(catalog.end_of_life(compared, impact, sources.today) if compared and sources.today else ()),
         *instructions.of_groups(before, after, found),
-        *_undeclared(before, after, rendered, sources),
+        *_undeclared(before, after, texts, sources),
     ]
     risks += architectures.uneven(after, found, risks)
+    # The lines of these are lines of rendered texts, not of committed files.
+    in_rendered = [
+        *(catalog.context(compared) if compared else ()),
+        *instructions.of_waiting(before, drafts),
+    ]
     if sources.origins:
-        risks = [*catalog.at_templates(risks, after, rendered, cache(sources.origins))]
+        origins, now = cache(sources.origins), {**after.dockerfiles, **rendered, **waiting}
+        risks = [*catalog.at_templates(risks, after, rendered, origins)]
+        in_rendered = [*catalog.at_templates(in_rendered, replace(after, dockerfiles=now), {}, origins)]
+    risks += in_rendered
     notes = [*package_notes(compared), *setting_notes(compared.old, compared.new)] if compared else []
     if rendering:
         notes[:0] = unrendered_notes(unrendered, after)
@@ -163,8 +176,8 @@ def unrendered_notes(images: Sequence[Image], after: State) -> Iterator[str]:
     if parents:
         names = _first([one.name for one in images])
         yield (
-            f"not rendered yet, so not reviewed: {names}; build {listing(parents)} first: run `dfgen build`"
-            " and commit the Dockerfiles that it renders"
+            f"not rendered yet, so checked but not shown: {names}; build {listing(parents)} first: run `dfgen"
+            " build` and commit the Dockerfiles that it renders"
         )
 
 

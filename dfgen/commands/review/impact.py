@@ -28,7 +28,7 @@ class Comparison:
     """Two states whose catalogs both load, and the rendered Dockerfiles of the new one.
 
     `unrendered` are the paths of changed Dockerfiles that cannot be rendered yet: their parent is not built,
-    or rendering fails.
+    or rendering fails. `waiting` are the texts, without the digest of a parent, of all that wait for a build.
     """
 
     before: State
@@ -36,6 +36,7 @@ class Comparison:
     old: Catalog
     new: Catalog
     rendered: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
     unrendered: frozenset[str] = frozenset()
 
     @cached_property
@@ -77,7 +78,7 @@ class Comparison:
     def _readers(self) -> tuple[ContextReader, ContextReader] | None:
         """The context readers of both states; the new one reads the rendered Dockerfiles."""
         before, after = self.before.context, self.after.context
-        return (before, after.overlaid(self.rendered)) if before and after else None
+        return (before, after.overlaid({**self.rendered, **self.waiting})) if before and after else None
 
     @cached_property
     def _changed_paths(self) -> frozenset[str]:

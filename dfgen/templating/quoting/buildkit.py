@@ -303,5 +303,11 @@ def write_word(keyword: str, position: Position, value: PrintedValue, escape: st
         raise UnsafeValueError("a heredoc's name cannot be a value; write the name in the template")
     if any(char.isspace() for char in value.text):
         advice = f'use a JSON array: {keyword} ["…", "…"]'
+        if value.text.lstrip().startswith("--"):
+            option = value.text.split()[0].partition("=")[0]
+            advice = (
+                f"write the option in the template, {keyword} {option}={{{{ … }}}}, or trust the value with"
+                " `| raw` or `snippets:`"
+            )
         raise UnsafeValueError(f"it contains a blank, at which {keyword} splits its arguments; {advice}")
     return write_lexed(keyword, position, value, escape)

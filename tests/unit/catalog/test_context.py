@@ -178,7 +178,7 @@ def test_a_loop_of_links_is_an_error(root: Path) -> None:
     (context / "x").symlink_to("y")
     (context / "y").symlink_to("x")
     assert problem(root, "COPY x/one /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which does not exist in bases/a/ctx;"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'x/one', which does not exist in the context bases/a/ctx;"
         " add it there, or copy it from a stage with --from"
     )
 
@@ -186,7 +186,7 @@ def test_a_loop_of_links_is_an_error(root: Path) -> None:
 def test_all_missing_sources_are_reported_with_their_lines(root: Path) -> None:
     advice = "add it there, or copy it from a stage with --from"
     assert problem(root, "COPY nothing /x", "ADD a.txt ../none /x/").splitlines() == [
-        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which does not exist in bases/a/ctx; {advice}",
+        f"bases/a/1/Dockerfile_amd64:2: COPY takes 'nothing', which does not exist in the context bases/a/ctx; {advice}",
         "bases/a/1/Dockerfile_amd64:3: ADD takes '../none', which is outside the context bases/a/ctx;"
         f" {advice}",
     ]
@@ -211,7 +211,7 @@ def test_the_ignore_file_beside_the_dockerfile_takes_precedence(root: Path) -> N
 def test_an_ignored_source_is_an_error(root: Path) -> None:
     (root / "bases/a/ctx/.dockerignore").write_text("a.txt\n")
     assert problem(root, "COPY a.txt /x") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which the ignore file excludes from bases/a/ctx;"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'a.txt', which bases/a/ctx/.dockerignore excludes from the context bases/a/ctx;"
         " re-include it there with !"
     )
 
@@ -313,7 +313,7 @@ def test_a_missing_source_of_a_trigger(root: Path) -> None:
     (found,) = child(root, "FROM x\n\nONBUILD COPY nothing /x\n").problems
     assert str(found) == (
         "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which does"
-        " not exist in bases/a/ctx; add it there, or copy it from a stage with --from"
+        " not exist in the context bases/a/ctx; add it there, or copy it from a stage with --from"
     )
 
 
@@ -325,7 +325,7 @@ def test_links_that_a_pattern_matches(root: Path) -> None:
     assert set(files(root, "COPY current/t* /x/")) == {"current", "files/sub/two"}
     assert set(files(root, "COPY */t* /x/")) == set()  # no pattern goes through a link
     assert problem(root, "COPY bin/l* /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which does not exist in bases/a/ctx;"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'bin/l*', which does not exist in the context bases/a/ctx;"
         " add it there, or copy it from a stage with --from"
     )
 
@@ -334,7 +334,7 @@ def test_an_ignored_link_is_not_followed(root: Path) -> None:
     (root / "bases/a/ctx/current").symlink_to("files/sub")
     (root / "bases/a/ctx/.dockerignore").write_text("current\n")
     assert problem(root, "COPY current/two /x/") == (
-        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which the ignore file excludes from bases/a/ctx;"
+        "bases/a/1/Dockerfile_amd64:2: COPY takes 'current/two', which bases/a/ctx/.dockerignore excludes from the context bases/a/ctx;"
         " re-include it there with !"
     )
 

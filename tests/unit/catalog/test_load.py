@@ -297,7 +297,15 @@ def test_a_context_outside_the_catalogs_folder(tmp_path: Path, context: str) -> 
     assert problems(tmp_path, base) == [f"bases/app/base.yaml:4:10: {message}"]
 
 
-@pytest.mark.parametrize(("path", "name"), [("bases/web/base.yml", "base"), ("bases/catalog.yml", "catalog")])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("bases/web/base.yml", "base"),
+        ("bases/web/Base.yaml", "base"),
+        ("bases/Catalog.yml", "catalog"),
+        ("bases/catalog.yml", "catalog"),
+    ],
+)
 def test_another_ending_is_reported(path: str, name: str, tmp_path: Path) -> None:
     found = problems(tmp_path, FAMILY, **{path: FAMILY})
     assert found == [f"{path}: dfgen reads {name}.yaml only; rename the file"]

@@ -115,7 +115,8 @@ def test_missing_source_is_a_risk_at_the_template_line(repository: Path, catalog
         2,
     )
     assert risk["message"] == (
-        "COPY takes 'files/a.conf', which does not exist in bases/app; add it there, or copy it from a stage with --from"
+        "COPY takes 'files/a.conf', which does not exist in the context bases/app (did you mean 'files/app.conf'?);"
+        " add it there, or copy it from a stage with --from (in 2 files)"
     )
     commit(repository)
     assert found(catalog, "HEAD") == []  # it was missing before

@@ -28,7 +28,7 @@ def test_ignored_files_are_skipped(repository: Path, catalog: Path) -> None:
     (catalog / "bases/app/files/x.py").unlink()
     (catalog / "bases/app/files/app.conf").unlink()
     assert found(catalog) == [
-        "COPY takes 'files/', which does not exist in bases/app; add it there, or copy it from a stage with --from",
+        "COPY takes 'files/', which does not exist in the context bases/app; add it there, or copy it from a stage with --from (in 2 files)",
         "context file bases/app/files/app.conf",
     ]
 
@@ -68,7 +68,7 @@ def test_name_that_buildkit_cannot_read(repository: Path, catalog: Path) -> None
     assert found(catalog, "HEAD") == []
     assert found(catalog) == [
         r"COPY takes files/caf\udce9, whose name or link target is not UTF-8, which BuildKit"
-        " cannot read; rename it, or exclude it in .dockerignore",
+        " cannot read; rename it, or exclude it in .dockerignore (in 2 files)",
         "context file bases/app/files/caf\ufffd",
     ]
 

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dfgen.catalog.model import BuildCache, Builder
-from dfgen.engine.buildx import Buildx
+from dfgen.engine.buildx import Buildx, Warned, check
 from dfgen.engine.nodes import Nodes
 from dfgen.engine.request import BuildRequest
 from dfgen.errors import CheckError, DfgenError, ExternalError, InputError
+from dfgen.findings import Level
 from dfgen.oci.digest import Digest
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import OCI_MANIFEST, Descriptor
@@ -323,3 +324,46 @@ def export(folder: Path) -> None:
     raw = json.dumps(manifest).encode()
     layout.add(raw)
     layout.tag({"latest": Descriptor.of(raw, OCI_MANIFEST, ARM64)})
+
+
+def _checked(root: Path, answer: Answer) -> object:
+    ((path, found),) = check(buildx(root, answer), {"a": request(root)}, {"a": "FROM x\n"})
+    assert path == "a"
+    return str(found) if isinstance(found, ExternalError) else found
+
+
+def _answer(message: str, *lines: int) -> tuple[int, str]:
+    location = {"ranges": [{"start": {"line": line}} for line in lines]}
+    found = json.dumps({"warnings": None, "buildError": {"message": message, "location": location}})
+    return 1, f"{found}\nERROR: {message}\n/x/Dockerfile:2"
+
+
+def test_what_buildkit_rejects_in_a_check_is_a_finding(tmp_path: Path) -> None:
+    message = "dockerfile parse error on line 2: COPY requires at least two arguments"
+    text = "BuildKit rejects it: COPY requires at least two arguments"
+    found = Warned(rule="BuildError", level=Level.ERROR, message=text, line=2)
+    assert _checked(tmp_path, _answer(message, 2)) == [found]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            _answer("x:1: failed to resolve source metadata for x:1: dial tcp: refused", 1),
+            "parent x:1 cannot be read: dial tcp: refused",
+        ),
+        (_answer("rpc error: code = Unknown desc = odd"), "rpc error: code = Unknown desc = odd"),
+        (
+            (1, "ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?"),
+            "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
+        ),
+        ("no JSON", "docker buildx: its output is not JSON; run `docker buildx version`"),
+        ((None, "timed out after 300 s"), "`docker buildx build --call=check,format=json"),
+    ],
+)  # fmt: skip
+def test_a_check_that_did_not_run_is_no_finding(tmp_path: Path, answer: Answer, message: str) -> None:
+    assert str(_checked(tmp_path, answer)).startswith(message)
+
+
+def test_a_check_without_findings(tmp_path: Path) -> None:
+    assert _checked(tmp_path, '{"warnings": null}') == []

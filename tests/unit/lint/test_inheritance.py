@@ -29,7 +29,7 @@ def test_a_child_inherits_the_apt_configuration_of_its_parent(
     files = {"bases/child/base.yaml": CHILD, "templates/child.j2": "FROM {{ parent }}\n"}
     files |= {"bases/last/base.yaml": grandchild.replace("child.j2", "last.j2")}
     files |= {"templates/last.j2": "FROM {{ parent }}\nRUN apt-get install x\n"}
-    linting.catalog("FROM {{ parent }}\n" + line, **files)
+    linting.catalog("FROM {{ parent }}\n" + line, **files, **{"bases/app/apt.conf": ""})
     assert len(linting.found()) == len(linting.found("last")) == number
 
 

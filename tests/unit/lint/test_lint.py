@@ -174,16 +174,61 @@ def test_a_reason_is_required(linting: Linting, reason: str) -> None:
     assert (done.status, done.lines) == (2, [f"bases/app/base.yaml:4:27: expected a reason, found {reason}"])
 
 
-def test_an_image_that_waits_for_a_family_is_skipped(linting: Linting) -> None:
+def test_an_image_that_waits_for_a_family_is_checked(linting: Linting) -> None:
     linting.catalog()
-    child = "template: t.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
-    write(linting.root, {"bases/child/base.yaml": child, "templates/old.j2": ""})
+    child = "template: child.j2\nparent: app:1.0\nversions: ['2']\nplatforms: [amd64]\n"
+    write(linting.root, {"bases/child/base.yaml": child, "templates/child.j2": RUN})
     done = linting.run()
-    assert [line.partition(":")[0] for line in done.out.splitlines()] == ["templates/old.j2"]
+    assert [line.partition(":")[0] for line in done.out.splitlines()] == ["templates/child.j2"]
     assert done.lines[:2] == [
-        "2 Dockerfiles: 0 errors, 1 warning, 0 notes",
-        "1 Dockerfile skipped: a parent family is not built yet; run `dfgen build`",
+        "3 Dockerfiles: 0 errors, 1 warning, 0 notes",
+        "bases/child/2/Dockerfile_amd64 waits for app:1.0 to be built: checked, apart from the digest in FROM",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("COPY nothing /x", "COPY takes 'nothing', which does not exist in the context bases/app; add it there, or copy it from a stage with --from"),
+        ("ADD Start.sh /x", "ADD takes 'Start.sh', which does not exist in the context bases/app (did you mean 'start.sh'?); add it there, or copy it from a stage with --from"),
+        ("COPY files/strat.sh /x", "COPY takes 'files/strat.sh', which does not exist in the context bases/app (did you mean 'files/start.sh'?); add it there, or copy it from a stage with --from"),
+        ("COPY bases/app/start.sh /x", "COPY takes 'bases/app/start.sh', which does not exist in the context bases/app (paths are relative to it: did you mean 'start.sh'?); add it there, or copy it from a stage with --from"),
+        ("COPY ../start.sh /x", ""),  # `..` does not lead out of the context
+        ("COPY secret.txt /x", "COPY takes 'secret.txt', which bases/app/.dockerignore excludes from the context bases/app; re-include it there with !"),
+        ("RUN --mount=type=bind,source=nothing,target=/x sh /x", "RUN takes 'nothing', which does not exist in the context bases/app; add it there, or copy it from a stage with --from"),
+        ("COPY start.sh files/*.sh /x/", ""),
+        ("COPY no*thing /x", ""),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_missing_from_the_context(linting: Linting, line: str, message: str) -> None:
+    linting.catalog(f"FROM {{{{ parent }}}}\n{line}\n", FAMILY.replace('"1.0"', '"1.0", "2.0"'))
+    files = {"start.sh": "", "files/start.sh": "", "secret.txt": "", ".dockerignore": "secret.txt\n"}
+    write(linting.root, {f"bases/app/{name}": text for name, text in files.items()})
+    write(linting.root, {T: f"FROM {{{{ parent }}}}\n{line}\n"})
+    done = linting.run()
+    places = f" (in 4 files) [context] (in {AMD64}:7)"
+    assert done.out.splitlines() == ([f"{T}:2: error: {message}{places}"] if message else [])
+    assert done.status == (1 if message else 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "base", "advice"),
+    [
+        ("old/1/Dockerfile_amd64", "", "add one, or remove the folder"),
+        ("old/base.yaml~", "", "rename base.yaml~, or remove the folder"),
+        ("group/java/base.yaml", "", "a family is a folder directly in bases/: move bases/group/java there"),
+        ("shared/files/a", "context: ../shared\n", ""),
+        ("shared/files/a", "context: ../shared/files\n", ""),
+        ("shared/files/a", "context: ..\n", ""),
+        (".hidden/a", "", ""),
+    ],
+)
+def test_a_folder_that_is_no_family(linting: Linting, file: str, base: str, advice: str) -> None:
+    linting.catalog(base=FAMILY + base)
+    write(linting.root, {f"bases/{file}": "x\n"})
+    message = f"warning: the folder is ignored, because it has no base.yaml; {advice} [no-family]"
+    assert linting.found() == ([f"bases/{file.partition('/')[0]}/: {message}"] if advice else [])
+    assert linting.found("app") == []
 
 
 def test_json_and_markdown(linting: Linting) -> None:

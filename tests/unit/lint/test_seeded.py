@@ -24,6 +24,7 @@ RUN only here
 USR app
 RUN make; \\ make install
 CMD ['a']
+COPY missing /missing
 {% if platform == "linux/s390x" %}
 RUN {{ no_such_name }}
 {% endif %}
@@ -41,6 +42,7 @@ FILES = {
     "templates/broken.j2": "FROM {{ parent }}\nRUN {{ 1 // 0 }}\n",
     "templates/skeleton.j2": "FROM {{ parent }}\n{% block body %}{% endblock %}\n",
     "templates/child.j2": '{% extends "skeleton.j2" %}\n{% block bdy %}RUN x{% endblock %}\n',
+    "bases/old/1/Dockerfile_amd64": "FROM x\n",
     "bases/broken/base.yaml": "template: broken.j2\nparent: docker.io/library/a:1\nversions: ['1']\nplatforms: [amd64]\n",
     "bases/child/base.yaml": (
         "template: child.j2\nparent: docker.io/library/a:1\nversions: {'1': {labels: {x: b}}}\n"
@@ -55,16 +57,18 @@ FOUND = {
     "add-url": ("templates/t.j2:4", "bases/app/1/Dockerfile_amd64:8"),
     "apt-recommends": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "arch-parity": ("templates/t.j2:11", "bases/app/1/Dockerfile_arm64:15"),
+    "context": ("templates/t.j2:16", "bases/app/1/Dockerfile_amd64:18"),
     "does-not-render": ("templates/broken.j2:2", ""),
     "end-of-life": ("bases/child/base.yaml:10:14", ""),
     "exec-form": ("templates/t.j2:15", "bases/app/1/Dockerfile_amd64:17"),
     "latest-tag": ("templates/t.j2:8", "bases/app/1/Dockerfile_amd64:13"),
     "line-break": ("templates/t.j2:14", "bases/app/1/Dockerfile_amd64:16"),
+    "no-family": ("bases/old/", ""),
     "overridden-platform": ("bases/child/base.yaml:3:30", ""),
     "package-cache": ("templates/m.j2:2", "bases/app/1/Dockerfile_amd64:9"),
     "pipefail": ("templates/t.j2:6", "bases/app/1/Dockerfile_amd64:11"),
     "secret": ("templates/t.j2:7", "bases/app/1/Dockerfile_amd64:12"),
-    "undefined-variable": ("templates/t.j2:17", ""),
+    "undefined-variable": ("templates/t.j2:18", ""),
     "unknown-instruction": ("templates/t.j2:13", "bases/app/1/Dockerfile_amd64:15"),
     "unpinned-from": ("templates/t.j2:9", "bases/app/1/Dockerfile_amd64:14"),
     "unpinned-syntax": ("templates/t.j2:1", "bases/app/1/Dockerfile_amd64:1"),

@@ -106,8 +106,8 @@ def test_new_family_with_an_unbuilt_parent_is_noted(world: World) -> None:
     world.make({}, TOOL)
     found = world.review()
     assert found.notes == (
-        "not rendered yet, so not reviewed: tool:1.0@amd64 and tool:1.0@arm64; build app:1.0 first: run `dfgen"
-        " build` and commit the Dockerfiles that it renders",
+        "not rendered yet, so checked but not shown: tool:1.0@amd64 and tool:1.0@arm64; build app:1.0 first: run"
+        " `dfgen build` and commit the Dockerfiles that it renders",
     )
     assert [(one.image, one.reasons) for one in found.impact.rebuilt] == [
         ("tool:1.0@amd64", ("new image",)),
@@ -124,7 +124,7 @@ def test_image_with_an_unbuilt_new_parent_keeps_its_dockerfile(world: World) -> 
     put(world.now, {"bases/tool/base.yaml": tool})
     found = world.review()
     assert [note.partition(";")[0] for note in found.notes] == [
-        "not rendered yet, so not reviewed: tool:1.0@amd64 and tool:1.0@arm64"
+        "not rendered yet, so checked but not shown: tool:1.0@amd64 and tool:1.0@arm64"
     ]
     assert ("parent app:1.0 → app:2.0", "rebuild of app:2.0@arm64") in [
         one.reasons for one in found.impact.rebuilt

@@ -39,7 +39,8 @@ def test_snippets_are_dockerfile_text(tmp_path_factory: pytest.TempPathFactory) 
 
 LOST = (
     "it was composed by a macro, a block or join and changed afterwards, so dfgen cannot distinguish its"
-    " values from template text; change the values before they are composed"
+    " values from template text; change the values before they are composed,"
+    " or print one after the other with {% for … %}"
 )
 BROKEN = (
     "templates/x.j2: text that was composed by a macro, a block or join was cut or changed inside, so dfgen"

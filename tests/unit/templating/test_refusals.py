@@ -41,6 +41,11 @@ REFUSED = [
         'it contains a blank, at which COPY splits its arguments; use a JSON array: COPY ["…", "…"]',
     ),
     (
+        'COPY {{ v }}["/a", "/b"]', "--from=tool ", "COPY",
+        "it contains a blank, at which COPY splits its arguments; write the option in the template,"
+        " COPY --from={{ … }}, or trust the value with `| raw` or `snippets:`",
+    ),
+    (
         "COPY <<{{ v }} /x\nEOF", "EOF", "COPY",
         "a heredoc's name cannot be a value; write the name in the template",
     ),

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Image
 from dfgen.commands import lint
 from dfgen.commands.lint.parity import same
 from dfgen.commands.lint.records import Sources as LintSources
-from dfgen.commands.render import waits_for_family
 from dfgen.commands.review.diff import is_pin, neutral
 from dfgen.commands.review.records import Group, Kind, State, Step
 from dfgen.dockerfile.names import platform_names
@@ -20,7 +18,7 @@ from dfgen.oci.platform import Platform
 
 
 def parity(
-    images: Sequence[Image], rendered: Mapping[str, str], lock: Lock, sources: Callable[[], LintSources]
+    images: Sequence[Image], rendered: Mapping[str, str], sources: Callable[[], LintSources]
 ) -> tuple[Finding, ...]:
     """Return the `arch-parity` findings that lint has for versions, given all their images.
 
@@ -28,12 +26,7 @@ def parity(
     version differ in more than platform names: most reviews need no lint.
     """
     texts = {id(image): rendered[path] for image in images if (path := image.path) in rendered}
-    chosen = [
-        image
-        for version in _differing(images, texts)
-        for image in version
-        if not waits_for_family(image, lock)
-    ]
+    chosen = [image for version in _differing(images, texts) for image in version]
     if not chosen:
         return ()
     linting = sources()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -66,14 +67,18 @@ def _immutable_place(of: Comparison, image: Image) -> Place:
 
 
 def context(of: Comparison) -> Iterator[Finding]:
-    """Report sources missing from the context and invalid ignore files, once a family."""
-    seen: set[tuple[str, str]] = set()
+    """Report sources missing from the context and invalid ignore files, once for all files of a family."""
+    merged: dict[tuple[object, ...], list[Place]] = {}
     for image in of.new.images:
+        seen: Counter[str] = Counter()
         for problem in of.context_problems(image):
-            key = (image.family.name, problem.message)
-            if key not in seen:
-                seen.add(key)
-                yield error("context", problem.message, problem.place or image.place)
+            # The count keeps equal problems of one Dockerfile apart.
+            seen[problem.message] += 1
+            key = (image.family.name, image.template, problem.message, seen[problem.message])
+            merged.setdefault(key, []).append(problem.place or image.place)
+    for (_, _, message, _), places in merged.items():
+        count = len({place.file for place in places})
+        yield error("context", f"{message} (in {count} files)" if count > 1 else f"{message}", places[0])
 
 
 # Generated files.

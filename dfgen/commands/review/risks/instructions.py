@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -201,6 +201,15 @@ def of_groups(before: State, after: State, groups: Sequence[Group]) -> Iterator[
                 yield from _merged(_of_files(before, after, group.files))
             else:
                 yield from _merged(_of_files(before, after, group.files[:1]), files=len(group.files))
+
+
+def of_waiting(before: State, texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Check the Dockerfiles of images that wait for a parent, by path; nobody has reviewed them yet."""
+    found: list[Finding] = []
+    for path, text in texts.items():
+        for rule in RISKS:
+            found += rule.find(path, before.dockerfiles.get(path, ""), text)
+    yield from _merged(iter(found))
 
 
 def _depends_on_file(group: Group) -> bool:
