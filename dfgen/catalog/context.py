@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -138,6 +138,10 @@ class ContextReader:
         for path, source in found.items():
             if not _is_utf8(path, fingerprints[path]):
                 problems.append(Problem(Place(image.path, source.line), _not_utf8(path, source)))
+        for path, instead in context.placeholders(found).items():
+            source = found[path]
+            message = f"{source.keyword} takes {printable(path)}, which is {instead}"
+            problems.append(Problem(Place(image.path, source.line), message))
         return fingerprints, tuple(dict.fromkeys(problems))
 
     def _context(self, image: Image) -> BuildContext:
@@ -241,6 +245,11 @@ class BuildContext:
         """Return the fingerprints of paths."""
         found = self._tree.fingerprints(self._all.at(path) for path in paths)
         return {path: found[self._all.at(path)] for path in paths}
+
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the files without their content; see `FileTree.placeholders`."""
+        at = {self._all.at(path): path for path in paths if self.kind(path) in (Kind.FILE, Kind.LINK)}
+        return {at[path]: instead for path, instead in self._tree.placeholders(at).items()}
 
     def select(self, source: Source) -> Iterator[str]:
         """Yield the paths of a source, and the symbolic links that lead to them.

@@ -21,6 +21,11 @@ from dfgen.errors import ExternalError, Place, Problem
 from dfgen.filetree import files
 
 _MAX_LINKS = 255  # in one path, as in BuildKit
+# Files that are checked out in place of large files: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+# and https://git-annex.branchable.com/internals/pointer_file/. Its locked files are links into .git.
+_LFS_VERSIONS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
+_ANNEX_LINK = "/.git/annex/objects/"
+_MAX_POINTER = 1024  # bytes
 FOLDER_FINGERPRINT = "folder 755"  # git does not record the mode of a folder
 
 
@@ -50,6 +55,12 @@ class FileTree(Protocol):
         """Return a fingerprint for each path: `file 644 sha256:…`, `folder 755`, `link ../x`.
 
         It covers everything that an image depends on: kind, mode and content, but neither time nor owner.
+        """
+
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the paths whose content git has not checked out, each with what is there instead.
+
+        Empty for a tree that is read from git, whose commits contain the placeholders.
         """
 
 
@@ -120,6 +131,7 @@ class Folder:
         self._root = root
         self._entries: dict[str, Mapping[str, Kind]] = {}
         self._fingerprints: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
 
     def entries(self, folder: str) -> Mapping[str, Kind]:
         """List a folder; an unreadable folder counts as empty."""
@@ -152,17 +164,31 @@ class Folder:
             found[path] = self._fingerprints[path]
         return found
 
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the placeholders of git-lfs and git-annex, with the command that fetches the content."""
+        return {
+            path: self._placeholders[path] for path in self.fingerprints(paths) if path in self._placeholders
+        }
+
     def _fingerprint(self, path: str) -> str:
         try:
             found = os.lstat(self._at(path))
             if stat.S_ISLNK(found.st_mode):
-                return f"link {self.target(path)}"
+                target = self.target(path)
+                if _ANNEX_LINK in f"/{target}":
+                    self._placeholders[path] = (
+                        "a link of git-annex; run `git annex get` and `git annex unlock`"
+                    )
+                return f"link {target}"
             mode = f"{stat.S_IMODE(found.st_mode):o}"
             if stat.S_ISDIR(found.st_mode):
                 return f"folder {mode}"
             if not stat.S_ISREG(found.st_mode):
                 return "special"
             with open(self._at(path), "rb") as file:  # noqa: PTH123 (see _at)
+                if found.st_size <= _MAX_POINTER and (pointer := _pointer(file.read())):
+                    self._placeholders[path] = pointer
+                file.seek(0)
                 return f"file {mode} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         except OSError as error:
             raise unreadable(path, error) from error
@@ -181,6 +207,15 @@ class Folder:
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"  # str: creating thousands of Path objects is slow
+
+
+def _pointer(content: bytes) -> str:
+    """Describe the file that git-lfs or git-annex checks out without the content; "" for another file."""
+    if content.startswith(_LFS_VERSIONS) and b"\noid sha256:" in content:
+        return "a git-lfs pointer; run `git lfs pull`"
+    if content.startswith(b"/annex/objects/"):
+        return "a git-annex pointer; run `git annex get`"
+    return ""
 
 
 def _kind(entry: os.DirEntry[str]) -> Kind:
@@ -234,6 +269,10 @@ class Overlaid:
             elif path not in existing:
                 found[path] = FOLDER_FINGERPRINT
         return {path: found[path] for path in wanted}
+
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the placeholders of the tree; without the overlaid files."""
+        return self._tree.placeholders(path for path in paths if path not in self._texts)
 
 
 class Listing:

@@ -114,6 +114,10 @@ class Checkout:
             found[path] = self._fingerprints[path]
         return found
 
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: git-lfs pointers equal their files."""
+        return {}
+
     def _fingerprint(self, path: str) -> str:
         kind = self._kinds.get(path, Kind.FOLDER)
         if kind is Kind.FOLDER:
@@ -245,6 +249,10 @@ class Revision:
         for name, content in self._git.contents(missing):
             self._cache.digests[name] = _digest(content)
         return {path: self._fingerprint(entry) for path, entry in entries.items()}
+
+    def placeholders(self, paths: Iterable[str]) -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: git-lfs pointers equal their files."""
+        return {}
 
     def write(self, paths: Iterable[str], target: Path) -> None:
         """Write files into a folder; links are replaced by the files that they lead to."""

@@ -377,3 +377,54 @@ def test_unwritten_dockerfiles_overlay_the_context(root: Path) -> None:
         "1/Dockerfile_amd64": f"file 644 sha256:{digest}",
     }
     assert reader.overlaid({name: "FROM x\n"}).inputs(one).files == {}
+
+
+OID = f"oid sha256:{'a' * 64}\nsize 12\n"
+LFS = "a git-lfs pointer; run `git lfs pull`"
+
+
+@pytest.mark.parametrize(
+    ("content", "instead"),
+    [
+        (f"version https://git-lfs.github.com/spec/v1\n{OID}", LFS),
+        (f"version https://git-lfs.github.com/spec/v1\next-0-x sha256:{'b' * 64}\n{OID}", LFS),
+        (f"version https://hawser.github.com/spec/v1\n{OID}", LFS),
+        ("/annex/objects/SHA256E-s5--abc.gz\n", "a git-annex pointer; run `git annex get`"),
+    ],
+)
+@pytest.mark.parametrize(
+    "instruction", ["COPY a.txt /x", "ADD *.txt /x/", "COPY . /x/", "RUN --mount=target=/src x"]
+)
+def test_a_file_without_its_content_is_an_error(
+    root: Path, content: str, instead: str, instruction: str
+) -> None:
+    (root / "bases/a/ctx/a.txt").write_text(content)
+    keyword = instruction.split(maxsplit=1)[0]
+    assert problem(root, instruction) == (
+        f"bases/a/1/Dockerfile_amd64:2: {keyword} takes a.txt, which is {instead}"
+    )
+    assert "b.txt" in files(root, "COPY b.txt /x")  # a file that the build does not take
+
+
+def test_a_link_into_the_annex_is_an_error(root: Path) -> None:
+    (root / "bases/a/ctx/files/big").symlink_to(
+        "../../../../.git/annex/objects/0/1/SHA256E-s5--a/SHA256E-s5--a"
+    )
+    assert problem(root, "COPY files /x/") == (
+        "bases/a/1/Dockerfile_amd64:2: COPY takes files/big, which is a link of git-annex;"
+        " run `git annex get` and `git annex unlock`"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "about version https://git-lfs.github.com/spec/v1\n" + OID,
+        "version https://git-lfs.github.com/spec/v1\nis the first line\n",
+        f"version https://git-lfs.github.com/spec/v1\n{OID}" + "x" * 1024,
+        "see /annex/objects/\n",
+    ],
+)
+def test_a_file_about_pointers_is_not_a_pointer(root: Path, content: str) -> None:
+    (root / "bases/a/ctx/a.txt").write_text(content)
+    assert files(root, "COPY a.txt /x")["a.txt"].startswith("file ")
