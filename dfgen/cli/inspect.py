@@ -46,6 +46,8 @@ def command(ctx: click.Context, reference: str, other: str | None, platform: str
 
 
 def _read(app: App, text: str, platform: str | None) -> list[Inspected]:
+    if text in app.layout.entries():
+        show.note(f"{text} is read from a registry; the image in dist/ is dist:{text}")
     opened = open_images(text, lambda: app.registry, app.root)
     found = [inspect(one.name, one.document, one.reader, one.listed) for one in opened]
     return [one.only(Platform.parse(platform)) for one in found] if platform else found

@@ -80,6 +80,15 @@ def test_the_type_of_an_attestation_comes_from_its_entry(
     assert f"{proof}\n{sbom}\n" in out
 
 
+def test_a_name_of_the_layout_that_is_read_from_a_registry_is_noted(tmp_path: Path) -> None:
+    layout = layout_at(tmp_path)
+    name = "127.0.0.1:1/java-base:1.0"  # nothing listens there
+    layout.tag({name: layout.entries()["java-base:1.0"]})
+    done = dfgen("-C", tmp_path, "inspect", name)
+    assert done.status == 3
+    assert done.lines[0] == f"{name} is read from a registry; the image in dist/ is dist:{name}"
+
+
 def test_a_single_image_has_the_platform_of_its_configuration(fake: FakeRegistry) -> None:
     fake.add_image(NAME, ARM, "arm")
     (found,) = inspect_all(f"{fake.address}/{NAME}:arm")
