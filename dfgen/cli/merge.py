@@ -66,8 +66,8 @@ def command(
         return
     target, *children = [Reference.parse(word) for word in words]
     merged = merge_published(target, children, how)
-    rows = ((entry.platform, entry.digest, entry.size) for entry in merged.index.images)
-    show.rows(("platform", "digest", "size"), rows, app.output)
+    rows = ((entry.platform, entry.digest) for entry in merged.index.images)
+    show.rows(("platform", "digest"), rows, app.output)
     show.note(f"{merged.name}: {merged.digest} ({_state(merged, how)})")
 
 
