@@ -180,6 +180,7 @@ def automatic_labels(image: Image, pins: Mapping[str, PinnedParent], base: str) 
     """
     labels = {TITLE: image.family.name, VERSION: image.version}
     if base in pins:
-        labels[BASE_NAME] = str(image.stages[base].reference.without_digest())
+        parent = image.parent if base == "parent" and image.parent else image.parents[base]
+        labels[BASE_NAME] = str(parent.reference.without_digest())
         labels[BASE_DIGEST] = pins[base].digest
     return {**labels, **({DESCRIPTION: image.family.description} if image.family.description else {})}

@@ -339,7 +339,7 @@ def render_unchecked(
     variables = template_variables(catalog, image, pins)
     body = templates.render(image.template, variables)
     # The labels name the image's base, which is known only now if it is not the image's own parent.
-    base = base_of(image, body, catalog)
+    base = base_of(image, body, catalog) if image.parents or "scratch" in body else image.parent
     if base is not image.parent:
         name = next((stage for stage, parent in image.stages.items() if parent is base), "")
         variables = template_variables(catalog, image, pins, name)
@@ -554,7 +554,8 @@ def _pins(catalog: Catalog, image: Image, lock: Lock, stand_in: StandIn | None) 
     """Return the pinned parent of each stage by stage name; `parent` is that of the image itself."""
     pinned: dict[str, PinnedParent] = {}
     problems: list[Problem] = []
-    for stage, parent in image.stages.items():
+    stages = {"parent": image.parent, **image.parents} if image.parent else image.parents
+    for stage, parent in stages.items():
         pin = lock.pin(parent)
         if pin:
             digest = pin.digest
@@ -579,7 +580,7 @@ def _wrong_images(text: str, image: Image, pins: Mapping[str, PinnedParent]) -> 
     """
     stages = {name if name == "parent" else f"parents.{name}": pin for name, pin in pins.items()}
     allowed = {pin.reference: (stage, pin) for stage, pin in stages.items()}
-    base = _foreign_base(text, image, pins)
+    base = _foreign_base(text, image, pins) if image.parents else 0
     for use in images_in(text, image.path):
         stage, pin = allowed.get(use.text, ("", None))
         if pin is None:

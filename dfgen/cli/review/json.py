@@ -26,7 +26,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Digest | Platform | str):
         return str(value)
     if is_dataclass(value):
-        return {_NAMES.get(one.name, one.name): _plain(getattr(value, one.name)) for one in fields(value)}
+        found = {one.name: getattr(value, one.name) for one in fields(value)}
+        if found.get("generated") == "":  # the place of a risk has its own line in the generated file
+            del found["generated"]
+        return {_NAMES.get(name, name): _plain(item) for name, item in found.items()}
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

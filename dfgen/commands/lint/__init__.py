@@ -252,7 +252,8 @@ class _Lint:
     def _add_problems(self, image: Image, problems: Iterable[Problem], rule: str) -> None:
         """Report errors in a template, in the Dockerfile that it renders, or in its context."""
         hits: list[tuple[Hit, Level]] = []
-        hint = whitespace_hint(image) if self.sources.with_jinja_whitespace(image) else ""
+        is_broken = rule == "does-not-render"  # a file that is missing has nothing to do with white space
+        hint = whitespace_hint(image) if is_broken and self.sources.with_jinja_whitespace(image) else ""
         for one in problems:
             place = one.place or Place(f"{TEMPLATES}/{image.template}")
             if place.file == image.path:

@@ -97,7 +97,7 @@ class Change:
         old = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
         path.unlink(missing_ok=True)
         if self.what == "delete":
-            while not any(path.parent.iterdir()):
+            while path.parent.is_dir() and not any(path.parent.iterdir()):
                 path = path.parent
                 path.rmdir()
             return

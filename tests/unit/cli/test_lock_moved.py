@@ -112,7 +112,7 @@ def test_pins_that_go_back_in_time_are_reported(root: Path, registry: FakeRegist
     assert dfgen("-C", root, "lock", "--upgrade").lines == [
         f"{key}: linux/amd64 {reason}",
         f"{key}: linux/arm64 {reason}",
-        "bases/lock.json: 1 parents, 1 changed",
+        "bases/lock.json: 1 parent, 1 changed",
     ]
 
 

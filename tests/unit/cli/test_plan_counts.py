@@ -34,7 +34,7 @@ def test_a_build_of_nothing_grows_only_with_the_images_and_runs_no_program(root:
     dockerfile = len(("planned", "compared with what would be rendered"))
     manifest = len(("planned", "its configuration planned", "size read", "merge of its version checked"))
     configuration = 1
-    index = len(("intact", "compared with a merge"))
+    index = len(("intact", "compared with a merge", "Dockerfile of the first image, for its base"))
     more = len(("base.j2", "index.json again", "build.json before", "build.json after"))
     counted = count(root, "build")
     assert (

@@ -193,7 +193,7 @@ def test_the_check_before_names_the_command(root: Path) -> None:
     )
     assert dfgen("-C", root, "render", "app:1.0@amd64").lines == [
         f"{AMD64}: merge finished",
-        "1 of 1 Dockerfiles written, 0 unchanged",
+        "1 of 1 Dockerfile written, 0 unchanged",
     ]
 
 

@@ -16,6 +16,7 @@ from tests.unit.cli.run import dfgen
 # Sends the signal to itself when an event of Python's auditing happens for the n-th time.
 CHILD = """
 import os, signal, sys
+from dfgen.cli import main  # first: whether importing it compiles anything depends on earlier runs
 event, left, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def hook(found, values):
     global left
@@ -24,7 +25,6 @@ def hook(found, values):
         if left == 0:
             os.kill(os.getpid(), number)
 sys.addaudithook(hook)
-from dfgen.cli import main
 main(sys.argv[4:])
 """
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 from dfgen.catalog.lockfile import Lock, LockedParent, Pin
 from dfgen.catalog.model import Image
-from dfgen.commands.plan.inputs import EPOCH, Inputs, Plan, Reason, Step
+from dfgen.commands.plan.inputs import EPOCH, Inputs, Plan, Reason, Step, base_annotations
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.models import AMD64, ARM64, BOTH, UPSTREAM, image, upstream_lock
 
 
 def step(of: Image, reason: Reason = Reason.NEW, detail: str = "") -> Step:
-    inputs = Inputs(dockerfile=Digest.of(of.name.encode()), files={}, options={EPOCH: "1767225600"})
+    keys = [parent.key for parent in of.all_parents if parent.family]
+    options = {EPOCH: "1767225600", **base_annotations(of.parent, pinned(*keys))}
+    inputs = Inputs(dockerfile=Digest.of(of.name.encode()), files={}, options=options)
     return Step(image=of, reason=reason, detail=detail, inputs=inputs)
 
 

@@ -104,9 +104,8 @@ def test_a_template_for_another_program(linting: Linting, name: str, context: st
 )
 def test_a_template_that_no_program_uses(linting: Linting, name: str, context: str, instruction: str) -> None:
     linting.catalog(f"{FROM}{instruction}\n", f"{FAMILY}{context}\n", **{f"templates/{name}": FROM})
-    assert linting.found() == [
-        f"templates/{name}: warning: no family uses this template; remove it [unused-template]"
-    ]
+    found = [line for line in linting.found() if "[context]" not in line]
+    assert found == [f"templates/{name}: warning: no family uses this template; remove it [unused-template]"]
 
 
 def test_a_computed_include_may_use_any_template(linting: Linting) -> None:

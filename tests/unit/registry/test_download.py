@@ -216,7 +216,7 @@ def test_redirect_loop(
     assert str(caught.value) == (
         f"{fake.address}: cannot pull the blob {repository}@{layer.digest}: more than 5 redirects"
     )
-    assert fake.count() == 6
+    assert fake.count() == 12  # a registry behind a broken proxy gets a second try
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,8 @@ def test_has_blob_without_head_support(
     assert not client.has_blob(repository, Digest.of(b"other"))
     assert (fake.count("HEAD"), fake.count("GET")) == (2, 2)
     fake.script("", "/blobs/", Fault(status=400), times=2)
-    assert not client.has_blob(repository, layer.digest)
+    with pytest.raises(Refused):
+        client.has_blob(repository, layer.digest)
 
 
 def test_connection_is_reused_after_every_kind_of_response(
