@@ -195,7 +195,7 @@ def test_a_wrong_tag_keeps_the_pin_that_it_would_replace(root: Path, registry: F
         2,
         [
             f"{key}: unused pin kept until all parents are pinned",
-            f"{LOCK_FILE}: 1 parents, 0 changed",
+            f"{LOCK_FILE}: 1 parent, 0 changed",
             f"bases/app/base.yaml:2:9: parent {key}-nosuch does not exist; check the name and the tag",
         ],
     )
@@ -220,7 +220,7 @@ def test_removed_pins_are_counted(root: Path) -> None:
     for words, would in ((("--dry-run",), "would be "), ((), "")):
         assert dfgen("-C", root, "lock", *words).lines == [
             f"docker.io/library/unused:1: unused pin {would}removed",
-            f"{LOCK_FILE}: 1 parents, 0 {would}changed, 1 {would}removed",
+            f"{LOCK_FILE}: 1 parent, 0 {would}changed, 1 {would}removed",
         ]
 
 
