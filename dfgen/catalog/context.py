@@ -15,7 +15,7 @@ from types import MappingProxyType
 from dfgen.catalog.graph import find
 from dfgen.catalog.model import Image
 from dfgen.dockerfile.ignore import PatternError, Patterns, Verdict, glob, is_wild
-from dfgen.dockerfile.sources import Source, Trigger, context_sources, onbuild
+from dfgen.dockerfile.sources import Source, Trigger, context_sources, onbuild, upstream_triggers
 from dfgen.errors import InputError, Place, Problem, printable
 from dfgen.filetree import FileTree, Kind, Overlaid, kind_of, resolve, within
 
@@ -49,19 +49,24 @@ class ContextReader:
         tree: FileTree,
         versions: Versions = MappingProxyType({}),
         texts: Mapping[str, str] = MappingProxyType({}),
+        *,
+        upstream: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         """Read from the catalog's tree; `versions` are its images, whose ONBUILD triggers children run.
 
-        `texts` overlay Dockerfiles, by path, for example before they are written.
+        `texts` overlay Dockerfiles, by path, for example before they are written. `upstream` are the triggers
+        of upstream parents, by digest; see `Lock.triggers`.
         """
-        self._below, self._versions = tree, versions
+        self._below, self._versions, self._upstream = tree, versions, upstream
         self._tree: FileTree = Overlaid(tree, texts) if texts else tree
         self._contexts: dict[tuple[str, str], BuildContext] = {}
         self._triggers: dict[str, tuple[Trigger, ...]] = {}
 
     def overlaid(self, texts: Mapping[str, str]) -> ContextReader:
         """Return a reader of the same tree with other Dockerfiles."""
-        return ContextReader(self._tree, self._versions, texts) if texts else self
+        if not texts:
+            return self
+        return ContextReader(self._tree, self._versions, texts, upstream=self._upstream)
 
     def inputs(self, image: Image) -> BuildInputs:
         """Return the inputs of an image's build. Raises ExternalError for an unreadable file."""
@@ -72,14 +77,15 @@ class ContextReader:
             return BuildInputs(dockerfile=None, files={}, problems=(problem,))
         files = self._beside(path)
         triggers = self._inherited(image)
-        if not triggers and not _USES_CONTEXT.search(raw):
+        is_triggered = triggers or any(digest.encode() in raw for digest in self._upstream)
+        if not is_triggered and not _USES_CONTEXT.search(raw):
             return BuildInputs(dockerfile=raw, files=files)
         try:
             sources = context_sources(
                 raw.decode("utf-8", errors="replace"),
                 path,
                 platform=image.platform,
-                triggers=lambda base: triggers.get(base.partition("@")[0], ()),
+                triggers=lambda base: self._triggers_of(base, triggers),
             )
             more, problems = self._select(image, sources)
         except InputError as error:
@@ -101,16 +107,18 @@ class ContextReader:
         return self._tree.fingerprints(f"{path}{end}" for end in _BESIDE if f"{name}{end}" in existing)
 
     def _inherited(self, image: Image) -> dict[str, tuple[Trigger, ...]]:
-        """Return the triggers of an image's parents in the catalog, by their reference in FROM.
-
-        Triggers of external parents are in the image's configuration, which is not available here.
-        """
+        """Return the triggers of an image's parents in the catalog, by their reference in FROM."""
         found = {}
         for parent in image.all_parents:
             own = find(parent, self._versions)
             if own and (triggers := self._of_parent(own.path)):
                 found[str(parent.reference)] = triggers
         return found
+
+    def _triggers_of(self, base: str, inherited: Mapping[str, tuple[Trigger, ...]]) -> tuple[Trigger, ...]:
+        """Return the triggers of an image in FROM. Raises InputError for broken ones of upstream."""
+        name, _, digest = base.partition("@")
+        return inherited.get(name) or upstream_triggers(self._upstream.get(digest, ()), name)
 
     def _of_parent(self, path: str) -> tuple[Trigger, ...]:
         if path not in self._triggers:

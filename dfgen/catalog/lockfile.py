@@ -25,6 +25,7 @@ LOCK_FILE = f"{BASES}/lock.json"
 _FORMAT = 1
 _MAX_DIGITS = 18
 _MAX_MANIFEST = 1_000_000_000  # bytes; registries accept a few MB
+MAX_TRIGGERS, MAX_TRIGGER = 100, 10_000  # ONBUILD triggers of an image, and the characters of one
 _KEEP_SIDE = "keep one side and run `dfgen lock`"
 _KEEP_ONE = "keep one of them and run `dfgen lock`"
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(?=\s*:)|"(?:[^"\\]|\\.)*"|[{}]')
@@ -40,10 +41,14 @@ _IS_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A parent's image manifest for one platform; `size` is its size in bytes, 0 if not recorded."""
+    """A parent's image manifest for one platform; `size` is its size in bytes, 0 if not recorded.
+
+    `onbuild` are the ONBUILD triggers in the image's configuration, without the word ONBUILD.
+    """
 
     digest: Digest
     size: int = 0
+    onbuild: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,12 @@ class Lock:
         locked = self.parents.get(parent.key)
         return locked.platforms.get(parent.platform) if locked else None
 
+    @property
+    def triggers(self) -> dict[str, tuple[str, ...]]:
+        """The ONBUILD triggers of the pinned images, by digest; without images that have none."""
+        pins = (pin for locked in self.parents.values() for pin in locked.platforms.values())
+        return {str(pin.digest): pin.onbuild for pin in pins if pin.onbuild}
+
     def with_parents(self, parents: Mapping[str, LockedParent]) -> Lock:
         """Return a lock with these parents added or replaced."""
         return Lock({**self.parents, **parents})
@@ -98,7 +109,8 @@ def _write(key: str, locked: LockedParent, comma: str) -> list[str]:
     pins = []
     for platform, pin in sorted(locked.platforms.items()):
         size = f', "size": {pin.size}' if pin.size else ""
-        pins.append(f'        "{platform}": {{"digest": "{pin.digest}"{size}}}')
+        onbuild = f', "onbuild": {json.dumps(pin.onbuild)}' if pin.onbuild else ""
+        pins.append(f'        "{platform}": {{"digest": "{pin.digest}"{size}{onbuild}}}')
     return [
         f"    {json.dumps(key)}: {{",
         f'      "digest": "{locked.digest}",',
@@ -273,11 +285,22 @@ def _pins(entries: Mapping[str, Any]) -> dict[Platform, Pin]:
 
 
 def _pin(entry: Any) -> Pin:
-    _check_keys(entry, ("digest", "size"))
+    _check_keys(entry, ("digest", "size", "onbuild"))
     size = entry.get("size", 0)
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_MANIFEST:
         raise InputError(f"size {size!r} is not a number of bytes")
-    return Pin(Digest(entry["digest"]), size)
+    digest = Digest(entry["digest"])
+    return Pin(digest, size, read_triggers(entry["onbuild"])) if "onbuild" in entry else Pin(digest, size)
+
+
+def read_triggers(found: object) -> tuple[str, ...]:
+    """Return the ONBUILD triggers of a lock or a configuration. Raises InputError for anything else."""
+    texts = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+    is_list = isinstance(found, list) and len(texts) == len(found) <= MAX_TRIGGERS
+    if not is_list or not all(len(one) <= MAX_TRIGGER for one in texts):
+        limits = f"at most {MAX_TRIGGERS} texts of at most {MAX_TRIGGER} characters"
+        raise InputError(f"the ONBUILD triggers are not a list of {limits}")
+    return tuple(texts)
 
 
 def _date(text: str) -> str:

@@ -15,6 +15,7 @@ from dfgen.commands import moved, sightings
 from dfgen.commands.lock import LockChanges, Locking
 from dfgen.commands.moved import ImageFacts, PinChange
 from dfgen.errors import counted
+from dfgen.oci.images import Once, Puller
 from dfgen.workspace import DIST
 
 PIN_COLUMNS = ("parent", "platform", "old", "new", "rebuilds")
@@ -61,6 +62,7 @@ def command(
     _check_usage(parents, upgrade=upgrade, uneven=uneven, check=check, dry_run=dry_run, min_age=min_age)
     how = Locking(
         registry=app.registry,
+        puller=Once(app.registry),
         today=app.today,
         uneven=uneven,
         min_age=min_age,
@@ -81,7 +83,7 @@ def command(
     if not dry_run:
         locking.write(app.root, app.lock, changes.lock)
         sightings.write(app.root / DIST, how.seen, changes.seen)
-    _show_pins(app, changes, upgrade=upgrade)
+    _show_pins(app, changes, how.puller, upgrade=upgrade)
     _show_notes(changes, dry_run=dry_run)
     if changes.failed:
         raise changes.failed
@@ -107,10 +109,10 @@ def _check_usage(
         raise click.UsageError("--min-age requires --upgrade; parents without a pin are pinned immediately")
 
 
-def _show_pins(app: App, changes: LockChanges, *, upgrade: bool) -> None:
+def _show_pins(app: App, changes: LockChanges, puller: Puller, *, upgrade: bool) -> None:
     pins = moved.pin_changes(app.catalog, changes.moved)
     if upgrade:
-        pins = moved.with_facts(app.catalog, pins, app.registry)
+        pins = moved.with_facts(app.catalog, pins, puller)
         show.rows(UPGRADE_COLUMNS, _upgrade_rows(pins, app.output), app.output, SPARE)
         show.notes(moved.older_pins(pins))
     else:

@@ -13,14 +13,15 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin, read_triggers
 from dfgen.catalog.model import Catalog, Parent
 from dfgen.commands.moved import Moved, read_facts
 from dfgen.commands.sightings import Sighting, Sightings, first_sight, seen_again, since_pin
 from dfgen.concurrent import attempt, combined
 from dfgen.errors import CheckError, DfgenError, ExternalError, InputError, Place, Problem, counted, listing
 from dfgen.filetree import files
-from dfgen.oci.images import Remote, configuration_of, is_plausible
+from dfgen.oci.digest import Digest
+from dfgen.oci.images import Puller, Remote, configuration_of, is_plausible
 from dfgen.oci.manifest import Index, Manifest
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
@@ -35,7 +36,7 @@ _FEW_PARENTS = 10  # up to this many, the first refused pull comes about as earl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """How to lock; `today` is a date, YYYY-MM-DD.
+    """How to lock; `today` is a date, YYYY-MM-DD. `puller` reads manifests and configurations of parents.
 
     `uneven` moves a parent even if only some of its platforms moved. `min_age` is the age in days that a
     digest must have before a pin moves to it, and `seen` are the digests that earlier runs held back.
@@ -43,6 +44,7 @@ class Locking:
     """
 
     registry: Registry
+    puller: Puller
     today: str
     uneven: bool = False
     min_age: int = 0
@@ -74,7 +76,8 @@ class LockChanges:
 def lock(catalog: Catalog, old: Lock, how: Locking) -> LockChanges:
     """Pin the parents and platforms that have no pin; existing pins stay."""
     unpinned = [parent for parent in required_parents(catalog) if not _is_pinned(parent, old)]
-    return _changes(catalog, old, _run(unpinned, lambda parent: _pin(parent, old, how)), how)
+    work = _run(unpinned, lambda parent: _with_triggers(parent, old, _pin(parent, old, how), how))
+    return _changes(catalog, old, work, how)
 
 
 def upgrade(catalog: Catalog, old: Lock, how: Locking, names: Sequence[str] = ()) -> LockChanges:
@@ -83,8 +86,9 @@ def upgrade(catalog: Catalog, old: Lock, how: Locking, names: Sequence[str] = ()
     Costs one HEAD for a parent that did not move. For a named one, the pins are also compared with its index,
     and corrected.
     """
-    parents = _select(catalog, names)
-    return _changes(catalog, old, _run(parents, lambda parent: _move(parent, old, how, bool(names))), how)
+    parents, is_named = _select(catalog, names), bool(names)
+    work = _run(parents, lambda parent: _with_triggers(parent, old, _move(parent, old, how, is_named), how))
+    return _changes(catalog, old, work, how)
 
 
 def check(catalog: Catalog, old: Lock, how: Locking) -> None:
@@ -394,13 +398,52 @@ def _created(parent: RequiredParent, new: LockedParent, how: Locking) -> str:
     found: list[str] = []
     for platform in parent.platforms:
         digest = new.platforms[platform].digest
-        try:
-            facts = read_facts(parent.reference.repository, digest, how.registry)
-        except Missing:
-            message = f"the index of {parent.key} lists {digest} for {platform}, which does not exist"
-            raise CheckError(Problem(parent.place, message)) from None
+        with _listed(parent, platform, digest):
+            facts = read_facts(parent.reference.repository, digest, how.puller)
         found.append(facts.day if facts.created and is_plausible(facts.created) else "")
     return max(found) if all(found) and max(found) <= how.today else ""
+
+
+@contextmanager
+def _listed(parent: RequiredParent, platform: Platform, digest: Digest) -> Iterator[None]:
+    """Report an image that the index lists although it does not exist."""
+    try:
+        yield
+    except Missing:
+        message = f"the index of {parent.key} lists {digest} for {platform}, which does not exist"
+        raise CheckError(Problem(parent.place, message)) from None
+
+
+def _with_triggers(parent: RequiredParent, old: Lock, result: _Result, how: Locking) -> _Result:
+    """Add the ONBUILD triggers of new pins; those of the others are known.
+
+    Costs two GETs per new pin: the triggers are in the configuration only.
+    """
+    known = (
+        {one.digest: one for one in old.parents[parent.key].platforms.values()}
+        if (parent.key in old.parents)
+        else {}
+    )
+    platforms = {}
+    for platform, pin in result.locked.platforms.items():
+        before = known.get(pin.digest)
+        onbuild = before.onbuild if before else _triggers(parent, platform, pin.digest, how.puller)
+        platforms[platform] = replace(pin, onbuild=onbuild)
+    return replace(result, locked=replace(result.locked, platforms=platforms))
+
+
+def _triggers(parent: RequiredParent, platform: Platform, digest: Digest, puller: Puller) -> tuple[str, ...]:
+    repository = parent.reference.repository
+    with _listed(parent, platform, digest):
+        manifest = puller.manifest(Reference(repository, digest=digest))
+        if not isinstance(manifest, Manifest):
+            return ()
+        name = f"parent {parent.key}"
+        settings = configuration_of(name, manifest, Remote(puller, repository)).get("config")
+    try:
+        return read_triggers((settings.get("OnBuild") if isinstance(settings, dict) else None) or [])
+    except InputError as error:
+        raise CheckError(Problem(parent.place, f"{name} for {platform}: {error}")) from None
 
 
 @contextmanager
@@ -424,12 +467,12 @@ def _resolve(
 
     Raises InputError if it has no image for a platform, CheckError if it had one when it was `locked`.
     """
-    document = how.registry.manifest(reference)
+    document = how.puller.manifest(reference)
     if isinstance(document, Manifest):
-        platform = _configured_platform(parent, document, how.registry)
+        platform = _configured_platform(parent, document, how.puller)
         pins = {platform: Pin(document.descriptor.digest, document.descriptor.size)}
     else:
-        pins = _index_pins(parent, document, how.registry)
+        pins = _index_pins(parent, document, how.puller)
     missing = [platform for platform in parent.platforms if platform not in pins]
     if missing:
         found = listing(str(platform) for platform in sorted(pins))
@@ -448,7 +491,7 @@ def _resolve(
     )
 
 
-def _index_pins(parent: RequiredParent, index: Index, registry: Registry) -> dict[Platform, Pin]:
+def _index_pins(parent: RequiredParent, index: Index, puller: Puller) -> dict[Platform, Pin]:
     """Pin the images of an index; if a platform is missing, entries without a platform are read for it."""
     # Reversed, because the first entry of a platform counts, as for other clients.
     usable = [entry for entry in index.images if not entry.is_index]
@@ -457,15 +500,15 @@ def _index_pins(parent: RequiredParent, index: Index, registry: Registry) -> dic
         if all(platform in pins for platform in parent.platforms):
             break
         with suppress(CheckError):  # not an image, for example a signature or a chart
-            found = registry.manifest(Reference(parent.reference.repository, digest=entry.digest))
+            found = puller.manifest(Reference(parent.reference.repository, digest=entry.digest))
             if isinstance(found, Manifest):
-                platform = _configured_platform(parent, found, registry)
+                platform = _configured_platform(parent, found, puller)
                 pins.setdefault(platform, Pin(entry.digest, entry.size))
     return pins
 
 
-def _configured_platform(parent: RequiredParent, manifest: Manifest, registry: Registry) -> Platform:
-    reader = Remote(registry, parent.reference.repository)
+def _configured_platform(parent: RequiredParent, manifest: Manifest, puller: Puller) -> Platform:
+    reader = Remote(puller, parent.reference.repository)
     return Platform.from_json(configuration_of(f"parent {parent.key}", manifest, reader))
 
 
@@ -563,26 +606,25 @@ def _with_parents(problem: Problem, parents: Sequence[RequiredParent]) -> Proble
 def quota_warnings(catalog: Catalog, old: Lock, registry: Registry) -> Iterator[str]:
     """Yield a warning for each registry whose pull quota is too small for the parents without a pin.
 
-    Costs one HEAD, which is not a pull, per registry with more than ten such parents.
+    A parent costs a pull for its index and one for each image, whose ONBUILD triggers are read. Costs one
+    HEAD, which is not a pull, per registry with more than ten such parents.
     """
-    unpinned = {
-        parent.key: catalog.mirrored(parent.reference)
-        for parent in catalog.upstream_parents()
-        if old.pin(parent) is None
-    }
-    by_registry: dict[str, list[Reference]] = {}
-    for _, reference in sorted(unpinned.items()):
-        by_registry.setdefault(reference.repository.registry, []).append(reference)
-    for host, references in by_registry.items():
-        quota = registry.fetch_quota(references[0]) if len(references) > _FEW_PARENTS else None
-        if quota and quota.remaining < len(references):
-            yield _quota_warning(host, quota, len(references))
+    by_registry: dict[str, list[tuple[Reference, int]]] = {}
+    for parent in required_parents(catalog):
+        if missing := sum(not _has_pin(parent, platform, old) for platform in parent.platforms):
+            host = parent.reference.repository.registry
+            by_registry.setdefault(host, []).append((parent.reference, 1 + missing))
+    for host, parents in by_registry.items():
+        quota = registry.fetch_quota(parents[0][0]) if len(parents) > _FEW_PARENTS else None
+        pulls = sum(needed for _, needed in parents)
+        if quota and quota.remaining < pulls:
+            yield _quota_warning(host, quota, len(parents), pulls)
 
 
-def _quota_warning(host: str, quota: Quota, needed: int) -> str:
+def _quota_warning(host: str, quota: Quota, needed: int, pulls: int) -> str:
     window = f" per {quota.window / 3600:g} h" if quota.window else ""
+    left = f"only {quota.remaining} of {quota.limit} pulls{window} left"
     return (
-        f"{host}: {counted(needed, 'parent')} to resolve, but only {quota.remaining} of {quota.limit}"
-        f" pulls{window} left; run `docker login {host}`, wait, or set a mirror under `mirrors` in"
-        " catalog.yaml"
+        f"{host}: {counted(needed, 'parent')} to resolve with up to {pulls} pulls, but {left}; run"
+        f" `docker login {host}`, wait, or set a mirror under `mirrors` in catalog.yaml"
     )

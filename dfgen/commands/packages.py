@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfgen.catalog import packagelock
+from dfgen.catalog import lockfile, packagelock
 from dfgen.catalog.model import Image
 from dfgen.catalog.packagelock import LockedPackage, PackageLock
 from dfgen.commands.programs import added_layers, stages_in
@@ -28,7 +28,7 @@ def added_packages(image: Image, built: Descriptor, layout: Layout, root: Path) 
     manifest = layout.manifest(built)
     if not isinstance(manifest, Manifest):
         raise CheckError(f"{image.name}: {built.digest} is an index, expected an image")
-    own = added_layers(image, manifest, stages_in(image, root), layout)
+    own = added_layers(image, manifest, stages_in(image, root), layout, lockfile.read(root).triggers)
     below = manifest.layers[: len(manifest.layers) - len(own)]
     try:
         contents, base = _contents(manifest.layers, layout), _contents(below, layout)

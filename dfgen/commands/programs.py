@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from dfgen.catalog import lockfile
 from dfgen.catalog.model import Image
 from dfgen.dockerfile.ignore import Patterns, Verdict
 from dfgen.dockerfile.parser import parse
+from dfgen.dockerfile.sources import upstream_triggers
 from dfgen.dockerfile.stages import Stage, stages
 from dfgen.errors import CheckError, DfgenError, ExternalError, Problem, listing, printable
 from dfgen.oci.images import configuration_of
@@ -37,7 +40,7 @@ def check_programs(image: Image, built: Descriptor, layout: Layout, root: Path) 
     manifest = layout.manifest(built)
     if not isinstance(manifest, Manifest):
         raise CheckError(f"{image.name}: {built.digest} is an index, expected an image")
-    own = added_layers(image, manifest, stages_in(image, root), layout)
+    own = added_layers(image, manifest, stages_in(image, root), layout, lockfile.read(root).triggers)
     try:
         found = programs([layout.blob_path(layer.digest) for layer in own])
     except CheckError as error:
@@ -88,11 +91,16 @@ def _read(path: Path) -> str:
 
 
 def added_layers(
-    image: Image, manifest: Manifest, kept: Sequence[Stage], layout: Layout
+    image: Image,
+    manifest: Manifest,
+    kept: Sequence[Stage],
+    layout: Layout,
+    upstream: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Sequence[Descriptor]:
     """Return the layers that a build added to its base image's; all layers if that cannot be determined.
 
-    `kept` are the stages whose layers are in the image, the last one at the end.
+    `kept` are the stages whose layers are in the image, the last one at the end, and `upstream` are the
+    triggers of upstream parents; see `Lock.triggers`.
 
     The base image's manifest is in the layout if it is an image of the catalog. Otherwise BuildKit's history
     shows how many layers the instructions of the Dockerfile made.
@@ -102,7 +110,7 @@ def added_layers(
     below = [layer.digest for layer in base.layers] if base else []
     if base and digests[: len(below)] == below:
         return manifest.layers[len(below) :]
-    count = _layers_made(configuration_of(image.name, manifest, layout), kept)
+    count = _layers_made(configuration_of(image.name, manifest, layout), kept, upstream)
     return manifest.layers if count is None else manifest.layers[max(len(digests) - count, 0) :]
 
 
@@ -120,10 +128,12 @@ def _manifest_of(reference: str, platform: Platform, layout: Layout) -> Manifest
     return document if isinstance(document, Manifest) else None
 
 
-def _layers_made(configuration: Mapping[str, Any], kept: Sequence[Stage]) -> int | None:
+def _layers_made(
+    configuration: Mapping[str, Any], kept: Sequence[Stage], upstream: Mapping[str, Sequence[str]]
+) -> int | None:
     """Count the layers that the instructions of the kept stages made; None if the history is unknown."""
     # BuildKit writes one entry for each instruction but ONBUILD, with or without a layer.
-    keywords = [word for stage in kept for word in _keywords(stage)]
+    keywords = [word for stage in kept for word in _keywords(stage, upstream)]
     history = configuration.get("history")
     entries = [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
     while entries and str(entries[-1].get("comment")).startswith(_EXPORTER):
@@ -135,10 +145,14 @@ def _layers_made(configuration: Mapping[str, Any], kept: Sequence[Stage]) -> int
     return sum(1 for one in own if not one.get("empty_layer"))
 
 
-def _keywords(stage: Stage) -> Iterator[str]:
-    """The keywords of all instructions that a stage runs, with the triggers of the stage it is built on."""
+def _keywords(stage: Stage, upstream: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The keywords of all instructions that a stage runs, with the triggers of what it is built on."""
     if stage.base:
         yield from (one.trigger.keyword for one in stage.base.instructions if one.trigger)
+    else:
+        name, _, digest = stage.reference.partition("@")
+        triggers = upstream_triggers(upstream.get(digest, ()), name)
+        yield from (one.instruction.keyword for one in triggers)
     yield from (one.keyword for one in stage.instructions if not one.trigger)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dfgen.dockerfile.parser import Dockerfile, Instruction, parse
@@ -88,6 +88,14 @@ def external_images(dockerfile: Dockerfile) -> tuple[ExternalImage, ...]:
     search = _Search()
     for instruction in dockerfile.instructions:
         search.visit(instruction)
+    return tuple(search.found)
+
+
+def images_used(instruction: Instruction, stages: Iterable[str]) -> tuple[ExternalImage, ...]:
+    """Return the external images of one instruction in the last of these stages."""
+    search = _Search()
+    search.stages.extend(stages)
+    search.visit(instruction)
     return tuple(search.found)
 
 

@@ -13,12 +13,17 @@ from dataclasses import dataclass, field, replace
 from dfgen.dockerfile.ignore import clean, is_wild
 from dfgen.dockerfile.lexer import UnbalancedError, unquote
 from dfgen.dockerfile.parser import Dockerfile, Instruction, is_heredoc, parse
+from dfgen.dockerfile.references import images_used
+from dfgen.errors import InputError, Place, Problem, placed, printable
 from dfgen.oci.platform import Platform
+from dfgen.untrusted import brief
 
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w-]+@[\w.-]+:", re.ASCII | re.IGNORECASE)
 # Substitutions that depend on more than whether a variable is set.
 _UNSUPPORTED = re.compile(r"\$\{\w+(?::?\?|[#%/])")
 _PIVOT = "/./"
+_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9._-]*")
 # Arguments that BuildKit or a build sets, whatever the file contains: https://docs.docker.com/reference/dockerfile/#arg
 _EXTERNAL = frozenset(("SOURCE_DATE_EPOCH",))
 _AUTOMATIC = frozenset(
@@ -46,10 +51,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """An ONBUILD instruction of a parent, which runs in the child's build; `origin` is its place."""
+    """An ONBUILD instruction of a parent, which runs in the child's build; `origin` is its place.
+
+    The Dockerfile of an upstream parent is unknown; the origin is then the parent's reference.
+    """
 
     instruction: Instruction
     origin: str
+    is_upstream: bool = False
 
 
 Triggers = Callable[[str], Sequence[Trigger]]
@@ -62,9 +71,10 @@ def context_sources(
 
     A variable is expanded if the file and `platform` determine its value; otherwise the source is the whole
     context, so that a change is never missed. `triggers` returns the ONBUILD triggers of an image in FROM.
-    Raises InputError, with the line in `file`, for a Dockerfile that BuildKit cannot parse.
+    Raises InputError, with the line in `file`, for a Dockerfile that BuildKit cannot parse, and for an
+    upstream trigger that uses an image without a digest.
     """
-    stages = _stages(parse(text, file), platform, triggers)
+    stages = _stages(parse(text, file), file, platform, triggers)
     needed = _needed(stages)
     return tuple(source for at, stage in enumerate(stages) if at in needed for source in stage.sources)
 
@@ -80,6 +90,22 @@ def onbuild(text: str, file: str) -> tuple[Trigger, ...]:
             found.clear()
         elif one.trigger:
             found.append(Trigger(instruction=one.trigger, origin=f"{file}:{one.line}"))
+    return tuple(found)
+
+
+def upstream_triggers(texts: Iterable[str], parent: str) -> tuple[Trigger, ...]:
+    """Parse the triggers in the configuration of an upstream parent.
+
+    Raises InputError if one is not a single instruction, which BuildKit rejects, too.
+    """
+    found = []
+    for text in texts:
+        try:
+            (one,) = parse(text).instructions
+        except (InputError, ValueError):
+            what = f"{parent} has an ONBUILD trigger that is not an instruction: {brief(text)}"
+            raise InputError(f"{what}; use another parent") from None
+        found.append(Trigger(instruction=one, origin=parent, is_upstream=True))
     return tuple(found)
 
 
@@ -136,8 +162,8 @@ def _needed(stages: Sequence[_Stage]) -> set[int]:
     return found
 
 
-def _stages(dockerfile: Dockerfile, platform: Platform | None, triggers: Triggers) -> list[_Stage]:
-    walk = _Walk(dockerfile.escape, platform, triggers)
+def _stages(dockerfile: Dockerfile, file: str, platform: Platform | None, triggers: Triggers) -> list[_Stage]:
+    walk = _Walk(dockerfile.escape, file, platform, triggers)
     for instruction in dockerfile.instructions:
         walk.visit(instruction)
     return walk.stages
@@ -146,8 +172,9 @@ def _stages(dockerfile: Dockerfile, platform: Platform | None, triggers: Trigger
 class _Walk:
     """Evaluates instructions in order."""
 
-    def __init__(self, escape: str, platform: Platform | None, triggers: Triggers) -> None:
+    def __init__(self, escape: str, file: str, platform: Platform | None, triggers: Triggers) -> None:
         self.escape = escape
+        self.file = file
         self.triggers = triggers
         self.arguments = _Variables(_of_platform(platform), is_complete=False)
         self.stages: list[_Stage] = []
@@ -175,7 +202,8 @@ class _Walk:
             found: Sequence[Trigger] = parent.triggers
         else:
             variables = _Variables({}, is_complete=base == "scratch")
-            found = self.triggers(base) if base and base != "scratch" else ()
+            with placed(Place(self.file, one.line)):
+                found = self.triggers(base) if base and base != "scratch" else ()
         stage = _Stage(name=name, variables=variables)
         if at is not None:
             stage.needs.add(at)
@@ -183,7 +211,19 @@ class _Walk:
             stage.needs.update(range(len(self.stages)))
         self.stages.append(stage)
         for trigger in found:
-            self.run(replace(trigger.instruction, line=one.line), f" of {trigger.origin}")
+            instruction = replace(trigger.instruction, line=one.line)
+            if trigger.is_upstream:
+                self.check_images(instruction, trigger.origin)
+            self.run(instruction, f" of {trigger.origin}")
+
+    def check_images(self, one: Instruction, parent: str) -> None:
+        """Raise InputError if an upstream trigger uses an image without a digest."""
+        for use in images_used(one, [stage.name for stage in self.stages]):
+            if not _PINNED.search(use.text):
+                name = printable(use.text)
+                stage = f", or name a stage before it {name}" if _STAGE_NAME.fullmatch(name) else ""
+                what = f"ONBUILD {use.keyword} of {parent} uses the image {name!r} without a digest"
+                raise InputError(Problem(Place(self.file, one.line), f"{what}; use another parent{stage}"))
 
     def run(self, one: Instruction, origin: str = "") -> None:
         """Evaluate an instruction; `origin` is the place of a trigger, for messages."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -41,6 +41,30 @@ class Puller(Protocol):
     def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
         """Read a small blob, for example an image's configuration."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A puller that requests each manifest with a digest, and each blob, once."""
+
+    registry: Puller
+    manifests: dict[tuple[Repository, Digest], Manifest | Index] = field(default_factory=dict)
+    blobs: dict[tuple[Repository, Digest], bytes] = field(default_factory=dict)
+
+    def manifest(self, reference: Reference) -> Manifest | Index:
+        """Read a manifest or an index; a tag is requested each time."""
+        known = self.manifests.get((reference.repository, reference.digest)) if reference.digest else None
+        if known is not None:
+            return known
+        found = self.registry.manifest(reference)
+        return self.manifests.setdefault((reference.repository, found.descriptor.digest), found)
+
+    def blob(self, repository: Repository, descriptor: Descriptor) -> bytes:
+        """Read a small blob."""
+        key = (repository, descriptor.digest)
+        if key not in self.blobs:
+            self.blobs[key] = self.registry.blob(repository, descriptor)
+        return self.blobs[key]
 
 
 class LocalBlobs(Protocol):

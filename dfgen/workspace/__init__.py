@@ -249,7 +249,7 @@ class Workspace:
         return Planning(
             catalog=self.catalog,
             layout=self.layout,
-            reader=ContextReader(Folder(self.root), self.catalog.versions),
+            reader=ContextReader(Folder(self.root), self.catalog.versions, upstream=self.lock.triggers),
             records=self.records,
             causes=self.causes,
         )

@@ -198,6 +198,6 @@ def _state(snapshot: Snapshot, loaded: _Loaded, parts: Sequence[str]) -> State:
         templates=snapshot.templates,
         settings=snapshot.settings,
         files={printable_path(path): text for path, text in files.items()},
-        context=ContextReader(snapshot.tree, versions, dockerfiles),
+        context=ContextReader(snapshot.tree, versions, dockerfiles, upstream=loaded.lock.triggers),
         problems=loaded.problems,
     )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
@@ -47,14 +47,16 @@ def root_filesystems(folder: Path) -> dict[str, bytes]:
     return {arch: _layer(program, listed.stdout.split()) for arch, program in programs.items()}
 
 
-def publish(registry: str, name: str, layers: Mapping[str, bytes], note: str = "") -> Published:
+def publish(
+    registry: str, name: str, layers: Mapping[str, bytes], note: str = "", onbuild: Sequence[str] = ()
+) -> Published:
     """Publish an index of the layers as `name:1`; the note changes the digests of its images."""
     entries = []
     for arch, layer in layers.items():
         configuration = {
             "architecture": arch,
             "os": "linux",
-            "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "Labels": {"note": note}},
+            "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "Labels": {"note": note}, "OnBuild": onbuild},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         }
         manifest = {

@@ -88,3 +88,28 @@ def test_each_reason_is_printed_and_gone_after_a_build(work: Work, layers: Mappi
         "base:1@arm64": "platform added",
         "child:2@arm64": "parent rebuilt: base:1",
     }
+
+
+def test_what_triggers_of_an_upstream_parent_take_is_an_input(
+    work: Work, layers: Mapping[str, bytes]
+) -> None:
+    triggers = ["COPY files/ /files/", "COPY --from=Tool /tool /tool", "COPY <<EOF /text\ntext\nEOF"]
+    name = f"dfgen-test/{uuid.uuid4().hex}"
+    work.parent = busybox.publish(os.environ["DFGEN_DEMO_REGISTRY"], name, layers, onbuild=triggers)
+    files = {
+        "bases/catalog.yaml": "platforms: [amd64]\n",
+        "bases/base/base.yaml": "template: base.j2\nparent: PARENT\nversions: ['1']\n"
+        "tests: [{run: [cat, /files/one, /tool, /text]}]\n",
+        "templates/base.j2": "FROM scratch AS tool\nCOPY tool /tool\nFROM {{ parent }}\nLABEL a=b\n",
+        "bases/base/files/one": "1\n",
+        "bases/base/tool": "2\n",
+    }
+    assert built(work, files) == {"base:1@amd64": "not built yet"}
+    work.write({"bases/base/files/one": "new\n", "bases/base/tool": "new\n"})
+    assert reasons(work) == {"base:1@amd64": "context file changed: files/one and tool"}
+    # BuildKit would look for `tool` in a registry.
+    work.write({"templates/base.j2": "FROM {{ parent }}\nLABEL a=b\n"})
+    assert work.run("plan", code=2).stderr == (
+        f"templates/base.j2:1: ONBUILD COPY of {work.parent.reference} uses the image 'Tool' without a digest;"
+        " use another parent\n"
+    )

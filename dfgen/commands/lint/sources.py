@@ -37,7 +37,7 @@ def lint_sources(catalog: Catalog, lock: Lock, templates: Templates, templates_f
             catalog, image, lock, templates_for(image)
         ),
         origins=partial(template_lines, catalog, lock, templates_for),
-        context=partial(ContextReader, Folder(catalog.root), catalog.versions),
+        context=partial(ContextReader, Folder(catalog.root), catalog.versions, upstream=lock.triggers),
         variables=partial(_variables, catalog),
         usages=templates.usages(),
         functions=templates.functions,

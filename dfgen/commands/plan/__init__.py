@@ -124,7 +124,8 @@ def plan_rendered(
     images = list(images)
     rendering = dockerfiles.rendering(with_parents(images, how.catalog), lock)
     texts = {file.path: file.new for file in rendering.files if file.new is not None}
-    reader = ContextReader(Folder(how.catalog.root), how.catalog.versions, texts)
+    folder = Folder(how.catalog.root)
+    reader = ContextReader(folder, how.catalog.versions, texts, upstream=lock.triggers)
     found = plan_checked(images, lock, replace(how, reader=reader), rendering, dockerfiles)
     return found, (*rendering.differing, *rendering.stale)
 

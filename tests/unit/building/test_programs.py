@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from dfgen.catalog.lockfile import LOCK_FILE, Lock, LockedParent, Pin
 from dfgen.commands.programs import check_programs
 from dfgen.errors import CheckError, ExitCode, ExternalError
+from dfgen.oci.digest import Digest
+from dfgen.oci.manifest import OCI_INDEX
 from tests.fakes.images import image as fake
 from tests.fakes.layers import elf, tar
 from tests.unit.models import ARM64, a_test, family
@@ -178,6 +181,31 @@ def test_triggers_of_a_stage_are_run_in_the_next_one(world: World) -> None:
     image = world.named(NAME)[0]
     (world.root / image.dockerfile).write_text("FROM x AS a\nONBUILD COPY a /a\nFROM a\nRUN b\n")
     own = [made("COPY a /a # buildkit"), made("RUN /bin/sh -c b # buildkit")]
+    for layers, is_wrong in (([TOOL, SCRIPT, SCRIPT], False), ([SCRIPT, TOOL, SCRIPT], True)):
+        built = fake(ARM64, layers, config={"history": [BASE, *own]}).put_into(world.layout)
+        if is_wrong:
+            with pytest.raises(CheckError):
+                check_programs(image, built, world.layout, world.root)
+        else:
+            check_programs(image, built, world.layout, world.root)
+
+
+def test_triggers_of_an_upstream_parent_are_of_the_build(world: World) -> None:
+    image = world.named(NAME)[0]
+    (world.root / image.dockerfile).write_text(f"FROM x@{Digest.of(b'x')} AS a\nRUN b\nFROM a\nUSER c\n")
+    own = [
+        made("ARG D", empty_layer=True),
+        made("COPY a /a # buildkit"),
+        made("RUN /bin/sh -c b # buildkit"),
+        made("USER c", empty_layer=True),
+    ]
+    locked = LockedParent(
+        digest=Digest.of(b"index"),
+        media_type=OCI_INDEX,
+        first_seen="2026-01-31",
+        platforms={ARM64: Pin(Digest.of(b"x"), 1, ("arg D", "COPY a /a"))},
+    )
+    (world.root / LOCK_FILE).write_text(Lock({"x:1": locked}).to_text())
     for layers, is_wrong in (([TOOL, SCRIPT, SCRIPT], False), ([SCRIPT, TOOL, SCRIPT], True)):
         built = fake(ARM64, layers, config={"history": [BASE, *own]}).put_into(world.layout)
         if is_wrong:

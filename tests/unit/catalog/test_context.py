@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -315,6 +315,67 @@ def test_a_missing_source_of_a_trigger(root: Path) -> None:
         "bases/a/1/Dockerfile_amd64:1: ONBUILD COPY of bases/onb/1/Dockerfile_amd64:3 takes 'nothing', which does"
         " not exist in the context bases/a/ctx; add it there, or copy it from a stage with --from"
     )
+
+
+PIN = f"sha256:{'7' * 64}"
+ONB = "docker.io/library/onb:1"
+
+
+def upstream_child(root: Path, triggers: Sequence[str], *instructions: str, start: str = "") -> BuildInputs:
+    """Return the inputs of an image whose upstream parent has these triggers in its configuration."""
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    path = root / one.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join((f"{start}FROM {ONB}@{PIN}", *instructions, "")))
+    return ContextReader(Folder(root), upstream={PIN: triggers}).inputs(one)
+
+
+@pytest.mark.parametrize(
+    ("triggers", "expected"),
+    [
+        (["COPY files/sub /x"], SUB),
+        (["add a.txt /x", "RUN --mount=source=b.txt,target=/b true"], {"a.txt", "b.txt"}),
+        (["ARG F=bin", "COPY $F /x"], {"bin", "bin/run"}),
+        (["COPY <<EOF a.txt /x/\nb.txt\nEOF"], {"a.txt"}),
+        ([f"COPY --from=y@{PIN} a.txt /x", f"RUN --mount=from=y@{PIN},target=/y true"], set()),
+        (["COPY --from=0 a.txt /x", "COPY --from=build b.txt /x"], {"bin", "bin/run"}),
+        (["RUN true", "EXPOSE 1"], set()),
+    ],
+)
+def test_triggers_of_an_upstream_parent_run_in_the_child(
+    root: Path, triggers: list[str], expected: set[str]
+) -> None:
+    taken = upstream_child(root, triggers, "USER 1", start="FROM scratch AS Build\nCOPY bin /bin\n")
+    assert (set(taken.files), taken.problems) == (expected, ())
+
+
+def test_triggers_of_an_upstream_parent_run_in_each_stage_that_is_needed(root: Path) -> None:
+    unneeded = upstream_child(root, ["COPY a.txt /x"], "FROM scratch")
+    needed = upstream_child(root, ["COPY a.txt /x"], "FROM scratch", "COPY --from=0 /x /")
+    assert (set(unneeded.files), set(needed.files)) == (set(), {"a.txt"})
+
+
+def test_an_overlaid_reader_knows_the_triggers_too(root: Path) -> None:
+    one = image("a", AMD64, family=family("a", context=PurePosixPath("bases/a/ctx")))
+    reader = ContextReader(Folder(root), upstream={PIN: ["COPY a.txt /x"]})
+    assert set(reader.overlaid({one.path: f"FROM {ONB}@{PIN}\n"}).inputs(one).files) == {"a.txt"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "message"),
+    [
+        ("COPY nothing /x", f"ONBUILD COPY of {ONB} takes 'nothing', which does not exist in the context bases/a/ctx; add it there, or copy it from a stage with --from"),
+        ("COPY --from=tool a /x", f"ONBUILD COPY of {ONB} uses the image 'tool' without a digest; use another parent, or name a stage before it tool"),
+        ("COPY --from=y.z/tool:1 a /x", f"ONBUILD COPY of {ONB} uses the image 'y.z/tool:1' without a digest; use another parent"),
+        ("RUN --mount=type=bind,from=$T,target=/t x", f"ONBUILD RUN of {ONB} uses the image '$T' without a digest; use another parent"),
+        ("COPY a /b\nFROM evil", f"{ONB} has an ONBUILD trigger that is not an instruction: 'COPY a /b\\nFROM evil'; use another parent"),
+        ("COPY <<EOF /x", f"{ONB} has an ONBUILD trigger that is not an instruction: 'COPY <<EOF /x'; use another parent"),
+        ("", f"{ONB} has an ONBUILD trigger that is not an instruction: ''; use another parent"),
+    ],
+)  # fmt: skip
+def test_triggers_of_an_upstream_parent_that_are_refused(root: Path, trigger: str, message: str) -> None:
+    (found,) = upstream_child(root, [trigger], start="# x\n").problems
+    assert str(found) == f"bases/a/1/Dockerfile_amd64:2: {message}"
 
 
 def test_links_that_a_pattern_matches(root: Path) -> None:

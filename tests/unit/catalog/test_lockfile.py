@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_the_file_is_sorted_with_one_digest_per_line() -> None:
     assert all(line.count("sha256:") <= 1 for line in TEXT.splitlines())
 
 
+def test_triggers_are_in_the_line_of_their_pin() -> None:
+    text = TEXT.replace('"size": 527}', '"size": 527, "onbuild": ["COPY . /\\u00e9", "RUN \\"x\\""]}')
+    triggers = ("COPY . /é", 'RUN "x"')
+    lock = Lock({KEY: replace(LOCKED, platforms={ARM64: Pin(C), AMD64: Pin(B, 527, triggers)})})
+    assert (lock.to_text(), parse(text)) == (text, lock)
+    assert lock.triggers == {str(B): triggers}
+
+
 def test_an_empty_lock() -> None:
     assert parse(Lock().to_text()) == Lock()
 
@@ -75,7 +84,7 @@ locks = st.dictionaries(
         first_seen=st.dates().map(str),
         platforms=st.dictionaries(
             st.sampled_from(list(aliases().values())),
-            st.builds(Pin, digests, st.integers(0, 10**6)),
+            st.builds(Pin, digests, st.integers(0, 10**6), st.lists(st.text(), max_size=2).map(tuple)),
             max_size=3,
         ),
     ),
@@ -176,6 +185,7 @@ def test_invalid_lock_files(text: str, message: str) -> None:
 
 
 PIN = {"digest": str(A)}
+NO_TRIGGERS = ": the ONBUILD triggers are not a list of at most 100 texts of at most 10000 characters"
 
 
 @pytest.mark.parametrize(
@@ -200,6 +210,7 @@ PIN = {"digest": str(A)}
         ({"platforms": {"arm64": {**PIN, "size": "7"}}}, ": size '7' is not a number of bytes"),
         ({"platforms": {"arm64": {**PIN, "size": True}}}, ": size True is not a number of bytes"),
         ({"platforms": {"arm64": {**PIN, "size": -7}}}, ": size -7 is not a number of bytes"),
+        *(({"platforms": {"arm64": {**PIN, "onbuild": found}}}, NO_TRIGGERS) for found in ("RUN x", None, {}, [7], ["x"] * 101, ["x" * 10_001])),
     ],
 )  # fmt: skip
 def test_an_invalid_entry_is_reported_with_its_parent(changes: dict[str, object], reason: str) -> None:

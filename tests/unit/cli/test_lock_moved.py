@@ -59,7 +59,7 @@ def test_an_upgrade_shows_sizes_and_dates_before_and_after(
         f"| {key} | linux/amd64 | {old[0]} | {new[0]} | app:1@amd64 | {moved} |",
         f"| {key} | linux/arm64 | {old[1]} | {new[1]} | app:1@arm64 | {moved} |",
     ]
-    # One GET for the index; manifest and configuration for both platforms, before and after.
+    # One GET for the index; manifest and configuration for both platforms, before and after, each once.
     assert (registry.count("HEAD"), registry.count("GET")) == (1, 1 + 2 * 2 * 2)
     rows = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
     assert [(row["size"], row["created"]) for row in rows] == [
@@ -87,22 +87,40 @@ def test_an_invalid_date_is_unknown(root: Path, registry: FakeRegistry, created:
     assert row["size"] == {"old": 1500, "new": 1}
 
 
-def test_a_forbidden_configuration_is_unknown(root: Path, registry: FakeRegistry) -> None:
+def test_a_forbidden_configuration_of_an_old_image_is_unknown(root: Path, registry: FakeRegistry) -> None:
+    for platform in (AMD64, ARM64):
+        config = image(platform, [b"a" * 1500], config={"created": _OLD}).manifest.config
+        registry.script("GET", f"/blobs/{config.digest}", Fault(status=403), times=4)
     _publish(registry, [b"b"], _NEW)
-    registry.script("GET", "/blobs/", Fault(status=403), times=4)
     (row, _) = json.loads(dfgen("-C", root, "--format", "json", "lock", "--upgrade").out)
-    assert row["created"] == {"old": None, "new": None}
+    assert row["created"] == {"old": None, "new": "2025-02-03"}
     assert row["size"] == {"old": 1500, "new": 1}
 
 
-def test_unchanged_and_new_pins_cost_no_further_request(root: Path, registry: FakeRegistry) -> None:
+def test_a_pin_does_not_move_to_an_image_with_a_forbidden_configuration(
+    root: Path, registry: FakeRegistry
+) -> None:
+    _publish(registry, [b"b"], _NEW)
+    before = (root / "bases/lock.json").read_text()
+    config = image(AMD64, [b"b"], config={"created": _NEW}).manifest.config
+    registry.script("GET", f"/blobs/{config.digest}", Fault(status=403), times=4)
+    done = dfgen("-C", root, "lock", "--upgrade")
+    assert (done.status, (root / "bases/lock.json").read_text()) == (3, before)
+    assert done.lines == [
+        "bases/lock.json: 1 parent, 0 changed",
+        f"bases/app/base.yaml:2:9: {registry.address}: forbidden to pull the blob {registry.address}/team/os@{config.digest};"
+        f" ask for access, or log in as another user with `docker login {registry.address}`",
+    ]
+
+
+def test_unchanged_pins_cost_no_request_and_new_ones_two(root: Path, registry: FakeRegistry) -> None:
     assert dfgen("-C", root, "lock", "--upgrade").status == 0
     assert (registry.count("HEAD"), registry.count("GET")) == (1, 0)
     (root / "bases/lock.json").unlink()
     registry.forget()
     done = dfgen("-C", root, "--format", "markdown", "lock", "--upgrade")
     assert done.out.splitlines()[2].endswith(" | app:1@amd64 |  |  |")
-    assert (registry.count("HEAD"), registry.count("GET")) == (0, 1)
+    assert (registry.count("HEAD"), registry.count("GET")) == (0, 1 + 2 * 2)
 
 
 def test_pins_that_go_back_in_time_are_reported(root: Path, registry: FakeRegistry) -> None:

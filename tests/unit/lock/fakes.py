@@ -34,13 +34,15 @@ class MemoryRegistry:
 
     def index(self, name: str, created: str = "2026-01-02T03:04:05Z", **builds: str) -> Index:
         """Tag an index; each keyword is a platform with the content of its image, `amd64="first"`."""
-        entries = []
-        for alias, build in builds.items():
-            platform = Platform.parse(alias)
-            image = self._image({**platform.to_json(), "created": created, "build": build})
-            self.manifests[image.descriptor.digest] = image
-            entries.append(replace(image.descriptor, platform=platform))
+        entries = [self.image(alias, created=created, build=build) for alias, build in builds.items()]
         return self.tag(name, canonical_index(entries))
+
+    def image(self, alias: str, **config: object) -> Descriptor:
+        """Store an image without a tag, and return its entry for an index."""
+        platform = Platform.parse(alias)
+        found = self._image({**platform.to_json(), **config})
+        self.manifests[found.descriptor.digest] = found
+        return replace(found.descriptor, platform=platform)
 
     def tag(self, name: str, found: Kind) -> Kind:
         self.tags[name] = found

@@ -11,12 +11,15 @@ from dfgen.commands.lock import lock, required_parents
 from dfgen.oci.manifest import OCI_INDEX
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import MemoryRegistry, digests
-from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins
+from tests.unit.lock.parents import KEY, OTHER, first_lock, how, opened, pins
 
 
-def test_each_parent_without_a_pin_costs_one_request(catalog: Catalog, registry: MemoryRegistry) -> None:
+def test_each_parent_without_a_pin_costs_one_request_and_two_per_pin(
+    catalog: Catalog, registry: MemoryRegistry
+) -> None:
     changes = lock(catalog, Lock(), how(registry))
-    assert sorted(registry.requests) == [f"GET {OTHER}", f"GET {KEY}"]
+    expected = [f"GET {OTHER}", *opened(changes, OTHER), f"GET {KEY}", *opened(changes)]
+    assert sorted(registry.requests) == sorted(expected)
     entry = changes.lock.parents[KEY]
     index = registry.tags[KEY]
     assert (entry.digest, entry.media_type, entry.first_seen) == (
@@ -41,7 +44,7 @@ def test_existing_pins_stay_without_a_request(catalog: Catalog, registry: Memory
 def test_only_missing_pins_are_added(catalog: Catalog, registry: MemoryRegistry) -> None:
     first = first_lock(catalog, registry).only(frozenset({OTHER}))
     changes = lock(catalog, first, how(registry))
-    assert registry.requests == [f"GET {KEY}"]
+    assert registry.requests == [f"GET {KEY}", *opened(changes)]
     assert [moved.key for moved in changes.moved] == [KEY]
     assert changes.lock.parents[OTHER] is first.parents[OTHER]
 
@@ -52,8 +55,9 @@ def test_a_new_platform_comes_from_the_locked_index(tmp_path: Path, registry: Me
     registry.index(KEY, amd64="a2", arm64="b2", s390x="c2")
     more = loaded(tmp_path, FAMILY + "platforms: [amd64, arm64, s390x]\n")
     changes = lock(more, first, how(registry, "2026-02-01"))
-    assert registry.requests == [f"GET {KEY}@{old.descriptor.digest}"]
     (s390x,) = digests(old, "s390x")
+    read = [f"GET docker.io/library/busybox@{s390x}", "BLOB docker.io/library/busybox"]
+    assert registry.requests == [f"GET {KEY}@{old.descriptor.digest}", *read]
     assert pins(changes) == [*pins(first), f"linux/s390x {s390x}"]
     assert changes.lock.parents[KEY].first_seen == "2026-01-31"
 

@@ -17,14 +17,15 @@ from dfgen.errors import CheckError, DfgenError, ExternalError, InputError
 from dfgen.oci.digest import Digest
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import CONFIG, MemoryRegistry, digests
-from tests.unit.lock.parents import KEY, OTHER, first_lock, how, pins
+from tests.unit.lock.parents import KEY, OTHER, first_lock, how, opened, pins
 
 
 def test_upgrade_moves_the_parents_whose_tags_moved(catalog: Catalog, registry: MemoryRegistry) -> None:
     first = first_lock(catalog, registry)
     index = registry.index(KEY, amd64="a2", arm64="b2")
     changes = upgrade(catalog, first, how(registry, "2026-02-01"))
-    assert sorted(registry.requests) == [f"GET {KEY}", f"HEAD {OTHER}", f"HEAD {KEY}"]
+    expected = [f"GET {KEY}", *opened(changes), f"HEAD {OTHER}", f"HEAD {KEY}"]
+    assert sorted(registry.requests) == sorted(expected)
     assert [moved.key for moved in changes.moved] == [KEY]
     assert changes.moved[0].old == first.parents[KEY]
     amd64, arm64 = digests(index, "amd64", "arm64")
@@ -39,7 +40,7 @@ def test_upgrade_moves_only_named_parents(catalog: Catalog, registry: MemoryRegi
     registry.index(KEY, amd64="a2", arm64="b2")
     registry.index(OTHER, amd64="x2", arm64="y2")
     changes = upgrade(catalog, first, how(registry), [name])
-    assert registry.requests == [f"HEAD {KEY}", f"GET {KEY}"]
+    assert registry.requests == [f"HEAD {KEY}", f"GET {KEY}", *opened(changes)]
     assert [moved.key for moved in changes.moved] == [KEY]
 
 
@@ -47,7 +48,8 @@ def test_a_mirrored_parent_has_its_name_of_the_catalog(tmp_path: Path, registry:
     mirrored = loaded(tmp_path, FAMILY, "mirrors: {docker.io: mirror.example.com/hub}\n")
     registry.index("mirror.example.com/hub/library/busybox:1.36", amd64="m", arm64="n")
     changes = upgrade(mirrored, Lock(), how(registry), ["busybox"])
-    assert registry.requests == ["GET mirror.example.com/hub/library/busybox:1.36"]
+    read = [one.replace("docker.io", "mirror.example.com/hub") for one in opened(changes)]
+    assert registry.requests == ["GET mirror.example.com/hub/library/busybox:1.36", *read]
     assert list(changes.lock.parents) == [KEY]
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
-from dfgen.commands.lock import lock
+from dfgen.commands.lock import lock, upgrade
 from dfgen.errors import CheckError, ExternalError, InputError
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import ATTESTATION_TYPE, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, canonical_index
 from dfgen.oci.platform import Platform
 from tests.unit.catalogs import FAMILY, loaded
 from tests.unit.lock.fakes import CONFIG, MemoryRegistry
-from tests.unit.lock.parents import KEY, OTHER, how, pins
+from tests.unit.lock.parents import KEY, OTHER, how, opened, pins
 
 NOT_AN_IMAGE = f"parent {KEY}: is not an image: its configuration ({CONFIG}) has no platform"
 
@@ -24,7 +24,7 @@ def test_a_single_image_of_the_required_platform_is_pinned(tmp_path: Path, regis
     one = loaded(tmp_path, FAMILY + "platforms: [arm64]\n")
     image = registry.single(KEY, {"os": "linux", "architecture": "arm64", "variant": "v8"})
     changes = lock(one, Lock(), how(registry))
-    assert registry.requests == [f"GET {KEY}", "BLOB docker.io/library/busybox"]
+    assert registry.requests == [f"GET {KEY}", "BLOB docker.io/library/busybox"]  # each read once
     entry = changes.lock.parents[KEY]
     assert (entry.digest, entry.media_type) == (image.descriptor.digest, OCI_MANIFEST)
     assert entry.platforms[Platform.parse("arm64")].size == len(image.raw)
@@ -67,8 +67,8 @@ def test_attestations_and_nested_indexes_are_ignored_and_the_first_entry_counts(
 ) -> None:
     amd64, nested = Platform.parse("amd64"), Platform.parse("arm64")
     entries = [
-        Descriptor.of(b"first", OCI_MANIFEST, amd64),
-        Descriptor.of(b"second", OCI_MANIFEST, amd64),
+        registry.image("amd64", build="first"),
+        registry.image("amd64", build="second"),
         Descriptor.of(b"nested", OCI_INDEX, nested),
         Descriptor.of(b"win", OCI_MANIFEST, Platform.of("windows", "amd64", "", "10.0.1")),
         Descriptor.of(b"proof", OCI_MANIFEST, Platform("unknown", "unknown")),
@@ -97,7 +97,7 @@ def test_an_entry_without_a_platform_is_read_for_it(tmp_path: Path, registry: Me
     chart = registry.single(f"{name}-chart", {"name": "a chart"})
     arm = registry.single(f"{name}-arm", {"os": "linux", "architecture": "arm64"})
     more = registry.single(f"{name}-more", {"os": "linux", "architecture": "arm64", "x": 1})
-    amd = Descriptor.of(b"amd", OCI_MANIFEST, Platform.parse("amd64"))
+    amd = registry.image("amd64")
     registry.tag(KEY, canonical_index([amd, chart.descriptor, arm.descriptor, more.descriptor]))
     changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
     assert changes.failed is None
@@ -111,12 +111,63 @@ def test_an_entry_without_a_platform_is_read_for_it(tmp_path: Path, registry: Me
 def test_entries_without_a_platform_are_not_read_if_all_platforms_are_listed(
     tmp_path: Path, registry: MemoryRegistry
 ) -> None:
-    both = [
-        Descriptor.of(alias.encode(), OCI_MANIFEST, Platform.parse(alias)) for alias in ("amd64", "arm64")
-    ]
+    both = [registry.image(alias) for alias in ("amd64", "arm64")]
     registry.tag(KEY, canonical_index([*both, Descriptor.of(b"?", OCI_MANIFEST)]))
-    assert lock(loaded(tmp_path, FAMILY), Lock(), how(registry)).failed is None
-    assert registry.requests == [f"GET {KEY}"]
+    changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    assert changes.failed is None
+    assert registry.requests == [f"GET {KEY}", *opened(changes)]
+
+
+COPY = "COPY . /app"
+
+
+def test_triggers_of_new_pins_are_locked(tmp_path: Path, registry: MemoryRegistry) -> None:
+    catalog = loaded(tmp_path, FAMILY)
+    arm64 = registry.image("arm64", config={"OnBuild": [COPY, "RUN make"]})
+    registry.tag(KEY, canonical_index([registry.image("amd64", config={"OnBuild": None}), arm64]))
+    first = lock(catalog, Lock(), how(registry)).lock
+    assert first.triggers == {str(arm64.digest): (COPY, "RUN make")}
+    registry.requests.clear()
+    registry.tag(KEY, canonical_index([registry.image("amd64", config={"OnBuild": [COPY]}), arm64]))
+    moved = upgrade(catalog, first, how(registry, uneven=True), [KEY]).lock
+    (amd64, _) = moved.parents[KEY].platforms.values()
+    assert moved.triggers == {str(amd64.digest): (COPY,), **first.triggers}
+    assert registry.requests == [f"HEAD {KEY}", f"GET {KEY}", *opened(moved)[:2]]  # arm64 did not move
+
+
+@pytest.mark.parametrize(
+    "found", ["COPY a b", {}, {"a": 1}, [7], [None], ["x"] * 101, ["x" * 10_001]]
+)  # fmt: skip
+def test_other_triggers_are_refused(tmp_path: Path, registry: MemoryRegistry, found: object) -> None:
+    both = [registry.image(alias, config={"OnBuild": found}) for alias in ("amd64", "arm64")]
+    registry.tag(KEY, canonical_index(both))
+    changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    if not found:
+        assert changes.failed is None
+        return
+    assert isinstance(changes.failed, CheckError)
+    assert str(changes.failed) == (
+        f"bases/app/base.yaml:2:9: parent {KEY} for linux/amd64: the ONBUILD triggers are not a list of at most"
+        " 100 texts of at most 10000 characters"
+    )
+
+
+@pytest.mark.parametrize("config", [None, 7, [], {}, {"OnBuild": []}])
+def test_an_image_without_triggers(tmp_path: Path, registry: MemoryRegistry, config: object) -> None:
+    registry.tag(KEY, canonical_index([registry.image(alias, config=config) for alias in ("amd64", "arm64")]))
+    changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    assert (changes.failed, changes.lock.triggers) == (None, {})
+
+
+def test_an_image_that_the_index_lists_must_exist(tmp_path: Path, registry: MemoryRegistry) -> None:
+    both = [registry.image(alias) for alias in ("amd64", "arm64")]
+    registry.tag(KEY, canonical_index(both))
+    registry.delete(both[1].digest)
+    changes = lock(loaded(tmp_path, FAMILY), Lock(), how(registry))
+    assert isinstance(changes.failed, CheckError)
+    assert str(changes.failed) == (
+        f"bases/app/base.yaml:2:9: the index of {KEY} lists {both[1].digest} for linux/arm64, which does not exist"
+    )
 
 
 def _order(registry: MemoryRegistry, name: str) -> list[Digest]:
