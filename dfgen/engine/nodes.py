@@ -338,8 +338,8 @@ def _no_buildx(error: CommandError, node: Builder, host: str) -> ExternalError:
     named = os.environ.get("BUILDX_BUILDER", "")
     if not node.builder and named and f'no builder "{named}" found' in error.output:
         return ExternalError(
-            f"the environment variable BUILDX_BUILDER names the builder {named!r}, which does not exist; unset"
-            " it, or create the builder with `docker buildx create`"
+            f"the environment variable BUILDX_BUILDER names the builder {named!r}, which does not exist;"
+            " unset it, or create the builder with `docker buildx create`"
         )
     return _no_engine(error.output, node, host)
 
