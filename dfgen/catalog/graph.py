@@ -1,13 +1,18 @@
-"""The graph of a catalog's images: unique tags, existing parents, no cycles, and the build order."""
+"""The graph of a catalog's images: unique tags, existing parents, no cycles, the build order, and bases."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from dfgen.catalog.model import Image, Parent, by_version
+from dfgen.catalog.model import Catalog, Image, Parent, by_version
+from dfgen.dockerfile.parser import parse
+from dfgen.dockerfile.stages import stages
 from dfgen.errors import InputError, Problem, listing, nearest
 
 Versions = Mapping[str, Sequence[Image]]
+
+_FROM_SCRATCH = re.compile(r"^[ \t]*FROM[ \t]+scratch\b", re.IGNORECASE | re.MULTILINE)
 
 
 def check_tags(images: Sequence[Image]) -> None:
@@ -57,6 +62,30 @@ def find(parent: Parent, versions: Versions) -> Image | None:
     """Find the image that a parent refers to; None if it is upstream or does not exist for its platform."""
     candidates = versions.get(parent.key, ()) if parent.family else ()
     return next((image for image in candidates if image.platform == parent.platform), None)
+
+
+def base_of(image: Image, dockerfile: str, catalog: Catalog) -> Parent | None:
+    """Return the parent of the stage that becomes the image, through all stages that it is built on.
+
+    None for `FROM scratch`. The image's own parent if the Dockerfile cannot be parsed, or was edited.
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    """
+    # Most Dockerfiles have one parent: they need not be parsed.
+    if not image.parents and not _FROM_SCRATCH.search(dockerfile):
+        return image.parent
+    try:
+        last = [*stages(parse(dockerfile, image.path)).in_image][-1:]
+    except InputError:
+        return image.parent
+    for stage in last:
+        name = stage.reference.partition("@")[0]
+        for parent in image.all_parents:
+            shown = parent.reference if parent.family else catalog.mirrored(parent.reference)
+            if name == str(shown.without_digest()) and stage.platform == str(parent.platform):
+                return parent
+        if name == "scratch":
+            return None
+    return image.parent
 
 
 def with_descendants(images: Iterable[Image], catalog: Iterable[Image]) -> list[Image]:

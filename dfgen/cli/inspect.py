@@ -10,7 +10,7 @@ import click
 
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.commands.inspect import ImageRecord, Inspected, compare, inspect, open_images
+from dfgen.commands.inspect import ImageRecord, Inspected, Opened, compare, inspect, open_images
 from dfgen.errors import ExitCode, printable
 from dfgen.oci.platform import Platform
 
@@ -32,12 +32,13 @@ def command(ctx: click.Context, reference: str, other: str | None, platform: str
     With two REFs, show their differences; exit code 1 if there are any.
     """
     app: App = ctx.obj
+    if raw and not other:
+        sys.stdout.buffer.write(_open(app, reference)[0].document.raw)
+        return
     found = _read(app, reference, platform)
     if other:
         if _compare(app, found[0], _read(app, other, platform)[0]):
             ctx.exit(ExitCode.CHECK_FAILED)
-    elif raw:
-        sys.stdout.buffer.write(found[0].raw)
     elif app.output == "json":
         show.data([_data(one) for one in found])
     else:
@@ -45,11 +46,14 @@ def command(ctx: click.Context, reference: str, other: str | None, platform: str
             _print(app, one, in_full=platform is not None)
 
 
-def _read(app: App, text: str, platform: str | None) -> list[Inspected]:
+def _open(app: App, text: str) -> list[Opened]:
     if text in app.layout.entries():
         show.note(f"{text} is read from a registry; the image in dist/ is dist:{text}")
-    opened = open_images(text, lambda: app.registry, app.root)
-    found = [inspect(one.name, one.document, one.reader, one.listed) for one in opened]
+    return open_images(text, lambda: app.registry, app.root)
+
+
+def _read(app: App, text: str, platform: str | None) -> list[Inspected]:
+    found = [inspect(one.name, one.document, one.reader, one.listed) for one in _open(app, text)]
     return [one.only(Platform.parse(platform)) for one in found] if platform else found
 
 

@@ -19,6 +19,8 @@ from dfgen.oci.manifest import ATTESTATION_OF, BASE_DIGEST, BASE_NAME, REF_NAME,
 from dfgen.oci.platform import Platform
 from dfgen.oci.reference import Reference
 
+_MOST = 200  # images of one index; the largest real ones have some 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
@@ -207,10 +209,14 @@ def inspect(
 ) -> Inspected:
     """Read all images of an index, or a single image: one manifest and one configuration each.
 
-    `listed` is the platform of a single image, if an index lists it.
+    `listed` is the platform of a single image, if an index lists it. Raises CheckError if an index lists more
+    images than a real one does: each costs two requests.
     """
     single = replace(document.descriptor, platform=listed)
     entries = document.images if isinstance(document, Index) else (single,)
+    if len(entries) > _MOST:
+        message = f"the index lists {len(entries):,} images; dfgen reads {_MOST} at most"
+        raise CheckError(f"{name}: {message}; inspect one of them, by its digest")
     images = each(lambda entry: _image(name, entry, document, reader), entries)
     count = Counter(digest for image in images for digest in {layer.digest for layer in image.layers})
     return Inspected(

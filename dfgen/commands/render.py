@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-from dfgen.catalog.base import base_of
+from dfgen.catalog.graph import base_of
 from dfgen.catalog.lockfile import LOCK_FILE, Lock
 from dfgen.catalog.model import BASES, TEMPLATES, Catalog, Image, Parent
 from dfgen.catalog.reading import check_folder

@@ -335,6 +335,12 @@ def _no_buildx(error: CommandError, node: Builder, host: str) -> ExternalError:
             f"builders: buildx builder {node.builder!r} does not exist; list builders with"
             " `docker buildx ls`, or create one with `docker buildx create`"
         )
+    named = os.environ.get("BUILDX_BUILDER", "")
+    if not node.builder and named and f'no builder "{named}" found' in error.output:
+        return ExternalError(
+            f"the environment variable BUILDX_BUILDER names the builder {named!r}, which does not exist;"
+            " unset it, or create the builder with `docker buildx create`"
+        )
     return _no_engine(error.output, node, host)
 
 

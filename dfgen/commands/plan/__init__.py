@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dfgen.catalog import packagelock
-from dfgen.catalog.base import base_of
 from dfgen.catalog.context import ContextReader
-from dfgen.catalog.graph import in_order
+from dfgen.catalog.graph import base_of, in_order
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image
 from dfgen.catalog.packagelock import PackageLock

@@ -242,6 +242,14 @@ def test_errors_of_the_local_engine(answers: dict[str, Answer], expected: str) -
     assert error_of(answers) == expected
 
 
+def test_a_builder_of_the_environment_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDX_BUILDER", "gone")
+    assert error_of({"docker buildx inspect": (1, 'ERROR: no builder "gone" found')}) == (
+        "the environment variable BUILDX_BUILDER names the builder 'gone', which does not exist; unset it, or"
+        " create the builder with `docker buildx create`"
+    )
+
+
 @pytest.mark.parametrize(
     ("builder", "answers", "expected"),
     [

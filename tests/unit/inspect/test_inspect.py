@@ -89,6 +89,21 @@ def test_a_name_of_the_layout_that_is_read_from_a_registry_is_noted(tmp_path: Pa
     assert done.lines[0] == f"{name} is read from a registry; the image in dist/ is dist:{name}"
 
 
+def test_an_index_with_far_too_many_images_is_not_read(tmp_path: Path) -> None:
+    layout = layout_at(tmp_path)
+    entries = [replace(AMD.descriptor, digest=Digest.of(str(number).encode())) for number in range(201)]
+    raw = index_of(entries)
+    layout.add(raw)
+    layout.tag({"many:1": Descriptor.of(raw, OCI_INDEX)})
+    done = dfgen("-C", tmp_path, "inspect", "dist:many:1")
+    assert (done.status, done.lines) == (
+        1,
+        [
+            "dist:many:1: the index lists 201 images; dfgen reads 200 at most; inspect one of them, by its digest"
+        ],
+    )
+
+
 def test_a_single_image_has_the_platform_of_its_configuration(fake: FakeRegistry) -> None:
     fake.add_image(NAME, ARM, "arm")
     (found,) = inspect_all(f"{fake.address}/{NAME}:arm")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.catalog.base import base_of
+from dfgen.catalog.graph import base_of
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog
 from dfgen.commands.render import Change, Rendering, render
