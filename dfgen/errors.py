@@ -133,7 +133,7 @@ def placed(place: Place) -> Iterator[None]:
 
 # The user and password of a URL; a password can contain any character, but a digest is no host.
 _IN_URL = re.compile(r"(:/{1,2})(?:[^\s/:@'\"]*:[^\s'\"]*|[^\s/@'\"]*)@(?!sha256:|sha512:)")
-# The same without https://, which is only a password if a host follows: `java:21@arm64` is none.
+# The same without https://, which is only a password if a host follows, unlike in `java:21@arm64`.
 _IN_NAME = re.compile(
     r"(?<![\w/.:-])[^\s/:@'\"]+:[^\s/'\"]*@(?=(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:[0-9]))(?::[0-9]+)?/)"
 )
@@ -186,3 +186,9 @@ def listing(words: Iterable[str]) -> str:
     """Join words as `a, b and c`; an empty list becomes `none`."""
     *most, last = list(words) or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """List the first names, and the number of the others: `a, b, c and 2 more`."""
+    left = len(names) - most
+    return listing([*names[:most], *([f"{left} more"] if left > 0 else [])])

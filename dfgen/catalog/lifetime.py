@@ -19,7 +19,7 @@ WARNED_DAYS = 90  # a quarter: enough to move the users of a version before it e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What is wrong with the lifetime of a version; `is_over` if the day has passed."""
+    """A problem with the lifetime of a version; `is_over` if the day has passed."""
 
     image: Image
     message: str

@@ -16,14 +16,17 @@ from dfgen.errors import visible
 COLUMNS = ("family", "version", "architecture", "state", "digest", "size", "seconds")
 
 
-@click.command("build")
-@click.argument("select", nargs=-1)
-@click.option(
+jobs_option = click.option(
     "-j",
     "--jobs",
     type=click.IntRange(min=1),
     help="Concurrent builds, on all nodes together. Default: two per core.",
 )
+
+
+@click.command("build")
+@click.argument("select", nargs=-1)
+@jobs_option
 @click.option(
     "--locked",
     is_flag=True,

@@ -9,7 +9,7 @@ import click
 from dfgen.catalog.graph import with_descendants
 from dfgen.cli import output as show
 from dfgen.cli.app import App
-from dfgen.cli.build import show_notes
+from dfgen.cli.build import jobs_option, show_notes
 from dfgen.cli.progress import progress
 from dfgen.commands.building import build, plan_build
 from dfgen.commands.building.run import Run
@@ -20,12 +20,7 @@ COLUMNS = ("package", "from", "to", "architectures", "images")
 
 @click.command("refresh")
 @click.argument("select", nargs=-1)
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Concurrent builds, on all nodes together. Default: two per core.",
-)
+@jobs_option
 @click.option(
     "--check",
     is_flag=True,

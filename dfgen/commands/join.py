@@ -13,13 +13,11 @@ from dfgen.commands.packages import added_packages, check_packages
 from dfgen.commands.plan.inputs import PACKAGES, TESTS, Plan, Step, digest_of_tests
 from dfgen.commands.plan.records import Records
 from dfgen.commands.programs import check_programs
-from dfgen.errors import CheckError, InputError, Problem, listing, printable
+from dfgen.errors import CheckError, InputError, Problem, first_few, listing, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import mislabelled
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import ATTESTATION_OF, INPUTS, REF_NAME, Descriptor, Index, Manifest
-
-_NAMED = 3  # inputs that an error names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +199,7 @@ def _differing(found: Found, plan: Plan) -> str:
     if not step or not step.inputs or not old:
         return ""
     names = [f"{printable(name)}{remark}" for name, remark in step.inputs.changed_from(old)]
-    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return f": {listing([*names[:_NAMED], *more])}" if names else ""
+    return f": {first_few(names)}" if names else ""
 
 
 def _refusal(found: Found, differing: str, unpinned: Sequence[Step]) -> str:

@@ -1,4 +1,4 @@
-"""What a change of the lock moved: pins, the images to rebuild, and the sizes and dates of the parents."""
+"""The effects of a change of the lock: moved pins, images to rebuild, sizes and dates of the parents."""
 
 from __future__ import annotations
 

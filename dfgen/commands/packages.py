@@ -9,14 +9,12 @@ from dfgen.catalog import lockfile, packagelock
 from dfgen.catalog.model import Image
 from dfgen.catalog.packagelock import LockedPackage, PackageLock
 from dfgen.commands.programs import added_layers, stages_in
-from dfgen.errors import CheckError, listing
+from dfgen.errors import CheckError, first_few, listing
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Manifest
 from dfgen.sbom.generate import read
 from dfgen.sbom.model import Contents
 from dfgen.sbom.rootfs import package_files
-
-_NAMED = 3  # packages in a message
 
 
 def added_packages(image: Image, built: Descriptor, layout: Layout, root: Path) -> PackageLock:
@@ -46,11 +44,11 @@ def check_packages(image: Image, found: PackageLock, root: Path) -> None:
     """Raises CheckError if the packages of an image differ from its lock, or if there is no lock."""
     expected = packagelock.read(root, image.package_lock)
     if expected is None:
-        raise CheckError(f"{image.name}: {image.package_lock} is missing; {_advice(image)}")
+        raise CheckError(f"{image.name}: {image.package_lock} is missing; {_advice(image, 'build')}")
     if found != expected:
         differing = differences(found, expected)
         message = f"its packages differ from {image.package_lock}: {differing}"
-        raise CheckError(f"{image.name}: {message}; {_advice(image)}")
+        raise CheckError(f"{image.name}: {message}; {_advice(image, 'refresh')}")
 
 
 def differences(found: PackageLock, expected: PackageLock) -> str:
@@ -59,12 +57,11 @@ def differences(found: PackageLock, expected: PackageLock) -> str:
         f"{move.name} is {move.new or 'missing'}, locked {move.old or 'not at all'}"
         for move in found.moves_from(expected)
     ]
-    more = [f"{len(moves) - _NAMED} more"] if len(moves) > _NAMED else []
-    return listing([*moves[:_NAMED], *more])
+    return first_few(moves)
 
 
-def _advice(image: Image) -> str:
-    return f"run `dfgen build {image.merged_name}` without --locked, and commit the package locks"
+def _advice(image: Image, command: str) -> str:
+    return f"run `dfgen {command} {image.merged_name}`, and commit the package locks"
 
 
 def _contents(layers: Sequence[Descriptor], layout: Layout) -> Contents:

@@ -13,7 +13,7 @@ from dfgen.dockerfile.ignore import Patterns, Verdict
 from dfgen.dockerfile.parser import parse
 from dfgen.dockerfile.sources import upstream_triggers
 from dfgen.dockerfile.stages import Stage, stages
-from dfgen.errors import CheckError, DfgenError, ExternalError, Problem, listing, printable
+from dfgen.errors import CheckError, DfgenError, ExternalError, Problem, first_few, printable
 from dfgen.oci.images import configuration_of
 from dfgen.oci.layout import Layout
 from dfgen.oci.manifest import Descriptor, Index, Manifest
@@ -21,7 +21,6 @@ from dfgen.oci.platform import Platform
 from dfgen.oci.programs import foreign, programs
 from dfgen.oci.reference import Reference
 
-_NAMED = 3  # paths in a message
 _EVERYTHING = "/**"
 # Comments of history entries: BuildKit's Dockerfile frontend writes the first. Its exporter adds entries with
 # the second, and a version, at the end, for layers of a base image that has no history of its own.
@@ -62,14 +61,13 @@ def stages_in(image: Image, root: Path) -> Sequence[Stage]:
 
 
 def _message(image: Image, machine: str, paths: Sequence[str]) -> str:
-    shown = [f"/{printable(path)}" for path in sorted(paths)[:_NAMED]]
+    shown = [f"/{printable(path)}" for path in sorted(paths)]
     verb = "are" if len(paths) > 1 else "is"
-    more = [f"{len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
     advice = (
         "use the right file for each platform, or list the path with a reason under `foreign_programs` in"
     )
     return (
-        f"{image.name}: {listing([*shown, *more])} {verb} for {machine}, the image for {image.platform};"
+        f"{image.name}: {first_few(shown)} {verb} for {machine}, the image for {image.platform};"
         f" {advice} {image.family.base_file}"
     )
 

@@ -1,4 +1,4 @@
-"""What a parent's tag pointed to while `lock --min-age` held it back: `dist/seen.json`.
+"""The digests that a parent's tag had while `lock --min-age` held them back: `dist/seen.json`.
 
 With it, a digest is pinned once it is old enough even if its tag has moved on, and an image without a
 plausible creation date can get old at all. A machine without the file, for example a fresh CI runner, relies

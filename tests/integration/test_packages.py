@@ -75,7 +75,7 @@ def test_packages_stay_what_the_lock_says_until_somebody_moves_them(work: Work) 
     refused = work.run("build", "--locked", "app", code=1)
     assert re.search(
         r"app:1@amd64: its packages differ from bases/app/1/packages_amd64\.lock: curl is 1:\S+, locked 1:\S+;"
-        r" run `dfgen build app:1` without --locked, and commit the package locks; log: ",
+        r" run `dfgen refresh app:1`, and commit the package locks; log: ",
         refused.stderr,
     )
     assert digests(work) == kept

@@ -26,12 +26,11 @@ from dfgen.commands.plan.inputs import (
     Step,
     base_annotations,
     digest_of_tests,
-    named,
     reason_of,
 )
 from dfgen.commands.plan.records import Records
 from dfgen.commands.render import Dockerfiles, File, Rendering
-from dfgen.errors import ExternalError, Gathering, InputError, Problem, listing
+from dfgen.errors import ExternalError, Gathering, InputError, Problem, first_few, listing
 from dfgen.filetree import Folder
 from dfgen.oci.digest import Digest
 from dfgen.oci.images import mislabelled
@@ -292,7 +291,7 @@ def _packages(
         return None
     old = how.records.packages(Digest(recorded))
     moves = packages.moves_from(old) if old else ()
-    return Reason.PACKAGES, named(list(dict.fromkeys(move.name for move in moves)))
+    return Reason.PACKAGES, first_few(list(dict.fromkeys(move.name for move in moves)))
 
 
 def _after_parents(steps: Iterable[Step]) -> Iterator[Step]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Any
 from dfgen.catalog.lockfile import Lock
 from dfgen.catalog.model import Catalog, Image, Parent, SmokeTest
 from dfgen.engine.request import BuildRequest
-from dfgen.errors import CheckError, InputError, Problem, listing, printable
+from dfgen.errors import CheckError, InputError, Problem, first_few, printable
 from dfgen.oci.digest import Digest
 from dfgen.oci.manifest import BASE_DIGEST, BASE_NAME, INPUTS, Descriptor
 from dfgen.oci.platform import Platform
@@ -190,7 +190,6 @@ class Plan:
         return frozenset(step.image.platform for step in self.needed if step.image.tests)
 
 
-_NAMED = 3  # changes that a reason names
 _PREFIXES = {"template": Reason.TEMPLATE, "variable": Reason.VARIABLE, "pin": Reason.PIN}
 
 # Hashes of what a Dockerfile is rendered from, by `template NAME`, `variable NAME` or `pin PARENT`.
@@ -218,10 +217,10 @@ def reason_of(new: Inputs, old: Inputs, causes: Causes, earlier: Causes) -> tupl
     kinds = {kind for kind, _ in changed}
     if len(kinds) == 1 and None not in kinds:
         (kind,) = kinds
-        return kind or Reason.INPUTS, named([name for _, name in changed])
+        return kind or Reason.INPUTS, first_few([name for _, name in changed])
     prefixes = {reason: word for word, reason in _PREFIXES.items()}
     texts = [f"{prefixes[kind]} {name}" if kind in prefixes else name for kind, name in changed]
-    return Reason.INPUTS, named(texts)
+    return Reason.INPUTS, first_few(texts)
 
 
 def to_text(causes: Causes) -> str:
@@ -249,12 +248,6 @@ def _changed(
 def _split(cause: str) -> tuple[Reason, str]:
     word, _, name = cause.partition(" ")
     return _PREFIXES[word], name
-
-
-def named(changed: Sequence[str]) -> str:
-    """List the first changes, and the number of the others."""
-    more = len(changed) - _NAMED
-    return listing([*changed[:_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 def _hash(text: str) -> str:

@@ -116,7 +116,7 @@ def test_locked_refuses_other_packages_and_keeps_the_image_out_of_the_layout(wor
     run = world.build(locked=True)
     assert errors(run) == [
         f"{NAME}: its packages differ from {LOCK}: curl is 8.5, locked 8.4, gone is missing, locked 1 and zlib is"
-        " 1.3, locked not at all; run `dfgen build a:1` without --locked, and commit the package locks"
+        " 1.3, locked not at all; run `dfgen refresh a:1`, and commit the package locks"
     ]
     assert run.exit_code == ExitCode.CHECK_FAILED
     assert list(world.layout.entries()) == []
@@ -125,7 +125,7 @@ def test_locked_refuses_other_packages_and_keeps_the_image_out_of_the_layout(wor
 
 def test_locked_refuses_a_missing_lock(world: World) -> None:
     assert errors(world.build(locked=True)) == [
-        f"{NAME}: {LOCK} is missing; run `dfgen build a:1` without --locked, and commit the package locks"
+        f"{NAME}: {LOCK} is missing; run `dfgen build a:1`, and commit the package locks"
     ]
     assert not (world.root / LOCK).exists()
 
